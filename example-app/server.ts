@@ -1,0 +1,55 @@
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createApp } from './app.ts'
+import { createDemo, type Demo } from './demo.ts'
+import { readSettings, SettingsError } from './settings.ts'
+
+try {
+  const settings = readSettings()
+  await mkdir(settings.pictureDir, { recursive: true, mode: 0o700 })
+
+  const demo = createDemo(settings)
+  const server = createServer(createApp(demo, settings))
+  stopOnSignal(server, demo)
+
+  server.listen(settings.port, settings.host)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  console.log(`Listening on http://localhost:${port}`)
+} catch (error) {
+  // What the reader can put right (a setting, a port in use) needs no stack.
+  const known = error instanceof SettingsError || (error as NodeJS.ErrnoException).syscall
+  console.error(known ? (error as Error).message : error)
+  process.exit(1)
+}
+
+/** The first signal lets go of everything in good order; a second one, from somebody who won't wait, just ends. */
+function stopOnSignal(server: Server, { gradio }: Demo): void {
+  let stoppingSince: number | undefined
+
+  const stop = async () => {
+    stoppingSince = performance.now()
+    server.close()
+    // Ends the heartbeats, runs each unload hook and delete callback, and says what took too long.
+    await gradio.close({ timeout: '25s' })
+    server.closeAllConnections()
+    console.log('CLOSED')
+    process.exit(0)
+  }
+
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stoppingSince === undefined) {
+        stop().catch(error => {
+          console.error(error)
+          process.exit(1)
+        })
+      } else if (performance.now() - stoppingSince > 500) {
+        // Not before: npm and tsx pass on the Ctrl+C that the terminal has sent to this process already.
+        process.exit(1)
+      }
+    })
+  }
+}

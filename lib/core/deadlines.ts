@@ -1,0 +1,116 @@
+import { type Clock, MAX_TIMEOUT } from '../clock.js'
+import { TimerWheel, WheelNode } from '../timer-wheel.js'
+
+/** Something that is to run once, at a time of the monotonic clock. Reusable: schedule it again and it moves. */
+export class Deadline extends WheelNode {
+  readonly run: () => void
+
+  constructor(run: () => void) {
+    super()
+    this.run = run
+  }
+}
+
+/** Another source of due work than the deadlines kept here, such as an engine. */
+export interface DueSource {
+  nextDue(): number | undefined
+  /** Does what is due, in at most `limit` steps. */
+  work(limit: number): void
+}
+
+/**
+ * One timer for everything that is due in an instance. It stands at the earliest deadline or before; work is done in
+ * slices, between which the event loop is free.
+ */
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #wheel = new TimerWheel<Deadline>()
+  readonly #sources: DueSource[]
+  #timerAt = Number.POSITIVE_INFINITY
+  #cancelTimer: () => void = () => {}
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#sources = [
+      {
+        nextDue: () => this.#wheel.next(),
+        work: limit => this.#wheel.expire(this.#clock.now(), limit, deadline => deadline.run()),
+      },
+    ]
+  }
+
+  /** How many deadlines are kept here. */
+  get size(): number {
+    return this.#wheel.size
+  }
+
+  /** Lets the same timer serve `source`, which calls {@link wake} when its next due time becomes earlier. */
+  add(source: DueSource): void {
+    this.#sources.push(source)
+  }
+
+  /** Runs the deadline in `ms` from now; a deadline that is scheduled already moves. */
+  schedule(deadline: Deadline, ms: number): void {
+    this.#wheel.schedule(deadline, this.#clock.now() + ms)
+    this.wake()
+  }
+
+  cancel(deadline: Deadline): void {
+    this.#wheel.cancel(deadline)
+  }
+
+  /**
+   * Brings the timer forward when something is due before it. It is never put back: a timer that finds nothing due
+   * costs less than one that is set anew with each request.
+   */
+  wake(): void {
+    const due = this.#nextDue()
+    if (due >= this.#timerAt) return
+    this.#cancelTimer()
+    this.#timerAt = due
+    const delay = Math.min(Math.max(due - this.#clock.now(), 0), MAX_TIMEOUT)
+    this.#cancelTimer = this.#clock.setTimer(() => this.#work(), delay)
+  }
+
+  /** Resolves when `promise`, which must not reject, does, or with `false` after `ms`. */
+  within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+    return new Promise(resolve => {
+      const deadline = new Deadline(() => resolve(false))
+      this.schedule(deadline, ms)
+      void promise.then(() => {
+        this.cancel(deadline)
+        resolve(true)
+      })
+    })
+  }
+
+  /** Drops a timer that was left standing for what has been cancelled since. */
+  settle(): void {
+    this.#cancelTimer()
+    this.#timerAt = Number.POSITIVE_INFINITY
+    this.wake()
+  }
+
+  #work(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY
+    try {
+      for (const source of this.#sources) {
+        if ((source.nextDue() ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) source.work(SLICE)
+      }
+    } finally {
+      this.wake()
+    }
+  }
+
+  #nextDue(): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const source of this.#sources) {
+      const due = source.nextDue()
+      if (due !== undefined && due < earliest) earliest = due
+    }
+    return earliest
+  }
+}
+
+/** Steps in one turn of the event loop; with callbacks that do little, a slice takes about a millisecond. */
+const SLICE = 512

@@ -1,0 +1,49 @@
+/** Lets at most `limit` tasks run at once; the others wait in the order they came. */
+export class Gate {
+  readonly #limit: number
+  readonly #freed: () => void
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  /** @param freed called when a place has become free and nobody waits for it */
+  constructor(limit: number, freed: () => void) {
+    this.#limit = limit
+    this.#freed = freed
+  }
+
+  /** How many tasks would start at once. */
+  get free(): number {
+    return Math.max(this.#limit - this.#running, 0)
+  }
+
+  /** Runs `task` in a place of its own; the place is free again when its promise settles. */
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.free === 0) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    else this.#running++
+    try {
+      return await task()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) {
+        this.#running--
+        this.#freed()
+      } else {
+        // The place is handed on, never free in between: a newcomer can't overtake.
+        next()
+      }
+    }
+  }
+}
+
+/** Calls `task` for each item, at most `limit` at once. */
+export async function eachBounded<T>(
+  items: readonly T[],
+  limit: number,
+  task: (item: T) => unknown,
+): Promise<void> {
+  const queue = items.values()
+  async function worker(): Promise<void> {
+    for (let next = queue.next(); !next.done; next = queue.next()) await task(next.value)
+  }
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
+}

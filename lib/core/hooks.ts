@@ -1,0 +1,201 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { EndReason } from '../engines/engine.js'
+import { GradioStateError } from '../errors.js'
+import { Deadline, type Deadlines } from './deadlines.js'
+import { eachBounded } from './gate.js'
+import type { SessionView } from './view.js'
+
+/** What a hook is told. */
+export interface HookEvent {
+  readonly session: SessionView
+  /** The same for the same event, should it ever be repeated after a crash of a node. */
+  readonly key: string
+  /** Aborts when the time limit (`hookTimeout`) is over. */
+  readonly signal: AbortSignal
+}
+
+/** What an `unload` or `ended` hook is told. */
+export interface LeaveEvent extends HookEvent {
+  readonly reason: EndReason
+}
+
+/** A function of the app that this library calls. */
+export type HookName = 'load' | 'unload' | 'ended' | 'deleteCallback' | 'info'
+
+/** Where an error came from. */
+export interface ErrorContext {
+  /** What failed: a hook, a callback, the `info` option or the engine. */
+  readonly source: HookName | 'engine'
+  /** The id of the session it was called for. */
+  readonly session?: string
+  /** The name of the value, of a `deleteCallback`. */
+  readonly name?: string
+}
+
+export type ErrorListener = (error: unknown, context: ErrorContext) => void
+
+/** Calls the app's functions so that one that throws, rejects or hangs harms nothing else. */
+export class Hooks {
+  readonly load = new Set<(event: HookEvent) => unknown>()
+  readonly unload = new Set<(event: LeaveEvent) => unknown>()
+  readonly ended = new Set<(event: LeaveEvent) => unknown>()
+  readonly errorListeners = new Set<ErrorListener>()
+  /** While this is set, each call that outran its time limit is noted in it. */
+  timedOut: ErrorContext[] | undefined
+  readonly #deadlines: Deadlines
+  readonly #timeout: number
+  readonly #running = new AsyncLocalStorage<Call>()
+
+  /** @param timeout in milliseconds */
+  constructor(deadlines: Deadlines, timeout: number) {
+    this.#deadlines = deadlines
+    this.#timeout = timeout
+  }
+
+  /** Runs all `load` hooks of a session. Settles when each has settled or was given up; never rejects. */
+  runLoad(session: SessionView, key: string): Promise<void> {
+    return this.#runAll(this.load, session, 'load', limit => new Event(session, key, limit))
+  }
+
+  /** Runs all `unload` or `ended` hooks of a session; as {@link runLoad}. */
+  runLeave(source: 'unload' | 'ended', session: SessionView, key: string, reason: EndReason): Promise<void> {
+    return this.#runAll(this[source], session, source, limit =>
+      Object.assign(new Event(session, key, limit), { reason }),
+    )
+  }
+
+  /**
+   * Calls a function of the app. What it throws is reported. A promise it gives is waited for until the time limit;
+   * the promise given back never rejects.
+   */
+  call(context: ErrorContext, run: (limit: TimeLimit) => unknown): void | Promise<void> {
+    const limit = new TimeLimit()
+    const call: Call = { session: context.session, active: true }
+    let result: unknown
+    try {
+      result = this.#running.run(call, run, limit)
+    } catch (error) {
+      this.report(error, context)
+    }
+    if (!isThenable(result)) {
+      call.active = false
+      return
+    }
+    return this.#settled(result, context, limit).finally(() => {
+      call.active = false
+    })
+  }
+
+  /** Whether the caller runs inside a hook or callback of that session, and so must not wait for it to finish. */
+  isInside(session: string): boolean {
+    const call = this.#running.getStore()
+    return call?.active === true && call.session === session
+  }
+
+  /** Tells the `error` listeners; without any, the console: a failing hook must be seen and must not crash the app. */
+  report(error: unknown, context: ErrorContext): void {
+    if (this.errorListeners.size === 0) console.error(`gradio-state: ${describe(context)} failed:`, error)
+    for (const listener of this.errorListeners) {
+      try {
+        listener(error, context)
+      } catch (cause) {
+        console.error('gradio-state: an error listener failed:', cause)
+      }
+    }
+  }
+
+  async #runAll<E>(
+    hooks: ReadonlySet<(event: E) => unknown>,
+    session: SessionView,
+    source: HookName,
+    event: (limit: TimeLimit) => E,
+  ): Promise<void> {
+    if (hooks.size === 0) return
+    const context = { source, session: session.id }
+    await eachBounded([...hooks], PARALLEL, hook => this.call(context, limit => hook(event(limit))))
+  }
+
+  #settled(result: PromiseLike<unknown>, context: ErrorContext, limit: TimeLimit): Promise<void> {
+    return new Promise(resolve => {
+      const deadline = new Deadline(() => {
+        const message = `Expected ${describe(context)} to settle within ${this.#timeout / 1000} s (hookTimeout). It is waited for no longer; let it heed its signal.`
+        const error = new GradioStateError('HOOK_TIMEOUT', message)
+        limit.abort(error)
+        this.timedOut?.push(context)
+        this.report(error, context)
+        resolve()
+      })
+      this.#deadlines.schedule(deadline, this.#timeout)
+      const settle = () => {
+        this.#deadlines.cancel(deadline)
+        resolve()
+      }
+      // A rejection that comes after the limit is reported too: it is the app's, and nobody else would see it.
+      result.then(settle, error => {
+        this.report(error, context)
+        settle()
+      })
+    })
+  }
+}
+
+/** The abort signal of one call, made when it is asked for: most hooks never do. */
+export class TimeLimit {
+  #controller: AbortController | undefined
+  #over: unknown
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#over !== undefined) this.#controller.abort(this.#over)
+    return this.#controller.signal
+  }
+
+  abort(reason: unknown): void {
+    this.#over = reason
+    this.#controller?.abort(reason)
+  }
+}
+
+/** How many functions of one session's event run at once. */
+export const PARALLEL = 16
+
+interface Call {
+  readonly session: string | undefined
+  active: boolean
+}
+
+class Event implements HookEvent {
+  readonly session: SessionView
+  readonly key: string
+  readonly #limit: TimeLimit
+
+  constructor(session: SessionView, key: string, limit: TimeLimit) {
+    this.session = session
+    this.key = key
+    this.#limit = limit
+  }
+
+  get signal(): AbortSignal {
+    return this.#limit.signal
+  }
+}
+
+function describe({ source, session, name }: ErrorContext): string {
+  const what =
+    source === 'deleteCallback' || source === 'info'
+      ? source
+      : source === 'engine'
+        ? 'the engine'
+        : `the ${source} hook`
+  return (
+    what +
+    (name === undefined ? '' : ` of ${JSON.stringify(name)}`) +
+    (session === undefined ? '' : ` for session ${session}`)
+  )
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
+}

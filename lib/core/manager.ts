@@ -1,0 +1,342 @@
+import createDebug from 'debug'
+import type { Clock } from '../clock.js'
+import type { Claim, EndReason, Engine, Holder, Life, MaybePromise } from '../engines/engine.js'
+import { GradioStateError } from '../errors.js'
+import { warn } from '../warnings.js'
+import { ClosedSessions } from './closed-sessions.js'
+import { Deadlines } from './deadlines.js'
+import { Gate } from './gate.js'
+import { type ErrorContext, Hooks, isThenable } from './hooks.js'
+import type { CloseReport, Stats } from './reports.js'
+import { Load, Session } from './session.js'
+import { StateRegistry } from './state.js'
+import type { ValuesContext } from './values.js'
+import { type Leaving, Visit } from './visit.js'
+
+const debug = createDebug('gradio-state:session')
+
+/** What the manager is set up with; durations in milliseconds. */
+export interface ManagerConfig {
+  readonly clock: Clock
+  readonly gracePeriod: number
+  readonly unloadDelay: number
+  readonly hookTimeout: number
+  readonly maxSessions: number
+}
+
+/** Keeps the sessions of this process: who is here is the engine's to know, what follows from it is decided here. */
+export class Manager {
+  readonly deadlines: Deadlines
+  readonly hooks: Hooks
+  readonly states = new StateRegistry()
+  readonly #config: ManagerConfig
+  readonly #engine: Engine
+  readonly #gate: Gate
+  readonly #values: ValuesContext
+  readonly #byToken = new Map<string, Session>()
+  readonly #byId = new Map<string, Session>()
+  readonly #ending = new Set<Session>()
+  readonly #closed = new ClosedSessions()
+  readonly #ended: Record<EndReason, number> = {
+    disconnected: 0,
+    expired: 0,
+    destroyed: 0,
+    regenerated: 0,
+    evicted: 0,
+    ended: 0,
+    shutdown: 0,
+  }
+  #holders = 0
+  #closing: Promise<CloseReport> | undefined
+  #saidNoPage = false
+
+  constructor(config: ManagerConfig, engine: Engine) {
+    this.#config = config
+    this.#engine = engine
+    this.deadlines = new Deadlines(config.clock)
+    this.hooks = new Hooks(this.deadlines, config.hookTimeout)
+    this.#gate = new Gate(PARALLEL_SESSIONS, () => this.deadlines.wake())
+    this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate: this.#gate }
+    this.deadlines.add({
+      nextDue: () => (this.#gate.free > 0 ? engine.nextDue() : undefined),
+      work: limit => this.#claim(Math.min(limit, this.#gate.free)),
+    })
+    this.#background(
+      engine.start({
+        wake: () => this.deadlines.wake(),
+        gone: (_token, life, reason) => {
+          const session = this.#byId.get(life)
+          if (session !== undefined) void this.#finish(session, reason)
+        },
+      }),
+    )
+  }
+
+  get closing(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /** The session of a token, if it has one here. Free of effects. */
+  find(token: string): Session | undefined {
+    return this.#byToken.get(token)
+  }
+
+  findById(id: string): Session | undefined {
+    return this.#byId.get(id)
+  }
+
+  all(): Session[] {
+    return [...this.#byToken.values()]
+  }
+
+  /**
+   * Somebody comes to the session of `token`. Without `create`, `undefined` where there is none. The visit counts from
+   * now on; its `ready` has to be awaited before the visitor goes on.
+   */
+  enter(
+    token: string,
+    kind: Holder['kind'],
+    create?: { info: () => unknown },
+  ): MaybePromise<Visit | undefined> {
+    if (this.closing) throw closed()
+    if (create !== undefined && !this.#byToken.has(token)) this.#makeRoom()
+    const holder: Holder = { id: String(++this.#holders), kind }
+    const life = this.#engine.open(token, holder, this.#arrival(kind, create !== undefined))
+    if (isThenable(life)) return Promise.resolve(life).then(life => this.#admit(token, holder, life, create))
+    return this.#admit(token, holder, life, create)
+  }
+
+  /** Ends a session now; resolves when all its callbacks have run. */
+  async end(session: Session, reason: EndReason): Promise<void> {
+    if (session.ended === undefined) this.#background(this.#engine.end(session.token, session.id, reason))
+    const finished = this.#finish(session, reason)
+    // Waiting for oneself would only end by the time limit: the end goes on once the hook has returned.
+    if (!this.hooks.isInside(session.id)) await finished
+  }
+
+  /** Ends everything; the second call gives the first one's promise. @param timeout in milliseconds */
+  close(timeout: number): Promise<CloseReport> {
+    this.#closing ??= this.#close(timeout)
+    return this.#closing
+  }
+
+  stats(): Stats {
+    let loaded = 0
+    let pages = 0
+    for (const session of this.#byToken.values()) {
+      if (session.loaded) loaded++
+      pages += session.pages
+    }
+    const sessions = this.#byToken.size
+    const open = sessions - this.#closed.size
+    return { sessions, open, loaded, ending: this.#ending.size, pages, ended: { ...this.#ended } }
+  }
+
+  #admit(
+    token: string,
+    holder: Holder,
+    life: Life | undefined,
+    create?: { info: () => unknown },
+  ): Visit | undefined {
+    if (life === undefined) return undefined
+    const known = this.#byId.get(life.id)
+    const session = known ?? this.#begin(token, life.id, create?.info)
+    session.holders++
+    if (holder.kind === 'page') {
+      session.pages++
+      session.hadPage = true
+    }
+    session.returned ||= known !== undefined || session.hadPage
+    this.#closed.delete(session)
+    const visit = new Visit(session, holder, (visit, leaving) => this.#leave(visit, leaving))
+    if (life.phase === 'new') this.#runLoad(session)
+    else if (life.phase === 'returned') this.#reload(session)
+    else if (life.phase === 'unloading') visit.ready = this.#afterUnload(session, visit)
+    return visit
+  }
+
+  #leave({ session, holder }: Visit, { abrupt = false, awaitPage = false }: Leaving): void {
+    session.holders--
+    if (holder.kind === 'page') session.pages--
+    if (session.ended !== undefined) return
+    if (session.holders === 0) this.#closed.add(session)
+    this.#background(
+      this.#engine.release(session.token, holder, {
+        unloadIn: this.#config.unloadDelay + (abrupt ? RECONNECT : 0),
+        endIn: this.#config.gracePeriod,
+        ...(awaitPage && { awaitPage: PAGE_LOAD }),
+      }),
+    )
+  }
+
+  #begin(token: string, id: string, info: (() => unknown) | undefined): Session {
+    let noted: unknown
+    if (info !== undefined) {
+      void this.hooks.call({ source: 'info', session: id }, () => {
+        noted = info()
+      })
+    }
+    const createdAt = new Date(this.#config.clock.wall())
+    const session = new Session(token, id, noted, createdAt, this.states, this.#values)
+    this.#byToken.set(token, session)
+    this.#byId.set(id, session)
+    debug('%s begins', id)
+    return session
+  }
+
+  #reload(session: Session): void {
+    session.loaded = true
+    session.load = new Load(session.load.serial + 1)
+    this.#runLoad(session)
+  }
+
+  #runLoad(session: Session): void {
+    const key = `${session.id}:load:${session.load.serial}`
+    if (this.hooks.load.size > 0) void session.afterHooks(() => this.hooks.runLoad(session.view, key))
+  }
+
+  /**
+   * Who arrives while the unload hooks run waits for them, at most one time limit; then the engine is asked again
+   * whether this is the arrival that makes the session loaded.
+   */
+  #afterUnload(session: Session, visit: Visit): Promise<unknown> {
+    const reopened = session.unloading.then(() => this.#reopen(session, visit))
+    return this.deadlines.within(reopened, this.#config.hookTimeout)
+  }
+
+  async #reopen(session: Session, visit: Visit): Promise<void> {
+    if (visit.left || session.ended !== undefined) return
+    try {
+      const life = await this.#engine.open(
+        session.token,
+        visit.holder,
+        this.#arrival(visit.holder.kind, false),
+      )
+      if (life?.id === session.id && life.phase === 'returned') this.#reload(session)
+    } catch (error) {
+      this.hooks.report(error, { source: 'engine', session: session.id })
+    }
+  }
+
+  #arrival(kind: Holder['kind'], create: boolean): { create: boolean; unloadIn: number } {
+    return { create, unloadIn: kind === 'page' ? 0 : this.#config.unloadDelay }
+  }
+
+  #makeRoom(): void {
+    const { maxSessions } = this.#config
+    if (this.#byToken.size < maxSessions) return
+    const oldest = this.#closed.first()
+    // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
+    if (oldest === undefined || this.#ending.size >= maxSessions) {
+      const held =
+        oldest === undefined
+          ? 'all of them are open'
+          : 'the callbacks of as many ended ones are still running'
+      throw new GradioStateError(
+        'TOO_MANY_SESSIONS',
+        `Expected room for a new session, but there are ${maxSessions} (maxSessions) and ${held}. Try again later, or raise maxSessions.`,
+      )
+    }
+    void this.end(oldest, 'evicted')
+  }
+
+  #claim(limit: number): void {
+    try {
+      const claims = this.#engine.claim(limit)
+      const work = (claims: Claim[]) => {
+        for (const claim of claims) this.#work(claim)
+      }
+      if (isThenable(claims)) this.#background(Promise.resolve(claims).then(work))
+      else work(claims)
+    } catch (error) {
+      this.hooks.report(error, { source: 'engine' })
+    }
+  }
+
+  #work(claim: Claim): void {
+    const session = this.#byId.get(claim.life)
+    const settle = async () => {
+      try {
+        await this.#engine.settle(claim)
+      } catch (error) {
+        this.hooks.report(error, { source: 'engine', session: claim.life })
+      }
+    }
+    if (session === undefined) void settle()
+    else if (claim.phase === 'end') void this.#finish(session, claim.reason).then(settle)
+    else session.unloading = this.#gate.run(() => this.#unload(session, claim.reason)).then(settle)
+  }
+
+  #unload(session: Session, reason: EndReason): Promise<void> {
+    session.loaded = false
+    session.load.end()
+    debug('%s is unloaded: %s', session.id, reason)
+    const key = `${session.id}:unload:${session.load.serial}`
+    return session.afterHooks(() => this.hooks.runLeave('unload', session.view, key, reason))
+  }
+
+  #finish(session: Session, reason: EndReason): Promise<void> {
+    if (session.finished !== undefined) return session.finished
+    session.ended = reason
+    if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
+    this.#byId.delete(session.id)
+    this.#closed.delete(session)
+    this.#ending.add(session)
+    this.#ended[reason]++
+    debug('%s ends: %s', session.id, reason)
+    session.load.end()
+    for (const farewell of session.farewells) farewell(reason)
+    if (reason === 'disconnected' && !session.hadPage) this.#sayNoPage()
+    session.finished = this.#gate
+      .run(() => this.#delete(session, reason))
+      .finally(() => this.#ending.delete(session))
+    return session.finished
+  }
+
+  async #delete(session: Session, reason: EndReason): Promise<void> {
+    if (session.loaded) await this.#unload(session, reason)
+    await session.afterHooks(async () => {
+      await session.values.deleteAll(reason)
+      await this.hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
+    })
+  }
+
+  async #close(timeout: number): Promise<CloseReport> {
+    const outran: ErrorContext[] = []
+    this.hooks.timedOut = outran
+    for (const session of this.all()) void this.end(session, 'shutdown')
+    const all = Promise.all([...this.#ending].map(session => session.finished))
+    await this.deadlines.within(all, timeout)
+    this.hooks.timedOut = undefined
+    const unfinished = [...this.#ending].map(session => ({ source: 'session' as const, session: session.id }))
+    await this.#engine.close()
+    this.deadlines.settle()
+    return { timedOut: [...outran, ...unfinished] }
+  }
+
+  #sayNoPage(): void {
+    if (this.#saidNoPage) return
+    this.#saidNoPage = true
+    warn(
+      'GRADIO_STATE_NO_PAGE',
+      'A session ended that never had a page, so nobody could notice a closed tab before the grace period was over. ' +
+        'Put <script type="module" src="/gradio_api/client.js"></script> into your pages.',
+    )
+  }
+
+  /** What the engine does by itself is waited for by nobody, so its failure has to be reported here. */
+  #background(work: MaybePromise<unknown>): void {
+    if (isThenable(work)) work.then(undefined, error => this.hooks.report(error, { source: 'engine' }))
+  }
+}
+
+export function closed(): GradioStateError {
+  return new GradioStateError('CLOSED', 'Expected gradioState() to be running, but close() was called.')
+}
+
+/** How many sessions are unloaded or ended at once. */
+const PARALLEL_SESSIONS = 256
+/** How long after a socket broke its page may take to come back: measured redials take less than a second. */
+const RECONNECT = 1_500
+/** How long a page may take from the end of its HTML until its script connects. */
+const PAGE_LOAD = 30_000

@@ -1,0 +1,77 @@
+import type { EndReason } from '../engines/engine.js'
+import type { StateRegistry } from './state.js'
+import { Values, type ValuesContext } from './values.js'
+import type { SessionView, State } from './view.js'
+
+/** One life of one user, as far as it lives in this process. */
+export class Session {
+  readonly token: string
+  readonly id: string
+  readonly view: SessionView
+  readonly values: Values
+  /** Called at the end at once, before any hook: whoever serves the session's pages tells them. */
+  readonly farewells = new Set<(reason: EndReason) => void>()
+  load = new Load(1)
+  loaded = true
+  /** Why it has ended; from then on nobody can use it. */
+  ended: EndReason | undefined
+  /** Resolves when the last callback of the end has run. */
+  finished: Promise<void> | undefined
+  holders = 0
+  pages = 0
+  hadPage = false
+  /** Whether anything came after the first request. */
+  returned = false
+  /** Resolves when the unload that is running has been settled. */
+  unloading: Promise<void> = Promise.resolve()
+  #hooks: Promise<void> = Promise.resolve()
+
+  constructor(
+    token: string,
+    id: string,
+    info: unknown,
+    createdAt: Date,
+    registry: StateRegistry,
+    context: ValuesContext,
+  ) {
+    this.token = token
+    this.id = id
+    this.view = {
+      id,
+      createdAt,
+      info,
+      get: (state: State<unknown> | string) =>
+        this.values.getOrFinal(registry.resolve(state)?.name ?? (state as string)),
+    }
+    this.values = new Values(context, this.view)
+  }
+
+  /** Lets `task`, which must not reject, run after all hooks of this session that were begun before. */
+  afterHooks(task: () => Promise<void>): Promise<void> {
+    this.#hooks = this.#hooks.then(task)
+    return this.#hooks
+  }
+}
+
+/** The time from a load to its unload: what is done for a user who is here. */
+export class Load {
+  readonly serial: number
+  #controller: AbortController | undefined
+  #over = false
+
+  constructor(serial: number) {
+    this.serial = serial
+  }
+
+  /** Aborts at the unload. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#over) this.#controller.abort()
+    return this.#controller.signal
+  }
+
+  end(): void {
+    this.#over = true
+    this.#controller?.abort()
+  }
+}

@@ -1,0 +1,176 @@
+import { v4 as uuid } from 'uuid'
+import type { Clock } from '../clock.js'
+import { TimerWheel, WheelNode } from '../timer-wheel.js'
+import type { Arrival, Claim, Departure, Engine, EngineEvents, Holder, Life } from './engine.js'
+
+/** The embedded engine: it knows this process only, and answers synchronously. */
+export function memory(clock: Clock): Engine {
+  return new MemoryEngine(clock)
+}
+
+class MemoryEngine implements Engine {
+  readonly #clock: Clock
+  readonly #entries = new Map<string, Entry>()
+  readonly #wheel = new TimerWheel<Entry>()
+  #wake: () => void = () => {}
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  start(events: EngineEvents): void {
+    this.#wake = events.wake
+  }
+
+  open(token: string, holder: Holder, arrival: Arrival): Life | undefined {
+    let entry = this.#entries.get(token)
+    let phase: Life['phase'] = 'loaded'
+    if (entry === undefined) {
+      if (!arrival.create) return undefined
+      entry = new Entry(token, uuid())
+      this.#entries.set(token, entry)
+      phase = 'new'
+    } else if (entry.phase === 'unloading') {
+      phase = 'unloading'
+    } else if (entry.phase === 'unloaded') {
+      entry.phase = 'loaded'
+      entry.hadPage = entry.pages > 0
+      phase = 'returned'
+    }
+    if (!entry.holders.has(holder)) entry.add(holder)
+    entry.unloadAt = Math.max(entry.unloadAt, this.#clock.now() + arrival.unloadIn)
+    this.#arm(entry)
+    return { id: entry.life, phase }
+  }
+
+  release(token: string, holder: Holder, departure: Departure): void {
+    const entry = this.#entries.get(token)
+    if (!entry?.holders.has(holder)) return
+    entry.remove(holder, departure, this.#clock.now())
+    this.#arm(entry)
+  }
+
+  end(token: string, life: string): void {
+    const entry = this.#entries.get(token)
+    if (entry?.life === life) this.#forget(entry)
+  }
+
+  nextDue(): number | undefined {
+    return this.#wheel.next()
+  }
+
+  claim(limit: number): Claim[] {
+    const now = this.#clock.now()
+    const claims: Claim[] = []
+    this.#wheel.expire(now, limit, entry => {
+      const phase = entry.endDue() <= now ? 'end' : 'unload'
+      if (phase === 'end') this.#entries.delete(entry.token)
+      else entry.unload()
+      claims.push({
+        token: entry.token,
+        life: entry.life,
+        phase,
+        reason: 'disconnected',
+        fence: ++entry.fence,
+      })
+    })
+    return claims
+  }
+
+  renew(claim: Claim): boolean {
+    return this.#entries.get(claim.token)?.fence === claim.fence
+  }
+
+  settle(claim: Claim): boolean {
+    if (claim.phase === 'end') return true
+    const entry = this.#entries.get(claim.token)
+    if (entry?.life !== claim.life || entry.fence !== claim.fence) return false
+    entry.phase = 'unloaded'
+    this.#arm(entry)
+    return true
+  }
+
+  close(): void {
+    for (const entry of this.#entries.values()) this.#wheel.cancel(entry)
+    this.#entries.clear()
+    this.#wake = () => {}
+  }
+
+  #arm(entry: Entry): void {
+    const due = Math.min(entry.unloadDue(), entry.endDue())
+    this.#wheel.schedule(entry, due)
+    if (due !== Number.POSITIVE_INFINITY) this.#wake()
+  }
+
+  #forget(entry: Entry): void {
+    this.#wheel.cancel(entry)
+    this.#entries.delete(entry.token)
+  }
+}
+
+/** What the engine knows of one life. The node in the wheel stands at the earlier of its two deadlines. */
+class Entry extends WheelNode {
+  readonly token: string
+  readonly life: string
+  readonly holders = new Set<Holder>()
+  phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
+  fence = 0
+  pages = 0
+  navigations = 0
+  /** Whether a page was here since the last load. */
+  hadPage = false
+  unloadAt = 0
+  endAt = Number.POSITIVE_INFINITY
+  /** Pages that answered navigations have yet to bring, and until when they are awaited. */
+  #awaited = 0
+  #awaitedUntil = 0
+  /** Pages that arrived before their navigation's answer was at its end, as those of a streamed page do. */
+  #early = 0
+
+  constructor(token: string, life: string) {
+    super()
+    this.token = token
+    this.life = life
+  }
+
+  add(holder: Holder): void {
+    this.holders.add(holder)
+    if (holder.kind === 'navigation') this.navigations++
+    if (holder.kind !== 'page') return
+    this.pages++
+    this.hadPage = true
+    if (this.#awaited > 0) this.#awaited--
+    else if (this.#early < this.navigations) this.#early++
+  }
+
+  remove(holder: Holder, departure: Departure, now: number): void {
+    this.holders.delete(holder)
+    this.endAt = now + departure.endIn
+    if (holder.kind === 'page') this.pages--
+    if (holder.kind === 'page' || !this.hadPage)
+      this.unloadAt = Math.max(this.unloadAt, now + departure.unloadIn)
+    if (holder.kind !== 'navigation') return
+    this.navigations--
+    if (this.#early > 0) {
+      this.#early--
+    } else if (departure.awaitPage !== undefined) {
+      this.#awaited = this.#awaitedUntil > now ? this.#awaited + 1 : 1
+      this.#awaitedUntil = now + departure.awaitPage
+    }
+  }
+
+  unload(): void {
+    this.phase = 'unloading'
+    this.#awaited = 0
+  }
+
+  unloadDue(): number {
+    if (this.phase !== 'loaded' || this.pages > 0 || this.navigations > 0) return Number.POSITIVE_INFINITY
+    if (!this.hadPage && this.holders.size > 0) return Number.POSITIVE_INFINITY
+    return this.#awaited > 0 ? Math.max(this.unloadAt, this.#awaitedUntil) : this.unloadAt
+  }
+
+  endDue(): number {
+    return this.phase === 'unloading' || this.holders.size > 0 ? Number.POSITIVE_INFINITY : this.endAt
+  }
+}

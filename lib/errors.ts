@@ -1,0 +1,86 @@
+/**
+ * Every code a {@link GradioStateError} can carry. A code is stable across minor versions; its meaning, cause and
+ * cure stand under its own heading in `docs/errors.md`.
+ */
+export type ErrorCode =
+  | 'CLOSED'
+  | 'CROSS_SITE'
+  | 'ESTABLISH_FIRST'
+  | 'HEADERS_SENT'
+  | 'HOOK_TIMEOUT'
+  | 'HOST_SESSION_UNAVAILABLE'
+  | 'MOUNTED_BEFORE_SESSION'
+  | 'NOT_MOUNTED'
+  | 'OPTION_INVALID'
+  | 'PAGE_GONE'
+  | 'PAGE_ID_INVALID'
+  | 'PAGE_UNKNOWN'
+  | 'SESSION_ENDED'
+  | 'STATE_DEFINED'
+  | 'STATE_DUPLICATE'
+  | 'STATE_FOREIGN'
+  | 'TOO_MANY_PAGES'
+  | 'TOO_MANY_SESSIONS'
+  | 'TWO_INSTANCES'
+  | 'VALUE_UNCLONEABLE'
+
+/** The HTTP status of the codes that a browser may come to see; the others are mistakes of the program: 500. */
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  CLOSED: 503,
+  CROSS_SITE: 403,
+  HOST_SESSION_UNAVAILABLE: 503,
+  PAGE_GONE: 409,
+  PAGE_ID_INVALID: 400,
+  PAGE_UNKNOWN: 404,
+  SESSION_ENDED: 410,
+  TOO_MANY_PAGES: 429,
+  TOO_MANY_SESSIONS: 503,
+}
+
+// Registered, so that `instanceof` also holds between the ESM and the CommonJS copy of this package in one process.
+const BRAND = Symbol.for('gradio-state.error')
+
+/**
+ * The one class of error that this library throws by itself (beside the `TypeError` of `update`). The message says
+ * what was expected, what was received and what to do; `code` is for programs.
+ */
+export class GradioStateError extends Error {
+  readonly code: ErrorCode
+  /** The HTTP status that Express and Koa answer with when nobody catches the error. */
+  readonly status: number
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+    this.status = STATUS[code] ?? 500
+  }
+
+  /** Koa tells the browser the message of an error only when this is set. */
+  get expose(): boolean {
+    return this.status < 500
+  }
+
+  get [BRAND](): true {
+    return true
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+}
+Object.defineProperty(GradioStateError.prototype, 'name', { value: 'GradioStateError' })
+
+/** How a received value is shown in a message: short, and with strings told from numbers. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
+  if (typeof value === 'function') return `a function${value.name && ` (${value.name})`}`
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (typeof value === 'object' && value !== null)
+    return `an object (${value.constructor?.name ?? 'no prototype'})`
+  return String(value)
+}
+
+/** Makes the error of a wrong option or argument: which one, what was expected, what was received. */
+export function invalid(what: string, expected: string, received: unknown): GradioStateError {
+  return new GradioStateError('OPTION_INVALID', `Expected ${what} to be ${expected}, got ${show(received)}.`)
+}

@@ -1,0 +1,53 @@
+import type { ServerResponse } from 'node:http'
+import type { CookieHost } from './cookie.js'
+import { canSetCookie, type Host, headersSent, type Marker, markedToken } from './host.js'
+import { mint, minted } from './minted.js'
+
+/** Whether `req.session` objects of an unknown make are kept between requests, as far as was seen. */
+export interface Carrying {
+  isProven: boolean
+}
+
+/**
+ * A `req.session` of another make than express-session, such as cookie-session: the token is put into it. Nothing
+ * tells whether such an object is kept between requests until a token comes back in one. Until then the own cookie
+ * carries the token too; from then on only the session does, so that its end (a logout) is the end here.
+ */
+export class CarriedHost implements Host {
+  readonly #session: Marker
+  readonly #res: ServerResponse
+  readonly #cookie: CookieHost
+  readonly #carrying: Carrying
+
+  constructor(session: object, res: ServerResponse, cookie: CookieHost, carrying: Carrying) {
+    this.#session = session
+    this.#res = res
+    this.#cookie = cookie
+    this.#carrying = carrying
+    // cookie-session and koa-session have it, and keep what is put into them.
+    if ('isPopulated' in session) carrying.isProven = true
+  }
+
+  find(): string | undefined {
+    const token = minted(markedToken(this.#session))
+    if (token !== undefined) {
+      this.#carrying.isProven = true
+      return token
+    }
+    return this.#carrying.isProven ? undefined : this.#cookie.find()
+  }
+
+  prepare(): string {
+    const token = this.find()
+    if (token !== undefined) return token
+    if (!canSetCookie(this.#res)) throw headersSent()
+    return mint()
+  }
+
+  keep(token: string): void {
+    if (markedToken(this.#session) !== token) this.#session.gradioState = { token }
+    if (!this.#carrying.isProven) this.#cookie.keep(token)
+  }
+
+  async persist(): Promise<void> {}
+}

@@ -1,0 +1,60 @@
+import type { ServerResponse } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import { parse, serialize } from 'cookie'
+import onHeaders from 'on-headers'
+import type { CookieConfig } from '../options.js'
+import { canSetCookie, type Host, type HostRequest, headersSent } from './host.js'
+import { mint, minted } from './minted.js'
+
+/** The library's own cookie, where there is no session of the host. */
+export class CookieHost implements Host {
+  readonly #req: HostRequest
+  readonly #res: ServerResponse
+  readonly #config: CookieConfig
+
+  constructor(req: HostRequest, res: ServerResponse, config: CookieConfig) {
+    this.#req = req
+    this.#res = res
+    this.#config = config
+  }
+
+  find(): string | undefined {
+    const header = this.#req.headers.cookie
+    return header === undefined ? undefined : minted(parse(header)[this.#config.name])
+  }
+
+  prepare(): string {
+    const token = this.find()
+    if (token !== undefined) return token
+    if (!canSetCookie(this.#res)) throw headersSent()
+    return mint()
+  }
+
+  keep(token: string): void {
+    if (token === this.find()) return
+    const cookie = this.#serialize(token)
+    // As late as can be: an app's own `setHeader('Set-Cookie', …)` replaces what was set before it.
+    onHeaders(this.#res, function () {
+      this.appendHeader('Set-Cookie', cookie)
+    })
+  }
+
+  async persist(): Promise<void> {}
+
+  #serialize(token: string): string {
+    const { name, path, domain, sameSite, secure, maxAge } = this.#config
+    return serialize(name, token, {
+      httpOnly: true,
+      sameSite,
+      path: path ?? (this.#req.baseUrl || '/'),
+      secure: secure === 'auto' ? this.#isSecure() : secure,
+      ...(domain !== undefined && { domain }),
+      ...(maxAge !== undefined && { maxAge }),
+    })
+  }
+
+  /** Express's `req.secure` knows what a trusted proxy said. */
+  #isSecure(): boolean {
+    return this.#req.secure ?? (this.#req.socket as TLSSocket).encrypted === true
+  }
+}

@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { canSetCookie, type Host, type HostRequest, headersSent, type Marker, markedToken } from './host.js'
+
+/** A request that express-session has put its session on; a structural type, so that users need not install its types. */
+export interface ExpressSessionRequest extends HostRequest {
+  session: Marker & { save(callback: (error?: unknown) => void): unknown }
+  sessionID: string
+  sessionStore: object
+}
+
+export function hasExpressSession(req: HostRequest): req is ExpressSessionRequest {
+  const { session, sessionID, sessionStore } = req
+  const isSession = typeof session === 'object' && session !== null && 'save' in session
+  return (
+    isSession && typeof sessionID === 'string' && typeof sessionStore === 'object' && sessionStore !== null
+  )
+}
+
+/** The session of express-session. */
+export class ExpressSessionHost implements Host {
+  readonly #req: ExpressSessionRequest
+  readonly #res: ServerResponse
+  #isUnsaved = false
+
+  constructor(req: ExpressSessionRequest, res: ServerResponse) {
+    this.#req = req
+    this.#res = res
+  }
+
+  find(): string | undefined {
+    return markedToken(this.#req.session) ?? (this.#cameWithCookie() ? this.#derive() : undefined)
+  }
+
+  prepare(): string {
+    const known = this.find()
+    if (known !== undefined) return known
+    // Without the id in the cookie that was sent, each further request would get another host session.
+    if (!canSetCookie(this.#res) && !this.#wasAnswered()) throw headersSent()
+    return this.#derive()
+  }
+
+  keep(token: string): void {
+    const { session } = this.#req
+    if (markedToken(session) === token) return
+    session.gradioState = { token }
+    this.#isUnsaved = true
+  }
+
+  /**
+   * express-session sends its cookie with the headers, and saves at the end of the answer: while a long one is being
+   * written, the next request finds no such session in the store and is given another. So it is saved here.
+   */
+  async persist(): Promise<void> {
+    if (!this.#isUnsaved) return
+    this.#isUnsaved = false
+    await new Promise<void>((resolve, reject) => {
+      this.#req.session.save(error => (error ? reject(error) : resolve()))
+    })
+  }
+
+  /** Parallel first uses of one host session agree on this, before any of them is saved. */
+  #derive(): string {
+    return createHash('sha256').update(this.#req.sessionID).digest('hex')
+  }
+
+  // Only express-session knows the cookie's name, but no other value has this one's shape around the id.
+  #cameWithCookie(): boolean {
+    return this.#req.headers.cookie?.includes(this.#cookieValue()) ?? false
+  }
+
+  #wasAnswered(): boolean {
+    return (
+      typeof this.#res.getHeader === 'function' &&
+      String(this.#res.getHeader('set-cookie')).includes(this.#cookieValue())
+    )
+  }
+
+  #cookieValue(): string {
+    return encodeURIComponent(`s:${this.#req.sessionID}.`)
+  }
+}
+
+/**
+ * Runs `answer`, which sends the head or the end of an answer of ours, while express-session doesn't see its session:
+ * so that it neither saves, nor touches its store, nor (with `rolling`) sends its cookie.
+ */
+export function withoutHostSession(req: HostRequest, answer: () => void): void {
+  if (!hasExpressSession(req)) {
+    answer()
+    return
+  }
+  const { session, sessionID } = req as HostRequest
+  // The id too: with `unset: 'destroy'` an id without a session is a session to destroy.
+  Object.assign(req, { session: undefined, sessionID: undefined })
+  try {
+    answer()
+  } finally {
+    Object.assign(req, { session, sessionID })
+  }
+}

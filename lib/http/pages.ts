@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto'
+import { Deadline } from '../core/deadlines.js'
+import type { Manager } from '../core/manager.js'
+import type { Session } from '../core/session.js'
+import type { Visit } from '../core/visit.js'
+import type { EndReason } from '../engines/engine.js'
+import { GradioStateError, show } from '../errors.js'
+
+/** One live socket of a page: a WebSocket or an event stream. */
+export interface Connection {
+  /** Whether a page has at most one of this kind: then a newer one takes the place of the older. */
+  readonly isExclusive: boolean
+  /** Tells the browser why, and closes. */
+  close(reason: EndReason): void
+  /** Drops the socket without a word. */
+  terminate(): void
+}
+
+/** What admits one socket to a page. */
+export interface Ticket {
+  readonly page: Page
+  /** The origin of the page that was given the ticket. */
+  readonly origin: string | undefined
+}
+
+/** The pages of all sessions, and what is known of those that have just left. */
+export class Pages {
+  readonly #manager: Manager
+  readonly #bySession = new WeakMap<Session, Map<string, Page>>()
+  readonly #tickets = new Map<string, Ticket>()
+
+  constructor(manager: Manager) {
+    this.#manager = manager
+  }
+
+  /**
+   * A page says that it is open. Its epoch makes what is late harmless: after a goodbye only a higher one opens it.
+   * @param session the session the page came with, if it lives
+   * @param enter begins a visit of a page, and the session if need be
+   * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`
+   */
+  async open(
+    id: string,
+    epoch: number | undefined,
+    session: Session | undefined,
+    enter: () => Promise<Visit>,
+  ): Promise<Page> {
+    if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
+    const known = session && this.#bySession.get(session)?.get(id)
+    known?.refuseOutdated(epoch)
+    if (known?.isOpen) return this.#opened(known, epoch)
+    if (known === undefined) this.#checkRoom(session)
+    const visit = await enter()
+    // A twin of this request may have opened the page meanwhile.
+    const page = this.#page(visit.session, id)
+    if (page.isOpen) visit.leave()
+    else page.enter(visit)
+    await page.ready
+    return this.#opened(page, epoch)
+  }
+
+  /** A page says goodbye. @throws GradioStateError `PAGE_UNKNOWN` when it is no page of this session */
+  goodbye(session: Session | undefined, id: string, epoch: number | undefined): void {
+    const page = session && this.#bySession.get(session)?.get(id)
+    if (page === undefined) {
+      throw new GradioStateError('PAGE_UNKNOWN', `Expected a page of this session, got ${show(id)}.`)
+    }
+    if (epoch !== undefined && epoch < page.epoch) return
+    page.leave({ isGone: true })
+  }
+
+  /** A ticket for one socket of the page; the one before it is void. */
+  issueTicket(page: Page, origin: string | undefined): string {
+    const ticket = randomBytes(16).toString('base64url')
+    this.#tickets.delete(page.ticket)
+    this.#tickets.set(ticket, { page, origin })
+    page.ticket = ticket
+    return ticket
+  }
+
+  /** What a ticket admits to. */
+  findTicket(ticket: string): Ticket | undefined {
+    return this.#tickets.get(ticket)
+  }
+
+  voidTicket(page: Page): void {
+    this.#tickets.delete(page.ticket)
+  }
+
+  #opened(page: Page, epoch: number | undefined): Page {
+    if (epoch !== undefined) page.epoch = epoch
+    page.beat()
+    return page
+  }
+
+  #page(session: Session, id: string): Page {
+    let pages = this.#bySession.get(session)
+    if (pages === undefined) {
+      const map = new Map<string, Page>()
+      pages = map
+      this.#bySession.set(session, map)
+      session.farewells.add(reason => {
+        for (const page of map.values()) page.end(reason)
+      })
+    }
+    let page = pages.get(id)
+    if (page === undefined) {
+      page = new Page(
+        id,
+        this.#manager,
+        () => this.voidTicket(page as Page),
+        () => pages.delete(id),
+      )
+      pages.set(id, page)
+    }
+    return page
+  }
+
+  #checkRoom(session: Session | undefined): void {
+    const pages = session && this.#bySession.get(session)
+    if (pages === undefined || pages.size < MOST_PAGES) return
+    throw new GradioStateError(
+      'TOO_MANY_PAGES',
+      `Expected at most ${MOST_PAGES} pages in a session, got one more.`,
+    )
+  }
+}
+
+/** One loaded document in a browser, as this process knows it. */
+export class Page {
+  readonly id: string
+  /** The highest epoch that the page has told; it grows with each return from the back/forward cache. */
+  epoch = 0
+  ticket = ''
+  readonly #manager: Manager
+  readonly #closed: () => void
+  readonly #connections = new Set<Connection>()
+  /** While the page is open without a socket: until when a beat is awaited. Afterwards: how long it is remembered. */
+  readonly #deadline: Deadline
+  #visit: Visit | undefined
+  #isGone = false
+
+  /**
+   * @param closed called whenever the page leaves
+   * @param forget called when a page that has left need not be remembered any more
+   */
+  constructor(id: string, manager: Manager, closed: () => void, forget: () => void) {
+    this.id = id
+    this.#manager = manager
+    this.#closed = closed
+    this.#deadline = new Deadline(() => (this.isOpen ? this.leave() : forget()))
+  }
+
+  get isOpen(): boolean {
+    return this.#visit !== undefined
+  }
+
+  get ready(): Promise<unknown> | undefined {
+    return this.#visit?.ready
+  }
+
+  /** @throws GradioStateError `PAGE_GONE` for an epoch that is over */
+  refuseOutdated(epoch: number | undefined): void {
+    const least = this.#isGone ? this.epoch + 1 : this.epoch
+    if (epoch === undefined || epoch >= least) return
+    throw new GradioStateError(
+      'PAGE_GONE',
+      `Expected an epoch n of at least ${least}, got ${epoch}: the page has said goodbye.`,
+    )
+  }
+
+  enter(visit: Visit): void {
+    this.#visit = visit
+    this.#isGone = false
+  }
+
+  /** The page is alive: without a socket it has to say so again before the lease is over. */
+  beat(): void {
+    if (this.isOpen && this.#connections.size === 0)
+      this.#manager.deadlines.schedule(this.#deadline, BEAT_LEASE)
+  }
+
+  connect(connection: Connection): void {
+    for (const older of this.#connections) {
+      if (!connection.isExclusive || !older.isExclusive) continue
+      // Taken out first: its late close must not hurt the page.
+      this.#connections.delete(older)
+      older.terminate()
+    }
+    this.#connections.add(connection)
+    this.#manager.deadlines.cancel(this.#deadline)
+  }
+
+  /** A connection has closed; does nothing for one that was replaced. */
+  disconnect(connection: Connection, isGoodbye: boolean): void {
+    if (!this.#connections.delete(connection)) return
+    if (isGoodbye) this.leave({ isGone: true })
+    else if (this.#connections.size === 0) this.leave({ abrupt: true })
+  }
+
+  leave({ isGone = false, abrupt = false } = {}): void {
+    this.#isGone ||= isGone
+    if (this.#visit === undefined) return
+    this.#visit.leave({ abrupt })
+    this.#visit = undefined
+    this.#closed()
+    this.#manager.deadlines.schedule(this.#deadline, REMEMBERED)
+    for (const connection of this.#connections) {
+      this.#connections.delete(connection)
+      connection.terminate()
+    }
+  }
+
+  /** The session has ended, and the page is told why. */
+  end(reason: EndReason): void {
+    const connections = [...this.#connections]
+    this.#connections.clear()
+    this.leave()
+    this.#manager.deadlines.cancel(this.#deadline)
+    for (const connection of connections) connection.close(reason)
+  }
+}
+
+function idInvalid(id: string): GradioStateError {
+  return new GradioStateError(
+    'PAGE_ID_INVALID',
+    `Expected a page id of 1 to 64 letters, digits, _ and -, got ${show(id)}.`,
+  )
+}
+
+/** Beats come every 20 s, but in a hidden tab once a minute (Chromium's throttling of timers). */
+const BEAT_LEASE = 95_000
+/** A late heartbeat of a page that has said goodbye is refused this long. */
+const REMEMBERED = 120_000
+const MOST_PAGES = 1_000

@@ -1,0 +1,200 @@
+import type { ServerResponse } from 'node:http'
+import { type SessionState, StateAccess, usable } from '../core/access.js'
+import { isThenable } from '../core/hooks.js'
+import { closed, type Manager } from '../core/manager.js'
+import type { Load, Session } from '../core/session.js'
+import type { Visit } from '../core/visit.js'
+import type { Holder, MaybePromise } from '../engines/engine.js'
+import { GradioStateError } from '../errors.js'
+import type { Host, HostRequest } from '../hosts/host.js'
+import type { Identity } from '../hosts/identity.js'
+import { isNavigation, isPage } from './navigation.js'
+
+/** Anything that says when it is closed: a WebSocket of `ws`, a long response, a socket. */
+export interface Closable {
+  once(event: 'close', listener: () => void): unknown
+}
+
+/** The state of the user who sent the request: `req.gradioState`. Free until used: a request that doesn't use it leaves no trace. */
+export interface RequestState extends SessionState {
+  /**
+   * Sees to it that this browser's next requests come to this session, even while this answer is still being
+   * written: await it before the first use in a handler that streams, or where a page is rendered whose script will send
+   * requests in parallel.
+   * @throws GradioStateError `HEADERS_SENT` when the browser can't be told of the session any more
+   */
+  establish(): Promise<void>
+}
+
+/** One request's way to its session. */
+export class RequestHandle extends StateAccess implements RequestState {
+  /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
+  introduced = false
+  readonly #identity: Identity
+  readonly #req: HostRequest
+  readonly #res: ServerResponse
+  readonly #info: () => unknown
+  readonly #kind: Holder['kind']
+  /** Whether `req.session` was there when this middleware ran. */
+  readonly #sawSession: boolean
+  #visit: Visit | undefined
+  #load: Load | undefined
+  #host: Host | undefined
+  /** Serves `signal` before the session is begun. */
+  #early: AbortController | undefined
+
+  constructor(
+    manager: Manager,
+    identity: Identity,
+    req: HostRequest,
+    res: ServerResponse,
+    info: () => unknown,
+  ) {
+    super(manager)
+    this.#identity = identity
+    this.#req = req
+    this.#res = res
+    this.#info = info
+    this.#kind = isNavigation(req) ? 'navigation' : 'request'
+    this.#sawSession = req.session !== undefined
+  }
+
+  get signal(): AbortSignal {
+    const session = this.peek()
+    if (session === undefined) {
+      this.#early ??= new AbortController()
+      return this.#early.signal
+    }
+    return (this.#load ?? session.load).signal
+  }
+
+  async establish(): Promise<void> {
+    if (this.#visit === undefined) this.#bind((await this.#begin(this.#kind)) as Visit)
+    usable((this.#visit as Visit).session)
+    await this.#visit?.ready
+    await this.#host?.persist()
+  }
+
+  /**
+   * The request arrives: if it came with the token of a session that lives, it is a visit there. What is given back
+   * has to be awaited before the request goes on.
+   */
+  arrive(): MaybePromise<void> {
+    if (this.manager.closing) return
+    const token = this.#identity.hostOf(this.#req, this.#res).find()
+    if (token === undefined) return
+    const visit = this.manager.enter(token, this.#kind)
+    if (isThenable(visit)) return Promise.resolve(visit).then(visit => this.#arrived(visit))
+    return this.#arrived(visit)
+  }
+
+  /** The session that this request came with, if it lives here. Free of effects. */
+  find(): Session | undefined {
+    const token = this.#identity.hostOf(this.#req, this.#res).find()
+    return token === undefined ? undefined : this.manager.find(token)
+  }
+
+  /** Begins a page's visit in this request's session, and the session if need be. */
+  async enterPage(): Promise<Visit> {
+    const visit = (await this.#begin('page')) as Visit
+    await this.#host?.persist()
+    return visit
+  }
+
+  /** Counts a socket of this user's as a page until it closes. */
+  track(socket: Closable): void {
+    const visit = this.manager.enter(this.use().token, 'page')
+    const leave = () => void Promise.resolve(visit).then(visit => visit?.leave({ abrupt: true }))
+    if (isClosed(socket)) leave()
+    else socket.once('close', leave)
+  }
+
+  /** Whether this is a request of that instance. */
+  isOf(manager: Manager): boolean {
+    return this.manager === manager
+  }
+
+  protected use(): Session {
+    if (this.manager.closing) throw closed()
+    if (this.#visit === undefined) {
+      const visit = this.#begin(this.#kind)
+      if (isThenable(visit)) {
+        visit.then(
+          late => late?.leave(),
+          () => {},
+        )
+        throw establishFirst()
+      }
+      this.#bind(visit as Visit)
+    }
+    return usable((this.#visit as unknown as Visit).session)
+  }
+
+  protected peek(): Session | undefined {
+    return this.#visit && usable(this.#visit.session)
+  }
+
+  #begin(kind: Holder['kind']): MaybePromise<Visit | undefined> {
+    if (!this.#sawSession && this.#req.session !== undefined && this.#identity.followsHost)
+      throw mountedBefore()
+    const host = this.#identity.hostOf(this.#req, this.#res)
+    const token = host.prepare()
+    const isKnown = host.find() === token
+    const visit = this.manager.enter(token, kind, { info: this.#info })
+    host.keep(token)
+    this.#host = host
+    this.introduced ||= !isKnown
+    return visit
+  }
+
+  #arrived(visit: Visit | undefined): MaybePromise<void> {
+    if (visit === undefined) return
+    this.#bind(visit)
+    // The load that the visitor waits for is the one whose end its signal tells.
+    return visit.ready?.then(() => {
+      this.#load = visit.session.load
+    })
+  }
+
+  #bind(visit: Visit): void {
+    this.#visit = visit
+    this.#load = visit.session.load
+    this.#follow(visit.session.load)
+    // An upgrade has no response; the socket that it brings is counted by `track`.
+    if (typeof this.#res.once !== 'function' || this.#res.closed) visit.leave()
+    else
+      this.#res.once('close', () =>
+        visit.leave({ awaitPage: this.#kind === 'navigation' && isPage(this.#res) }),
+      )
+  }
+
+  #follow(load: Load): void {
+    const early = this.#early
+    if (early === undefined) return
+    if (load.signal.aborted) early.abort()
+    else load.signal.addEventListener('abort', () => early.abort(), { once: true })
+  }
+}
+
+/** Of what has closed already, no event will come. */
+function isClosed(
+  socket: Closable & { closed?: unknown; destroyed?: unknown; readyState?: unknown },
+): boolean {
+  return socket.closed === true || socket.destroyed === true || socket.readyState === WEBSOCKET_CLOSED
+}
+
+const WEBSOCKET_CLOSED = 3
+
+function establishFirst(): GradioStateError {
+  return new GradioStateError(
+    'ESTABLISH_FIRST',
+    'Expected `await req.gradioState.establish()` before the first use: the engine of this app answers asynchronously.',
+  )
+}
+
+function mountedBefore(): GradioStateError {
+  return new GradioStateError(
+    'MOUNTED_BEFORE_SESSION',
+    'Expected the session middleware before gradio-state, got it after. Call app.use(session(…)) before app.use(gradio).',
+  )
+}

@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { Manager } from '../core/manager.js'
+import { GradioStateError } from '../errors.js'
+import { withoutHostSession } from '../hosts/express-session.js'
+import type { HostRequest } from '../hosts/host.js'
+import { probeResave } from '../hosts/resave.js'
+import type { Config } from '../options.js'
+import { clientScript } from './client-script.js'
+import { StreamConnection } from './connections.js'
+import { allowOrigin, refuseCrossSite } from './origin.js'
+import type { Pages } from './pages.js'
+import type { RequestHandle } from './request-state.js'
+
+/** One of the library's own routes, found for a request. */
+export type Route = (req: HostRequest, res: ServerResponse, state: RequestHandle) => void | Promise<void>
+
+/** The library's own routes. None of them makes the host's store write, but for a session's first page. */
+export class Routes {
+  readonly #config: Config
+  readonly #manager: Manager
+  readonly #pages: Pages
+
+  constructor(config: Config, manager: Manager, pages: Pages) {
+    this.#config = config
+    this.#manager = manager
+    this.#pages = pages
+  }
+
+  /** The route of a request, or `undefined` for a request of the app. */
+  find(req: HostRequest): Route | undefined {
+    const { url = '' } = req
+    const { path, origins } = this.#config
+    if (!url.startsWith(path) || url[path.length] !== '/') return undefined
+    const end = url.indexOf('?')
+    const [name, page, ...rest] = url.slice(path.length + 1, end < 0 ? undefined : end).split('/')
+    if (rest.length > 0) return undefined
+    const query = new URLSearchParams(end < 0 ? '' : url.slice(end))
+    const route =
+      page === undefined ? this.#single(name, req.method) : this.#ofPage(name, req.method, page, query)
+    if (route === undefined) return undefined
+    return async (req, res, state) => {
+      try {
+        const isListed = allowOrigin(req, res, origins)
+        if (req.method === 'OPTIONS') return preflight(req, res, isListed)
+        await route(req, res, state)
+      } catch (error) {
+        if (!(error instanceof GradioStateError) || res.headersSent) throw error
+        answer(req, res, error.status, { error: { code: error.code, message: error.message } })
+      }
+    }
+  }
+
+  #single(name: string | undefined, method: string | undefined): Route | undefined {
+    return name === 'client.js' && (method === 'GET' || method === 'HEAD') ? serveClient : undefined
+  }
+
+  #ofPage(
+    name: string | undefined,
+    method: string | undefined,
+    page: string,
+    query: URLSearchParams,
+  ): Route | undefined {
+    const n = query.get('n')
+    const epoch = n !== null && /^\d{1,9}$/.test(n) ? Number(n) : undefined
+    if (name === 'heartbeat') {
+      if (method === 'POST') return (...request) => this.#open(page, epoch, ...request)
+      if (method === 'GET') return (...request) => this.#stream(page, epoch, ...request)
+      if (method === 'OPTIONS') return () => {}
+    }
+    if (name === 'pagehide') {
+      if (method === 'POST') return (...request) => this.#goodbye(page, epoch, ...request)
+      if (method === 'OPTIONS') return () => {}
+    }
+    return undefined
+  }
+
+  async #open(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): Promise<void> {
+    refuseCrossSite(req, this.#config.origins)
+    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage())
+    const ticket = this.#pages.issueTicket(page, req.headers.origin)
+    answer(req, res, 200, { ticket }, state.introduced)
+  }
+
+  async #stream(
+    id: string,
+    epoch: number | undefined,
+    ...[req, res, state]: Parameters<Route>
+  ): Promise<void> {
+    refuseCrossSite(req, this.#config.origins)
+    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage())
+    if (res.closed) return page.leave({ abrupt: true })
+    const begin = () => {
+      res.writeHead(200, {
+        'Content-Type': 'text/event-stream',
+        // Without `no-transform`, the compression middleware would hold the lines back.
+        'Cache-Control': 'no-cache, no-transform',
+        // nginx would, too.
+        'X-Accel-Buffering': 'no',
+      })
+      res.flushHeaders()
+    }
+    if (state.introduced) begin()
+    else withoutHostSession(req, begin)
+    const { deadlines } = this.#manager
+    new StreamConnection(res, page, deadlines, this.#config.heartbeat, () =>
+      withoutHostSession(req, () => res.end()),
+    )
+  }
+
+  #goodbye(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): void {
+    refuseCrossSite(req, this.#config.origins)
+    this.#pages.goodbye(state.find(), id, epoch)
+    answer(req, res, 204)
+  }
+}
+
+/** @param introduces whether the answer brings the browser its session: then the host may set its cookie */
+function answer(
+  req: HostRequest,
+  res: ServerResponse,
+  status: number,
+  body?: object,
+  introduces = false,
+): void {
+  const text = body === undefined ? undefined : JSON.stringify(body)
+  const begin = () => {
+    const type = text !== undefined && {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(text),
+    }
+    res.writeHead(status, { ...type, 'Cache-Control': 'no-store' })
+  }
+  if (introduces) begin()
+  else withoutHostSession(req, begin)
+  const end = () => res.end(text)
+  if (introduces || !probeResave(req, end)) withoutHostSession(req, end)
+}
+
+function preflight(req: HostRequest, res: ServerResponse, isListed: boolean): void {
+  if (isListed) res.setHeader('Access-Control-Allow-Methods', 'POST')
+  answer(req, res, 204)
+}
+
+const ETAG = `"${createHash('sha256').update(clientScript).digest('base64url').slice(0, 22)}"`
+
+function serveClient(req: HostRequest, res: ServerResponse): void {
+  const isCurrent = req.headers['if-none-match']
+    ?.split(',')
+    .some(tag => tag.trim().replace(/^W\//, '') === ETAG)
+  withoutHostSession(req, () => {
+    res.writeHead(isCurrent ? 304 : 200, {
+      'Content-Type': 'text/javascript; charset=utf-8',
+      'Cache-Control': 'no-cache',
+      ETag: ETAG,
+    })
+    res.end(isCurrent || req.method === 'HEAD' ? undefined : clientScript)
+  })
+}

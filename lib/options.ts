@@ -1,0 +1,248 @@
+import type { IncomingMessage } from 'node:http'
+import ms from 'ms'
+import { type Clock, systemClock } from './clock.js'
+import type { Engine } from './engines/engine.js'
+import { GradioStateError, invalid, show } from './errors.js'
+
+/** A number of seconds, as in Gradio, or a string with a unit: `'90s'`, `'60m'`, `'1d'`. */
+export type Duration = number | string
+
+/** The attributes of the library's own cookie. It is always `HttpOnly`. */
+export interface CookieOptions {
+  /** @default 'gradio_state' */
+  name?: string
+  /** @default the path that the middleware is mounted on */
+  path?: string
+  domain?: string
+  /** @default 'lax' */
+  sameSite?: 'lax' | 'strict' | 'none'
+  /** `'auto'`: set on requests that came by https (Express's `req.secure`, else the socket). @default 'auto' */
+  secure?: boolean | 'auto'
+  /** How long the browser keeps the cookie. Without it, until the browser is closed. */
+  maxAge?: Duration
+}
+
+/** What `gradioState()` takes. A wrong option throws at once and says which, what was expected and what came. */
+export interface GradioStateOptions {
+  /** Where the library's own routes are, below the place it is mounted on. @default '/gradio_api' */
+  path?: string
+  /** How long a closed session keeps its state. @default '60m', as in the Gradio guide */
+  gracePeriod?: Duration
+  /** How long after the last page left `unload` runs; a reload that is quicker is no unload. 0 is Gradio's behaviour. @default 2 */
+  unloadDelay?: Duration
+  /** How often a connection is sent a ping or a line; at most 30 s, well below what proxies take for idle. @default 15 */
+  heartbeat?: Duration
+  /** How long a hook or a callback is waited for, each. @default 5 */
+  hookTimeout?: Duration
+  /** How many sessions are kept. The one that is missed least makes room; an open one never does. @default 10000 */
+  maxSessions?: number
+  /**
+   * Which session of the host is followed. `'auto'`: `req.session` from the first time it was seen, the library's own
+   * cookie where there never was one. `'host'`: only `req.session`. `'cookie'`: only the own cookie. @default 'auto'
+   */
+  session?: 'auto' | 'host' | 'cookie'
+  /** Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`. @default [] */
+  origins?: string[]
+  /** The library's own cookie, which stands in where there is no host session. */
+  cookie?: CookieOptions
+  /**
+   * A credential of the app's own that leads to the session, such as the id in a verified bearer token. Requests with
+   * the same one share a session. Where it gives `undefined`, the `session` option decides.
+   */
+  identify?: (req: IncomingMessage) => string | undefined
+  /** Noted when a session is made, and handed to hooks as `session.info`: a user's name, an address. */
+  info?: (req: IncomingMessage) => unknown
+  /** What knows who is connected and what is due. @default an engine in this process's memory */
+  engine?: Engine
+  /** @default the machine's clock */
+  clock?: Clock
+}
+
+/** The options made complete; durations in milliseconds. */
+export interface Config {
+  readonly path: string
+  readonly gracePeriod: number
+  readonly unloadDelay: number
+  readonly heartbeat: number
+  readonly hookTimeout: number
+  readonly maxSessions: number
+  readonly session: 'auto' | 'host' | 'cookie'
+  readonly origins: ReadonlySet<string>
+  readonly cookie: CookieConfig
+  readonly identify: ((req: IncomingMessage) => string | undefined) | undefined
+  readonly info: ((req: IncomingMessage) => unknown) | undefined
+  readonly engine: Engine | undefined
+  readonly clock: Clock
+}
+
+export interface CookieConfig {
+  readonly name: string
+  readonly path: string | undefined
+  readonly domain: string | undefined
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly secure: boolean | 'auto'
+  /** Seconds, as in the `Max-Age` attribute. */
+  readonly maxAge: number | undefined
+}
+
+/** Checks the options and completes them. The caller's object is left as it was. */
+export function parseOptions(options: GradioStateOptions = {}): Config {
+  known('the options', options, OPTIONS)
+  return {
+    path: path(options.path ?? '/gradio_api'),
+    gracePeriod: duration('gracePeriod', options.gracePeriod ?? '60m', {
+      from: 0,
+      to: Number.POSITIVE_INFINITY,
+    }),
+    unloadDelay: duration('unloadDelay', options.unloadDelay ?? 2, { from: 0, to: DAY }),
+    heartbeat: duration('heartbeat', options.heartbeat ?? 15, { from: 100, to: 30_000 }),
+    hookTimeout: duration('hookTimeout', options.hookTimeout ?? 5, { from: 1, to: DAY }),
+    maxSessions: count('maxSessions', options.maxSessions ?? 10_000),
+    session: oneOf('session', options.session ?? 'auto', ['auto', 'host', 'cookie']),
+    origins: new Set(origins(options.origins ?? [])),
+    cookie: cookie(options.cookie ?? {}),
+    identify: optionalFunction('identify', options.identify),
+    info: optionalFunction('info', options.info),
+    engine: shaped('engine', options.engine, ['open', 'release', 'claim', 'settle'], 'an engine'),
+    clock: shaped('clock', options.clock, ['now', 'wall', 'setTimer'], 'a clock') ?? systemClock,
+  }
+}
+
+/** Reads a duration into milliseconds, and throws when it isn't within the bounds (in milliseconds). */
+export function duration(what: string, value: unknown, bounds: { from: number; to: number }): number {
+  const parsed =
+    typeof value === 'number' ? value * 1000 : typeof value === 'string' ? parseDuration(value) : Number.NaN
+  if (!(parsed >= bounds.from && parsed <= bounds.to)) throw invalid(what, durationBetween(bounds), value)
+  return parsed
+}
+
+/** Throws unless every key of `value` is one of `names`: a misspelt option must not be a silent default. */
+export function known(what: string, value: unknown, names: Readonly<Record<string, true>>): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid(what, 'an object', value)
+  for (const key of Object.keys(value)) {
+    if (Object.hasOwn(names, key)) continue
+    const list = Object.keys(names).join(', ')
+    throw new GradioStateError(
+      'OPTION_INVALID',
+      `Expected ${what} to have only ${list}, got ${show(key)} too.`,
+    )
+  }
+}
+
+/** Throws unless `value` is a function or `undefined`. */
+export function optionalFunction<T>(what: string, value: T): T {
+  if (value !== undefined && typeof value !== 'function') throw invalid(what, 'a function', value)
+  return value
+}
+
+const DAY = 86_400_000
+
+// Mapped over the type, so that the compiler keeps both lists complete.
+const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
+  path: true,
+  gracePeriod: true,
+  unloadDelay: true,
+  heartbeat: true,
+  hookTimeout: true,
+  maxSessions: true,
+  session: true,
+  origins: true,
+  cookie: true,
+  identify: true,
+  info: true,
+  engine: true,
+  clock: true,
+}
+
+const COOKIE_OPTIONS: Readonly<Record<keyof CookieOptions, true>> = {
+  name: true,
+  path: true,
+  domain: true,
+  sameSite: true,
+  secure: true,
+  maxAge: true,
+}
+
+function parseDuration(text: string): number {
+  // `ms` reads a bare number as milliseconds, where this API counts in seconds: so a string must name its unit.
+  if (text.length > 100 || !/[a-z]\s*$/i.test(text)) return Number.NaN
+  return ms(text as ms.StringValue) ?? Number.NaN
+}
+
+function durationBetween({ from, to }: { from: number; to: number }): string {
+  const least = from === 0 ? 'from 0' : `of at least ${from / 1000} s`
+  const most = to === Number.POSITIVE_INFINITY ? '' : ` and at most ${to / 1000} s`
+  return `a duration ${least}${most}: a number of seconds or a string with a unit such as '90s' or '60m'`
+}
+
+function path(value: unknown): string {
+  if (typeof value !== 'string' || !/^(\/[\w.~-]+)+$/.test(value)) {
+    throw invalid('path', "a path such as '/gradio_api', without a slash at its end", value)
+  }
+  return value
+}
+
+function count(what: string, value: unknown): number {
+  const valid = value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) > 0)
+  if (!valid) throw invalid(what, 'a whole number from 1, or Infinity', value)
+  return value as number
+}
+
+function oneOf<T extends string>(what: string, value: unknown, choices: readonly T[]): T {
+  if (!choices.includes(value as T)) throw invalid(what, `one of ${choices.map(show).join(', ')}`, value)
+  return value as T
+}
+
+function origins(value: unknown): string[] {
+  if (!Array.isArray(value)) throw invalid('origins', 'an array of origins', value)
+  return value.map(origin => {
+    const parsed = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin).origin : undefined
+    if (parsed === undefined || parsed === 'null' || parsed !== origin) {
+      throw invalid('each of origins', "an origin such as 'https://app.example', without a path", origin)
+    }
+    return parsed
+  })
+}
+
+function cookie(value: CookieOptions): CookieConfig {
+  known('cookie', value, COOKIE_OPTIONS)
+  const { name = 'gradio_state', path, domain, sameSite = 'lax', secure = 'auto', maxAge } = value
+  // The token of RFC 9110 §5.6.2, which RFC 6265 §4.1.1 wants a cookie's name to be.
+  if (typeof name !== 'string' || !/^[\w!#$%&'*+.^`|~-]+$/.test(name))
+    throw invalid('cookie.name', 'a token', name)
+  if (path !== undefined && (typeof path !== 'string' || !/^\/[^;\s]*$/.test(path))) {
+    throw invalid('cookie.path', 'a path', path)
+  }
+  if (domain !== undefined && (typeof domain !== 'string' || !/^[\w.-]+$/.test(domain))) {
+    throw invalid('cookie.domain', 'a domain', domain)
+  }
+  if (secure !== 'auto' && typeof secure !== 'boolean')
+    throw invalid('cookie.secure', "true, false or 'auto'", secure)
+  return {
+    name,
+    path,
+    domain,
+    sameSite: oneOf('cookie.sameSite', sameSite, ['lax', 'strict', 'none']),
+    secure,
+    maxAge:
+      maxAge === undefined
+        ? undefined
+        : Math.floor(duration('cookie.maxAge', maxAge, { from: 1000, to: 400 * DAY }) / 1000),
+  }
+}
+
+function shaped<T extends object>(
+  what: string,
+  value: T | undefined,
+  methods: string[],
+  kind: string,
+): T | undefined {
+  if (value === undefined) return undefined
+  const fits =
+    typeof value === 'object' &&
+    value !== null &&
+    methods.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+  if (!fits) throw invalid(what, `${kind} (with ${methods.join('(), ')}())`, value)
+  return value
+}

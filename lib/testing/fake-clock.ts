@@ -1,0 +1,52 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Clock } from '../clock.js'
+import { type Duration, duration } from '../options.js'
+
+/** A clock that stands still until it is told to advance. For tests: `gradioState({ clock: fakeClock() })`. */
+export interface FakeClock extends Clock {
+  /**
+   * Moves the time on, runs what becomes due on the way in its order, and lets the promises that this sets off settle
+   * before it goes further. It doesn't wait for what only the outside world settles, such as a file being written.
+   */
+  advance(time: Duration): Promise<void>
+  /** How many timers are set. */
+  readonly timers: number
+}
+
+/** @param wall what the wall clock shows at the start, in milliseconds since the epoch */
+export function fakeClock(wall = Date.UTC(2026, 0, 1)): FakeClock {
+  const timers = new Set<{ readonly due: number; readonly run: () => void }>()
+  let now = 0
+
+  function earliest(until: number) {
+    let found: { readonly due: number; readonly run: () => void } | undefined
+    for (const timer of timers) if (timer.due <= until && !(found && found.due <= timer.due)) found = timer
+    return found
+  }
+
+  return {
+    now: () => now,
+    wall: () => wall + now,
+    setTimer(run, ms) {
+      const timer = { due: now + Math.max(ms, 0), run }
+      timers.add(timer)
+      return () => {
+        timers.delete(timer)
+      }
+    },
+    async advance(time) {
+      const until = now + duration('the time to advance', time, { from: 0, to: Number.MAX_SAFE_INTEGER })
+      await turn()
+      for (let timer = earliest(until); timer !== undefined; timer = earliest(until)) {
+        timers.delete(timer)
+        now = Math.max(now, timer.due)
+        timer.run()
+        await turn()
+      }
+      now = until
+    },
+    get timers() {
+      return timers.size
+    },
+  }
+}

@@ -1,0 +1,2 @@
+export { type FakeClock, fakeClock } from './fake-clock.js'
+export { type TestPage, type TestPageOptions, type Visitor, visitor } from './visitor.js'

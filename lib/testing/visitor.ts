@@ -1,0 +1,114 @@
+import { once } from 'node:events'
+import { WebSocket } from 'ws'
+
+/** A user with a browser, as far as the server can tell: cookies, requests and pages. */
+export interface Visitor {
+  /** The cookies by name, as the server has set them. */
+  readonly cookies: Map<string, string>
+  /** Sends a request with the cookies, and keeps those that the answer sets. */
+  fetch(path: string, init?: RequestInit): Promise<Response>
+  /** Opens a page, as `client.js` would: it counts until it is closed or crashes. */
+  openPage(options?: TestPageOptions): Promise<TestPage>
+}
+
+export interface TestPageOptions {
+  /** Where the library's routes are. @default '/gradio_api' */
+  path?: string
+  /** @default a new one */
+  id?: string
+  /** The epoch of the page: one more with each return from the back/forward cache. @default 1 */
+  epoch?: number
+  /** Without a socket the page is only kept open by `beat()`, as behind a proxy that knows no WebSocket. @default true */
+  socket?: boolean
+}
+
+/** A page in a browser, as far as the server can tell. */
+export interface TestPage {
+  readonly id: string
+  /** Resolves when the socket is closed, with the server's code and reason. */
+  readonly closed: Promise<{ code: number; reason: string }>
+  /** Sends one more heartbeat; gives the status of the answer. */
+  beat(): Promise<number>
+  /** Closes the page as a tab is closed: it says goodbye. Gives the status of the answer. */
+  close(): Promise<number>
+  /** Breaks the socket as when a browser is killed: nothing is said. */
+  crash(): Promise<void>
+}
+
+/**
+ * A user for tests. Each visitor has cookies of its own.
+ * @param origin of the server: `'http://localhost:3000'`
+ */
+export function visitor(origin: string | URL): Visitor {
+  const cookies = new Map<string, string>()
+  const self: Visitor = {
+    cookies,
+    async fetch(path, init = {}) {
+      const headers = new Headers(init.headers)
+      const pairs = [...cookies].map(([name, value]) => `${name}=${value}`)
+      if (pairs.length > 0) headers.set('cookie', pairs.join('; '))
+      const response = await fetch(new URL(path, origin), { redirect: 'manual', ...init, headers })
+      for (const line of response.headers.getSetCookie()) keep(cookies, line)
+      return response
+    },
+    openPage: options => openPage(self, new URL(origin), options),
+  }
+  return self
+}
+
+/** Values are kept as they are written, since they go back as they came. */
+function keep(cookies: Map<string, string>, line: string): void {
+  const [pair = '', ...attributes] = line.split(/;\s*/)
+  const at = pair.indexOf('=')
+  const expires = attributes.find(attribute => /^expires=/i.test(attribute))?.slice('expires='.length)
+  const isOver =
+    attributes.some(attribute => /^max-age=0$/i.test(attribute)) || Date.parse(expires ?? '') < Date.now()
+  if (isOver) cookies.delete(pair.slice(0, at))
+  else cookies.set(pair.slice(0, at), pair.slice(at + 1))
+}
+
+async function openPage(user: Visitor, origin: URL, options: TestPageOptions = {}): Promise<TestPage> {
+  const { path = '/gradio_api', id = crypto.randomUUID(), epoch = 1, socket = true } = options
+  const heartbeat = () => user.fetch(`${path}/heartbeat/${id}?n=${epoch}`, { method: 'POST' })
+  const response = await heartbeat()
+  if (!response.ok)
+    throw new Error(`Expected the page to be opened, got ${response.status}: ${await response.text()}`)
+  const { ticket } = (await response.json()) as { ticket: string }
+  const dialed = socket
+    ? await dial(new URL(`${path}/heartbeat/${id}?n=${epoch}&ticket=${ticket}`, origin))
+    : undefined
+  const closed = dialed ? closeOf(dialed) : new Promise<never>(() => {})
+  return {
+    id,
+    closed,
+    async beat() {
+      const answer = await heartbeat()
+      await answer.arrayBuffer()
+      return answer.status
+    },
+    async close() {
+      const answer = await user.fetch(`${path}/pagehide/${id}?n=${epoch}`, { method: 'POST' })
+      dialed?.close(1000)
+      if (dialed) await closed
+      return answer.status
+    },
+    async crash() {
+      dialed?.terminate()
+      if (dialed) await closed
+    },
+  }
+}
+
+async function dial(url: URL): Promise<WebSocket> {
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  const socket = new WebSocket(url)
+  await once(socket, 'open')
+  return socket
+}
+
+function closeOf(socket: WebSocket): Promise<{ code: number; reason: string }> {
+  return new Promise(resolve => {
+    socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }))
+    socket.on('error', () => {})
+  })
+}

@@ -1,0 +1,24 @@
+// Packs the package as `npm publish` would and has the tarball judged by publint and by Are The Types Wrong.
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
+const folder = mkdtempSync(join(tmpdir(), 'gradio-state-package-'))
+
+try {
+  const packed = execFileSync('npm', ['pack', '--pack-destination', folder], { encoding: 'utf8' })
+  const tarball = join(folder, packed.trim().split('\n').at(-1))
+  const judge = (tool, ...args) => execFileSync('npx', ['--no', tool, ...args], { stdio: 'inherit' })
+
+  judge('publint', 'run', tarball, '--strict')
+  // The profile leaves out Node 10's resolution, which knows no "exports".
+  judge('attw', tarball, '--profile', 'node16')
+} catch (error) {
+  process.exitCode = error.status || 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,29 @@
+// Runs the test files whose path contains one of the arguments, or all of them:
+//   node scripts/run-tests.mjs timer-wheel hosts/
+// `node --test` takes no globs before Node 21.
+
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
+
+const filters = process.argv.slice(2)
+const files = readdirSync('test', { recursive: true })
+  .map(file => join('test', file))
+  .filter(file => file.endsWith('.test.ts') && !file.includes('node_modules'))
+  .filter(file => filters.length === 0 || filters.some(filter => file.includes(filter)))
+  .sort()
+
+if (files.length === 0) {
+  console.error(`No test file matches ${filters.join(' or ') || 'test/**/*.test.ts'}`)
+  process.exit(1)
+}
+
+const { status } = spawnSync(
+  process.execPath,
+  ['--import', 'tsx', '--test', '--test-concurrency=2', ...files],
+  { stdio: 'inherit' },
+)
+process.exit(status ?? 1)

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+// Each folder in consumers/ is an app that installs the packed package and checks it from the inside, by `npm test`.
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const templates = fileURLToPath(new URL('consumers', import.meta.url))
+const consumers = await readdir(templates)
+
+// Outside of the repository, whose node_modules they would otherwise see.
+const folder = await mkdtemp(join(tmpdir(), 'gradio-state-consumers-'))
+
+before(async () => {
+  const packed = await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], root)
+  await cp(templates, folder, { recursive: true })
+  // As workspaces they share one installation; versions they don't agree on are still kept apart.
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, workspaces: consumers }))
+  const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock']
+  await run('npm', ['install', ...quietly, join(folder, packed.trim())], folder)
+})
+
+after(() => rm(folder, { recursive: true, force: true }))
+
+for (const consumer of consumers) {
+  test(`works in ${consumer}`, async () => {
+    await run('npm', ['test', '--silent'], join(folder, consumer))
+  })
+}
+
+/** Runs a command with this project's tools at hand. One that fails tells what it printed. */
+async function run(command: string, args: string[], cwd: string): Promise<string> {
+  const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
+  try {
+    const { stdout } = await promisify(execFile)(command, args, { cwd, env: { ...process.env, PATH: path } })
+    return stdout
+  } catch (error) {
+    const { message, stdout, stderr } = error as Error & { stdout: string; stderr: string }
+    assert.fail(`${message}\n${stdout}\n${stderr}`)
+  }
+}

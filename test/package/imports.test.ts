@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+
+// Holds the library to its layers: imports point one way, those of types counted too.
+
+/** The rooms of lib, and the rooms or files that each of them may import from. `root` are the files beside index.ts. */
+const mayImport: Record<string, string[]> = {
+  root: ['root', 'engines/engine.ts'],
+  core: ['root', 'core', 'engines/engine.ts'],
+  engines: ['root', 'engines'],
+  files: ['root', 'files'],
+  hosts: ['root', 'core', 'files', 'hosts'],
+  http: ['root', 'core', 'engines/engine.ts', 'files', 'hosts', 'http'],
+  index: ['root', 'core', 'engines', 'files', 'hosts', 'http'],
+  testing: ['root', 'testing'],
+  client: [],
+}
+
+const lib = fileURLToPath(new URL('../../lib', import.meta.url))
+const imports = new Map(
+  readdirSync(lib, { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.ts'))
+    .map(file => [file.replaceAll('\\', '/'), importsOf(file)]),
+)
+
+test('every room imports only from the rooms below it', () => {
+  const wrong = edges().filter(([file, target]) => {
+    const allowed = mayImport[roomOf(file)]
+    return !allowed?.includes(roomOf(target)) && !allowed?.includes(target)
+  })
+  assert.deepEqual(wrong, [])
+})
+
+test('core knows no file, no HTTP and no database', () => {
+  const outside =
+    /^(node:)?(http|https|http2|net|tls|fs)\b|^(cookie|express|koa|multer|on-headers|redis|send|ws)\b/
+  const wrong = packages('core').filter(([, name]) => outside.test(name))
+  assert.deepEqual(wrong, [])
+})
+
+test('client imports nothing', () => {
+  assert.deepEqual(packages('client'), [])
+})
+
+test('testing needs no package but ws', () => {
+  const wrong = packages('testing').filter(([, name]) => name !== 'ws' && !name.startsWith('node:'))
+  assert.deepEqual(wrong, [])
+})
+
+test('no imports go round in a circle', () => {
+  const done = new Set<string>()
+  const visit = (file: string, path: string[]): void => {
+    assert.ok(!path.includes(file), [...path, file].join(' → '))
+    if (done.has(file)) return
+    for (const target of relativeImportsOf(file)) visit(target, [...path, file])
+    done.add(file)
+  }
+  for (const file of imports.keys()) visit(file, [])
+})
+
+/** What a file of lib names in imports and re-exports, of types too. */
+function importsOf(file: string): string[] {
+  return ts
+    .preProcessFile(readFileSync(join(lib, file), 'utf8'))
+    .importedFiles.map(({ fileName }) => fileName)
+}
+
+/** The files of lib that a file imports. */
+function relativeImportsOf(file: string): string[] {
+  return (imports.get(file) ?? [])
+    .filter(name => name.startsWith('.'))
+    .map(name => posix.join(dirname(file), name).replace(/\.js$/, '.ts'))
+}
+
+/** All pairs of a file of lib and a file that it imports. */
+function edges(): [file: string, target: string][] {
+  return [...imports.keys()].flatMap(file =>
+    relativeImportsOf(file).map((target): [string, string] => [file, target]),
+  )
+}
+
+/** All pairs of a file of a room and a package that it imports. */
+function packages(room: string): [file: string, name: string][] {
+  return [...imports]
+    .filter(([file]) => roomOf(file) === room)
+    .flatMap(([file, names]) =>
+      names.filter(name => !name.startsWith('.')).map((name): [string, string] => [file, name]),
+    )
+}
+
+function roomOf(file: string): string {
+  if (file === 'index.ts') return 'index'
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : 'root'
+}
