@@ -90,10 +90,12 @@ export function createDemo({ gracePeriod, unloadDelay, timeToLive, pictureDir }:
     async held(state: RequestState): Promise<Held> {
       const pictures = picturesOf(state)
       const newest = pictures.at(-1)
+      // Asking for the id would begin a session where there is none.
+      const isKnown = state.has(history) || state.pages > 0
       return {
         pictures: pictures.map(({ name, colour }) => ({ name, colour })),
         values: state.has(history) ? 1 : 0,
-        files: await directories.count(state.id),
+        files: isKnown ? await directories.count(state.id) : 0,
         timeLeft:
           newest && timeToLive !== undefined
             ? Math.max(0, timeToLive - (performance.now() - newest.keptAt) / 1000)

@@ -29,7 +29,7 @@ export class ExpressSessionHost implements Host {
   }
 
   find(): string | undefined {
-    return markedToken(this.#req.session) ?? (this.#cameWithCookie() ? this.#derive() : undefined)
+    return markedToken(this.#req.session) ?? (cameWithCookie(this.#req) ? this.#derive() : undefined)
   }
 
   prepare(): string {
@@ -64,21 +64,22 @@ export class ExpressSessionHost implements Host {
     return createHash('sha256').update(this.#req.sessionID).digest('hex')
   }
 
-  // Only express-session knows the cookie's name, but no other value has this one's shape around the id.
-  #cameWithCookie(): boolean {
-    return this.#req.headers.cookie?.includes(this.#cookieValue()) ?? false
-  }
-
   #wasAnswered(): boolean {
     return (
       typeof this.#res.getHeader === 'function' &&
-      String(this.#res.getHeader('set-cookie')).includes(this.#cookieValue())
+      String(this.#res.getHeader('set-cookie')).includes(cookieValue(this.#req))
     )
   }
+}
 
-  #cookieValue(): string {
-    return encodeURIComponent(`s:${this.#req.sessionID}.`)
-  }
+/** Whether the browser knows the id of the session: then the session has come from the store. */
+export function cameWithCookie(req: ExpressSessionRequest): boolean {
+  return req.headers.cookie?.includes(cookieValue(req)) ?? false
+}
+
+/** How the cookie's value begins. Only express-session knows the cookie's name, but no other value has this shape. */
+function cookieValue(req: ExpressSessionRequest): string {
+  return encodeURIComponent(`s:${req.sessionID}.`)
 }
 
 /**

@@ -13,7 +13,7 @@ export function isNavigation(req: IncomingMessage): boolean {
 
 /** Whether the answer has brought the browser a page that will now load: HTML, or the word that its copy is current. */
 export function isPage(res: ServerResponse): boolean {
-  if (!res.writableFinished) return false
+  if (!res.writableEnded) return false
   return res.statusCode === 304 || String(res.getHeader('content-type')).startsWith('text/html')
 }
 

@@ -48,15 +48,19 @@ export class Pages {
     if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
     const known = session && this.#bySession.get(session)?.get(id)
     known?.refuseOutdated(epoch)
-    if (known?.isOpen) return this.#opened(known, epoch)
     if (known === undefined) this.#checkRoom(session)
+    if (known?.isOpen) {
+      known.beat(epoch)
+      return known
+    }
     const visit = await enter()
-    // A twin of this request may have opened the page meanwhile.
     const page = this.#page(visit.session, id)
+    // A twin of this request may have opened the page meanwhile.
     if (page.isOpen) visit.leave()
     else page.enter(visit)
+    page.beat(epoch)
     await page.ready
-    return this.#opened(page, epoch)
+    return page
   }
 
   /** A page says goodbye. @throws GradioStateError `PAGE_UNKNOWN` when it is no page of this session */
@@ -69,8 +73,12 @@ export class Pages {
     page.leave({ isGone: true })
   }
 
-  /** A ticket for one socket of the page; the one before it is void. */
+  /**
+   * A ticket for one socket of the page; the one before it is void.
+   * @throws GradioStateError `PAGE_GONE` when the page has left while its opening waited for hooks
+   */
   issueTicket(page: Page, origin: string | undefined): string {
+    if (!page.isOpen) throw gone(page.epoch + 1, page.epoch)
     const ticket = randomBytes(16).toString('base64url')
     this.#tickets.delete(page.ticket)
     this.#tickets.set(ticket, { page, origin })
@@ -85,12 +93,6 @@ export class Pages {
 
   voidTicket(page: Page): void {
     this.#tickets.delete(page.ticket)
-  }
-
-  #opened(page: Page, epoch: number | undefined): Page {
-    if (epoch !== undefined) page.epoch = epoch
-    page.beat()
-    return page
   }
 
   #page(session: Session, id: string): Page {
@@ -163,10 +165,7 @@ export class Page {
   refuseOutdated(epoch: number | undefined): void {
     const least = this.#isGone ? this.epoch + 1 : this.epoch
     if (epoch === undefined || epoch >= least) return
-    throw new GradioStateError(
-      'PAGE_GONE',
-      `Expected an epoch n of at least ${least}, got ${epoch}: the page has said goodbye.`,
-    )
+    throw gone(least, epoch)
   }
 
   enter(visit: Visit): void {
@@ -175,9 +174,9 @@ export class Page {
   }
 
   /** The page is alive: without a socket it has to say so again before the lease is over. */
-  beat(): void {
-    if (this.isOpen && this.#connections.size === 0)
-      this.#manager.deadlines.schedule(this.#deadline, BEAT_LEASE)
+  beat(epoch: number | undefined): void {
+    if (epoch !== undefined) this.epoch = epoch
+    if (this.#connections.size === 0) this.#manager.deadlines.schedule(this.#deadline, BEAT_LEASE)
   }
 
   connect(connection: Connection): void {
@@ -219,6 +218,13 @@ export class Page {
     this.#manager.deadlines.cancel(this.#deadline)
     for (const connection of connections) connection.close(reason)
   }
+}
+
+function gone(least: number, received: number): GradioStateError {
+  return new GradioStateError(
+    'PAGE_GONE',
+    `Expected an epoch n of at least ${least}, got ${received}: the page has left.`,
+  )
 }
 
 function idInvalid(id: string): GradioStateError {

@@ -15,6 +15,7 @@ export class Sockets {
   readonly #detach = new Map<Server, () => void>()
   /** Where the library's routes were seen to be: an upgrade below one of these is ours, with or without a ticket. */
   readonly #bases = new Set<string>()
+  #isClosed = false
   readonly #server = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: 1024 })
 
   constructor(pages: Pages, deadlines: Deadlines, heartbeat: number) {
@@ -25,7 +26,7 @@ export class Sockets {
 
   /** Takes part in the upgrades of a server; attaching twice is once. */
   attach(server: Server): void {
-    if (this.#detach.has(server)) return
+    if (this.#isClosed || this.#detach.has(server)) return
     const detach = takeUpgrades(server, (req, socket, head) => this.#take(req, socket, head))
     const close = () => this.#release(server)
     server.once('close', close)
@@ -40,7 +41,9 @@ export class Sockets {
     if (this.#bases.size < MOST_BASES) this.#bases.add(base)
   }
 
+  /** Leaves all servers. The sockets themselves are closed as their sessions end. */
   close(): void {
+    this.#isClosed = true
     for (const server of this.#detach.keys()) this.#release(server)
   }
 
