@@ -2,7 +2,8 @@ import createDebug from 'debug'
 import type { Clock } from '../clock.js'
 import type { Claim, EndReason, Engine, Holder, Life, MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import { warn } from '../warnings.js'
+import { warnOfNoPage } from '../warnings.js'
+import { Claims } from './claims.js'
 import { ClosedSessions } from './closed-sessions.js'
 import { Deadlines } from './deadlines.js'
 import { Gate } from './gate.js'
@@ -29,6 +30,8 @@ export class Manager {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
   readonly states = new StateRegistry()
+  /** Whether `close()` was called: nothing new is let in. */
+  closing = false
   readonly #config: ManagerConfig
   readonly #engine: Engine
   readonly #gate: Gate
@@ -47,7 +50,7 @@ export class Manager {
     shutdown: 0,
   }
   #holders = 0
-  #closing: Promise<CloseReport> | undefined
+  #report: Promise<CloseReport> | undefined
   #saidNoPage = false
 
   constructor(config: ManagerConfig, engine: Engine) {
@@ -55,25 +58,21 @@ export class Manager {
     this.#engine = engine
     this.deadlines = new Deadlines(config.clock)
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
-    this.#gate = new Gate(PARALLEL_SESSIONS, () => this.deadlines.wake())
+    const wake = () => this.deadlines.wake()
+    this.#gate = new Gate(PARALLEL_SESSIONS, wake)
     this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate: this.#gate }
-    this.deadlines.add({
-      nextDue: () => (this.#gate.free > 0 ? engine.nextDue() : undefined),
-      work: limit => this.#claim(Math.min(limit, this.#gate.free)),
-    })
+    this.deadlines.add(
+      new Claims(engine, this.#gate, this.hooks, wake, (claim, settle) => this.#due(claim, settle)),
+    )
     this.#background(
       engine.start({
-        wake: () => this.deadlines.wake(),
+        wake,
         gone: (_token, life, reason) => {
           const session = this.#byId.get(life)
           if (session !== undefined) void this.#finish(session, reason)
         },
       }),
     )
-  }
-
-  get closing(): boolean {
-    return this.#closing !== undefined
   }
 
   /** The session of a token, if it has one here. Free of effects. */
@@ -116,8 +115,8 @@ export class Manager {
 
   /** Ends everything; the second call gives the first one's promise. @param timeout in milliseconds */
   close(timeout: number): Promise<CloseReport> {
-    this.#closing ??= this.#close(timeout)
-    return this.#closing
+    this.#report ??= this.#close(timeout)
+    return this.#report
   }
 
   stats(): Stats {
@@ -240,39 +239,21 @@ export class Manager {
     void this.end(oldest, 'evicted')
   }
 
-  #claim(limit: number): void {
-    try {
-      const claims = this.#engine.claim(limit)
-      const work = (claims: Claim[]) => {
-        for (const claim of claims) this.#work(claim)
-      }
-      if (isThenable(claims)) this.#background(Promise.resolve(claims).then(work))
-      else work(claims)
-    } catch (error) {
-      this.hooks.report(error, { source: 'engine' })
-    }
-  }
-
-  #work(claim: Claim): void {
+  #due(claim: Claim, settle: () => Promise<void>): void {
     const session = this.#byId.get(claim.life)
-    const settle = async () => {
-      try {
-        await this.#engine.settle(claim)
-      } catch (error) {
-        this.hooks.report(error, { source: 'engine', session: claim.life })
-      }
-    }
     if (session === undefined) void settle()
     else if (claim.phase === 'end') void this.#finish(session, claim.reason).then(settle)
     else session.unloading = this.#gate.run(() => this.#unload(session, claim.reason)).then(settle)
   }
 
-  #unload(session: Session, reason: EndReason): Promise<void> {
+  async #unload(session: Session, reason: EndReason): Promise<void> {
+    // An end that overtook a claimed unload has done it.
+    if (!session.loaded) return
     session.loaded = false
     session.load.end()
     debug('%s is unloaded: %s', session.id, reason)
     const key = `${session.id}:unload:${session.load.serial}`
-    return session.afterHooks(() => this.hooks.runLeave('unload', session.view, key, reason))
+    await session.afterHooks(() => this.hooks.runLeave('unload', session.view, key, reason))
   }
 
   #finish(session: Session, reason: EndReason): Promise<void> {
@@ -286,7 +267,10 @@ export class Manager {
     debug('%s ends: %s', session.id, reason)
     session.load.end()
     for (const farewell of session.farewells) farewell(reason)
-    if (reason === 'disconnected' && !session.hadPage) this.#sayNoPage()
+    if (reason === 'disconnected' && !session.hadPage && !this.#saidNoPage) {
+      this.#saidNoPage = true
+      warnOfNoPage()
+    }
     session.finished = this.#gate
       .run(() => this.#delete(session, reason))
       .finally(() => this.#ending.delete(session))
@@ -294,7 +278,7 @@ export class Manager {
   }
 
   async #delete(session: Session, reason: EndReason): Promise<void> {
-    if (session.loaded) await this.#unload(session, reason)
+    await this.#unload(session, reason)
     await session.afterHooks(async () => {
       await session.values.deleteAll(reason)
       await this.hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
@@ -302,6 +286,7 @@ export class Manager {
   }
 
   async #close(timeout: number): Promise<CloseReport> {
+    this.closing = true
     const outran: ErrorContext[] = []
     this.hooks.timedOut = outran
     for (const session of this.all()) void this.end(session, 'shutdown')
@@ -312,16 +297,6 @@ export class Manager {
     await this.#engine.close()
     this.deadlines.settle()
     return { timedOut: [...outran, ...unfinished] }
-  }
-
-  #sayNoPage(): void {
-    if (this.#saidNoPage) return
-    this.#saidNoPage = true
-    warn(
-      'GRADIO_STATE_NO_PAGE',
-      'A session ended that never had a page, so nobody could notice a closed tab before the grace period was over. ' +
-        'Put <script type="module" src="/gradio_api/client.js"></script> into your pages.',
-    )
   }
 
   /** What the engine does by itself is waited for by nobody, so its failure has to be reported here. */

@@ -1,4 +1,4 @@
-import { warn } from '../warnings.js'
+import { warnOfResave } from '../warnings.js'
 import { cameWithCookie, type ExpressSessionRequest, hasExpressSession } from './express-session.js'
 import type { HostRequest } from './host.js'
 
@@ -47,12 +47,4 @@ export function probeResave(req: HostRequest, end: () => void): boolean {
 /** What express-session compares, too: all but the cookie. */
 function contentOf(session: unknown): string {
   return JSON.stringify(session, (key, value: unknown) => (key === 'cookie' ? undefined : value))
-}
-
-function warnOfResave(): void {
-  warn(
-    'GRADIO_STATE_RESAVE',
-    'express-session is set to { resave: true }: a long answer, such as an event stream, saves the session again ' +
-      'when it ends, which undoes a logout that came meanwhile. Set { resave: false }.',
-  )
 }

@@ -1,0 +1,118 @@
+import { createServer, type RequestListener, Server } from 'node:http'
+import { createRequire } from 'node:module'
+import type { AddressInfo, Socket } from 'node:net'
+import { describe, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import express, { type Express, type RequestHandler } from 'express'
+import session, { type SessionOptions } from 'express-session'
+import { type GradioState, type GradioStateOptions, gradioState } from '../../lib/index.ts'
+import { type FakeClock, fakeClock, type Visitor, visitor } from '../../lib/testing/index.ts'
+
+export type ExpressModule = typeof express
+
+const require = createRequire(import.meta.url)
+
+// The alias has no types of its own; what the tests use is the same in both.
+const VERSIONS: Readonly<Record<string, ExpressModule>> = {
+  'Express 4': require('express4') as ExpressModule,
+  'Express 5': express,
+}
+
+/** Declares the same tests for each version of Express. */
+export function forEachExpress(define: (name: string, express: ExpressModule) => void): void {
+  for (const [name, module] of Object.entries(VERSIONS)) describe(name, () => define(name, module))
+}
+
+/** A server on a port of its own, for one test. */
+export interface Served {
+  readonly server: Server
+  readonly port: number
+  readonly origin: string
+  /** A new user: without cookies. */
+  visitor(): Visitor
+}
+
+/** Listens on an ephemeral port until the test is over; then every socket is cut, upgraded ones too. */
+export async function serve(t: TestContext, app: RequestListener | Server): Promise<Served> {
+  const server = app instanceof Server ? app : createServer(app)
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.after(async () => {
+    const closed = new Promise(resolve => server.close(resolve))
+    for (const socket of sockets) socket.destroy()
+    await closed
+  })
+  const { port } = server.address() as AddressInfo
+  const origin = `http://127.0.0.1:${port}`
+  return { server, port, origin, visitor: () => visitor(origin) }
+}
+
+export interface SiteOptions {
+  /** The options of `gradioState()`; the clock is a fake one. */
+  options?: GradioStateOptions
+  /** The options of express-session; `false`: no host session. @default what the README recommends */
+  session?: Partial<SessionOptions> | false
+  /** Middleware before all else. */
+  before?: RequestHandler[]
+  /** The app's own routes. */
+  routes?(app: Express, gradio: GradioState): void
+}
+
+export interface Site extends Served {
+  readonly app: Express
+  readonly gradio: GradioState
+  readonly clock: FakeClock
+}
+
+/** An app with the library in it, being served. */
+export async function site(
+  t: TestContext,
+  module: ExpressModule,
+  { options, session: sessionOptions = {}, before = [], routes }: SiteOptions = {},
+): Promise<Site> {
+  const clock = fakeClock()
+  const gradio = gradioState({ clock, ...options })
+  const app = module()
+  app.set('env', 'test')
+  for (const handler of before) app.use(handler)
+  if (sessionOptions !== false) app.use(session(sessionDefaults(sessionOptions)))
+  app.use(gradio)
+  routes?.(app, gradio)
+  const served = await serve(t, app)
+  t.after(() => gradio.close({ timeout: 0 }))
+  return { ...served, app, gradio, clock }
+}
+
+/** What the README recommends, and what `options` change in it. */
+export function sessionDefaults(options: Partial<SessionOptions> = {}): SessionOptions {
+  return { secret: 'a secret', resave: false, saveUninitialized: false, ...options }
+}
+
+/** Waits, in real time, for what sockets bring. */
+export async function until(condition: () => boolean, what = String(condition)): Promise<void> {
+  const giveUp = performance.now() + 5_000
+  while (!condition()) {
+    if (performance.now() > giveUp) throw new Error(`Expected within 5 s: ${what}`)
+    await sleep(2)
+  }
+}
+
+/** Waits until no request and no page holds a session. */
+export function idle(gradio: GradioState): Promise<void> {
+  return until(() => gradio.stats().open === 0, 'that every session is closed')
+}
+
+/** Waits until nothing holds a session but its pages, and lets the answers' last events pass. */
+export async function settled(): Promise<void> {
+  await sleep(20)
+}
+
+/** The status and the JSON of an answer. */
+export async function json(answer: Promise<Response>): Promise<{ status: number; body: never }> {
+  const response = await answer
+  return { status: response.status, body: (await response.json()) as never }
+}
