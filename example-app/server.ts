@@ -32,8 +32,9 @@ function stopOnSignal(server: Server, { gradio }: Demo): void {
   const stop = async () => {
     stoppingSince = performance.now()
     server.close()
-    // Ends the heartbeats, runs each unload hook and delete callback, and says what took too long.
-    await gradio.close({ timeout: '25s' })
+    // Ends the heartbeats, runs each unload hook and delete callback, and tells what it had to give up.
+    const { timedOut } = await gradio.close({ timeout: '25s' })
+    for (const late of timedOut) console.error('Timed out:', late)
     server.closeAllConnections()
     console.log('CLOSED')
     process.exit(0)

@@ -83,7 +83,11 @@ export async function site(
   app.use(gradio)
   routes?.(app, gradio)
   const served = await serve(t, app)
-  t.after(() => gradio.close({ timeout: 0 }))
+  t.after(async () => {
+    const closed = gradio.close({ timeout: 0 })
+    await clock.advance(1)
+    await closed
+  })
   return { ...served, app, gradio, clock }
 }
 
@@ -106,10 +110,16 @@ export function idle(gradio: GradioState): Promise<void> {
   return until(() => gradio.stats().open === 0, 'that every session is closed')
 }
 
-/** Waits until nothing holds a session but its pages, and lets the answers' last events pass. */
-export async function settled(): Promise<void> {
-  await sleep(20)
+/** Lets time pass while pages are open: no faster than their sockets can answer the pings. */
+export async function pass(clock: FakeClock, seconds: number): Promise<void> {
+  for (let left = seconds; left > 0; left -= PING_EVERY) {
+    await clock.advance(Math.min(left, PING_EVERY))
+    await sleep(3)
+  }
 }
+
+/** The default of the option `heartbeat`. */
+const PING_EVERY = 15
 
 /** The status and the JSON of an answer. */
 export async function json(answer: Promise<Response>): Promise<{ status: number; body: never }> {
