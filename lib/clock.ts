@@ -17,7 +17,9 @@ export const systemClock: Clock = {
   wall: () => Date.now(),
   setTimer(run, ms) {
     if (ms <= 0) {
-      const immediate = setImmediate(run).unref()
+      // Not unref'd: libuv doesn't wake for such an immediate, it would run when something else does. It holds the
+      // process for one turn only.
+      const immediate = setImmediate(run)
       return () => clearImmediate(immediate)
     }
     const timeout = setTimeout(run, Math.min(ms, MAX_TIMEOUT)).unref()

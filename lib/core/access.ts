@@ -31,16 +31,16 @@ export interface SessionState {
   update<T>(state: State<T>, change: (value: T) => T): void
   update(name: string, change: (value: unknown) => unknown): void
   /** Restarts the time to live. `false`: there is no value. */
-  touch(state: State<never> | string): boolean
+  touch<T>(state: State<T> | string): boolean
   /** Whether there is a value; makes none. */
-  has(state: State<never> | string): boolean
+  has<T>(state: State<T> | string): boolean
   /** Deletes the value. Resolves when its callback has run; with `false` when there was no value. */
-  delete(state: State<never> | string): Promise<boolean>
+  delete<T>(state: State<T> | string): Promise<boolean>
   /** Ends the session at once (reason `ended`). Resolves when all its hooks and callbacks have run. */
   end(): Promise<void>
 }
 
-type AnyState = State<unknown> | State<never> | string
+type AnyState = Pick<State<unknown>, 'name'> | string
 
 /** The operations on a session's values, whichever way the session is come by. */
 export abstract class StateAccess implements SessionState {
@@ -50,10 +50,10 @@ export abstract class StateAccess implements SessionState {
     this.manager = manager
   }
 
-  /** The session, begun if need be. */
+  /** The session, begun if need be. Throws when its life is over. */
   protected abstract use(): Session
-  /** The session, if there is one. */
-  protected abstract peek(): Session | undefined
+  /** The session, if there is one, also when it has ended. */
+  protected abstract known(): Session | undefined
 
   abstract get signal(): AbortSignal
 
@@ -62,7 +62,7 @@ export abstract class StateAccess implements SessionState {
   }
 
   get pages(): number {
-    return this.peek()?.pages ?? 0
+    return this.known()?.pages ?? 0
   }
 
   get(state: AnyState): never {
@@ -110,8 +110,14 @@ export abstract class StateAccess implements SessionState {
   }
 
   async end(): Promise<void> {
-    const session = this.peek()
+    const session = this.known()
     if (session !== undefined) await this.manager.end(session, 'ended')
+  }
+
+  /** The session, if there is one to be used. */
+  protected peek(): Session | undefined {
+    const session = this.known()
+    return session && usable(session)
   }
 
   #set(name: string, value: unknown, config: ValueConfig | undefined): void {
@@ -120,7 +126,7 @@ export abstract class StateAccess implements SessionState {
   }
 
   #resolve(state: AnyState) {
-    const definition = this.manager.states.resolve(state as State<unknown> | string)
+    const definition = this.manager.states.resolve(state)
     return { name: definition?.name ?? (state as string), definition }
   }
 }
@@ -142,8 +148,8 @@ export class KnownSession extends StateAccess {
     return usable(this.#session)
   }
 
-  protected peek(): Session {
-    return usable(this.#session)
+  protected known(): Session {
+    return this.#session
   }
 }
 

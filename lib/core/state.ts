@@ -73,7 +73,7 @@ export class StateRegistry {
   }
 
   /** The definition behind what a caller gave, or `undefined` for a plain name that has none. */
-  resolve(state: State<unknown> | string): StateDefinition | undefined {
+  resolve(state: Pick<State<unknown>, 'name'> | string): StateDefinition | undefined {
     if (typeof state === 'string') {
       checkName(state)
       if (!this.#definitions.has(state)) return undefined

@@ -60,7 +60,7 @@ export class RequestHandle extends StateAccess implements RequestState {
   }
 
   get signal(): AbortSignal {
-    const session = this.peek()
+    const session = this.known()
     if (session === undefined) {
       this.#early ??= new AbortController()
       return this.#early.signal
@@ -130,8 +130,8 @@ export class RequestHandle extends StateAccess implements RequestState {
     return usable((this.#visit as unknown as Visit).session)
   }
 
-  protected peek(): Session | undefined {
-    return this.#visit && usable(this.#visit.session)
+  protected known(): Session | undefined {
+    return this.#visit?.session
   }
 
   #begin(kind: Holder['kind']): MaybePromise<Visit | undefined> {
