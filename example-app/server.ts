@@ -25,7 +25,7 @@ try {
   process.exit(1)
 }
 
-/** The first signal lets go of everything in good order; a second one, from somebody who won't wait, just ends. */
+/** The first signal lets go of everything in good order; a second one, from who won't wait, just ends. */
 function stopOnSignal(server: Server, { gradio }: Demo): void {
   let stoppingSince: number | undefined
 

@@ -54,7 +54,7 @@ function seconds(env: NodeJS.ProcessEnv, name: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)?$/.exec(text.trim())
   if (!match) {
     throw new SettingsError(
-      `${name}: expected seconds ('10', '0.5') or a time with a unit ('90s', '60m', '1d'), received '${text}'`,
+      `${name}: expected seconds ('10', '0.5') or a time with a unit ('90s', '60m'), received '${text}'`,
     )
   }
   return Number(match[1]) * secondsPerUnit[(match[2] ?? 's') as keyof typeof secondsPerUnit]

@@ -1,4 +1,4 @@
-/** Runs the tasks of one key one after the other, in the order they came, and those of other keys beside them. */
+/** Runs the tasks of one key one after the other, in their order, and those of other keys beside them. */
 export function takingTurns() {
   const last = new Map<string, Promise<unknown>>()
 

@@ -95,7 +95,7 @@ async function poll() {
   nextPoll = setTimeout(poll, pollEvery)
 }
 
-/** Looks at once when the server goes away or comes back, so that the page doesn't tell old news till the next poll. */
+/** Looks at once when the server goes away or comes back, rather than at the next poll. */
 async function watchTheConnection() {
   const server = await connect()
   server.addEventListener('connected', poll)

@@ -17,17 +17,14 @@ export interface Page extends EventTarget {
   /** Whether the server counts this page as open: it has a socket, or its last heartbeat was answered. */
   readonly connected: boolean
 
-  addEventListener(
-    type: 'connected' | 'disconnected',
-    listener: ((event: CustomEvent<PageChange>) => void) | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void
-  addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void
+  addEventListener(type: PageEvent, listener: PageListener, options?: boolean | AddEventListenerOptions): void
+  addEventListener(...args: Parameters<EventTarget['addEventListener']>): void
+  removeEventListener(type: PageEvent, listener: PageListener, options?: boolean | EventListenerOptions): void
+  removeEventListener(...args: Parameters<EventTarget['removeEventListener']>): void
 }
+
+type PageEvent = 'connected' | 'disconnected'
+type PageListener = (event: CustomEvent<PageChange>) => void
 
 /**
  * Tells the server that this page is open, for as long as it is, and says goodbye when it goes.

@@ -10,11 +10,14 @@ import { mint, minted } from './minted.js'
 export class CookieHost implements Host {
   readonly #req: HostRequest
   readonly #res: ServerResponse
+  readonly #base: string
   readonly #config: CookieConfig
 
-  constructor(req: HostRequest, res: ServerResponse, config: CookieConfig) {
+  /** @param base the path that the middleware is mounted on: at the first use, `req.baseUrl` is some router's */
+  constructor(req: HostRequest, res: ServerResponse, base: string, config: CookieConfig) {
     this.#req = req
     this.#res = res
+    this.#base = base
     this.#config = config
   }
 
@@ -46,7 +49,7 @@ export class CookieHost implements Host {
     return serialize(name, token, {
       httpOnly: true,
       sameSite,
-      path: path ?? (this.#req.baseUrl || '/'),
+      path: path ?? (this.#base || '/'),
       secure: secure === 'auto' ? this.#isSecure() : secure,
       ...(domain !== undefined && { domain }),
       ...(maxAge !== undefined && { maxAge }),

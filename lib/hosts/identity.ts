@@ -18,11 +18,12 @@ export class Identity {
     this.#config = config
   }
 
-  hostOf(req: HostRequest, res: ServerResponse): Host {
+  /** @param base the path that the middleware is mounted on */
+  hostOf(req: HostRequest, res: ServerResponse, base: string): Host {
     const { identify, session, cookie } = this.#config
     const own = identify?.(req)
     if (own !== undefined) return identified(own)
-    const ownCookie = new CookieHost(req, res, cookie)
+    const ownCookie = new CookieHost(req, res, base, cookie)
     if (session === 'cookie') return ownCookie
     if (typeof req.session === 'object' && req.session !== null) {
       this.#sawHostSession = true

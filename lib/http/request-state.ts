@@ -33,6 +33,8 @@ export class RequestHandle extends StateAccess implements RequestState {
   readonly #identity: Identity
   readonly #req: HostRequest
   readonly #res: ServerResponse
+  /** The path that the middleware is mounted on. */
+  readonly #base: string
   readonly #info: () => unknown
   readonly #kind: Holder['kind']
   /** Whether `req.session` was there when this middleware ran. */
@@ -54,6 +56,7 @@ export class RequestHandle extends StateAccess implements RequestState {
     this.#identity = identity
     this.#req = req
     this.#res = res
+    this.#base = req.baseUrl ?? ''
     this.#info = info
     this.#kind = isNavigation(req) ? 'navigation' : 'request'
     this.#sawSession = req.session !== undefined
@@ -81,7 +84,7 @@ export class RequestHandle extends StateAccess implements RequestState {
    */
   arrive(): MaybePromise<void> {
     if (this.manager.closing) return
-    const token = this.#identity.hostOf(this.#req, this.#res).find()
+    const token = this.#hostOf().find()
     if (token === undefined) return
     const visit = this.manager.enter(token, this.#kind)
     if (isThenable(visit)) return Promise.resolve(visit).then(visit => this.#arrived(visit))
@@ -90,7 +93,7 @@ export class RequestHandle extends StateAccess implements RequestState {
 
   /** The session that this request came with, if it lives here. Free of effects. */
   find(): Session | undefined {
-    const token = this.#identity.hostOf(this.#req, this.#res).find()
+    const token = this.#hostOf().find()
     return token === undefined ? undefined : this.manager.find(token)
   }
 
@@ -134,10 +137,14 @@ export class RequestHandle extends StateAccess implements RequestState {
     return this.#visit?.session
   }
 
+  #hostOf(): Host {
+    return this.#identity.hostOf(this.#req, this.#res, this.#base)
+  }
+
   #begin(kind: Holder['kind']): MaybePromise<Visit | undefined> {
     if (!this.#sawSession && this.#req.session !== undefined && this.#identity.followsHost)
       throw mountedBefore()
-    const host = this.#identity.hostOf(this.#req, this.#res)
+    const host = this.#hostOf()
     const token = host.prepare()
     const isKnown = host.find() === token
     const visit = this.manager.enter(token, kind, { info: this.#info })

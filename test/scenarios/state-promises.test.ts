@@ -2,53 +2,13 @@
 // code does about it. What concerns files is promised, and tested, elsewhere.
 
 import assert from 'node:assert/strict'
-import { it, type TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { GradioState, GradioStateOptions, StateOptions } from '../../lib/index.ts'
-import { type ExpressModule, forEachExpress, idle, json, pass, site, until } from '../support/express.ts'
-
-interface Counter {
-  count: number
-}
-
-interface Deleted {
-  value: Counter
-  reason: string
-}
+import { it } from 'node:test'
+import type { GradioState } from '../../lib/index.ts'
+import { counter } from '../support/counter.ts'
+import { forEachExpress, idle, json, pass } from '../support/express.ts'
 
 const POST = { method: 'POST' }
 const minutes = (count: number) => count * 60
-const hours = (count: number) => count * 3600
-
-/** An app that counts for each of its users, and what it was told of the values that were deleted. */
-async function counter(
-  t: TestContext,
-  express: ExpressModule,
-  state: StateOptions<Counter> = {},
-  options: GradioStateOptions = {},
-) {
-  const deleted: Deleted[] = []
-  const made = await site(t, express, {
-    options,
-    routes(app, gradio) {
-      const counting = gradio.state<Counter>('counter', {
-        value: () => ({ count: 0 }),
-        deleteCallback: (value, { reason }) => {
-          deleted.push({ value, reason })
-        },
-        ...state,
-      })
-      app.get('/read', (req, res) => res.json(req.gradioState.get(counting)))
-      app.post('/add', (req, res) => {
-        req.gradioState.update(counting, ({ count }) => ({ count: count + 1 }))
-        res.json(req.gradioState.get(counting))
-      })
-      app.post('/mutate', (req, res) => res.json({ count: ++req.gradioState.get(counting).count }))
-      app.get('/nothing', (_req, res) => res.send('nothing'))
-    },
-  })
-  return { ...made, deleted }
-}
 
 /** What the hooks of an instance are told, as it comes. */
 function hooksOf(gradio: GradioState): string[] {
@@ -69,7 +29,7 @@ forEachExpress((_name, express) => {
     await idle(gradio)
     await clock.advance('59m')
     await user.openPage()
-    await pass(clock, hours(3))
+    await pass(clock, minutes(70))
     assert.deepEqual(deleted, [])
     assert.deepEqual((await json(user.fetch('/read'))).body, { count: 1 })
   })
@@ -90,7 +50,7 @@ forEachExpress((_name, express) => {
     await idle(gradio)
     assert.deepEqual(deleted, [])
     assert.deepEqual((await json(user.fetch('/read'))).body, { count: 1 })
-    await clock.advance('3s')
+    await clock.advance('4s')
     const rounds = Array.from({ length: 6 }, () => ['load', 'unload: disconnected']).flat()
     assert.deepEqual(log, rounds)
   })
@@ -147,7 +107,7 @@ forEachExpress((_name, express) => {
     await user.fetch('/add', POST)
     const tabs = [await user.openPage(), await user.openPage()]
     await tabs[0]?.close()
-    await pass(clock, hours(2))
+    await pass(clock, minutes(61))
     assert.deepEqual([log, deleted, gradio.stats().pages], [['load'], [], 1])
     await tabs[1]?.close()
     await clock.advance(2)
@@ -200,13 +160,16 @@ forEachExpress((_name, express) => {
     await clock.advance('1h')
     assert.deepEqual(gradio.sessions(), [])
     const { sessions, open, loaded, ending, pages, ended } = gradio.stats()
-    assert.deepEqual({ sessions, open, loaded, ending, pages }, {
-      sessions: 0,
-      open: 0,
-      loaded: 0,
-      ending: 0,
-      pages: 0,
-    })
+    assert.deepEqual(
+      { sessions, open, loaded, ending, pages },
+      {
+        sessions: 0,
+        open: 0,
+        loaded: 0,
+        ending: 0,
+        pages: 0,
+      },
+    )
     assert.equal(ended.disconnected, 20)
     assert.equal(clock.timers, 0)
   })
@@ -253,96 +216,5 @@ forEachExpress((_name, express) => {
     assert.deepEqual(deleted, [])
     for (const user of users) assert.deepEqual((await json(user.fetch('/read'))).body, { count: 1 })
     assert.equal(gradio.stats().sessions, 2)
-  })
-})
-
-forEachExpress((_name, express) => {
-  it('a callback that throws or rejects stops no other (in Gradio it ends the clean-up for good)', async t => {
-    const called: string[] = []
-    const { gradio, clock, visitor } = await site(t, express, {
-      routes(app, gradio) {
-        app.post('/hold', (req, res) => {
-          const hold = (name: string, deleteCallback: () => unknown) =>
-            req.gradioState.set(name, {}, { deleteCallback })
-          hold('a', () => {
-            called.push('throws')
-            throw new Error('broken')
-          })
-          hold('b', async () => {
-            called.push('rejects')
-            throw new Error('broken')
-          })
-          hold('c', () => called.push('works'))
-          res.end()
-        })
-        gradio.on('error', (_error, { source, name }) => called.push(`error: ${source} ${name}`))
-      },
-    })
-    const whole = ['error: deleteCallback a', 'error: deleteCallback b', 'rejects', 'throws', 'works']
-    for (let round = 0; round < 2; round++) {
-      await visitor().fetch('/hold', POST)
-      await idle(gradio)
-      await clock.advance('1h')
-      assert.deepEqual(called.splice(0).sort(), whole)
-      assert.equal(gradio.stats().ending, 0)
-    }
-  })
-
-  it('an async callback is awaited, and holds up neither the server nor other users (Gradio awaits none)', async t => {
-    const finish: (() => void)[] = []
-    const { gradio, clock, visitor } = await counter(t, express, {
-      deleteCallback: () => new Promise<void>(resolve => finish.push(resolve)),
-    })
-    for (let users = 0; users < 3; users++) await visitor().fetch('/add', POST)
-    await idle(gradio)
-    await clock.advance('1h')
-    assert.equal(finish.length, 3, 'all three run at once')
-    assert.equal(gradio.stats().ending, 3, 'and are waited for')
-    assert.deepEqual((await json(visitor().fetch('/read'))).body, { count: 0 })
-    for (const settle of finish) settle()
-    await until(() => gradio.stats().ending === 0)
-  })
-
-  it('an overwritten value can have its callback too (Gradio drops it)', async t => {
-    const { deleted, visitor } = await counter(t, express, { deleteReplaced: true })
-    const user = visitor()
-    await user.fetch('/add', POST)
-    await user.fetch('/add', POST)
-    assert.deepEqual(deleted, [
-      { value: { count: 0 }, reason: 'replaced' },
-      { value: { count: 1 }, reason: 'replaced' },
-    ])
-  })
-
-  it('a shutdown runs the callbacks of all values (Gradio runs none)', async t => {
-    const { gradio, deleted, visitor } = await counter(t, express)
-    const user = visitor()
-    await user.openPage()
-    await user.fetch('/add', POST)
-    await visitor().fetch('/read')
-    assert.deepEqual(await gradio.close(), { timedOut: [] })
-    assert.deepEqual(deleted, [
-      { value: { count: 1 }, reason: 'shutdown' },
-      { value: { count: 0 }, reason: 'shutdown' },
-    ])
-  })
-
-  it('nothing scans the sessions: one timer, which sleeps until something is due (Gradio looks each second)', async t => {
-    const { gradio, clock, visitor } = await counter(t, express)
-    for (let users = 0; users < 10; users++) await visitor().fetch('/add', POST)
-    await idle(gradio)
-    await sleep(5)
-    await clock.advance('3s')
-    assert.equal(clock.timers, 1)
-    let woke = 0
-    const { setTimer } = clock
-    clock.setTimer = (run, ms) => {
-      woke++
-      return setTimer(run, ms)
-    }
-    await clock.advance(minutes(59))
-    assert.equal(woke, 0)
-    await clock.advance('1m')
-    assert.equal(gradio.stats().sessions, 0)
   })
 })

@@ -122,7 +122,7 @@ export async function pass(clock: FakeClock, seconds: number): Promise<void> {
 const PING_EVERY = 15
 
 /** The status and the JSON of an answer. */
-export async function json(answer: Promise<Response>): Promise<{ status: number; body: never }> {
+export async function json<T = unknown>(answer: Promise<Response>): Promise<{ status: number; body: T }> {
   const response = await answer
-  return { status: response.status, body: (await response.json()) as never }
+  return { status: response.status, body: (await response.json()) as T }
 }

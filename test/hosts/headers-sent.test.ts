@@ -1,0 +1,88 @@
+// A first use after the headers were sent would make a session that its browser never learns of.
+
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import cookieSession from 'cookie-session'
+import type { Express, Request } from 'express'
+import type { GradioStateError } from '../../lib/index.ts'
+import { forEachExpress, type SiteOptions, site } from '../support/express.ts'
+import { keptSession } from '../support/kept-session.ts'
+
+const hosts: Record<string, () => SiteOptions> = {
+  'express-session': () => ({}),
+  'express-session, saveUninitialized': () => ({ session: { saveUninitialized: true } }),
+  'the own cookie': () => ({ session: false }),
+  'cookie-session': () => ({ session: false, before: [cookieSession({ secret: 'a secret' })] }),
+  'an unknown session that is kept': () => ({ session: false, before: [keptSession()] }),
+}
+
+/** What a use gives: the id of the session, or the code of the error. */
+function tryUse(req: Request, use: (req: Request) => unknown): string {
+  try {
+    return String(use(req) ?? req.gradioState.id)
+  } catch (error) {
+    return (error as GradioStateError).code
+  }
+}
+
+function routes(app: Express) {
+  app.get('/id', (req, res) => res.send(tryUse(req, () => undefined)))
+  const uses: Record<string, (req: Request) => unknown> = {
+    id: req => req.gradioState.id,
+    set: req => req.gradioState.set('name', 1),
+  }
+  for (const [name, use] of Object.entries(uses)) {
+    app.get(`/late/${name}`, (req, res) => {
+      res.write('')
+      res.flushHeaders()
+      res.end(tryUse(req, use))
+    })
+  }
+  app.get('/late/read', (req, res) => {
+    res.flushHeaders()
+    res.end(String(req.gradioState.get('name')))
+  })
+  app.get('/late/establish', (req, res) => {
+    res.flushHeaders()
+    req.gradioState.establish().then(
+      () => res.end(req.gradioState.id),
+      error => res.end(error.code),
+    )
+  })
+}
+
+forEachExpress((_name, express) => {
+  for (const [host, options] of Object.entries(hosts)) {
+    it(`a browser that could not learn of its session is refused it, with ${host}`, async t => {
+      const { gradio, visitor } = await site(t, express, { ...options(), routes })
+      // With saveUninitialized the headers bring a cookie to every new browser, so none is refused.
+      const isTold = host.endsWith('saveUninitialized')
+      for (const use of ['id', 'set', 'establish']) {
+        const user = visitor()
+        const answer = await (await user.fetch(`/late/${use}`)).text()
+        if (isTold) assert.equal(await (await user.fetch('/id')).text(), answer)
+        else assert.equal(answer, 'HEADERS_SENT')
+      }
+      assert.equal(gradio.stats().sessions, isTold ? 3 : 0)
+    })
+
+    it(`a browser that knows its session may use it at any time, with ${host}`, async t => {
+      const { gradio, visitor } = await site(t, express, { ...options(), routes })
+      const user = visitor()
+      const id = await (await user.fetch('/id')).text()
+      for (const use of ['id', 'set', 'establish']) {
+        assert.equal(await (await user.fetch(`/late/${use}`)).text(), id)
+      }
+      await gradio.endSession(id)
+      const next = await (await user.fetch('/late/id')).text()
+      assert.match(next, /^[0-9a-f-]{36}$/)
+      assert.notEqual(next, id)
+      assert.equal(await (await user.fetch('/id')).text(), next)
+    })
+
+    it(`to look for a value that is not there is no use, with ${host}`, async t => {
+      const { visitor } = await site(t, express, { ...options(), routes })
+      assert.equal(await (await visitor().fetch('/late/read')).text(), 'undefined')
+    })
+  }
+})

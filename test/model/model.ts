@@ -1,0 +1,819 @@
+// The rules once more, as plainly as can be said: one list of everything that is due, looked through from the start at
+// each step, no engine, no wheel, no promise. What the model says in its log, the library must do at the same
+// millisecond.
+
+/** Durations in milliseconds. */
+export interface Settings {
+  readonly unloadDelay: number
+  readonly gracePeriod: number
+  readonly maxSessions: number
+}
+
+export const HOOK_TIMEOUT = 5_003
+/** How long hooks that are slow take, and how late those are that fail after their time limit. */
+export const SLOW = 3_001
+export const LATE = 8_011
+const RECONNECT = 1_500
+const PAGE_LOAD = 30_000
+const BEAT_LEASE = 95_000
+const REMEMBERED = 120_000
+
+/** What a hook or a callback does when it is called. The last three come back to the session. */
+export const MODES = ['returns', 'resolves', 'throws', 'rejects', 'slow', 'hangs', 'late', 'sets', 'deletes', 'ends'] as const
+export type Mode = (typeof MODES)[number]
+export type Source = 'load' | 'unload' | 'ended' | 'deleteCallback'
+export type Modes = Record<Source, Mode>
+
+type EndReason = 'disconnected' | 'evicted' | 'ended' | 'shutdown'
+type Kind = 'page' | 'navigation' | 'request'
+
+/** How the values of one name are kept. */
+interface Keeping {
+  readonly timeToLive: number
+  readonly told: 'callback' | 'dispose' | 'never'
+  readonly deleteReplaced: boolean
+}
+
+export const KEEPING = {
+  /** Defined, with an initial value. */
+  history: { timeToLive: 10_007, told: 'callback', deleteReplaced: false },
+  /** Defined, without one. */
+  model: { timeToLive: Number.POSITIVE_INFINITY, told: 'callback', deleteReplaced: true },
+  /** A plain name, set with or without these options. */
+  cache: { timeToLive: 40_013, told: 'callback', deleteReplaced: false },
+  /** A plain name; its values have `Symbol.dispose`. */
+  handle: { timeToLive: Number.POSITIVE_INFINITY, told: 'dispose', deleteReplaced: false },
+} as const satisfies Record<string, Keeping>
+export type Name = keyof typeof KEEPING
+export const NAMES = Object.keys(KEEPING) as Name[]
+const NO_OPTIONS: Keeping = { timeToLive: Number.POSITIVE_INFINITY, told: 'never', deleteReplaced: false }
+
+/** What an app does with `req.gradioState`. `bare`: a plain name set without options; `same`: the identical reference. */
+export const USES = ['get', 'set', 'bare', 'same', 'update', 'touch', 'has', 'delete', 'id', 'establish', 'end'] as const
+export type Use = (typeof USES)[number]
+
+interface Value {
+  readonly name: Name
+  readonly label: string
+  keeping: Keeping
+  due: number
+}
+
+/** From a load to its unload. */
+interface Load {
+  over: boolean
+}
+
+/** The stay of a page or a request. */
+interface Visit {
+  readonly life: Life
+  readonly kind: Kind
+  left: boolean
+  /** While it waits for unload hooks: what it does when they are done, or it has waited long enough. */
+  waiting: (() => void)[] | undefined
+}
+
+interface Page {
+  visit: Visit | undefined
+  epoch: number
+  gone: boolean
+  ticket: { readonly label: string; readonly epoch: number } | undefined
+  readonly connections: Set<Connection>
+  /** While it is open without a connection: until when a beat is awaited. When it has left: how long it is remembered. */
+  due: number
+}
+
+export interface Connection {
+  readonly label: string
+  readonly page: Page
+  /** A WebSocket; a page has at most one. */
+  readonly exclusive: boolean
+}
+
+export interface User {
+  /** Whether the app tells who it is, by the `identify` option. */
+  readonly identified: boolean
+  readonly name: string
+  token: string | undefined
+}
+
+export interface Request {
+  readonly label: string
+  readonly user: User
+  readonly kind: Kind
+  /** The token that it came with. */
+  readonly token: string | undefined
+  visit: Visit | undefined
+  load: Load | undefined
+  /** Whether the middleware has let it through. */
+  passed: boolean
+  /** How it was answered, or that its line broke. */
+  ended: 'html' | 'json' | 'broken' | undefined
+}
+
+/** An event stream is an answer and a connection. It stands here from its request on. */
+export interface Stream {
+  readonly label: string
+  connection: Connection | undefined
+  open: boolean
+}
+
+type Done = () => void
+
+/** What an operation throws: the code of the error. */
+class Refusal extends Error {}
+
+class Life {
+  readonly name: string
+  readonly token: string
+  phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
+  over: EndReason | undefined
+  load: Load = { over: false }
+  readonly visits = new Set<Visit>()
+  waiting: Visit[] = []
+  readonly values = new Map<Name, Value>()
+  readonly pages = new Map<string, Page>()
+  visitors = 0
+  hadPage = false
+  /** Whether a page was here since the last load. */
+  sawPage = false
+  unloadAt = 0
+  endAt = Number.POSITIVE_INFINITY
+  /** When it was closed, in the order of all closings. */
+  closed = 0
+  /** Until when pages are awaited that navigations have brought to the browser. */
+  awaited: number[] = []
+  /** Pages that came while the answer to their navigation was under way. */
+  early = 0
+  /** Values that hooks have set. */
+  again = 0
+  /** Hooks run one after the other. */
+  readonly hooks: ((done: Done) => void)[] = []
+  callbacks = 0
+  afterCallbacks: Done | undefined
+  final: Value[] = []
+  readonly finished: Done[] = []
+
+  constructor(name: string, token: string) {
+    this.name = name
+    this.token = token
+  }
+
+  get open(): boolean {
+    return this.visits.size > 0
+  }
+
+  /** One request and no page: such a session is evicted first. */
+  get cameOnce(): boolean {
+    return this.visitors === 1 && !this.hadPage
+  }
+
+  holds(kind: Kind): boolean {
+    return [...this.visits].some(visit => visit.kind === kind)
+  }
+
+  unloadDue(): number {
+    if (this.phase !== 'loaded' || this.over || this.holds('page') || this.holds('navigation')) return Infinity
+    if (!this.sawPage && this.open) return Infinity
+    return Math.max(this.unloadAt, ...this.awaited)
+  }
+
+  endDue(): number {
+    return this.open || this.phase === 'unloading' || this.over ? Infinity : this.endAt
+  }
+
+  show(): string {
+    const values = this.over && this.final.length > 0 ? this.final : [...this.values.values()]
+    return `[${values.map(({ name, label }) => `${name}=${label}`).sort()}]`
+  }
+}
+
+export class Model {
+  now = 0
+  log: string[] = []
+  readonly settings: Settings
+  readonly modes: Modes
+  readonly users: readonly User[]
+  readonly requests: Request[] = []
+  readonly connections: Connection[] = []
+  readonly streams: Stream[] = []
+  /** Tracked sockets, by label. */
+  readonly tracked = new Map<string, Visit>()
+  /** The sessions that can be used, by token. */
+  readonly lives = new Map<string, Life>()
+  /** The sessions whose last callbacks are under way. */
+  readonly ending = new Set<Life>()
+  readonly ended = { disconnected: 0, evicted: 0, ended: 0, shutdown: 0 }
+  isClosing = false
+  #timers: { readonly at: number; readonly run: () => void }[] = []
+  /** What comes after that which happens at once. */
+  #soon: (() => void)[] = []
+  #serial = 0
+  #initials = 0
+  /** While `close()` is waited for: what outran its time limit. */
+  #outran: string[] | undefined
+
+  constructor(settings: Settings, modes: Modes, users: readonly User[]) {
+    this.settings = settings
+    this.modes = modes
+    this.users = users
+  }
+
+  // Time
+
+  advance(ms: number): void {
+    const until = this.now + ms
+    this.#settle()
+    for (let next = this.#next(); next.at <= until; next = this.#next()) {
+      this.now = Math.max(this.now, next.at)
+      next.run()
+      this.#settle()
+    }
+    this.now = until
+  }
+
+  /** How long it is until something happens by itself. */
+  get idle(): number {
+    return this.#next().at - this.now
+  }
+
+  #next(): { readonly at: number; readonly run: () => void } {
+    let next: { at: number; run: () => void } = { at: Infinity, run: () => {} }
+    const offer = (at: number, run: () => void) => {
+      if (at < next.at) next = { at, run }
+    }
+    for (const timer of this.#timers) {
+      offer(timer.at, () => {
+        this.#timers.splice(this.#timers.indexOf(timer), 1)
+        timer.run()
+      })
+    }
+    for (const life of [...this.lives.values(), ...this.ending]) {
+      for (const value of life.values.values()) offer(value.due, () => this.#expire(life, value))
+      for (const [id, page] of life.pages) {
+        offer(page.due, () => {
+          if (page.visit) this.#leavePage(page, {})
+          else life.pages.delete(id)
+        })
+      }
+      offer(life.unloadDue(), () => this.#unloadWhile(life))
+      offer(life.endDue(), () => this.#end(life, 'disconnected'))
+    }
+    return next
+  }
+
+  #settle(): void {
+    for (let run = this.#soon.shift(); run !== undefined; run = this.#soon.shift()) run()
+  }
+
+  #later(ms: number, run: () => void): void {
+    this.#timers.push({ at: this.now + ms, run })
+  }
+
+  #say(line: string): void {
+    this.log.push(`${this.now} ${line}`)
+  }
+
+  // Requests of the app
+
+  request(label: string, user: User, kind: Kind): void {
+    const request: Request = {
+      label,
+      user,
+      kind,
+      token: user.token,
+      visit: undefined,
+      load: undefined,
+      passed: false,
+      ended: undefined,
+    }
+    this.requests.push(request)
+    const life = request.token === undefined ? undefined : this.lives.get(request.token)
+    if (life === undefined) return this.#pass(request)
+    this.#bind(request, this.#enter(life, kind))
+    this.#whenReady(request.visit!, () => this.#pass(request))
+  }
+
+  #pass(request: Request): void {
+    request.passed = true
+    request.load = request.visit?.life.load
+    this.#say(`${request.label} passed`)
+  }
+
+  /** Answers a request, or breaks its line. */
+  end(request: Request, how: 'html' | 'json' | 'broken'): void {
+    request.ended = how
+    if (how !== 'broken' && request.visit !== undefined) this.#deliver(request)
+    if (request.visit !== undefined) this.#leave(request.visit, { html: how === 'html' })
+  }
+
+  use(request: Request, use: Use, name: Name, label: string): void {
+    const result = (text: string) => this.#say(`${label} ${request.label} ${use} ${text}`)
+    try {
+      switch (use) {
+        case 'get':
+          if (name === 'history') result(this.#initial(this.#use(request)).label)
+          else result(this.#peek(request)?.values.get(name)?.label ?? 'none')
+          break
+        case 'set':
+        case 'bare':
+          this.#set(this.#use(request), name, label, use === 'bare')
+          result('done')
+          break
+        case 'same': {
+          const value = this.#peek(request)?.values.get(name)
+          if (value !== undefined) this.#set(this.#use(request), name, value.label, true, value)
+          result(value ? 'done' : 'none')
+          break
+        }
+        case 'update':
+          if (name === 'history') this.#initial(this.#use(request))
+          else this.#peek(request)
+          this.#set(this.#use(request), name, label, true)
+          result('done')
+          break
+        case 'touch': {
+          const value = this.#peek(request)?.values.get(name)
+          if (value !== undefined) this.#arm(value)
+          result(String(value !== undefined))
+          break
+        }
+        case 'has':
+          result(String(this.#peek(request)?.values.has(name) ?? false))
+          break
+        case 'delete': {
+          const life = this.#peek(request)
+          const value = life?.values.get(name)
+          if (life === undefined || value === undefined) return result('false')
+          life.values.delete(name)
+          this.#release(life, value, 'deleted', () => result('true'))
+          break
+        }
+        case 'id':
+          result(this.#use(request).name)
+          break
+        case 'establish': {
+          if (request.visit === undefined) this.#begin(request)
+          const { visit } = request
+          if (visit!.life.over) throw new Refusal('SESSION_ENDED')
+          this.#whenReady(visit!, () => {
+            request.load = visit!.life.load
+            result('done')
+          })
+          break
+        }
+        case 'end': {
+          const life = this.#peek(request)
+          if (life === undefined) result('done')
+          else this.#end(life, 'ended', () => result('done'))
+          break
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      result(error.message)
+    }
+  }
+
+  /** The app tracks a socket of its own with a request. */
+  track(request: Request, label: string): void {
+    try {
+      const { token } = this.#use(request)
+      this.tracked.set(label, this.#enter(this.lives.get(token)!, 'page'))
+      this.#say(`${label} tracked`)
+    } catch (error) {
+      this.#say(`${label} ${(error as Error).message}`)
+    }
+  }
+
+  closeTracked(label: string): void {
+    this.#leave(this.tracked.get(label)!, { abrupt: true })
+    this.tracked.delete(label)
+  }
+
+  #use(request: Request): Life {
+    if (this.isClosing) throw new Refusal('CLOSED')
+    if (request.visit === undefined) this.#begin(request)
+    return this.#peek(request)!
+  }
+
+  #peek(request: Request): Life | undefined {
+    if (request.visit?.life.over) throw new Refusal('SESSION_ENDED')
+    return request.visit?.life
+  }
+
+  #begin(request: Request): void {
+    const isAnswered = request.ended !== undefined && request.ended !== 'broken'
+    if (request.token === undefined && isAnswered) throw new Refusal('HEADERS_SENT')
+    this.#bind(request, this.#come(request.token ?? request.label, request.kind, request.label))
+    request.load = request.visit!.life.load
+    if (request.ended !== undefined) this.#leave(request.visit!, {})
+  }
+
+  #bind(request: Request, visit: Visit): void {
+    request.visit = visit
+  }
+
+  /** The browser learns the token of its session. */
+  #deliver({ user, token, visit }: { user: User; token: string | undefined; visit: Visit | undefined }): void {
+    if (token === undefined && visit !== undefined) user.token = visit.life.token
+  }
+
+  // Pages
+
+  /** The POST of a page, or the GET of its event stream. */
+  openPage(label: string, user: User, id: string, n: number | undefined, stream?: Stream): void {
+    const { token } = user
+    const life = token === undefined ? undefined : this.lives.get(token)
+    let page = life?.pages.get(id)
+    const isOutdated = (page: Page) => n !== undefined && n < (page.gone ? page.epoch + 1 : page.epoch)
+    if (page !== undefined && isOutdated(page)) return this.#answer(label, '409')
+    if (page?.visit === undefined) {
+      try {
+        const visit = this.#come(token ?? label, 'page', label)
+        page = visit.life.pages.get(id)
+        if (page === undefined) {
+          page = { visit, epoch: 0, gone: false, ticket: undefined, connections: new Set(), due: Infinity }
+          visit.life.pages.set(id, page)
+        }
+        page.visit = visit
+        page.gone = false
+        page.due = Infinity
+      } catch {
+        return this.#answer(label, '503')
+      }
+    }
+    page.epoch = Math.max(page.epoch, n ?? 0)
+    const opened = page
+    const { visit } = page
+    this.#whenReady(page.visit!, () => {
+      if (stream?.open === false) {
+        // Nobody reads the answer; what was opened is left again.
+        if (opened.connections.size === 0) this.#leavePage(opened, { abrupt: true })
+        return
+      }
+      this.#deliver({ user, token, visit })
+      if (opened.visit === undefined || isOutdated(opened)) return this.#answer(label, '409')
+      if (opened.connections.size === 0) opened.due = this.now + BEAT_LEASE
+      this.#answer(label, '200')
+      if (stream === undefined) opened.ticket = { label, epoch: opened.epoch }
+      else this.#connect((stream.connection = { label, page: opened, exclusive: false }))
+    })
+  }
+
+  /** The page's goodbye, by a beacon. */
+  goodbye(label: string, user: User, id: string, n: number): void {
+    const page = user.token === undefined ? undefined : this.lives.get(user.token)?.pages.get(id)
+    if (page === undefined) return this.#answer(label, '404')
+    if (n >= page.epoch) {
+      page.epoch = n
+      page.gone = true
+      this.#leavePage(page, {})
+    }
+    this.#answer(label, '204')
+  }
+
+  /** The WebSocket that a ticket admits. */
+  upgrade(label: string, ticket: string): void {
+    if (this.isClosing) return this.#answer(label, 'unserved')
+    for (const life of this.lives.values()) {
+      for (const page of life.pages.values()) {
+        if (page.ticket?.label !== ticket) continue
+        if (page.ticket.epoch !== page.epoch) return this.#answer(label, '409')
+        page.ticket = undefined
+        for (const older of page.connections) if (older.exclusive) page.connections.delete(older)
+        this.#connect({ label, page, exclusive: true })
+        return this.#answer(label, '101')
+      }
+    }
+    this.#answer(label, '401')
+  }
+
+  #connect(connection: Connection): void {
+    connection.page.connections.add(connection)
+    connection.page.due = Infinity
+    this.connections.push(connection)
+  }
+
+  /** A connection closes; it may be one that was replaced long ago. */
+  disconnect(connection: Connection, isGoodbye: boolean): void {
+    const { page } = connection
+    if (!page.connections.delete(connection)) return
+    if (isGoodbye) page.gone = true
+    if (isGoodbye || page.connections.size === 0) this.#leavePage(page, { abrupt: !isGoodbye })
+  }
+
+  /** The browser breaks off an event stream, even before it is answered. */
+  breakStream(stream: Stream): void {
+    stream.open = false
+    if (stream.connection !== undefined) this.disconnect(stream.connection, false)
+  }
+
+  #leavePage(page: Page, how: { abrupt?: boolean }): void {
+    const { visit } = page
+    if (visit === undefined) return
+    page.visit = page.ticket = undefined
+    page.connections.clear()
+    page.due = this.now + REMEMBERED
+    this.#leave(visit, how)
+  }
+
+  #answer(label: string, answer: string): void {
+    this.#say(`${label} answered ${answer}`)
+  }
+
+  // Visits
+
+  /** @param name of the session, if this is what begins it */
+  #come(token: string, kind: Kind, name: string): Visit {
+    if (this.isClosing) throw new Refusal('CLOSED')
+    let life = this.lives.get(token)
+    if (life === undefined) {
+      this.#makeRoom()
+      life = new Life(name, token)
+      this.lives.set(token, life)
+      this.#runLoad(life)
+    }
+    return this.#enter(life, kind)
+  }
+
+  #makeRoom(): void {
+    if (this.lives.size < this.settings.maxSessions) return
+    const [oldest] = [...this.lives.values()]
+      .filter(life => !life.open)
+      .sort((one, other) => Number(other.cameOnce) - Number(one.cameOnce) || one.closed - other.closed)
+    if (oldest === undefined || this.ending.size >= this.settings.maxSessions) {
+      throw new Refusal('TOO_MANY_SESSIONS')
+    }
+    this.#end(oldest, 'evicted')
+  }
+
+  #enter(life: Life, kind: Kind): Visit {
+    const visit: Visit = { life, kind, left: false, waiting: undefined }
+    life.visits.add(visit)
+    life.visitors++
+    if (kind === 'page') {
+      life.hadPage = life.sawPage = true
+      life.awaited = life.awaited.filter(until => until > this.now)
+      if (life.awaited.length > 0) life.awaited.shift()
+      else if (life.early < [...life.visits].filter(visit => visit.kind === 'navigation').length) life.early++
+    } else {
+      life.unloadAt = Math.max(life.unloadAt, this.now + this.settings.unloadDelay)
+    }
+    if (life.phase === 'unloading') {
+      visit.waiting = []
+      life.waiting.push(visit)
+      this.#later(HOOK_TIMEOUT, () => this.#ready(visit))
+    } else if (life.phase === 'unloaded') {
+      this.#reload(life)
+    }
+    return visit
+  }
+
+  #leave(visit: Visit, { abrupt = false, html = false }): void {
+    const { life, kind } = visit
+    if (visit.left) return
+    visit.left = true
+    life.visits.delete(visit)
+    if (life.over) return
+    if (!life.open) life.closed = ++this.#serial
+    life.endAt = this.now + this.settings.gracePeriod
+    if (kind === 'page' || !life.sawPage) {
+      const delay = this.settings.unloadDelay + (abrupt ? RECONNECT : 0)
+      life.unloadAt = Math.max(life.unloadAt, this.now + delay)
+    }
+    if (kind !== 'navigation') return
+    if (life.early > 0) life.early--
+    else if (html) life.awaited.push(this.now + PAGE_LOAD)
+  }
+
+  #whenReady(visit: Visit, run: () => void): void {
+    if (visit.waiting === undefined) run()
+    else visit.waiting.push(run)
+  }
+
+  #ready(visit: Visit): void {
+    const waiting = visit.waiting ?? []
+    visit.waiting = undefined
+    for (const run of waiting) run()
+  }
+
+  // Sessions
+
+  #reload(life: Life): void {
+    life.phase = 'loaded'
+    life.load = { over: false }
+    life.sawPage = life.holds('page')
+    this.#runLoad(life)
+  }
+
+  #runLoad(life: Life): void {
+    this.#afterHooks(life, done => this.#runHooks(life, 'load', '', done))
+  }
+
+  #unloadWhile(life: Life): void {
+    life.awaited = []
+    this.#unload(life, 'disconnected', () => {
+      if (life.over === undefined) life.phase = 'unloaded'
+      const { waiting } = life
+      life.waiting = []
+      for (const visit of waiting) {
+        if (!visit.left && !life.over) {
+          if (life.phase === 'unloaded') this.#reload(life)
+          if (visit.kind !== 'page')
+            life.unloadAt = Math.max(life.unloadAt, this.now + this.settings.unloadDelay)
+        }
+      }
+      for (const visit of waiting) this.#ready(visit)
+    })
+  }
+
+  #unload(life: Life, reason: EndReason, settled: Done): void {
+    life.phase = 'unloading'
+    life.load.over = true
+    this.#afterHooks(life, done =>
+      this.#runHooks(life, 'unload', reason, () => {
+        settled()
+        done()
+      }),
+    )
+  }
+
+  /** The end that somebody has asked for by the id of the session. */
+  endSession(label: string, life: Life): void {
+    this.#end(life, 'ended', () => this.#say(`${label} ended ${life.name}`))
+  }
+
+  #end(life: Life, reason: EndReason, finished?: Done): void {
+    if (finished !== undefined) life.finished.push(finished)
+    life.over = reason
+    life.load.over = true
+    this.lives.delete(life.token)
+    this.ending.add(life)
+    this.ended[reason]++
+    for (const page of life.pages.values()) {
+      for (const { label } of page.connections) this.#say(`${label} told ${reason}`)
+      page.visit = page.ticket = undefined
+      page.connections.clear()
+    }
+    life.pages.clear()
+    if (life.phase === 'loaded') this.#unload(life, reason, () => {})
+    this.#afterHooks(life, done =>
+      this.#deleteAll(life, reason, () =>
+        this.#runHooks(life, 'ended', reason, () => {
+          this.ending.delete(life)
+          for (const finished of life.finished) finished()
+          done()
+        }),
+      ),
+    )
+  }
+
+  close(timeout: number): void {
+    this.isClosing = true
+    const outran: string[] = []
+    this.#outran = outran
+    const resolve = () => {
+      if (this.#outran === undefined) return
+      this.#outran = undefined
+      const unfinished = [...this.ending].map(life => `session ${life.name}`)
+      this.#say(`closed [${[...outran, ...unfinished].sort()}]`)
+    }
+    for (const life of [...this.lives.values()]) this.#end(life, 'shutdown')
+    const unfinished = new Set(this.ending)
+    for (const life of this.ending) {
+      life.finished.push(() => {
+        unfinished.delete(life)
+        if (unfinished.size === 0) resolve()
+      })
+    }
+    if (unfinished.size === 0) resolve()
+    else this.#later(timeout, resolve)
+  }
+
+  // Values
+
+  #initial(life: Life): Value {
+    if (!life.values.has('history')) this.#set(life, 'history', `initial${++this.#initials}`, false)
+    return life.values.get('history')!
+  }
+
+  #set(life: Life, name: Name, label: string, isBare: boolean, same?: Value): void {
+    const old = life.values.get(name)
+    const isPlain = name === 'cache' || name === 'handle'
+    const given = name === 'handle' ? undefined : isPlain && isBare ? undefined : KEEPING[name]
+    const keeping = given ?? old?.keeping ?? (name === 'handle' ? KEEPING.handle : NO_OPTIONS)
+    if (same !== undefined) {
+      same.keeping = keeping
+      this.#arm(same)
+      return
+    }
+    const value: Value = { name, label, keeping, due: Infinity }
+    life.values.set(name, value)
+    this.#arm(value)
+    if (old?.keeping.deleteReplaced) this.#release(life, old, 'replaced')
+  }
+
+  #arm(value: Value): void {
+    value.due = this.now + value.keeping.timeToLive
+  }
+
+  #expire(life: Life, value: Value): void {
+    life.values.delete(value.name)
+    this.#release(life, value, 'timeToLive')
+  }
+
+  #deleteAll(life: Life, reason: EndReason, done: Done): void {
+    const values = [...life.values.values()]
+    life.values.clear()
+    life.afterCallbacks = () => {
+      life.final = values
+      done()
+    }
+    life.callbacks++
+    for (const value of values) this.#release(life, value, reason)
+    this.#calledBack(life)
+  }
+
+  /** Tells the app of a value that is gone already. */
+  #release(life: Life, value: Value, reason: string, done?: Done): void {
+    const { name, label, keeping } = value
+    if (keeping.told === 'dispose') this.#say(`${life.name} disposes ${name}=${label}`)
+    if (keeping.told !== 'callback') return done?.()
+    life.callbacks++
+    this.#say(`${life.name} deletes ${name}=${label} ${reason}`)
+    this.#call('deleteCallback', life, reason !== 'replaced', name, () => {
+      this.#calledBack(life)
+      done?.()
+    })
+  }
+
+  #calledBack(life: Life): void {
+    if (--life.callbacks > 0) return
+    const { afterCallbacks } = life
+    life.afterCallbacks = undefined
+    afterCallbacks?.()
+  }
+
+  // Hooks
+
+  #afterHooks(life: Life, task: (done: Done) => void): void {
+    life.hooks.push(task)
+    if (life.hooks.length === 1) this.#soon.push(() => this.#nextHooks(life))
+  }
+
+  #nextHooks(life: Life): void {
+    life.hooks[0]?.(() => {
+      life.hooks.shift()
+      this.#soon.push(() => this.#nextHooks(life))
+    })
+  }
+
+  /** Two hooks of each kind run at once: one that does what its mode says, and one that just returns. */
+  #runHooks(life: Life, source: Source, reason: string, done: Done): void {
+    this.#say(`${life.name} ${source} ${reason} ${life.show()}`)
+    this.#call(source, life, true, undefined, done)
+    this.#say(`${life.name} ${source} too`)
+  }
+
+  #call(source: Source, life: Life, mayReenter: boolean, name: Name | undefined, done: Done): void {
+    const error = (what: string) =>
+      this.#say(`error ${what} ${source} ${life.name}${name === undefined ? '' : ` ${name}`}`)
+    const timeOut = () => {
+      error('HOOK_TIMEOUT')
+      this.#outran?.push(`${source} ${life.name}${name === undefined ? '' : ` ${name}`}`)
+      done()
+    }
+    const mode = this.modes[source]
+    switch (mode) {
+      case 'throws':
+      case 'rejects':
+        error(mode)
+        break
+      case 'slow':
+        return this.#later(SLOW, done)
+      case 'late':
+        this.#later(LATE, () => error(mode))
+        return this.#later(HOOK_TIMEOUT, timeOut)
+      case 'hangs':
+        return this.#later(HOOK_TIMEOUT, timeOut)
+      case 'sets':
+        if (mayReenter && !life.over) this.#set(life, name ?? 'model', `again${++life.again}`, false)
+        break
+      case 'deletes':
+        if (mayReenter && !life.over) this.#deleteAgain(life)
+        break
+      case 'ends':
+        if (!life.over) this.#end(life, 'ended')
+        break
+    }
+    done()
+  }
+
+  #deleteAgain(life: Life): void {
+    const value = life.values.get('history')
+    if (value === undefined) return
+    life.values.delete('history')
+    this.#release(life, value, 'deleted')
+  }
+}

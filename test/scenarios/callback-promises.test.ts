@@ -1,0 +1,100 @@
+// The promises of Gradio's guide on `delete_callback`. Each test is named after the promise, with what Gradio's own code
+// does about it.
+
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { counter } from '../support/counter.ts'
+import { forEachExpress, idle, json, site, until } from '../support/express.ts'
+
+const POST = { method: 'POST' }
+
+forEachExpress((_name, express) => {
+  it('a callback that throws or rejects stops no other (in Gradio it ends the clean-up for good)', async t => {
+    const called: string[] = []
+    const { gradio, clock, visitor } = await site(t, express, {
+      routes(app, gradio) {
+        app.post('/hold', (req, res) => {
+          const hold = (name: string, deleteCallback: () => unknown) =>
+            req.gradioState.set(name, {}, { deleteCallback })
+          hold('a', () => {
+            called.push('throws')
+            throw new Error('broken')
+          })
+          hold('b', async () => {
+            called.push('rejects')
+            throw new Error('broken')
+          })
+          hold('c', () => called.push('works'))
+          res.end()
+        })
+        gradio.on('error', (_error, { source, name }) => called.push(`error: ${source} ${name}`))
+      },
+    })
+    const whole = ['error: deleteCallback a', 'error: deleteCallback b', 'rejects', 'throws', 'works']
+    for (let round = 0; round < 2; round++) {
+      await visitor().fetch('/hold', POST)
+      await idle(gradio)
+      await clock.advance('1h')
+      assert.deepEqual(called.splice(0).sort(), whole)
+      assert.equal(gradio.stats().ending, 0)
+    }
+  })
+
+  it('an async callback is awaited, and holds up neither the server nor other users (Gradio awaits none)', async t => {
+    const finish: (() => void)[] = []
+    const { gradio, clock, visitor } = await counter(t, express, {
+      deleteCallback: () => new Promise<void>(resolve => finish.push(resolve)),
+    })
+    for (let users = 0; users < 3; users++) await visitor().fetch('/add', POST)
+    await idle(gradio)
+    await clock.advance('1h')
+    assert.equal(finish.length, 3, 'all three run at once')
+    assert.equal(gradio.stats().ending, 3, 'and are waited for')
+    assert.deepEqual((await json(visitor().fetch('/read'))).body, { count: 0 })
+    for (const settle of finish) settle()
+    await until(() => gradio.stats().ending === 0)
+  })
+
+  it('an overwritten value can have its callback too (Gradio drops it)', async t => {
+    const { deleted, visitor } = await counter(t, express, { deleteReplaced: true })
+    const user = visitor()
+    await user.fetch('/add', POST)
+    await user.fetch('/add', POST)
+    assert.deepEqual(deleted, [
+      { value: { count: 0 }, reason: 'replaced' },
+      { value: { count: 1 }, reason: 'replaced' },
+    ])
+  })
+
+  it('a shutdown runs the callbacks of all values (Gradio runs none)', async t => {
+    const { gradio, deleted, visitor } = await counter(t, express)
+    const user = visitor()
+    await user.openPage()
+    await user.fetch('/add', POST)
+    await visitor().fetch('/read')
+    assert.deepEqual(await gradio.close(), { timedOut: [] })
+    assert.deepEqual(deleted, [
+      { value: { count: 1 }, reason: 'shutdown' },
+      { value: { count: 0 }, reason: 'shutdown' },
+    ])
+  })
+
+  it('nothing scans the sessions: one timer, which sleeps until something is due (Gradio looks each second)', async t => {
+    const { gradio, clock, visitor } = await counter(t, express)
+    for (let users = 0; users < 10; users++) await visitor().fetch('/add', POST)
+    await idle(gradio)
+    await clock.advance('3s')
+    assert.equal(clock.timers, 1)
+    let woke = 0
+    const { setTimer } = clock
+    clock.setTimer = (run, ms) => {
+      woke++
+      return setTimer(run, ms)
+    }
+    await clock.advance('59m')
+    // The wheel of deadlines turns a few times on the way to one that is far off.
+    assert.ok(woke <= 3, `woke ${woke} times in 59 minutes`)
+    await clock.advance('1m')
+    assert.equal(gradio.stats().sessions, 0)
+  })
+})

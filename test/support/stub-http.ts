@@ -1,0 +1,158 @@
+// Requests, answers and sockets without a network: what the library needs of them, and nothing that takes time.
+
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Duplex } from 'node:stream'
+
+export function stubRequest(method: string, url: string, headers: Record<string, string>): IncomingMessage {
+  return { method, url, headers, socket: {} } as unknown as IncomingMessage
+}
+
+/** An answer. It is closed when the test says so, or when the server destroys it. */
+export class StubResponse extends EventEmitter {
+  statusCode = 200
+  headersSent = false
+  writableFinished = false
+  closed = false
+  text = ''
+  readonly #headers = new Map<string, string | string[]>()
+
+  get asResponse(): ServerResponse {
+    return this as unknown as ServerResponse
+  }
+
+  setHeader(name: string, value: string): this {
+    this.#headers.set(name.toLowerCase(), value)
+    return this
+  }
+
+  appendHeader(name: string, value: string): this {
+    const key = name.toLowerCase()
+    this.#headers.set(key, [this.#headers.get(key) ?? [], value].flat())
+    return this
+  }
+
+  getHeader(name: string): string | string[] | undefined {
+    return this.#headers.get(name.toLowerCase())
+  }
+
+  writeHead(status: number, headers: Record<string, string> = {}): this {
+    this.statusCode = status
+    for (const [name, value] of Object.entries(headers)) this.setHeader(name, String(value))
+    this.headersSent = true
+    return this
+  }
+
+  flushHeaders(): void {}
+
+  write(text: string): boolean {
+    if (!this.headersSent) this.writeHead(this.statusCode)
+    this.text += text
+    this.emit('sent', text)
+    return true
+  }
+
+  end(text = ''): this {
+    if (this.writableFinished || this.closed) return this
+    this.write(text)
+    this.writableFinished = true
+    this.emit('finish')
+    return this
+  }
+
+  destroy(): this {
+    queueMicrotask(() => this.close())
+    return this
+  }
+
+  /** The connection is gone, whether or not the answer was at its end. */
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.emit('close')
+  }
+}
+
+/** The server's end of a TCP connection, with a browser's WebSocket at the other. */
+export class StubSocket extends Duplex {
+  /** The status line, once the upgrade was answered. */
+  status: number | undefined
+  readonly #isLate: boolean
+  readonly #told: (code: number, reason: string) => void
+  #received = Buffer.alloc(0)
+  #finishDestroy: (() => void) | undefined
+
+  /**
+   * @param isLate when the server drops the socket, `close` comes only after {@link closeAtLast}
+   * @param told called with the server's close frame
+   */
+  constructor(isLate: boolean, told: (code: number, reason: string) => void) {
+    super()
+    this.#isLate = isLate
+    this.#told = told
+    // What the browser does to a server that has cut the line is of no interest here.
+    this.on('error', () => {})
+  }
+
+  /** The browser closes the WebSocket with this code. */
+  sayClose(code: number): void {
+    this.#send(0x88, Buffer.from([code >> 8, code & 0xff]))
+  }
+
+  /** The line breaks. */
+  break(): void {
+    this.destroy()
+    this.closeAtLast()
+  }
+
+  closeAtLast(): void {
+    const finish = this.#finishDestroy
+    this.#finishDestroy = undefined
+    finish?.()
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#received = Buffer.concat([this.#received, chunk])
+    if (this.status === undefined) this.#readHead()
+    if (this.status === 101) this.#readFrames()
+    done()
+  }
+
+  override _final(done: () => void): void {
+    done()
+    this.push(null)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (this.#isLate) this.#finishDestroy = () => done(error)
+    else done(error)
+  }
+
+  #readHead(): void {
+    const end = this.#received.indexOf('\r\n\r\n')
+    if (end < 0) return
+    this.status = Number(this.#received.toString('latin1', 9, 12))
+    this.#received = this.#received.subarray(end + 4)
+  }
+
+  /** Short frames only (RFC 6455 §5.2): longer ones are never sent here. */
+  #readFrames(): void {
+    while (this.#received.length >= 2 && this.#received.length >= 2 + this.#received[1]!) {
+      const [type, length] = this.#received as unknown as [number, number]
+      const payload = this.#received.subarray(2, 2 + length)
+      this.#received = this.#received.subarray(2 + length)
+      if (type === 0x89) this.#send(0x8a, payload)
+      if (type !== 0x88) continue
+      this.#told(payload.readUInt16BE(0), payload.toString('utf8', 2))
+      this.#send(0x88, payload.subarray(0, 2))
+    }
+  }
+
+  /** A mask of zeros leaves the payload as it is. */
+  #send(type: number, payload: Buffer): void {
+    if (this.destroyed || this.readableEnded) return
+    this.push(Buffer.concat([Buffer.from([type, 0x80 | payload.length, 0, 0, 0, 0]), payload]))
+  }
+}
