@@ -92,6 +92,8 @@ export class Manager {
    * Somebody comes to the session of `token`. Without `create`, `undefined` where there is none. The visit counts from
    * now on; its `ready` has to be awaited before the visitor goes on.
    */
+  enter(token: string, kind: Holder['kind'], create: { info: () => unknown }): MaybePromise<Visit>
+  enter(token: string, kind: Holder['kind']): MaybePromise<Visit | undefined>
   enter(
     token: string,
     kind: Holder['kind'],

@@ -40,6 +40,8 @@ export class RequestHandle extends StateAccess implements RequestState {
   /** Whether `req.session` was there when this middleware ran. */
   readonly #sawSession: boolean
   #visit: Visit | undefined
+  /** The visit of an engine that answers asynchronously, until it is there. */
+  #entering: Promise<Visit> | undefined
   #load: Load | undefined
   #host: Host | undefined
   /** Serves `signal` before the session is begun. */
@@ -72,9 +74,9 @@ export class RequestHandle extends StateAccess implements RequestState {
   }
 
   async establish(): Promise<void> {
-    if (this.#visit === undefined) this.#bind((await this.#begin(this.#kind)) as Visit)
-    usable((this.#visit as Visit).session)
-    await this.#visit?.ready
+    const visit = await this.#enter()
+    usable(visit.session)
+    await visit.ready
     await this.#host?.persist()
   }
 
@@ -99,8 +101,14 @@ export class RequestHandle extends StateAccess implements RequestState {
 
   /** Begins a page's visit in this request's session, and the session if need be. */
   async enterPage(): Promise<Visit> {
-    const visit = (await this.#begin('page')) as Visit
-    await this.#host?.persist()
+    const visit = await this.#begin('page')
+    try {
+      await this.#host?.persist()
+      usable(visit.session)
+    } catch (error) {
+      visit.leave()
+      throw error
+    }
     return visit
   }
 
@@ -119,18 +127,9 @@ export class RequestHandle extends StateAccess implements RequestState {
 
   protected use(): Session {
     if (this.manager.closing) throw closed()
-    if (this.#visit === undefined) {
-      const visit = this.#begin(this.#kind)
-      if (isThenable(visit)) {
-        visit.then(
-          late => late?.leave(),
-          () => {},
-        )
-        throw establishFirst()
-      }
-      this.#bind(visit as Visit)
-    }
-    return usable((this.#visit as unknown as Visit).session)
+    const visit = this.#enter()
+    if (isThenable(visit)) throw establishFirst()
+    return usable(visit.session)
   }
 
   protected known(): Session | undefined {
@@ -141,9 +140,25 @@ export class RequestHandle extends StateAccess implements RequestState {
     return this.#identity.hostOf(this.#req, this.#res, this.#base)
   }
 
-  #begin(kind: Holder['kind']): MaybePromise<Visit | undefined> {
-    if (!this.#sawSession && this.#req.session !== undefined && this.#identity.followsHost)
+  /** This request's visit; its first use begins it. */
+  #enter(): MaybePromise<Visit> {
+    if (this.#visit !== undefined) return this.#visit
+    if (this.#entering !== undefined) return this.#entering
+    const visit = this.#begin(this.#kind)
+    if (!isThenable(visit)) return this.#bind(visit)
+    this.#entering = visit.then(visit => this.#bind(visit))
+    // Whoever awaits it is told, too.
+    this.#entering.catch(() => {
+      this.#entering = undefined
+    })
+    return this.#entering
+  }
+
+  /** Begins a visit, and the session if need be. */
+  #begin(kind: Holder['kind']): MaybePromise<Visit> {
+    if (!this.#sawSession && this.#req.session !== undefined && this.#identity.followsHost) {
       throw mountedBefore()
+    }
     const host = this.#hostOf()
     const token = host.prepare()
     const isKnown = host.find() === token
@@ -163,16 +178,18 @@ export class RequestHandle extends StateAccess implements RequestState {
     })
   }
 
-  #bind(visit: Visit): void {
+  #bind(visit: Visit): Visit {
     this.#visit = visit
     this.#load = visit.session.load
     this.#follow(visit.session.load)
     // An upgrade has no response; the socket that it brings is counted by `track`.
     if (typeof this.#res.once !== 'function' || this.#res.closed) visit.leave()
-    else
-      this.#res.once('close', () =>
-        visit.leave({ awaitPage: this.#kind === 'navigation' && isPage(this.#res) }),
-      )
+    else this.#res.once('close', () => visit.leave({ awaitPage: this.#bringsPage() }))
+    return visit
+  }
+
+  #bringsPage(): boolean {
+    return this.#kind === 'navigation' && isPage(this.#res)
   }
 
   #follow(load: Load): void {

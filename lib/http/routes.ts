@@ -65,6 +65,7 @@ export class Routes {
     const epoch = n !== null && /^\d{1,9}$/.test(n) ? Number(n) : undefined
     if (name === 'heartbeat') {
       if (method === 'POST') return (...request) => this.#open(page, epoch, ...request)
+      if (method === 'GET' && query.has('ticket')) return refuseStripped
       if (method === 'GET') return (...request) => this.#stream(page, epoch, ...request)
       if (method === 'OPTIONS') return () => {}
     }
@@ -113,6 +114,15 @@ export class Routes {
     this.#pages.goodbye(state.find(), id, epoch)
     answer(req, res, 204)
   }
+}
+
+/**
+ * A WebSocket that a proxy has made a plain request of, as nginx does by default. As a stream it would be closed at once
+ * by the browser, which expects a 101, and with it the page, which is kept open by its beats.
+ */
+function refuseStripped(req: HostRequest, res: ServerResponse): void {
+  res.setHeader('Upgrade', 'websocket')
+  answer(req, res, 426)
 }
 
 /** @param introduces whether the answer brings the browser its session: then the host may set its cookie */

@@ -149,6 +149,7 @@ class Life {
   again = 0
   /** Hooks run one after the other. */
   readonly hooks: ((done: Done) => void)[] = []
+  busy = false
   callbacks = 0
   afterCallbacks: Done | undefined
   final: Value[] = []
@@ -759,14 +760,15 @@ export class Model {
 
   #afterHooks(life: Life, task: (done: Done) => void): void {
     life.hooks.push(task)
-    if (life.hooks.length === 1) this.#soon.push(() => this.#nextHooks(life))
+    if (life.busy) return
+    life.busy = true
+    this.#soon.push(() => this.#nextHooks(life))
   }
 
   #nextHooks(life: Life): void {
-    life.hooks[0]?.(() => {
-      life.hooks.shift()
-      this.#soon.push(() => this.#nextHooks(life))
-    })
+    const task = life.hooks.shift()
+    life.busy = task !== undefined
+    task?.(() => this.#soon.push(() => this.#nextHooks(life)))
   }
 
   /** Two hooks of each kind run at once: one that does what its mode says, and one that just returns. */

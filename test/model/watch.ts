@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import type { Source } from './model.ts'
+
+interface Watched {
+  loads: number
+  unloads: number
+  isOver: boolean
+  /** The hooks and callbacks that run now. */
+  readonly running: Map<object, Source>
+}
+
+/**
+ * Holds what must be true whatever the model says: no callback twice, one unload per load, no two hooks of a session
+ * at once, nothing after the end.
+ */
+export class Watch {
+  readonly #lives = new Map<string, Watched>()
+  readonly #released = new Set<string>()
+  readonly #keys = new Set<string>()
+
+  /** Runs a hook or a callback, and watches what else runs until it settles or is given up. */
+  during(
+    life: string,
+    source: Source,
+    { key, signal }: { readonly key: string; readonly signal: AbortSignal },
+    run: () => unknown,
+  ): unknown {
+    const watched = this.#begin(life, source)
+    assert(!this.#keys.has(`${source} ${key}`), `the key ${key} came twice`)
+    this.#keys.add(`${source} ${key}`)
+    const call = {}
+    const over = () => watched.running.delete(call)
+    watched.running.set(call, source)
+    signal.addEventListener('abort', over, { once: true })
+    let result: unknown
+    try {
+      result = run()
+    } finally {
+      if (!(result instanceof Promise)) over()
+    }
+    if (result instanceof Promise) result.then(over, over)
+    return result
+  }
+
+  released(value: string): void {
+    assert(!this.#released.has(value), `${value} was released twice`)
+    this.#released.add(value)
+  }
+
+  assertAllOver(): void {
+    for (const [life, { isOver, running, loads, unloads }] of this.#lives) {
+      assert(isOver, `${life} has not ended`)
+      assert.equal(unloads, loads, `unloads of ${life}`)
+      assert.equal(running.size, 0, `hooks of ${life}`)
+    }
+  }
+
+  #begin(life: string, source: Source): Watched {
+    let watched = this.#lives.get(life)
+    if (watched === undefined) {
+      watched = { loads: 0, unloads: 0, isOver: false, running: new Map() }
+      this.#lives.set(life, watched)
+    }
+    assert(!watched.isOver, `${source} of ${life} after its end`)
+    const running = [...watched.running.values()]
+    if (source !== 'deleteCallback') {
+      const others = running.filter(other => other !== 'deleteCallback' || source === 'ended')
+      assert.deepEqual(others, [], `${source} of ${life} while other hooks run`)
+    }
+    if (source === 'load') watched.loads++
+    if (source === 'unload') watched.unloads++
+    if (source === 'ended') watched.isOver = true
+    const isDue = source === 'deleteCallback' || watched.loads === watched.unloads + (source === 'load' ? 1 : 0)
+    assert(isDue, `${source} of ${life} after ${watched.loads} loads and ${watched.unloads} unloads`)
+    return watched
+  }
+}

@@ -1,0 +1,429 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage, Server } from 'node:http'
+import { memory } from '../../lib/engines/memory.ts'
+import {
+  type CloseReport,
+  type DeleteEvent,
+  type GradioState,
+  GradioStateError,
+  gradioState,
+  type HookEvent,
+  type LeaveEvent,
+  type RequestState,
+  type SessionView,
+  type State,
+} from '../../lib/index.ts'
+import { fakeClock } from '../../lib/testing/index.ts'
+import { asyncEngine } from '../support/async-engine.ts'
+import { StubResponse, StubSocket, stubRequest } from '../support/stub-http.ts'
+import { HOOK_TIMEOUT, KEEPING, LATE, type Modes, NAMES, type Name, SLOW, type Settings, type Source, type Use } from './model.ts'
+import { Watch } from './watch.ts'
+
+/** What is kept in sessions; told apart by its label. */
+interface Thing {
+  readonly label: string
+}
+
+interface LiveRequest {
+  readonly state: RequestState
+  readonly res: StubResponse
+  passed: boolean
+  /** Operations whose promise is not settled. */
+  pending: number
+  /** As the app's work for this user would hold it. */
+  signal: AbortSignal | undefined
+}
+
+export interface WorldUser {
+  readonly name: string
+  readonly identified: boolean
+}
+
+/** The library, driven by its surface: its middleware, its routes and its upgrades, without a network. */
+export class World {
+  log: string[] = []
+  readonly clock = fakeClock()
+  readonly watch = new Watch()
+  readonly gradio: GradioState
+  readonly requests = new Map<string, LiveRequest>()
+  /** Event streams, sockets and what the app tracks. */
+  readonly streams = new Map<string, StubResponse>()
+  readonly sockets = new Map<string, StubSocket>()
+  readonly tracked = new Map<string, EventEmitter>()
+  /** What admits to a page: the page's id, epoch and ticket, by the label of the POST. */
+  readonly tickets = new Map<string, string>()
+  readonly #modes: Modes
+  readonly #server = new EventEmitter() as Server
+  readonly #jars = new Map<string, string>()
+  readonly #views = new Map<string, SessionView>()
+  readonly #history: State<Thing>
+  readonly #model: State<Thing | undefined>
+  readonly #again = new Map<string, number>()
+  #initials = 0
+
+  constructor(settings: Settings, modes: Modes, isAsync: boolean) {
+    this.#modes = modes
+    this.gradio = gradioState({
+      clock: this.clock,
+      unloadDelay: settings.unloadDelay / 1000,
+      gracePeriod: settings.gracePeriod / 1000,
+      maxSessions: settings.maxSessions,
+      hookTimeout: `${HOOK_TIMEOUT}ms`,
+      heartbeat: 30,
+      identify: req => req.headers['x-user'] as string | undefined,
+      info: req => (req as { label?: string }).label,
+      ...(isAsync && { engine: asyncEngine(memory(this.clock)) }),
+    })
+    this.#history = this.gradio.state<Thing>('history', {
+      ...this.#callback('history'),
+      value: () => ({ label: `initial${++this.#initials}` }),
+    })
+    this.#model = this.gradio.state<Thing>('model', this.#callback('model'))
+    for (const source of ['load', 'unload', 'ended'] as const) {
+      this.gradio[source](event => this.#hook(source, event))
+      this.gradio[source](event => this.#say(`${event.session.info} ${source} too`))
+    }
+    this.gradio.on('error', (error, { source, session, name }) => {
+      const what = error instanceof GradioStateError ? error.code : (error as Error).message
+      this.#say(`error ${what} ${source} ${this.#nameOf(session)}${name === undefined ? '' : ` ${name}`}`)
+    })
+    this.gradio.attach(this.#server)
+  }
+
+  get now(): number {
+    return this.clock.now()
+  }
+
+  /** What the session keeps under the name, as a hook would see it. */
+  show(life: string): string {
+    const view = this.#views.get(life)
+    return view === undefined ? '[]' : this.#show(view)
+  }
+
+  idOf(life: string): string | undefined {
+    return this.#views.get(life)?.id
+  }
+
+  // Requests of the app
+
+  request(label: string, user: WorldUser, isNavigation: boolean): void {
+    const req = this.#incoming('GET', '/', user, label)
+    if (isNavigation) req.headers['sec-fetch-dest'] = 'document'
+    const res = this.#outgoing(user)
+    const request: LiveRequest = {
+      get state() {
+        return (req as IncomingMessage & { gradioState: RequestState }).gradioState
+      },
+      res,
+      passed: false,
+      pending: 0,
+      signal: undefined,
+    }
+    this.requests.set(label, request)
+    this.gradio(req, res.asResponse, error => {
+      request.passed = true
+      this.#say(`${label} ${error ? codeOf(error) : 'passed'}`)
+      if (error === undefined) request.signal = signalOf(request.state)
+    })
+  }
+
+  end(label: string, how: 'html' | 'json' | 'broken'): void {
+    const { res } = this.requests.get(label)!
+    if (how !== 'broken') {
+      res.setHeader('Content-Type', how === 'html' ? 'text/html; charset=utf-8' : 'application/json')
+      res.end('{}')
+    }
+    res.close()
+  }
+
+  use(on: string, use: Use, name: Name, label: string): void {
+    const request = this.requests.get(on)!
+    const say = (result: unknown) => {
+      this.#say(`${label} ${on} ${use} ${show(result)}`)
+    }
+    try {
+      const result = this.#use(request, use, name, label)
+      if (!(result instanceof Promise)) return say(result)
+      request.pending++
+      result
+        .then(
+          result => {
+            if (use === 'establish') request.signal = signalOf(request.state)
+            say(result)
+          },
+          error => say(codeOf(error)),
+        )
+        .finally(() => request.pending--)
+    } catch (error) {
+      say(codeOf(error))
+    }
+  }
+
+  track(on: string, label: string): void {
+    const { state } = this.requests.get(on)!
+    const socket = new EventEmitter()
+    try {
+      this.gradio.track({ gradioState: state } as unknown as IncomingMessage, socket)
+      this.tracked.set(label, socket)
+      this.#say(`${label} tracked`)
+    } catch (error) {
+      this.#say(`${label} ${codeOf(error)}`)
+    }
+  }
+
+  closeTracked(label: string): void {
+    this.tracked.get(label)?.emit('close')
+    this.tracked.delete(label)
+  }
+
+  #use({ state }: LiveRequest, use: Use, name: Name, label: string): unknown {
+    const thing = this.#thing(name, label)
+    // The compiler can't follow that a name and what it stands for go together.
+    const key = this.#key(name) as 'cache'
+    switch (use) {
+      case 'get':
+        return state.get(key) ?? 'none'
+      case 'set':
+        return done(name === 'cache' ? state.set(key, thing, this.#callback(name)) : state.set(key, thing))
+      case 'bare':
+        return done(state.set(key, thing))
+      case 'same':
+        return state.has(key) ? done(state.set(key, state.get(key))) : 'none'
+      case 'update':
+        return done(state.update(key, () => thing))
+      case 'touch':
+        return state.touch(key)
+      case 'has':
+        return state.has(key)
+      case 'delete':
+        return state.delete(key)
+      case 'id':
+        return this.#nameOf(state.id)
+      case 'establish':
+        return state.establish()
+      case 'end':
+        return state.end()
+    }
+  }
+
+  // Pages
+
+  openPage(label: string, user: WorldUser, page: string, n: number): void {
+    const res = this.#route(label, 'POST', `heartbeat/${page}?n=${n}`, user)
+    res.once('finish', () => {
+      if (res.statusCode !== 200) return
+      const { ticket } = JSON.parse(res.text) as { ticket: string }
+      this.tickets.set(label, `/gradio_api/heartbeat/${page}?n=${n}&ticket=${ticket}`)
+    })
+  }
+
+  goodbye(label: string, user: WorldUser, page: string, n: number): void {
+    this.#route(label, 'POST', `pagehide/${page}?n=${n}`, user)
+  }
+
+  stream(label: string, user: WorldUser, page: string, n: number | undefined): void {
+    const query = n === undefined ? '' : `?n=${n}`
+    const res = this.#route(label, 'GET', `heartbeat/${page}${query}`, user)
+    res.on('sent', (text: string) => {
+      const reason = /^event: close\ndata: (\w+)/.exec(text)?.[1]
+      if (reason !== undefined) this.#say(`${label} told ${reason}`)
+    })
+    this.streams.set(label, res)
+  }
+
+  upgrade(label: string, ticket: string, isLate: boolean): void {
+    const socket = new StubSocket(isLate, (code, reason) => {
+      this.#say(`${label} told ${code === 1012 ? 'shutdown' : reason}`)
+    })
+    const req = stubRequest('GET', this.tickets.get(ticket)!, {
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+    })
+    const isServed = this.#server.emit('upgrade', req, socket, Buffer.alloc(0))
+    this.#say(`${label} answered ${isServed ? socket.status : 'unserved'}`)
+    if (socket.status === 101) this.sockets.set(label, socket)
+    else socket.destroy()
+  }
+
+  #route(label: string, method: string, route: string, user: WorldUser): StubResponse {
+    const res = this.#outgoing(user)
+    let isAnswered = false
+    res.on('sent', () => {
+      if (!isAnswered) this.#say(`${label} answered ${res.statusCode}`)
+      isAnswered = true
+    })
+    res.once('finish', () => queueMicrotask(() => res.close()))
+    this.gradio(this.#incoming(method, `/gradio_api/${route}`, user, label), res.asResponse, error => {
+      this.#say(`${label} went on: ${String(error)}`)
+    })
+    return res
+  }
+
+  #incoming(method: string, url: string, user: WorldUser, label: string): IncomingMessage {
+    const headers: Record<string, string> = {}
+    const cookie = this.#jars.get(user.name)
+    if (user.identified) headers['x-user'] = user.name
+    else if (cookie !== undefined) headers.cookie = cookie
+    return Object.assign(stubRequest(method, url, headers), { label })
+  }
+
+  #outgoing(user: WorldUser): StubResponse {
+    const res = new StubResponse()
+    res.once('sent', () => {
+      const cookie = [res.getHeader('set-cookie') ?? []].flat()[0]
+      if (cookie !== undefined) this.#jars.set(user.name, cookie.split(';')[0]!)
+    })
+    return res
+  }
+
+  // The instance
+
+  async endSession(label: string, life: string): Promise<void> {
+    const isEnded = await this.gradio.endSession(this.idOf(life)!)
+    this.#say(`${label} ${isEnded ? 'ended' : 'found no'} ${life}`)
+  }
+
+  async close(timeout: number): Promise<void> {
+    const report: CloseReport = await this.gradio.close({ timeout: `${timeout}ms` })
+    const outran = report.timedOut.map(({ source, session, ...rest }) => {
+      return `${source} ${this.#nameOf(session)}${'name' in rest ? ` ${rest.name}` : ''}`
+    })
+    this.#say(`closed [${outran.sort()}]`)
+  }
+
+  /** What every run has to come to when all is over. */
+  assertNothingIsLeft(): void {
+    const { sessions, open, loaded, ending, pages } = this.gradio.stats()
+    assert.deepEqual({ sessions, open, loaded, ending, pages }, { sessions: 0, open: 0, loaded: 0, ending: 0, pages: 0 })
+    assert.deepEqual(this.gradio.sessions(), [])
+    assert.equal(this.clock.timers, 0, 'timers are left')
+    this.watch.assertAllOver()
+  }
+
+  assertDetached(): void {
+    for (const socket of this.sockets.values()) socket.closeAtLast()
+    for (const [label, socket] of this.sockets) assert(socket.destroyed, `socket ${label} is left open`)
+    for (const [label, res] of this.streams) assert(res.closed || res.writableFinished, `stream ${label} is left open`)
+    assert.equal(this.#server.listenerCount('upgrade'), 0)
+  }
+
+  // Hooks and callbacks
+
+  #hook(source: Exclude<Source, 'deleteCallback'>, event: HookEvent | LeaveEvent): unknown {
+    const { session } = event
+    const life = session.info as string
+    this.#views.set(life, session)
+    const reason = 'reason' in event ? event.reason : ''
+    this.#say(`${life} ${source} ${reason} ${this.#show(session)}`)
+    return this.watch.during(life, source, event, () => this.#behave(source, session))
+  }
+
+  #callback(name: Name) {
+    const { timeToLive, deleteReplaced } = KEEPING[name]
+    return {
+      ...(timeToLive !== Number.POSITIVE_INFINITY && { timeToLive: `${timeToLive}ms` }),
+      deleteReplaced,
+      deleteCallback: (value: unknown, event: DeleteEvent) => {
+        const { session, reason } = event
+        const life = session.info as string
+        const { label } = value as Thing
+        assert.notEqual(session.get(this.#key(name) as 'cache'), value, 'removed before its callback is called')
+        this.#say(`${life} deletes ${name}=${label} ${reason}`)
+        this.watch.released(`${life} ${name}=${label}`)
+        return this.watch.during(life, 'deleteCallback', event, () =>
+          this.#behave('deleteCallback', session, reason !== 'replaced', name),
+        )
+      },
+    }
+  }
+
+  #behave(source: Source, { id, info }: SessionView, mayReenter = true, name: Name = 'model'): unknown {
+    const session = this.gradio.session(id)
+    const mode = this.#modes[source]
+    switch (mode) {
+      case 'returns':
+        return undefined
+      case 'resolves':
+        return Promise.resolve()
+      case 'throws':
+        throw new Error(mode)
+      case 'rejects':
+        return Promise.reject(new Error(mode))
+      case 'slow':
+        return new Promise<void>(resolve => this.clock.setTimer(resolve, SLOW))
+      case 'late':
+        return new Promise((_resolve, reject) => this.clock.setTimer(() => reject(new Error(mode)), LATE))
+      case 'hangs':
+        return new Promise(() => {})
+      case 'sets': {
+        if (!mayReenter || session === undefined) return undefined
+        const count = (this.#again.get(info as string) ?? 0) + 1
+        this.#again.set(info as string, count)
+        const thing = this.#thing(name, `again${count}`)
+        if (name === 'cache') session.set(name, thing, this.#callback(name))
+        else session.set(this.#key(name) as 'cache', thing)
+        return undefined
+      }
+      case 'deletes':
+        if (mayReenter) void session?.delete(this.#history)
+        return undefined
+      case 'ends':
+        return this.gradio.endSession(id)
+    }
+  }
+
+  #thing(name: Name, label: string): Thing {
+    if (name !== 'handle') return { label }
+    return Object.assign({ label, life: '' }, {
+      [Symbol.dispose]: () => {
+        this.watch.released(`handle=${label}`)
+        this.#say(`disposes handle=${label}`)
+      },
+    })
+  }
+
+  #key(name: Name): State<Thing> | State<Thing | undefined> | string {
+    return name === 'history' ? this.#history : name === 'model' ? this.#model : name
+  }
+
+  #show(view: SessionView): string {
+    const shown = NAMES.map(name => {
+      const thing = view.get(this.#key(name) as 'cache') as Thing | undefined
+      return thing && `${name}=${thing.label}`
+    })
+    return `[${shown.filter(text => text !== undefined).sort()}]`
+  }
+
+  /** Sessions are named after the request that began them, in `info`. */
+  #nameOf(id: string | undefined): string {
+    for (const [life, view] of this.#views) if (view.id === id) return life
+    return String(id)
+  }
+
+  #say(line: string): void {
+    this.log.push(`${this.clock.now()} ${line}`)
+  }
+}
+
+function signalOf(state: RequestState): AbortSignal | undefined {
+  try {
+    return state.signal
+  } catch {
+    return undefined
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof GradioStateError ? error.code : String(error)
+}
+
+function done(_result: void): string {
+  return 'done'
+}
+
+function show(result: unknown): string {
+  if (result === undefined) return 'done'
+  return typeof result === 'object' ? (result as Thing).label : String(result)
+}
