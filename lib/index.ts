@@ -14,7 +14,7 @@ import type { Closable, RequestState } from './http/request-state.js'
 import { Routes } from './http/routes.js'
 import { Sockets } from './http/sockets.js'
 import { track } from './http/track.js'
-import { type Duration, duration, type GradioStateOptions, parseOptions } from './options.js'
+import { type Duration, duration, type GradioStateOptions, known, parseOptions } from './options.js'
 
 export type { Clock } from './clock.js'
 export type { SessionState } from './core/access.js'
@@ -131,7 +131,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       return session !== undefined
     },
     stats: () => manager.stats(),
-    close: async ({ timeout = '25s' }: { timeout?: Duration } = {}) => {
+    close: async (options: { timeout?: Duration } = {}) => {
+      known('the options of close()', options, { timeout: true })
+      const { timeout = '25s' } = options
       const limit = duration('timeout of close()', timeout, { from: 0, to: Number.POSITIVE_INFINITY })
       sockets.close()
       return manager.close(limit)

@@ -88,23 +88,36 @@ export interface CookieConfig {
 /** Checks the options and completes them. The caller's object is left as it was. */
 export function parseOptions(options: GradioStateOptions = {}): Config {
   known('the options', options, OPTIONS)
+  // Defaults of a pattern stand in for `undefined` only: a `null` may be meant as "none", and must not be a default.
+  const {
+    path = '/gradio_api',
+    gracePeriod = '60m',
+    unloadDelay = 2,
+    heartbeat = 15,
+    hookTimeout = 5,
+    maxSessions = 10_000,
+    session = 'auto',
+    origins = [],
+    cookie = {},
+    identify,
+    info,
+    engine,
+    clock = systemClock,
+  } = options
   return {
-    path: path(options.path ?? '/gradio_api'),
-    gracePeriod: duration('gracePeriod', options.gracePeriod ?? '60m', {
-      from: 0,
-      to: Number.POSITIVE_INFINITY,
-    }),
-    unloadDelay: duration('unloadDelay', options.unloadDelay ?? 2, { from: 0, to: DAY }),
-    heartbeat: duration('heartbeat', options.heartbeat ?? 15, { from: 100, to: 30_000 }),
-    hookTimeout: duration('hookTimeout', options.hookTimeout ?? 5, { from: 1, to: DAY }),
-    maxSessions: count('maxSessions', options.maxSessions ?? 10_000),
-    session: oneOf('session', options.session ?? 'auto', ['auto', 'host', 'cookie']),
-    origins: new Set(origins(options.origins ?? [])),
-    cookie: cookie(options.cookie ?? {}),
-    identify: optionalFunction('identify', options.identify),
-    info: optionalFunction('info', options.info),
-    engine: shaped('engine', options.engine, ['open', 'release', 'claim', 'settle'], 'an engine'),
-    clock: shaped('clock', options.clock, ['now', 'wall', 'setTimer'], 'a clock') ?? systemClock,
+    path: checkPath(path),
+    gracePeriod: duration('gracePeriod', gracePeriod, { from: 0, to: Number.POSITIVE_INFINITY }),
+    unloadDelay: duration('unloadDelay', unloadDelay, { from: 0, to: DAY }),
+    heartbeat: duration('heartbeat', heartbeat, { from: 100, to: 30_000 }),
+    hookTimeout: duration('hookTimeout', hookTimeout, { from: 1, to: DAY }),
+    maxSessions: count('maxSessions', maxSessions),
+    session: oneOf('session', session, ['auto', 'host', 'cookie']),
+    origins: new Set(parseOrigins(origins)),
+    cookie: parseCookie(cookie),
+    identify: optionalFunction('identify', identify),
+    info: optionalFunction('info', info),
+    engine: engine === undefined ? undefined : shaped('engine', engine, ENGINE_METHODS, 'an engine'),
+    clock: shaped('clock', clock, CLOCK_METHODS, 'a clock'),
   }
 }
 
@@ -164,6 +177,20 @@ const COOKIE_OPTIONS: Readonly<Record<keyof CookieOptions, true>> = {
   maxAge: true,
 }
 
+const ENGINE_METHODS: Readonly<Record<keyof Engine, true>> = {
+  start: true,
+  open: true,
+  release: true,
+  end: true,
+  nextDue: true,
+  claim: true,
+  renew: true,
+  settle: true,
+  close: true,
+}
+
+const CLOCK_METHODS: Readonly<Record<keyof Clock, true>> = { now: true, wall: true, setTimer: true }
+
 function parseDuration(text: string): number {
   // `ms` reads a bare number as milliseconds, where this API counts in seconds: so a string must name its unit.
   if (text.length > 100 || !/[a-z]\s*$/i.test(text)) return Number.NaN
@@ -176,7 +203,7 @@ function durationBetween({ from, to }: { from: number; to: number }): string {
   return `a duration ${least}${most}: a number of seconds or a string with a unit such as '90s' or '60m'`
 }
 
-function path(value: unknown): string {
+function checkPath(value: unknown): string {
   if (typeof value !== 'string' || !/^(\/[\w.~-]+)+$/.test(value)) {
     throw invalid('path', "a path such as '/gradio_api', without a slash at its end", value)
   }
@@ -194,7 +221,7 @@ function oneOf<T extends string>(what: string, value: unknown, choices: readonly
   return value as T
 }
 
-function origins(value: unknown): string[] {
+function parseOrigins(value: unknown): string[] {
   if (!Array.isArray(value)) throw invalid('origins', 'an array of origins', value)
   return value.map(origin => {
     const parsed = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin).origin : undefined
@@ -205,16 +232,17 @@ function origins(value: unknown): string[] {
   })
 }
 
-function cookie(value: CookieOptions): CookieConfig {
+function parseCookie(value: CookieOptions): CookieConfig {
   known('cookie', value, COOKIE_OPTIONS)
   const { name = 'gradio_state', path, domain, sameSite = 'lax', secure = 'auto', maxAge } = value
   // The token of RFC 9110 §5.6.2, which RFC 6265 §4.1.1 wants a cookie's name to be.
   if (typeof name !== 'string' || !/^[\w!#$%&'*+.^`|~-]+$/.test(name))
     throw invalid('cookie.name', 'a token', name)
-  if (path !== undefined && (typeof path !== 'string' || !/^\/[^;\s]*$/.test(path))) {
+  // The values of RFC 6265 §4.1.1; what it doesn't allow, `cookie` would only refuse with each answer.
+  if (path !== undefined && (typeof path !== 'string' || !/^\/[!-:=-~]*$/.test(path))) {
     throw invalid('cookie.path', 'a path', path)
   }
-  if (domain !== undefined && (typeof domain !== 'string' || !/^[\w.-]+$/.test(domain))) {
+  if (domain !== undefined && (typeof domain !== 'string' || !/^\.?[a-z\d-]+(\.[a-z\d-]+)*$/i.test(domain))) {
     throw invalid('cookie.domain', 'a domain', domain)
   }
   if (secure !== 'auto' && typeof secure !== 'boolean')
@@ -234,15 +262,15 @@ function cookie(value: CookieOptions): CookieConfig {
 
 function shaped<T extends object>(
   what: string,
-  value: T | undefined,
-  methods: string[],
+  value: T,
+  methods: Readonly<Record<keyof T & string, true>>,
   kind: string,
-): T | undefined {
-  if (value === undefined) return undefined
+): T {
+  const names = Object.keys(methods)
   const fits =
     typeof value === 'object' &&
     value !== null &&
-    methods.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
-  if (!fits) throw invalid(what, `${kind} (with ${methods.join('(), ')}())`, value)
+    names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+  if (!fits) throw invalid(what, `${kind} (with ${names.join('(), ')}())`, value)
   return value
 }

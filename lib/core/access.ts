@@ -79,7 +79,8 @@ export abstract class StateAccess implements SessionState {
     if (definition !== undefined && options !== undefined) {
       throw invalid('the options of set()', 'given to state(), where this one was defined', options)
     }
-    this.#set(name, value, definition?.config ?? (options && plainValueConfig(name, options)))
+    const config = options === undefined ? definition?.config : plainValueConfig(name, options)
+    this.#set(name, value, config)
   }
 
   update(state: AnyState, change: (value: never) => unknown): void {
@@ -87,6 +88,8 @@ export abstract class StateAccess implements SessionState {
     if (typeof change !== 'function') throw invalid('the second argument of update()', 'a function', change)
     const value = change(this.get(state))
     if (isThenable(value)) {
+      // What else it fails with would be an unhandled rejection, and end the process.
+      if (value instanceof Promise) value.catch(() => {})
       throw new TypeError(
         'Expected the function of update() to give the new value, got a promise. Await first, then update: a value read before an await may be outdated after it.',
       )
@@ -138,6 +141,11 @@ export class KnownSession extends StateAccess {
   constructor(manager: Manager, session: Session) {
     super(manager)
     this.#session = session
+  }
+
+  /** What it was asked for by; no use of the session, so it may be logged after the end too. */
+  override get id(): string {
+    return this.#session.id
   }
 
   get signal(): AbortSignal {

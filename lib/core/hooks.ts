@@ -97,9 +97,10 @@ export class Hooks {
     if (this.errorListeners.size === 0) console.error(`gradio-state: ${describe(context)} failed:`, error)
     for (const listener of this.errorListeners) {
       try {
-        listener(error, context)
+        const result: unknown = listener(error, context)
+        if (isThenable(result)) Promise.resolve(result).catch(listenerFailed)
       } catch (cause) {
-        console.error('gradio-state: an error listener failed:', cause)
+        listenerFailed(cause)
       }
     }
   }
@@ -131,7 +132,8 @@ export class Hooks {
         resolve()
       }
       // A rejection that comes after the limit is reported too: it is the app's, and nobody else would see it.
-      result.then(settle, error => {
+      // By way of `resolve`, since a foreign `then` may throw.
+      Promise.resolve(result).then(settle, error => {
         this.report(error, context)
         settle()
       })
@@ -178,6 +180,10 @@ class Event implements HookEvent {
   get signal(): AbortSignal {
     return this.#limit.signal
   }
+}
+
+function listenerFailed(cause: unknown): void {
+  console.error('gradio-state: an error listener failed:', cause)
 }
 
 function describe({ source, session, name }: ErrorContext): string {

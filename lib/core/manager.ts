@@ -60,7 +60,9 @@ export class Manager {
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
     const wake = () => this.deadlines.wake()
     this.#gate = new Gate(PARALLEL_SESSIONS, wake)
-    this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate: this.#gate }
+    // Not the sessions' own gate: an end, which has a place there, waits for the callbacks of values that time took.
+    const gate = new Gate(PARALLEL_VALUES, () => {})
+    this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate }
     this.deadlines.add(
       new Claims(engine, this.#gate, this.hooks, wake, (claim, settle) => this.#due(claim, settle)),
     )
@@ -313,6 +315,8 @@ export function closed(): GradioStateError {
 
 /** How many sessions are unloaded or ended at once. */
 const PARALLEL_SESSIONS = 256
+/** How many values that outlived their time have their callbacks running at once. */
+const PARALLEL_VALUES = 256
 /** How long after a socket broke its page may take to come back: measured redials take less than a second. */
 const RECONNECT = 1_500
 /** How long a page may take from the end of its HTML until its script connects. */

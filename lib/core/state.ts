@@ -137,15 +137,27 @@ function initialValue(name: string, value: unknown): (() => unknown) | undefined
   if (typeof value === 'function') return value as () => unknown
   if (typeof value !== 'object' || value === null) return () => value
   const foreign = findUncloneable(value, new Set())
-  if (foreign !== undefined) {
-    throw new GradioStateError(
-      'VALUE_UNCLONEABLE',
-      `Expected the initial value of state ${show(name)} to be plain data, since each session gets a clone, got ${foreign} in it. Give a function that makes the value: { value: () => ... }.`,
-    )
-  }
+  if (foreign !== undefined) throw uncloneable(name, foreign)
   // Cloned at once too, so that later changes to the given object change no session's initial value.
-  const original = structuredClone(value)
+  const original = clone(name, value)
   return () => structuredClone(original)
+}
+
+/** Some things don't tell by their prototype that they can't be cloned, such as a proxy. */
+function clone<T>(name: string, value: T): T {
+  try {
+    return structuredClone(value)
+  } catch (cause) {
+    throw uncloneable(name, show(value), cause)
+  }
+}
+
+function uncloneable(name: string, foreign: string, cause?: unknown): GradioStateError {
+  return new GradioStateError(
+    'VALUE_UNCLONEABLE',
+    `Expected the initial value of state ${show(name)} to be plain data, since each session gets a clone, got ${foreign} in it. Give a function that makes the value: { value: () => ... }.`,
+    { cause },
+  )
 }
 
 /** `structuredClone` silently strips a class instance to a plain object, so what it keeps whole is told by prototype. */
@@ -153,8 +165,8 @@ function findUncloneable(value: unknown, seen: Set<unknown>): string | undefined
   if (typeof value === 'function' || typeof value === 'symbol') return show(value)
   if (typeof value !== 'object' || value === null || seen.has(value)) return undefined
   seen.add(value)
-  const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== null && !CLONEABLE.has(prototype) && !ArrayBuffer.isView(value)) return show(value)
+  const prototype: object | null = Object.getPrototypeOf(value)
+  if (prototype !== null && !CLONEABLE.has(prototype) && !isPlainView(prototype)) return show(value)
   if (value instanceof Map) return findIn([...value.keys(), ...value.values()], seen)
   if (value instanceof Set) return findIn(value, seen)
   return ArrayBuffer.isView(value) ? undefined : findIn(Object.values(value), seen)
@@ -168,8 +180,14 @@ function findIn(values: Iterable<unknown>, seen: Set<unknown>): string | undefin
   return undefined
 }
 
+/** Typed arrays of all kinds, but not what extends one, as Buffer does: its clone is a bare Uint8Array. */
+function isPlainView(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) === TYPED_ARRAY
+}
+
+const TYPED_ARRAY: unknown = Object.getPrototypeOf(Uint8Array.prototype)
 const CLONEABLE = new Set<unknown>(
-  [Object, Array, Map, Set, Date, RegExp, ArrayBuffer, Error, Boolean, Number, String, Blob].map(
+  [Object, Array, Map, Set, Date, RegExp, ArrayBuffer, DataView, Error, Boolean, Number, String, Blob].map(
     type => type.prototype,
   ),
 )

@@ -60,6 +60,8 @@ export class Pages {
     else page.enter(visit)
     page.beat(epoch)
     await page.ready
+    // It may have left, or its session ended, while it waited for hooks.
+    if (!page.isOpen) throw gone(page.epoch + 1, page.epoch)
     return page
   }
 
@@ -73,12 +75,8 @@ export class Pages {
     page.leave({ isGone: true })
   }
 
-  /**
-   * A ticket for one socket of the page; the one before it is void.
-   * @throws GradioStateError `PAGE_GONE` when the page has left while its opening waited for hooks
-   */
+  /** A ticket for one socket of the page; the one before it is void. */
   issueTicket(page: Page, origin: string | undefined): string {
-    if (!page.isOpen) throw gone(page.epoch + 1, page.epoch)
     const ticket = randomBytes(16).toString('base64url')
     this.#tickets.delete(page.ticket)
     this.#tickets.set(ticket, { page, origin })
@@ -157,6 +155,10 @@ export class Page {
     return this.#visit !== undefined
   }
 
+  get isConnected(): boolean {
+    return this.#connections.size > 0
+  }
+
   get ready(): Promise<unknown> | undefined {
     return this.#visit?.ready
   }
@@ -174,8 +176,12 @@ export class Page {
   }
 
   /** The page is alive: without a socket it has to say so again before the lease is over. */
-  beat(epoch: number | undefined): void {
-    if (epoch !== undefined) this.epoch = epoch
+  beat(epoch = this.epoch): void {
+    if (epoch > this.epoch) {
+      this.epoch = epoch
+      // The document was away: the sockets it had before are no part of it any more.
+      this.#dropConnections()
+    }
     if (this.#connections.size === 0) this.#manager.deadlines.schedule(this.#deadline, BEAT_LEASE)
   }
 
@@ -204,10 +210,7 @@ export class Page {
     this.#visit = undefined
     this.#closed()
     this.#manager.deadlines.schedule(this.#deadline, REMEMBERED)
-    for (const connection of this.#connections) {
-      this.#connections.delete(connection)
-      connection.terminate()
-    }
+    this.#dropConnections()
   }
 
   /** The session has ended, and the page is told why. */
@@ -217,6 +220,14 @@ export class Page {
     this.leave()
     this.#manager.deadlines.cancel(this.#deadline)
     for (const connection of connections) connection.close(reason)
+  }
+
+  /** Each is taken out first: its late close must not hurt the page. */
+  #dropConnections(): void {
+    for (const connection of this.#connections) {
+      this.#connections.delete(connection)
+      connection.terminate()
+    }
   }
 }
 

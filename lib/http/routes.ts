@@ -90,7 +90,10 @@ export class Routes {
   ): Promise<void> {
     refuseCrossSite(req, this.#config.origins)
     const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage())
-    if (res.closed) return page.leave({ abrupt: true })
+    if (res.closed) {
+      if (!page.isConnected) page.leave({ abrupt: true })
+      return
+    }
     const begin = () => {
       res.writeHead(200, {
         'Content-Type': 'text/event-stream',

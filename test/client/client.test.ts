@@ -548,6 +548,27 @@ describe('client', () => {
       assert.equal(server.count('post'), 4)
     })
 
+    each('is followed by a POST at once, also where the next socket has to wait', async () => {
+      const tab = await openStoppedConnected()
+      const sawAfterLoss: Seen['what'][][] = []
+      for (let losses = 0; losses < 3; losses++) {
+        server.seen.length = 0
+        server.socket().terminate()
+        await until(() => server.count('post') === 1, 'the POST')
+        await settle(tab)
+        sawAfterLoss.push(server.seen.map(({ what }) => what))
+        await advance(tab, 5)
+        await until(isOpen, 'the socket opens again')
+        await settle(tab)
+      }
+      assert.deepEqual(sawAfterLoss, [
+        ['close', 'post', 'upgrade', 'open'],
+        ['close', 'post'],
+        ['close', 'post'],
+      ])
+      assert.deepEqual(await changes(tab), [])
+    })
+
     each('is noticed by 70 s of silence, and not sooner', async () => {
       const tab = await openStoppedConnected()
       await advance(tab, 60, 10)
@@ -923,7 +944,7 @@ describe('client', () => {
     each('gives up a POST that is under way', async () => {
       let isAborted = false
       server.onPost = () => 'hang'
-      const tab = await openTab()
+      const tab = await openStoppedTab()
       tab.on('requestfailed', request => {
         if (request.method() === 'POST') isAborted = true
       })
@@ -933,7 +954,7 @@ describe('client', () => {
         window.dispatchEvent(new PageTransitionEvent('pagehide'))
       })
       await until(() => isAborted, 'the POST is aborted')
-      await settle(tab)
+      await advance(tab, 60, 5)
       assert.equal(server.count('post'), 1)
     })
 

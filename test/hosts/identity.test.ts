@@ -23,7 +23,8 @@ function routes(app: Express) {
   app.use(answerError)
 }
 
-const ask = (user: Visitor, headers: Record<string, string> = {}) => json<Answer>(user.fetch('/id', { headers }))
+const ask = (user: Visitor, headers: Record<string, string> = {}) =>
+  json<Answer>(user.fetch('/id', { headers }))
 const idOf = async (user: Visitor, as: string) => (await ask(user, { 'x-user': as })).body.id
 
 forEachExpress((_name, express) => {
@@ -63,7 +64,11 @@ forEachExpress((_name, express) => {
   })
 
   it("session: 'host' has no other identity: without a host session, use is refused", async t => {
-    const { gradio, visitor } = await site(t, express, { session: false, options: { session: 'host' }, routes })
+    const { gradio, visitor } = await site(t, express, {
+      session: false,
+      options: { session: 'host' },
+      routes,
+    })
     const user = visitor()
     const { status, body } = await ask(user)
     assert.deepEqual([status, body.code], [503, 'HOST_SESSION_UNAVAILABLE'])

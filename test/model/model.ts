@@ -189,9 +189,12 @@ class Life {
   }
 }
 
+function isOutdated({ epoch, gone }: Page, n: number | undefined): boolean {
+  return n !== undefined && n < (gone ? epoch + 1 : epoch)
+}
+
 export class Model {
   now = 0
-  log: string[] = []
   readonly settings: Settings
   readonly modes: Modes
   readonly users: readonly User[]
@@ -209,6 +212,7 @@ export class Model {
   #timers: { readonly at: number; readonly run: () => void }[] = []
   /** What comes after that which happens at once. */
   #soon: (() => void)[] = []
+  #log: string[] = []
   #serial = 0
   #initials = 0
   /** While `close()` is waited for: what outran its time limit. */
@@ -218,6 +222,13 @@ export class Model {
     this.settings = settings
     this.modes = modes
     this.users = users
+  }
+
+  /** What has happened since the last time. */
+  takeLog(): string[] {
+    const log = this.#log
+    this.#log = []
+    return log
   }
 
   // Time
@@ -272,7 +283,7 @@ export class Model {
   }
 
   #say(line: string): void {
-    this.log.push(`${this.now} ${line}`)
+    this.#log.push(`${this.now} ${line}`)
   }
 
   // Requests of the app
@@ -364,8 +375,9 @@ export class Model {
           break
         }
         case 'end': {
-          const life = this.#peek(request)
+          const life = request.visit?.life
           if (life === undefined) result('done')
+          else if (life.over) this.#whenFinished(life, () => result('done'))
           else this.#end(life, 'ended', () => result('done'))
           break
         }
@@ -426,39 +438,73 @@ export class Model {
   openPage(label: string, user: User, id: string, n: number | undefined, stream?: Stream): void {
     const { token } = user
     const life = token === undefined ? undefined : this.lives.get(token)
-    let page = life?.pages.get(id)
-    const isOutdated = (page: Page) => n !== undefined && n < (page.gone ? page.epoch + 1 : page.epoch)
-    if (page !== undefined && isOutdated(page)) return this.#answer(label, '409')
-    if (page?.visit === undefined) {
-      try {
-        const visit = this.#come(token ?? label, 'page', label)
-        page = visit.life.pages.get(id)
-        if (page === undefined) {
-          page = { visit, epoch: 0, gone: false, ticket: undefined, connections: new Set(), due: Infinity }
-          visit.life.pages.set(id, page)
-        }
-        page.visit = visit
-        page.gone = false
-        page.due = Infinity
-      } catch {
-        return this.#answer(label, '503')
-      }
+    const known = life?.pages.get(id)
+    if (known !== undefined && isOutdated(known, n)) return this.#answer(label, 'gone')
+    if (known?.visit !== undefined) {
+      this.#beat(known, n)
+      this.#soon.push(() => this.#opened(label, user, token, known, n, stream))
+      return
     }
+    let visit: Visit
+    try {
+      visit = this.#come(token ?? label, 'page', label)
+    } catch {
+      return this.#answer(label, '503')
+    }
+    this.#soon.push(() => {
+      const page = this.#enterPage(visit, id)
+      if (page === undefined) {
+        this.#deliver({ user, token, visit })
+        return this.#answer(label, 'gone')
+      }
+      this.#beat(page, n)
+      this.#opened(label, user, token, page, n, stream)
+    })
+  }
+
+  /** `undefined`: its session has ended meanwhile. */
+  #enterPage(visit: Visit, id: string): Page | undefined {
+    const { life } = visit
+    if (life.over) return undefined
+    let page = life.pages.get(id)
+    if (page === undefined) {
+      page = { visit: undefined, epoch: 0, gone: false, ticket: undefined, connections: new Set(), due: Infinity }
+      life.pages.set(id, page)
+    }
+    if (page.visit === undefined) {
+      page.visit = visit
+      page.gone = false
+    } else {
+      this.#leave(visit, {})
+    }
+    return page
+  }
+
+  #beat(page: Page, n: number | undefined): void {
     page.epoch = Math.max(page.epoch, n ?? 0)
-    const opened = page
+    if (page.connections.size === 0) page.due = this.now + BEAT_LEASE
+  }
+
+  #opened(
+    label: string,
+    user: User,
+    token: string | undefined,
+    page: Page,
+    n: number | undefined,
+    stream: Stream | undefined,
+  ): void {
     const { visit } = page
-    this.#whenReady(page.visit!, () => {
+    this.#whenReady(visit, () => {
       if (stream?.open === false) {
         // Nobody reads the answer; what was opened is left again.
-        if (opened.connections.size === 0) this.#leavePage(opened, { abrupt: true })
+        if (page.connections.size === 0) this.#leavePage(page, { abrupt: true })
         return
       }
       this.#deliver({ user, token, visit })
-      if (opened.visit === undefined || isOutdated(opened)) return this.#answer(label, '409')
-      if (opened.connections.size === 0) opened.due = this.now + BEAT_LEASE
+      if (page.visit === undefined || isOutdated(page, n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
-      if (stream === undefined) opened.ticket = { label, epoch: opened.epoch }
-      else this.#connect((stream.connection = { label, page: opened, exclusive: false }))
+      if (stream === undefined) page.ticket = { label, epoch: page.epoch }
+      else this.#connect((stream.connection = { label, page, exclusive: false }))
     })
   }
 
@@ -480,7 +526,7 @@ export class Model {
     for (const life of this.lives.values()) {
       for (const page of life.pages.values()) {
         if (page.ticket?.label !== ticket) continue
-        if (page.ticket.epoch !== page.epoch) return this.#answer(label, '409')
+        if (page.ticket.epoch !== page.epoch) return this.#answer(label, 'gone')
         page.ticket = undefined
         for (const older of page.connections) if (older.exclusive) page.connections.delete(older)
         this.#connect({ label, page, exclusive: true })
@@ -588,8 +634,8 @@ export class Model {
     else if (html) life.awaited.push(this.now + PAGE_LOAD)
   }
 
-  #whenReady(visit: Visit, run: () => void): void {
-    if (visit.waiting === undefined) run()
+  #whenReady(visit: Visit | undefined, run: () => void): void {
+    if (visit?.waiting === undefined) run()
     else visit.waiting.push(run)
   }
 
@@ -645,6 +691,11 @@ export class Model {
     this.#end(life, 'ended', () => this.#say(`${label} ended ${life.name}`))
   }
 
+  #whenFinished(life: Life, run: Done): void {
+    if (this.ending.has(life)) life.finished.push(run)
+    else run()
+  }
+
   #end(life: Life, reason: EndReason, finished?: Done): void {
     if (finished !== undefined) life.finished.push(finished)
     life.over = reason
@@ -678,7 +729,8 @@ export class Model {
       if (this.#outran === undefined) return
       this.#outran = undefined
       const unfinished = [...this.ending].map(life => `session ${life.name}`)
-      this.#say(`closed [${[...outran, ...unfinished].sort()}]`)
+      this.#say(`closed`)
+      for (const what of [...outran, ...unfinished]) this.#say(`given up: ${what}`)
     }
     for (const life of [...this.lives.values()]) this.#end(life, 'shutdown')
     const unfinished = new Set(this.ending)
@@ -739,7 +791,7 @@ export class Model {
   /** Tells the app of a value that is gone already. */
   #release(life: Life, value: Value, reason: string, done?: Done): void {
     const { name, label, keeping } = value
-    if (keeping.told === 'dispose') this.#say(`${life.name} disposes ${name}=${label}`)
+    if (keeping.told === 'dispose') this.#say(`disposes ${name}=${label}`)
     if (keeping.told !== 'callback') return done?.()
     life.callbacks++
     this.#say(`${life.name} deletes ${name}=${label} ${reason}`)

@@ -42,7 +42,6 @@ export interface WorldUser {
 
 /** The library, driven by its surface: its middleware, its routes and its upgrades, without a network. */
 export class World {
-  log: string[] = []
   readonly clock = fakeClock()
   readonly watch = new Watch()
   readonly gradio: GradioState
@@ -60,6 +59,7 @@ export class World {
   readonly #history: State<Thing>
   readonly #model: State<Thing | undefined>
   readonly #again = new Map<string, number>()
+  #log: string[] = []
   #initials = 0
 
   constructor(settings: Settings, modes: Modes, isAsync: boolean) {
@@ -86,13 +86,17 @@ export class World {
     }
     this.gradio.on('error', (error, { source, session, name }) => {
       const what = error instanceof GradioStateError ? error.code : (error as Error).message
-      this.#say(`error ${what} ${source} ${this.#nameOf(session)}${name === undefined ? '' : ` ${name}`}`)
+      this.#say(`error ${what} ${source} ${session}${name === undefined ? '' : ` ${name}`}`)
     })
     this.gradio.attach(this.#server)
   }
 
-  get now(): number {
-    return this.clock.now()
+  /** What has happened since the last time. Sessions are named after the request that began them, as in `info`. */
+  takeLog(): string[] {
+    const names = new Map([...this.#views].map(([life, { id }]) => [id, life]))
+    const log = this.#log.map(line => line.replace(UUID, id => names.get(id) ?? id))
+    this.#log = []
+    return log
   }
 
   /** What the session keeps under the name, as a hook would see it. */
@@ -199,7 +203,7 @@ export class World {
       case 'delete':
         return state.delete(key)
       case 'id':
-        return this.#nameOf(state.id)
+        return state.id
       case 'establish':
         return state.establish()
       case 'end':
@@ -242,7 +246,7 @@ export class World {
       'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
     })
     const isServed = this.#server.emit('upgrade', req, socket, Buffer.alloc(0))
-    this.#say(`${label} answered ${isServed ? socket.status : 'unserved'}`)
+    this.#say(`${label} answered ${isServed ? (GONE.has(socket.status!) ? 'gone' : socket.status) : 'unserved'}`)
     if (socket.status === 101) this.sockets.set(label, socket)
     else socket.destroy()
   }
@@ -251,7 +255,7 @@ export class World {
     const res = this.#outgoing(user)
     let isAnswered = false
     res.on('sent', () => {
-      if (!isAnswered) this.#say(`${label} answered ${res.statusCode}`)
+      if (!isAnswered) this.#say(`${label} answered ${GONE.has(res.statusCode) ? 'gone' : res.statusCode}`)
       isAnswered = true
     })
     res.once('finish', () => queueMicrotask(() => res.close()))
@@ -287,10 +291,10 @@ export class World {
 
   async close(timeout: number): Promise<void> {
     const report: CloseReport = await this.gradio.close({ timeout: `${timeout}ms` })
-    const outran = report.timedOut.map(({ source, session, ...rest }) => {
-      return `${source} ${this.#nameOf(session)}${'name' in rest ? ` ${rest.name}` : ''}`
-    })
-    this.#say(`closed [${outran.sort()}]`)
+    this.#say('closed')
+    for (const { source, session, ...rest } of report.timedOut) {
+      this.#say(`given up: ${source} ${session}${'name' in rest ? ` ${rest.name}` : ''}`)
+    }
   }
 
   /** What every run has to come to when all is over. */
@@ -376,7 +380,7 @@ export class World {
 
   #thing(name: Name, label: string): Thing {
     if (name !== 'handle') return { label }
-    return Object.assign({ label, life: '' }, {
+    return Object.assign({ label }, {
       [Symbol.dispose]: () => {
         this.watch.released(`handle=${label}`)
         this.#say(`disposes handle=${label}`)
@@ -396,14 +400,8 @@ export class World {
     return `[${shown.filter(text => text !== undefined).sort()}]`
   }
 
-  /** Sessions are named after the request that began them, in `info`. */
-  #nameOf(id: string | undefined): string {
-    for (const [life, view] of this.#views) if (view.id === id) return life
-    return String(id)
-  }
-
   #say(line: string): void {
-    this.log.push(`${this.clock.now()} ${line}`)
+    this.#log.push(`${this.clock.now()} ${line}`)
   }
 }
 
@@ -427,3 +425,7 @@ function show(result: unknown): string {
   if (result === undefined) return 'done'
   return typeof result === 'object' ? (result as Thing).label : String(result)
 }
+
+const UUID = /[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g
+/** A page that has left, and one whose session has ended: to the browser it's the same. */
+const GONE = new Set([409, 410])

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
 import {
   type ErrorContext,
+  type ErrorListener,
   type GradioState,
   type GradioStateOptions,
   gradioState,
@@ -20,6 +21,8 @@ export interface Harness {
   readonly clock: FakeClock
   /** What was reported. What a test leaves in here fails it. */
   readonly errors: Reported[]
+  /** Takes away the listener that fills `errors`. */
+  unlisten(): void
   /** A user; the same name is the same user. */
   user(name?: string): TestUser
 }
@@ -59,14 +62,15 @@ export function harness(t: TestContext, options: GradioStateOptions = {}): Harne
   const clock = fakeClock()
   const gradio = gradioState({ clock, identify: req => req.headers['x-user'] as string, ...options })
   const errors: Reported[] = []
-  gradio.on('error', (error, context) => errors.push({ error, context }))
+  const listener: ErrorListener = (error, context) => errors.push({ error, context })
+  gradio.on('error', listener)
   t.after(async () => {
     const closed = gradio.close({ timeout: 0 })
     await clock.advance(1)
     await closed
     assert.deepEqual(errors, [])
   })
-  return { gradio, clock, errors, user: name => testUser(gradio, name) }
+  return { gradio, clock, errors, unlisten: () => gradio.off('error', listener), user: name => testUser(gradio, name) }
 }
 
 /** A user of an instance whose `identify` reads the header `x-user`. */

@@ -12,6 +12,7 @@ export function stubRequest(method: string, url: string, headers: Record<string,
 export class StubResponse extends EventEmitter {
   statusCode = 200
   headersSent = false
+  writableEnded = false
   writableFinished = false
   closed = false
   text = ''
@@ -55,7 +56,7 @@ export class StubResponse extends EventEmitter {
   end(text = ''): this {
     if (this.writableFinished || this.closed) return this
     this.write(text)
-    this.writableFinished = true
+    this.writableEnded = this.writableFinished = true
     this.emit('finish')
     return this
   }
@@ -79,6 +80,7 @@ export class StubSocket extends Duplex {
   status: number | undefined
   readonly #isLate: boolean
   readonly #told: (code: number, reason: string) => void
+  #saidClose = false
   #received = Buffer.alloc(0)
   #finishDestroy: (() => void) | undefined
 
@@ -96,6 +98,7 @@ export class StubSocket extends Duplex {
 
   /** The browser closes the WebSocket with this code. */
   sayClose(code: number): void {
+    this.#saidClose = true
     this.#send(0x88, Buffer.from([code >> 8, code & 0xff]))
   }
 
@@ -126,7 +129,7 @@ export class StubSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (this.#isLate) this.#finishDestroy = () => done(error)
+    if (this.#isLate && !this.#saidClose) this.#finishDestroy = () => done(error)
     else done(error)
   }
 
@@ -144,9 +147,9 @@ export class StubSocket extends Duplex {
       const payload = this.#received.subarray(2, 2 + length)
       this.#received = this.#received.subarray(2 + length)
       if (type === 0x89) this.#send(0x8a, payload)
-      if (type !== 0x88) continue
+      if (type !== 0x88 || this.#saidClose) continue
       this.#told(payload.readUInt16BE(0), payload.toString('utf8', 2))
-      this.#send(0x88, payload.subarray(0, 2))
+      this.sayClose(payload.readUInt16BE(0))
     }
   }
 

@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { GradioState, HookEvent, LeaveEvent } from '../../lib/index.ts'
+import { deferred, harness, RECONNECT } from '../support/harness.ts'
+
+const unloadDelay = 2
+
+/** Notes the beginning and the end of each hook; each takes a turn of the event loop. */
+function logHooks(gradio: GradioState, log: string[] = []) {
+  for (const name of ['load', 'unload', 'ended'] as const) {
+    gradio[name](async (event: HookEvent) => {
+      const { reason } = event as Partial<LeaveEvent>
+      log.push(`${name}${reason === undefined ? '' : ` ${reason}`}`)
+      await new Promise(setImmediate)
+      log.push(`${name} is over`)
+    })
+  }
+  return log
+}
+
+describe('the hooks of a session', () => {
+  it('run in their order and never overlap', async t => {
+    const { gradio, clock, user } = harness(t)
+    const log = logHooks(gradio)
+    const connection = await user().connect()
+    connection.close()
+    await clock.advance(unloadDelay + RECONNECT)
+    await user().request()
+    await clock.advance('1h')
+    assert.deepEqual(log, [
+      'load',
+      'load is over',
+      'unload disconnected',
+      'unload is over',
+      'load',
+      'load is over',
+      'unload disconnected',
+      'unload is over',
+      'ended disconnected',
+      'ended is over',
+    ])
+  })
+
+  it('wait for each other also when the session ends at once', async t => {
+    const { gradio, user } = harness(t)
+    const log = logHooks(gradio)
+    const session = await user().session()
+    session.set('x', 1, { deleteCallback: () => log.push('deleted') })
+    await session.end()
+    assert.deepEqual(log, [
+      'load',
+      'load is over',
+      'unload ended',
+      'unload is over',
+      'deleted',
+      'ended ended',
+      'ended is over',
+    ])
+  })
+
+  it('see the values: unload and load as they are, ended as they were', async t => {
+    const { gradio, clock, user } = harness(t)
+    const state = gradio.state('state', { value: 'initial' })
+    const seen: unknown[] = []
+    for (const name of ['load', 'unload', 'ended'] as const) {
+      gradio[name](({ session }: HookEvent) => {
+        seen.push([name, session.get('x'), session.get(state)])
+      })
+    }
+    const session = await user().session()
+    session.set('x', 1)
+    await clock.advance('2h')
+    assert.deepEqual(seen, [
+      ['load', undefined, undefined],
+      ['unload', 1, undefined],
+      ['ended', 1, undefined],
+    ])
+  })
+
+  it('have keys that are unique to the event, and the same for all hooks of it', async t => {
+    const { gradio, clock, user } = harness(t)
+    const keys: string[] = []
+    for (const name of ['load', 'unload', 'ended'] as const) {
+      gradio[name](({ key }: HookEvent) => keys.push(key))
+      gradio[name](({ key }: HookEvent) => keys.push(key))
+    }
+    for (const name of ['one', 'two']) {
+      await user(name).request(state => state.id)
+      await clock.advance(unloadDelay)
+      await user(name).request()
+      await clock.advance('2h')
+    }
+    assert.equal(keys.length, 20)
+    assert.equal(new Set(keys).size, 10)
+  })
+
+  it('of one event run side by side, at most 16 at once', async t => {
+    const { gradio, clock, user } = harness(t)
+    let running = 0
+    let most = 0
+    for (let index = 0; index < 40; index++) {
+      gradio.load(async () => {
+        most = Math.max(most, ++running)
+        await new Promise(setImmediate)
+        running--
+      })
+    }
+    await user().session()
+    for (let turns = 0; turns < 10; turns++) await clock.advance(0)
+    assert.equal(running, 0)
+    assert.equal(most, 16)
+  })
+
+  it('of many sessions that end together run for at most 256 at once', async t => {
+    const { gradio, clock, user } = harness(t, { gracePeriod: 60 })
+    const running: (() => void)[] = []
+    let most = 0
+    gradio.ended(async () => {
+      const { promise, resolve } = deferred()
+      running.push(resolve)
+      most = Math.max(most, running.length)
+      await promise
+    })
+    for (let index = 0; index < 600; index++) await user(`${index}`).session()
+    await clock.advance(60)
+    while (running.length > 0) {
+      for (const resolve of running.splice(0)) resolve()
+      await clock.advance(0)
+      await clock.advance(0)
+    }
+    assert.equal(most, 256)
+    assert.equal(gradio.stats().ended.disconnected, 600)
+    assert.equal(gradio.stats().ending, 0)
+  })
+})
+
+describe('a hook that fails', () => {
+  for (const name of ['load', 'unload', 'ended'] as const) {
+    it(`is reported and stops nothing else: ${name}`, async t => {
+      const { gradio, user, errors } = harness(t)
+      const failures = [new Error('throws'), new Error('rejects')]
+      const log: string[] = []
+      gradio[name](() => {
+        throw failures[0]
+      })
+      gradio[name](() => Promise.reject(failures[1]))
+      gradio[name](() => log.push(`second ${name}`))
+      logHooks(gradio, log)
+      const session = await user().session()
+      await session.end()
+      assert.deepEqual(
+        log.filter(line => !line.endsWith('over')),
+        ['load', 'unload ended', 'ended ended'].toSpliced(
+          ['load', 'unload', 'ended'].indexOf(name),
+          0,
+          `second ${name}`,
+        ),
+      )
+      assert.deepEqual(
+        errors.splice(0).map(({ error, context }) => [error, context]),
+        failures.map(error => [error, { source: name, session: session.id }]),
+      )
+    })
+
+    it(`is waited for until the time limit, and its signal aborts: ${name}`, async t => {
+      const { gradio, clock, user, errors } = harness(t, { hookTimeout: 4 })
+      let signal: AbortSignal | undefined
+      gradio[name]((event: HookEvent) => {
+        signal = event.signal
+        return new Promise(() => {})
+      })
+      const session = await user().session()
+      const ended = session.end()
+      await clock.advance(3.9)
+      assert.equal(signal?.aborted, false)
+      await clock.advance(0.1)
+      await ended
+      assert.equal(signal?.aborted, true)
+      const [{ error, context }] = errors.splice(0) as [(typeof errors)[0]]
+      assert.match(`${error}`, new RegExp(`the ${name} hook for session ${session.id} to settle within 4 s`))
+      assert.deepEqual(context, { source: name, session: session.id })
+    })
+  }
+
+  it('has a signal that is aborted, also when it asks for it after the time limit', async t => {
+    const { gradio, clock, user, errors } = harness(t)
+    let event: HookEvent | undefined
+    gradio.load(given => {
+      event = given
+      return new Promise(() => {})
+    })
+    await user().session()
+    await clock.advance(5)
+    assert.equal(event?.signal.aborted, true)
+    assert.equal(errors.splice(0)[0]?.error, event?.signal.reason)
+  })
+
+  it('after its time limit is reported a second time', async t => {
+    const { gradio, clock, user, errors } = harness(t)
+    const { promise, reject } = deferred()
+    gradio.load(() => promise)
+    await user().session()
+    await clock.advance(5)
+    const late = new Error('late')
+    reject(late)
+    await clock.advance(0)
+    assert.deepEqual(
+      errors.splice(0).map(({ error }) => (error as { code?: string }).code ?? error),
+      ['HOOK_TIMEOUT', late],
+    )
+  })
+
+  it('is told of on the console when nobody listens', async t => {
+    const lines = t.mock.method(console, 'error', () => {}).mock
+    const { gradio, user, unlisten } = harness(t)
+    unlisten()
+    gradio.load(() => {
+      throw new Error('broken')
+    })
+    const session = await user().session()
+    session.set('x', 1, { deleteCallback: () => Promise.reject(new Error('broken too')) })
+    await session.end()
+    assert.deepEqual(
+      lines.calls.map(call => call.arguments.map(String)),
+      [
+        [`gradio-state: the load hook for session ${session.id} failed:`, 'Error: broken'],
+        [`gradio-state: deleteCallback of "x" for session ${session.id} failed:`, 'Error: broken too'],
+      ],
+    )
+  })
+
+  for (const [what, fail] of Object.entries({
+    throws: () => {
+      throw new Error('listener')
+    },
+    rejects: async () => {
+      throw new Error('listener')
+    },
+  })) {
+    it(`is told to every listener, though one ${what}`, async t => {
+      const lines = t.mock.method(console, 'error', () => {}).mock
+      const { gradio, user, errors } = harness(t)
+      const heard: unknown[] = []
+      gradio.on('error', fail)
+      gradio.on('error', error => heard.push(error))
+      const broken = new Error('broken')
+      gradio.load(() => {
+        throw broken
+      })
+      const session = await user().session()
+      await session.end()
+      assert.deepEqual(heard, [broken])
+      assert.equal(errors.splice(0)[0]?.error, broken)
+      assert.match(String(lines.calls[0]?.arguments[0]), /error listener failed/)
+    })
+  }
+})

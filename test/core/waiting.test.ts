@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { HookEvent } from '../../lib/index.ts'
+import { deferred, harness, RECONNECT } from '../support/harness.ts'
+
+const unloadDelay = 2
+
+describe('a hook or callback may end its own session and await that', () => {
+  for (const name of ['load', 'unload', 'ended'] as const) {
+    it(`in a ${name} hook`, async t => {
+      const { gradio, clock, user } = harness(t)
+      const log: string[] = []
+      gradio[name](async ({ session }: HookEvent) => {
+        await null
+        log.push(`${name}: ${await gradio.endSession(session.id)}`)
+      })
+      gradio.ended(() => log.push('ended'))
+      const session = await user().session()
+      if (name === 'unload') await clock.advance(unloadDelay)
+      else if (name === 'ended') await session.end()
+      // No time passes: nothing waits for a time limit.
+      for (let turns = 0; turns < 5; turns++) await clock.advance(0)
+      assert.deepEqual(log.sort(), ['ended', `${name}: ${name !== 'ended'}`])
+      assert.equal(gradio.stats().ending, 0)
+    })
+  }
+
+  for (const [how, go] of Object.entries({
+    deleted: (session: Session) => session.delete('x'),
+    replaced: (session: Session) => session.set('x', 2, {}),
+    timeToLive: () => {},
+    ended: (session: Session) => session.end(),
+  })) {
+    it(`in a delete callback: ${how}`, async t => {
+      const { gradio, clock, user } = harness(t)
+      const log: string[] = []
+      gradio.ended(() => log.push('ended'))
+      const session = await user().session()
+      session.set('x', 1, {
+        timeToLive: 1,
+        deleteReplaced: true,
+        deleteCallback: async (_value, { reason }) => {
+          await null
+          await session.end().catch(() => {})
+          await gradio.endSession(session.id)
+          log.push(reason)
+        },
+      })
+      const gone = go(session)
+      await clock.advance(how === 'timeToLive' ? 1 : 0.5)
+      await gone
+      for (let turns = 0; turns < 5; turns++) await clock.advance(0)
+      assert.deepEqual(log, [how, 'ended'])
+    })
+  }
+
+  it('in hooks that end each other', async t => {
+    const { gradio, clock, user, errors } = harness(t)
+    const ids: string[] = []
+    gradio.ended(async ({ session }) => {
+      for (const id of ids) if (id !== session.id) await gradio.endSession(id)
+    })
+    ids.push((await user('one').session()).id, (await user('two').session()).id)
+    const ended = gradio.endSession(ids[0] as string)
+    for (let turns = 0; turns < 10; turns++) await clock.advance(0)
+    await ended
+    assert.deepEqual(errors, [])
+    assert.equal(gradio.stats().ended.ended, 2)
+  })
+
+  it('while what a finished hook has started waits for the end like anybody', async t => {
+    const { gradio, clock, user } = harness(t)
+    const log: string[] = []
+    const { promise, resolve } = deferred()
+    gradio.load(({ session }) => {
+      void (async () => {
+        await promise
+        await gradio.endSession(session.id)
+        log.push('after the end')
+      })()
+    })
+    gradio.ended(async () => {
+      await new Promise(setImmediate)
+      log.push('ended')
+    })
+    await user().session()
+    await clock.advance(0)
+    resolve()
+    for (let turns = 0; turns < 5; turns++) await clock.advance(0)
+    assert.deepEqual(log, ['ended', 'after the end'])
+  })
+
+  it('in the signal of a user who has left', async t => {
+    const { gradio, clock, user } = harness(t)
+    const session = await user().session()
+    const ended: Promise<boolean>[] = []
+    session.signal.addEventListener('abort', () => ended.push(gradio.endSession(session.id)))
+    await clock.advance(unloadDelay)
+    assert.deepEqual(await Promise.all(ended), [true])
+  })
+})
+
+describe('who arrives while unload hooks run', () => {
+  it('waits for them, and then is loaded', async t => {
+    const { gradio, clock, user } = harness(t)
+    const log: string[] = []
+    const { promise, resolve } = deferred()
+    gradio.load(() => log.push('load'))
+    gradio.unload(async () => {
+      log.push('unload')
+      await promise
+      log.push('unloaded')
+    })
+    const connection = await user().connect()
+    connection.close()
+    await clock.advance(unloadDelay + RECONNECT)
+    const request = user()
+      .begin()
+      .then(request => {
+        log.push('request')
+        return request
+      })
+    const connecting = user().connect()
+    await clock.advance(1)
+    assert.deepEqual(log, ['load', 'unload'])
+    assert.equal(gradio.stats().loaded, 0)
+    resolve()
+    const { state } = await request
+    await connecting
+    assert.deepEqual(log, ['load', 'unload', 'unloaded', 'load', 'request'])
+    assert.equal(state.signal.aborted, false)
+    assert.equal(gradio.stats().loaded, 1)
+  })
+
+  it('waits at most one time limit, however many hooks hang', async t => {
+    const { gradio, clock, user, errors } = harness(t, { hookTimeout: 3 })
+    let loads = 0
+    gradio.load(() => loads++)
+    for (let index = 0; index < 40; index++) gradio.unload(() => new Promise(() => {}))
+    await user().session()
+    await clock.advance(unloadDelay)
+    let hasArrived = false
+    const arriving = user()
+      .begin()
+      .then(request => {
+        hasArrived = true
+        return request
+      })
+    await clock.advance(2.9)
+    assert.equal(hasArrived, false)
+    await clock.advance(0.1)
+    const { state, end } = await arriving
+    assert.equal(state.get('x'), undefined)
+    assert.equal(loads, 1)
+    // The hooks go on in groups; then the user, who is still here, is loaded.
+    await clock.advance(6)
+    assert.equal(loads, 2)
+    assert.equal(gradio.stats().loaded, 1)
+    end()
+    assert.equal(errors.splice(0).length, 40)
+  })
+
+  it('and leaves before they are over has not loaded the session', async t => {
+    const { gradio, clock, user } = harness(t)
+    const log: string[] = []
+    const { promise, resolve } = deferred()
+    gradio.load(() => log.push('load'))
+    gradio.unload(() => {
+      log.push('unload')
+      return promise
+    })
+    gradio.ended(() => log.push('ended'))
+    await user().session()
+    await clock.advance(unloadDelay)
+    const connecting = user().connect()
+    await clock.advance(1)
+    resolve()
+    const connection = await connecting
+    connection.close()
+    await clock.advance('2h')
+    assert.deepEqual(log, ['load', 'unload', 'load', 'unload', 'ended'])
+  })
+
+  it('keeps the session from its end, which is due meanwhile', async t => {
+    const { gradio, clock, user } = harness(t, { gracePeriod: 3, hookTimeout: 10 })
+    const { promise, resolve } = deferred()
+    gradio.unload(() => promise)
+    const session = await user().session()
+    session.set('x', 1)
+    await clock.advance(unloadDelay)
+    const arriving = user().begin()
+    await clock.advance(5)
+    resolve()
+    const { state, end } = await arriving
+    assert.equal(state.id, session.id)
+    assert.equal(state.get('x'), 1)
+    end()
+    await clock.advance(2.9)
+    assert.equal(gradio.stats().sessions, 1)
+    await clock.advance(0.1)
+    assert.equal(gradio.stats().sessions, 0)
+  })
+
+  it('is told when the session ends instead', async t => {
+    const { clock, gradio, user } = harness(t)
+    const { promise, resolve } = deferred()
+    gradio.unload(() => promise)
+    const session = await user().session()
+    await clock.advance(unloadDelay)
+    const arriving = user().begin()
+    await clock.advance(0)
+    const ended = session.end()
+    resolve()
+    await ended
+    const { state, end } = await arriving
+    assert.throws(() => state.set('x', 1), { code: 'SESSION_ENDED', status: 410 })
+    end()
+    assert.notEqual((await user().session()).id, session.id)
+  })
+})
+
+describe('callbacks by time and ends', () => {
+  it('do not wait for each other, however many there are', async t => {
+    const { gradio, clock, user, errors } = harness(t, { gracePeriod: 10, hookTimeout: 100 })
+    const { promise, resolve } = deferred()
+    const seen: unknown[] = []
+    gradio.unload(() => promise)
+    for (let index = 0; index < 600; index++) {
+      const session = await user(`${index}`).session()
+      session.set('x', index, { timeToLive: 5, deleteCallback: async value => seen.push(value) })
+    }
+    for (const session of gradio.sessions()) void session.end()
+    await clock.advance(6)
+    resolve()
+    for (let turns = 0; turns < 50; turns++) await clock.advance(0)
+    assert.equal(gradio.stats().ending, 0)
+    assert.equal(seen.length, 600)
+    assert.equal(new Set(seen).size, 600)
+    assert.deepEqual(errors, [])
+  })
+})
+
+type Session = import('../../lib/index.ts').SessionState

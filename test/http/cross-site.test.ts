@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { forEachExpress, site } from '../support/express.ts'
+import { heartbeat } from '../support/handshake.ts'
+
+const POST = { method: 'POST' }
+type Headers = Record<string, string>
+
+forEachExpress((_name, express) => {
+  const refused: Record<string, Headers> = {
+    'Sec-Fetch-Site says cross-site': { 'sec-fetch-site': 'cross-site' },
+    'Sec-Fetch-Site says same-site, which another subdomain is': { 'sec-fetch-site': 'same-site' },
+    'Origin is another': { origin: 'https://evil.example' },
+    'Origin is null, as in a sandboxed frame': { origin: 'null' },
+    'Origin is another port': { origin: 'http://127.0.0.1:1' },
+    'Origin is no URL': { origin: 'nonsense' },
+    'Sec-Fetch-Site says cross-site, whatever Origin says': {
+      'sec-fetch-site': 'cross-site',
+      origin: 'http://app.example',
+      'x-forwarded-host': 'app.example',
+    },
+  }
+  for (const [name, headers] of Object.entries(refused)) {
+    it(`a request is refused and changes nothing when ${name}`, async t => {
+      const { gradio, visitor } = await site(t, express)
+      const user = visitor()
+      await heartbeat(user, 'page')
+      const answers = [
+        await user.fetch('/gradio_api/heartbeat/other?n=1', { ...POST, headers }),
+        await user.fetch('/gradio_api/heartbeat/other', { headers }),
+        await user.fetch('/gradio_api/pagehide/page?n=1', { ...POST, headers }),
+        await visitor().fetch('/gradio_api/heartbeat/other?n=1', { ...POST, headers }),
+      ]
+      for (const answer of answers) {
+        assert.equal(answer.status, 403)
+        const { error } = (await answer.json()) as { error: { code: string } }
+        assert.equal(error.code, 'CROSS_SITE')
+        assert.equal(answer.headers.get('access-control-allow-origin'), null)
+      }
+      assert.deepEqual([gradio.stats().pages, gradio.stats().sessions], [1, 1])
+    })
+  }
+
+  it('the same origin is let in, however it is told', async t => {
+    const { origin, visitor } = await site(t, express)
+    const allowed: Headers[] = [
+      {},
+      { 'sec-fetch-site': 'same-origin' },
+      { 'sec-fetch-site': 'none' },
+      { origin },
+      { origin: 'https://app.example', 'x-forwarded-host': 'app.example' },
+      { origin: 'https://app.example', 'sec-fetch-site': 'same-origin' },
+    ]
+    for (const headers of allowed) assert.equal((await heartbeat(visitor(), 'page', { headers })).status, 200)
+  })
+
+  it('pages of the listed origins are let in, and may read the answers', async t => {
+    const origin = 'http://localhost:5173'
+    const { gradio, visitor } = await site(t, express, { options: { origins: [origin] } })
+    const user = visitor()
+    for (const headers of [{ origin }, { origin, 'sec-fetch-site': 'cross-site' }] as Headers[]) {
+      for (const path of ['/gradio_api/heartbeat/page?n=1', '/gradio_api/pagehide/page?n=0']) {
+        const answer = await user.fetch(path, { ...POST, headers })
+        assert.ok(answer.ok, `${answer.status}`)
+        assert.equal(answer.headers.get('access-control-allow-origin'), origin)
+        assert.equal(answer.headers.get('access-control-allow-credentials'), 'true')
+        assert.match(answer.headers.get('vary') ?? '', /\bOrigin\b/)
+      }
+    }
+    const script = await user.fetch('/gradio_api/client.js', { headers: { origin } })
+    assert.equal(script.headers.get('access-control-allow-origin'), origin)
+    const other = await user.fetch('/gradio_api/client.js', { headers: { origin: 'https://evil.example' } })
+    assert.equal(other.headers.get('access-control-allow-origin'), null)
+    assert.match(other.headers.get('vary') ?? '', /\bOrigin\b/)
+    assert.equal(gradio.stats().pages, 1)
+  })
+
+  it('a listed origin can read why it was refused', async t => {
+    const origin = 'http://localhost:5173'
+    const { visitor } = await site(t, express, { options: { origins: [origin] } })
+    const answer = await visitor().fetch('/gradio_api/pagehide/page?n=1', { ...POST, headers: { origin } })
+    assert.equal(answer.status, 404)
+    assert.equal(answer.headers.get('access-control-allow-origin'), origin)
+  })
+
+  it('a preflight is answered: yes to the listed, no to others, and it makes no session', async t => {
+    const origin = 'http://localhost:5173'
+    const { gradio, visitor } = await site(t, express, { options: { origins: [origin] } })
+    for (const path of ['/gradio_api/heartbeat/page?n=1', '/gradio_api/pagehide/page?n=1']) {
+      const ask = (origin: string) => {
+        const headers = { origin, 'access-control-request-method': 'POST', 'sec-fetch-site': 'cross-site' }
+        return visitor().fetch(path, { method: 'OPTIONS', headers })
+      }
+      const yes = await ask(origin)
+      assert.equal(yes.status, 204)
+      assert.equal(yes.headers.get('access-control-allow-origin'), origin)
+      assert.equal(yes.headers.get('access-control-allow-credentials'), 'true')
+      assert.equal(yes.headers.get('access-control-allow-methods'), 'POST')
+      const no = await ask('https://evil.example')
+      assert.equal(no.headers.get('access-control-allow-origin'), null)
+      assert.equal(no.headers.get('access-control-allow-methods'), null)
+    }
+    assert.equal(gradio.stats().sessions, 0)
+  })
+})

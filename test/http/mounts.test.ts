@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import type { RequestHandler } from 'express'
+import session from 'express-session'
+import { gradioState } from '../../lib/index.ts'
+import { fakeClock } from '../../lib/testing/index.ts'
+import { forEachExpress, json, serve, sessionDefaults, site, until } from '../support/express.ts'
+import { dial, heartbeat } from '../support/handshake.ts'
+
+const sendId: RequestHandler = (req, res) => {
+  res.json({ id: req.gradioState.id })
+}
+
+forEachExpress((_name, express) => {
+  it('mounted on a sub-path, its routes and its sockets are there', async t => {
+    const gradio = gradioState({ clock: fakeClock() })
+    const app = express()
+    app.use(session(sessionDefaults()))
+    app.use('/tools/one', gradio)
+    app.get('/tools/one/id', sendId)
+    const served = await serve(t, app)
+    const user = served.visitor()
+    const path = '/tools/one/gradio_api'
+    const page = await user.openPage({ path })
+    const { body } = await json<{ id: string }>(user.fetch('/tools/one/id'))
+    assert.equal(gradio.sessions()[0]?.id, body.id)
+    assert.equal(gradio.stats().pages, 1)
+    assert.equal((await user.fetch(`${path}/client.js`)).status, 200)
+    assert.equal((await user.fetch('/gradio_api/client.js')).status, 404)
+    assert.equal((await dial(t, served, 'page', { path, ticket: 'guess' })).status, 401)
+    assert.equal(await page.close(), 204)
+    assert.equal(gradio.stats().pages, 0)
+    await gradio.close()
+  })
+
+  it('mounted on a router, with another path', async t => {
+    const gradio = gradioState({ clock: fakeClock(), path: '/_state' })
+    const app = express()
+    const router = express.Router()
+    router.use(session(sessionDefaults()))
+    router.use(gradio)
+    router.get('/id', sendId)
+    app.use('/area', router)
+    const served = await serve(t, app)
+    const user = served.visitor()
+    await user.openPage({ path: '/area/_state' })
+    assert.deepEqual([gradio.stats().pages, gradio.stats().sessions], [1, 1])
+    const { body } = await json<{ id: string }>(user.fetch('/area/id'))
+    assert.equal(gradio.sessions()[0]?.id, body.id)
+    await gradio.close()
+  })
+
+  it('mounted on a path with a parameter, each place has its routes and sockets', async t => {
+    const gradio = gradioState({ clock: fakeClock() })
+    const app = express()
+    app.use(session(sessionDefaults()))
+    app.use('/:tenant', gradio)
+    const served = await serve(t, app)
+    const user = served.visitor()
+    for (const tenant of ['one', 'two']) await user.openPage({ path: `/${tenant}/gradio_api` })
+    assert.equal(gradio.stats().pages, 2)
+    await gradio.close()
+  })
+
+  for (const hasHostSession of [true, false]) {
+    it(`two instances on two routers keep apart, with ${hasHostSession ? 'a host session' : 'own cookies'}`, async t => {
+      const instances = [gradioState({ clock: fakeClock() }), gradioState({ clock: fakeClock() })]
+      const app = express()
+      if (hasHostSession) app.use(session(sessionDefaults()))
+      for (const [at, gradio] of instances.entries()) {
+        const router = express.Router()
+        router.use(gradio)
+        router.get('/id', sendId)
+        app.use(`/r${at}`, router)
+      }
+      const served = await serve(t, app)
+      const user = served.visitor()
+      const ids: string[] = []
+      for (const at of [0, 1]) {
+        const { body } = await json<{ id: string }>(user.fetch(`/r${at}/id`))
+        ids.push(body.id)
+        await user.openPage({ path: `/r${at}/gradio_api` })
+      }
+      assert.notEqual(ids[0], ids[1])
+      for (const [at, gradio] of instances.entries()) {
+        assert.deepEqual([gradio.stats().pages, gradio.sessions().length], [1, 1])
+        assert.equal(gradio.sessions()[0]?.id, ids[at])
+      }
+      assert.equal(served.server.listenerCount('upgrade'), 1)
+      await instances[0]?.close()
+      const other = { path: '/r1/gradio_api' }
+      const { ticket } = await heartbeat(user, 'page', other)
+      assert.equal((await dial(t, served, 'page', { ...other, ticket })).status, 101)
+      assert.equal(instances[1]?.stats().pages, 2)
+      await instances[1]?.close()
+      assert.equal(served.server.listenerCount('upgrade'), 0)
+    })
+  }
+
+  it('one instance on two routers is one', async t => {
+    const gradio = gradioState({ clock: fakeClock() })
+    const app = express()
+    app.use(session(sessionDefaults()))
+    for (const path of ['/one', '/two']) {
+      const router = express.Router()
+      router.use(gradio)
+      router.get('/id', sendId)
+      app.use(path, router)
+    }
+    const served = await serve(t, app)
+    const user = served.visitor()
+    const ids = []
+    for (const path of ['/one', '/two']) {
+      ids.push((await json<{ id: string }>(user.fetch(`${path}/id`))).body.id)
+      await user.openPage({ path: `${path}/gradio_api` })
+    }
+    assert.equal(ids[0], ids[1])
+    assert.deepEqual([gradio.stats().pages, gradio.stats().sessions], [2, 1])
+    await gradio.close()
+  })
+
+  it("one instance at two servers serves both, and leaves a server that closes", async t => {
+    const gradio = gradioState({ clock: fakeClock() })
+    const app = express()
+    app.use(session(sessionDefaults()))
+    app.use(gradio)
+    const served = [await serve(t, app), await serve(t, app)]
+    for (const { visitor } of served) await visitor().openPage()
+    assert.equal(gradio.stats().pages, 2)
+    const server = served[0]?.server
+    const closed = new Promise(resolve => server?.close(resolve))
+    server?.closeAllConnections()
+    for (const { id } of gradio.sessions()) await gradio.endSession(id)
+    await closed
+    assert.equal(server?.listenerCount('upgrade'), 0)
+    assert.equal(served[1]?.server.listenerCount('upgrade'), 1)
+    await gradio.close()
+  })
+
+  it('behind a trusted proxy the origin of the public host is let in', async t => {
+    const { app, gradio, visitor } = await site(t, express, { session: { cookie: { secure: true } } })
+    app.set('trust proxy', 1)
+    const user = visitor()
+    const headers = {
+      origin: 'https://app.example',
+      'x-forwarded-host': 'app.example',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-for': '203.0.113.7',
+    }
+    assert.equal((await heartbeat(user, 'page', { headers })).status, 200)
+    assert.equal(user.cookies.size, 1)
+    await until(() => gradio.stats().pages === 1)
+    const evil = { ...headers, origin: 'https://evil.example' }
+    assert.equal((await heartbeat(user, 'page', { headers: evil })).status, 403)
+  })
+})

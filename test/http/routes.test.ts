@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { forEachExpress, idle, json, site } from '../support/express.ts'
+import { goodbye, heartbeat } from '../support/handshake.ts'
+import { RecordingStore } from '../support/stores.ts'
+
+const POST = { method: 'POST' }
+
+forEachExpress((_name, express) => {
+  it('POST heartbeat opens a page and gives a ticket', async t => {
+    const { gradio, visitor } = await site(t, express)
+    const user = visitor()
+    const answer = await user.fetch('/gradio_api/heartbeat/page?n=1', POST)
+    assert.equal(answer.headers.get('content-type'), 'application/json')
+    assert.equal(answer.headers.get('cache-control'), 'no-store')
+    assert.match(((await answer.json()) as { ticket: string }).ticket, /^[\w-]{22}$/)
+    assert.deepEqual([gradio.stats().pages, gradio.stats().sessions, user.cookies.size], [1, 1, 1])
+  })
+
+  it('POST pagehide closes it, without a body', async t => {
+    const { gradio, visitor } = await site(t, express)
+    const user = visitor()
+    await heartbeat(user, 'page')
+    const answer = await user.fetch('/gradio_api/pagehide/page?n=1', POST)
+    assert.deepEqual([answer.status, await answer.text()], [204, ''])
+    assert.deepEqual([gradio.stats().pages, gradio.stats().sessions], [0, 1])
+    await idle(gradio)
+  })
+
+  it('a goodbye may have a body, as a beacon can', async t => {
+    const { gradio, visitor } = await site(t, express)
+    const user = visitor()
+    await heartbeat(user, 'page')
+    const answer = await user.fetch('/gradio_api/pagehide/page?n=1', { ...POST, body: 'x'.repeat(100_000) })
+    assert.equal(answer.status, 204)
+    assert.equal(gradio.stats().pages, 0)
+  })
+
+  it('GET client.js serves the module, and 304 when it is current', async t => {
+    const { visitor } = await site(t, express)
+    const user = visitor()
+    const answer = await user.fetch('/gradio_api/client.js?any')
+    assert.equal(answer.status, 200)
+    assert.match(answer.headers.get('content-type') ?? '', /^text\/javascript/)
+    assert.equal(answer.headers.get('cache-control'), 'no-cache')
+    assert.match(await answer.text(), /export\s*\{/)
+    const etag = answer.headers.get('etag') as string
+    const head = await user.fetch('/gradio_api/client.js', { method: 'HEAD' })
+    assert.deepEqual([head.status, head.headers.get('etag'), await head.text()], [200, etag, ''])
+    for (const tags of [etag, `W/${etag}`, `"other", ${etag}`]) {
+      const headers = { 'if-none-match': tags }
+      const current = await user.fetch('/gradio_api/client.js', { headers })
+      assert.deepEqual([current.status, current.headers.get('etag'), await current.text()], [304, etag, ''])
+    }
+    const other = await user.fetch('/gradio_api/client.js', { headers: { 'if-none-match': '"other"' } })
+    assert.equal(other.status, 200)
+  })
+
+  it('what is no route of ours goes on to the app', async t => {
+    const { visitor } = await site(t, express, {
+      routes: app => {
+        app.use((req, res) => res.status(418).send(`${req.method} ${req.url}`))
+      },
+    })
+    const requests: [string, string][] = [
+      ['GET', '/gradio_api'],
+      ['GET', '/gradio_api/'],
+      ['GET', '/gradio_apis/client.js'],
+      ['GET', '/other/gradio_api/client.js'],
+      ['POST', '/gradio_api/client.js'],
+      ['GET', '/gradio_api/unknown'],
+      ['GET', '/gradio_api/pagehide/page'],
+      ['PUT', '/gradio_api/heartbeat/page'],
+      ['DELETE', '/gradio_api/pagehide/page'],
+      ['POST', '/gradio_api/heartbeat'],
+      ['POST', '/gradio_api/heartbeat/page/more'],
+      ['GET', '/gradio_api/config'],
+    ]
+    for (const [method, path] of requests) {
+      const answer = await visitor().fetch(path, { method })
+      assert.deepEqual([answer.status, await answer.text()], [418, `${method} ${path}`])
+    }
+  })
+
+  it('an error is told in JSON, with its code and status', async t => {
+    const { visitor } = await site(t, express)
+    const user = visitor()
+    const ids = ['no%20id', 'a.b', 'x'.repeat(65), '', '%00']
+    for (const id of ids) {
+      const { status, code } = await heartbeat(user, id)
+      assert.deepEqual([status, code], [400, 'PAGE_ID_INVALID'])
+    }
+    assert.equal(user.cookies.size, 0)
+    await heartbeat(user, 'x'.repeat(64))
+    const unknown = await json<{ error: { code: string; message: string } }>(
+      user.fetch('/gradio_api/pagehide/unknown?n=1', POST),
+    )
+    assert.deepEqual([unknown.status, unknown.body.error.code], [404, 'PAGE_UNKNOWN'])
+    assert.match(unknown.body.error.message, /^Expected a page of this session, got "unknown"\.$/)
+  })
+
+  it('an epoch that is no number is none', async t => {
+    const { visitor } = await site(t, express)
+    for (const n of ['', '-1', '1.5', 'x', '99999999999']) {
+      const user = visitor()
+      assert.equal((await heartbeat(user, 'page', { n })).status, 200)
+      assert.equal((await heartbeat(user, 'page', { n: '1' })).status, 200)
+    }
+  })
+
+  it('a session has a thousand pages at most', async t => {
+    const { gradio, visitor } = await site(t, express, { session: false })
+    const user = visitor()
+    await heartbeat(user, 'page')
+    for (let at = 0; at < 999; at += 111) {
+      await Promise.all(Array.from({ length: 111 }, (_, i) => heartbeat(user, `page-${at + i}`)))
+    }
+    const { status, code } = await heartbeat(user, 'one-more')
+    assert.deepEqual([status, code], [429, 'TOO_MANY_PAGES'])
+    assert.equal((await heartbeat(user, 'page')).status, 200)
+    assert.equal(gradio.stats().pages, 1000)
+    assert.equal((await heartbeat(visitor(), 'page')).status, 200)
+  })
+
+  it("an error of the host's store is the app's to answer, and holds no session", async t => {
+    const store = new RecordingStore()
+    const { gradio, visitor } = await site(t, express, {
+      session: { store },
+      routes: app => {
+        app.use((error: Error, _req: unknown, res: { status(n: number): { json(body: object): void } }, _next: unknown) => {
+          res.status(502).json({ error: { code: error.message } })
+        })
+      },
+    })
+    const { set } = store
+    store.set = (_id, _data, done) => done?.(new Error('the store is full'))
+    const user = visitor()
+    const { status, code } = await heartbeat(user, 'page')
+    assert.deepEqual([status, code], [502, 'the store is full'])
+    assert.equal(gradio.stats().pages, 0)
+    store.set = set
+    assert.equal((await heartbeat(user, 'page')).status, 200)
+    assert.equal(gradio.stats().pages, 1)
+    assert.equal(await goodbye(user, 'page'), 204)
+    await idle(gradio)
+  })
+})

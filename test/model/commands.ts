@@ -1,0 +1,373 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { MODES, Model, type Modes, NAMES, type Request, type Settings, type Stream, USES, type User } from './model.ts'
+import { World } from './world.ts'
+
+/** What can be done in a run. Numbers choose among what is there, so that a smaller run still makes sense. */
+type Action =
+  | { do: 'request'; user: number; navigation: boolean }
+  | { do: 'use'; request: number; use: number; name: number }
+  | { do: 'end'; request: number; how: 'html' | 'json' | 'broken' }
+  | { do: 'track'; request: number }
+  | { do: 'closeTracked'; socket: number }
+  | { do: 'openPage'; user: number; page: number; newer: number }
+  | { do: 'stream'; user: number; page: number; newer: number | undefined }
+  | { do: 'upgrade'; ticket: number; late: boolean }
+  | { do: 'disconnect'; connection: number; how: 'goodbye' | 'broken' | 'reload' }
+  | { do: 'lateClose'; socket: number }
+  | { do: 'goodbye'; user: number; page: number; older: number }
+  | { do: 'endSession'; session: number }
+  | { do: 'mode'; of: keyof Modes; mode: number }
+  | { do: 'close'; timeout: number }
+  | { do: 'wait'; ms: number }
+  | { do: 'waitUntilDue'; but: number }
+  | { do: 'burst'; actions: Action[] }
+
+export interface Setup extends Settings {
+  readonly isAsync: boolean
+}
+
+const USERS = [
+  { name: 'ann', identified: true },
+  { name: 'bob', identified: true },
+  { name: 'cyd', identified: false },
+  { name: 'dan', identified: false },
+  { name: 'eve', identified: false },
+  { name: 'fay', identified: false },
+]
+
+/** The model and the library side by side. */
+export class Run {
+  readonly model: Model
+  readonly world: World
+  steps = 0
+  readonly #modes: Modes = { load: 'returns', unload: 'returns', ended: 'returns', deleteCallback: 'returns' }
+  #labels = 0
+  /** The epoch of each user's page as its browser knows it. */
+  readonly #epochs = new Map<string, number>()
+  readonly #tickets: string[] = []
+  /** Requests whose use has begun in this very moment; with an engine that is far away they are not ready yet. */
+  readonly #setup: Setup
+  #isClosed = false
+
+  constructor(setup: Setup) {
+    this.#setup = setup
+    const users: User[] = USERS.map(user => ({ ...user, token: user.identified ? user.name : undefined }))
+    this.model = new Model(setup, this.#modes, users)
+    this.world = new World(setup, this.#modes, setup.isAsync)
+  }
+
+  /** Does it in both, and compares. `false`: there is nothing that it could be done with. */
+  async step(action: Action): Promise<void> {
+    if (!this.#do(action)) return
+    this.steps += action.do === 'burst' ? action.actions.length : 1
+    const ms = action.do === 'wait' ? action.ms : action.do === 'waitUntilDue' ? this.#due(action.but) : 1
+    await this.#pass(ms)
+  }
+
+  /** Everybody leaves, or the instance is closed; then nothing may be left. */
+  async finish(how: 'leave' | 'close'): Promise<void> {
+    const { model, world } = this
+    if (how === 'close') await this.step({ do: 'close', timeout: 25_000 })
+    for (const request of [...model.requests]) if (!request.ended) this.#end(request, 'broken')
+    for (const { label } of [...model.connections]) this.#disconnect(label, 'broken')
+    for (const stream of [...model.streams]) this.#breakStream(stream)
+    for (const label of [...world.tracked.keys()]) this.#closeTracked(label)
+    await this.#pass(1)
+    const hooks = 12 * 60_000
+    await this.#pass(this.#setup.gracePeriod + hooks)
+    world.assertNothingIsLeft()
+    if (!this.#isClosed) await this.step({ do: 'close', timeout: 0 })
+    world.assertDetached()
+    await this.#pass(hooks)
+    world.assertNothingIsLeft()
+  }
+
+  #due(but: number): number {
+    const { idle } = this.model
+    return Number.isFinite(idle) ? Math.max(idle + but, 0) : 1
+  }
+
+  async #pass(ms: number): Promise<void> {
+    this.model.advance(ms)
+    await this.world.clock.advance(`${ms}ms`)
+    this.#compare()
+  }
+
+  #compare(): void {
+    const { model, world } = this
+    assert.deepEqual(world.takeLog().sort(), model.takeLog().sort())
+    const lives = [...model.lives.values()]
+    assert.deepEqual(world.gradio.stats(), {
+      sessions: lives.length,
+      open: lives.filter(life => life.open).length,
+      loaded: lives.filter(life => life.phase === 'loaded').length,
+      ending: model.ending.size,
+      pages: lives.flatMap(life => [...life.visits]).filter(visit => visit.kind === 'page').length,
+      ended: { ...model.ended, expired: 0, destroyed: 0, regenerated: 0 },
+    })
+    for (const life of lives) assert.equal(world.show(life.name), life.show(), `the values of ${life.name}`)
+    for (const { label, load, ended } of model.requests) {
+      if (ended || load === undefined) continue
+      assert.equal(world.requests.get(label)!.signal?.aborted, load.over, `whether the signal of ${label} is aborted`)
+    }
+  }
+
+  /** `false`: there is nothing that it could be done with. */
+  #do(action: Action): boolean {
+    const { model, world } = this
+    const label = `${action.do}${++this.#labels}`
+    switch (action.do) {
+      case 'request': {
+        const user = pick(model.users, action.user)!
+        model.request(label, user, action.navigation ? 'navigation' : 'request')
+        world.request(label, user, action.navigation)
+        return true
+      }
+      case 'use': {
+        const request = pick(this.#ready(), action.request)
+        if (request === undefined) return false
+        let use = pick(USES, action.use)!
+        const name = pick(NAMES, action.name)!
+        const isFirst = request.visit === undefined
+        if (this.#setup.isAsync && isFirst && !['touch', 'has', 'delete', 'end'].includes(use)) use = 'establish'
+        model.use(request, use, name, label)
+        world.use(request.label, use, name, label)
+        return true
+      }
+      case 'end': {
+        const request = pick(this.#ongoing(), action.request)
+        if (request === undefined) return false
+        this.#end(request, request.passed && world.requests.get(request.label)!.passed ? action.how : 'broken')
+        return true
+      }
+      case 'track': {
+        const request = pick(this.#ready(), action.request)
+        if (request === undefined || (this.#setup.isAsync && request.visit === undefined)) return false
+        model.track(request, label)
+        world.track(request.label, label)
+        return true
+      }
+      case 'closeTracked': {
+        const tracked = pick([...model.tracked.keys()], action.socket)
+        if (tracked === undefined) return false
+        this.#closeTracked(tracked)
+        return true
+      }
+      case 'openPage': {
+        const user = pick(model.users, action.user)!
+        const [id, n] = this.#page(user, action.page, action.newer)
+        this.#tickets.push(label)
+        model.openPage(label, user, id, n)
+        world.openPage(label, user, id, n)
+        return true
+      }
+      case 'stream': {
+        const user = pick(model.users, action.user)!
+        const [id, n] = this.#page(user, action.page, action.newer ?? 0)
+        const epoch = action.newer === undefined ? undefined : n
+        const stream: Stream = { label, connection: undefined, open: true }
+        model.streams.push(stream)
+        model.openPage(label, user, id, epoch, stream)
+        world.stream(label, user, id, epoch)
+        return true
+      }
+      case 'upgrade': {
+        const tickets = this.#tickets.filter(ticket => world.tickets.has(ticket))
+        const ticket = pick(tickets.slice(-8), action.ticket)
+        if (ticket === undefined) return false
+        model.upgrade(label, ticket)
+        world.upgrade(label, ticket, action.late)
+        return true
+      }
+      case 'disconnect': {
+        const connection = pick(model.connections, action.connection)
+        if (connection === undefined) return false
+        this.#disconnect(connection.label, action.how)
+        return true
+      }
+      case 'lateClose': {
+        const socket = pick([...world.sockets.values()], action.socket)
+        if (socket === undefined) return false
+        socket.closeAtLast()
+        return true
+      }
+      case 'goodbye': {
+        const user = pick(model.users, action.user)!
+        const [id, n] = this.#page(user, action.page, 0)
+        const epoch = Math.max(n - action.older, 0)
+        model.goodbye(label, user, id, epoch)
+        world.goodbye(label, user, id, epoch)
+        return true
+      }
+      case 'endSession': {
+        const known = [...model.lives.values()].filter(life => world.idOf(life.name) !== undefined)
+        const life = pick(known, action.session)
+        if (life === undefined) return false
+        model.endSession(label, life)
+        void world.endSession(label, life.name)
+        return true
+      }
+      case 'mode':
+        this.#modes[action.of] = pick(MODES, action.mode)!
+        return true
+      case 'close':
+        if (this.#isClosed) return false
+        this.#isClosed = true
+        model.close(action.timeout)
+        void world.close(action.timeout)
+        return true
+      case 'wait':
+      case 'waitUntilDue':
+        return true
+      case 'burst':
+        return action.actions.filter(action => this.#do(action)).length > 0
+    }
+  }
+
+  #ongoing(): Request[] {
+    return this.model.requests.filter(request => !request.ended)
+  }
+
+  /** Those whose handler runs, and a few whose handler works on although they have ended. */
+  #ready(): Request[] {
+    const ready = this.model.requests.filter(({ passed, label }) => {
+      const request = this.world.requests.get(label)!
+      return passed && request.passed && request.pending === 0
+    })
+    const late = ready.filter(request => request.ended).slice(-2)
+    return [...ready.filter(request => !request.ended), ...late]
+  }
+
+  #page(user: User, page: number, newer: number): [id: string, n: number] {
+    const id = `p${page}`
+    const key = `${user.name} ${id}`
+    const n = Math.max((this.#epochs.get(key) ?? 1) + newer, 0)
+    if (newer > 0) this.#epochs.set(key, n)
+    return [id, n]
+  }
+
+  #end(request: Request, how: 'html' | 'json' | 'broken'): void {
+    this.model.end(request, how)
+    this.world.end(request.label, how)
+  }
+
+  #closeTracked(label: string): void {
+    this.model.closeTracked(label)
+    this.world.closeTracked(label)
+  }
+
+  #disconnect(label: string, how: 'goodbye' | 'broken' | 'reload'): void {
+    const { model, world } = this
+    const at = model.connections.findIndex(connection => connection.label === label)
+    const [connection] = model.connections.splice(at, 1)
+    const stream = model.streams.find(stream => stream.label === label)
+    if (stream !== undefined) return this.#breakStream(stream)
+    const socket = world.sockets.get(label)!
+    // A socket that the server has dropped can say nothing any more.
+    model.disconnect(connection!, how === 'goodbye')
+    if (how === 'broken') socket.break()
+    else socket.sayClose(how === 'goodbye' ? 1000 : 4001)
+  }
+
+  #breakStream(stream: Stream): void {
+    this.model.streams.splice(this.model.streams.indexOf(stream), 1)
+    this.model.breakStream(stream)
+    this.world.streams.get(stream.label)!.close()
+  }
+}
+
+class Command implements fc.AsyncCommand<Run, Run> {
+  readonly #action: Action
+
+  constructor(action: Action) {
+    this.#action = action
+  }
+
+  check(): boolean {
+    return true
+  }
+
+  async run(_model: Run, run: Run): Promise<void> {
+    await run.step(this.#action)
+  }
+
+  toString(): string {
+    return JSON.stringify(this.#action)
+  }
+}
+
+function pick<T>(from: readonly T[], index: number): T | undefined {
+  return from[index % from.length]
+}
+
+const index = fc.nat({ max: 11 })
+const user = fc.nat({ max: USERS.length - 1 })
+const page = fc.nat({ max: 2 })
+
+function action<T extends Action['do']>(
+  name: T,
+  rest: { [K in keyof Omit<Extract<Action, { do: T }>, 'do'>]: fc.Arbitrary<Extract<Action, { do: T }>[K]> },
+): fc.Arbitrary<Action> {
+  return fc.record({ do: fc.constant(name), ...rest }) as unknown as fc.Arbitrary<Action>
+}
+
+const simple = fc.oneof(
+  { weight: 12, arbitrary: action('request', { user, navigation: fc.boolean() }) },
+  { weight: 24, arbitrary: action('use', { request: index, use: fc.nat({ max: USES.length - 1 }), name: fc.nat({ max: 3 }) }) },
+  { weight: 10, arbitrary: action('end', { request: index, how: fc.constantFrom('html', 'json', 'broken') }) },
+  { weight: 2, arbitrary: action('track', { request: index }) },
+  { weight: 2, arbitrary: action('closeTracked', { socket: index }) },
+  { weight: 10, arbitrary: action('openPage', { user, page, newer: fc.integer({ min: -1, max: 1 }) }) },
+  { weight: 3, arbitrary: action('stream', { user, page, newer: fc.constantFrom(undefined, 0, 1, -1) }) },
+  { weight: 8, arbitrary: action('upgrade', { ticket: index, late: fc.boolean() }) },
+  { weight: 2, arbitrary: action('lateClose', { socket: index }) },
+  { weight: 5, arbitrary: action('goodbye', { user, page, older: fc.integer({ min: -1, max: 1 }) }) },
+  { weight: 2, arbitrary: action('endSession', { session: index }) },
+)
+
+const timed = fc.oneof(
+  { weight: 60, arbitrary: simple },
+  // Not in a burst: what a socket brings is never there at once.
+  { weight: 6, arbitrary: action('disconnect', { connection: index, how: fc.constantFrom('goodbye', 'broken', 'reload') }) },
+  { weight: 8, arbitrary: action('burst', { actions: fc.array(simple, { minLength: 2, maxLength: 5 }) }) },
+  { weight: 4, arbitrary: action('mode', { of: fc.constantFrom('load', 'unload', 'ended', 'deleteCallback'), mode: fc.nat({ max: MODES.length - 1 }) }) },
+  { weight: 6, arbitrary: action('wait', { ms: fc.nat({ max: 4_000 }) }) },
+  { weight: 2, arbitrary: action('wait', { ms: fc.nat({ max: 130_000 }) }) },
+  { weight: 14, arbitrary: action('waitUntilDue', { but: fc.constantFrom(0, -1, 1) }) },
+)
+
+/** A run's commands; `close` stands in the last fifth of some, so that most of each run comes before it. */
+const commands = (maxCommands: number) => fc.commands([timed.map(action => new Command(action))], { maxCommands, size: 'max' })
+
+const setup: fc.Arbitrary<Setup> = fc.record({
+  unloadDelay: fc.constantFrom(2_000, 0, 700),
+  gracePeriod: fc.constantFrom(60_017, 400_019, 1_009, 0),
+  maxSessions: fc.integer({ min: 2, max: 5 }),
+  isAsync: fc.boolean(),
+})
+
+const ending = fc.record({
+  close: fc.constantFrom(undefined, 0, 1_500, 25_000),
+  after: fc.array(simple, { maxLength: 10 }),
+  how: fc.constantFrom('leave' as const, 'close' as const),
+})
+
+export interface Counter {
+  steps: number
+}
+
+/** The property that the library does what the model does. */
+export function agreement(maxCommands: number, counter: Counter, only: Partial<Setup> = {}) {
+  return fc.asyncProperty(setup, commands(maxCommands), ending, async (setup, commands, { close, after, how }) => {
+    const run = new Run({ ...setup, ...only })
+    try {
+      await fc.asyncModelRun(() => ({ model: run, real: run }), commands)
+      if (close !== undefined) await run.step({ do: 'close', timeout: close })
+      for (const action of after) await run.step(action)
+      await run.finish(how)
+    } finally {
+      counter.steps += run.steps
+    }
+  })
+}

@@ -1,0 +1,22 @@
+// npm run test:model [-- steps seed]
+
+import fc from 'fast-check'
+import { agreement } from './commands.ts'
+
+// The one about sessions without a page comes once for each instance.
+process.removeAllListeners('warning')
+
+const [goal = 100_000, first = Date.now() % 2 ** 31] = process.argv.slice(2).map(Number)
+const counter = { steps: 0 }
+let seed = first
+
+while (counter.steps < goal) {
+  const details = await fc.check(agreement(300, counter), { seed, numRuns: 20, endOnFailure: false })
+  if (details.failed) {
+    console.error(fc.defaultReportMessage(details))
+    console.error(details.errorInstance)
+    process.exit(1)
+  }
+  console.log(`${counter.steps} steps, seed ${seed}`)
+  seed++
+}
