@@ -4,7 +4,7 @@
  *
  * One tick is a millisecond. A node stands on the level of the highest base-32 digit in which its due tick differs
  * from the wheel's own; when the wheel reaches the slot of a higher level, its nodes move down, one by one, so that
- * a caller can do that work in slices too. Eight levels span 2^40 ms (34 years); what is due later is due then.
+ * a caller can do that work in slices too. Eleven levels span every safe integer, so that a clock may also count from 1970.
  */
 export class TimerWheel<T extends WheelNode> {
   #ticks = 0
@@ -48,7 +48,7 @@ export class TimerWheel<T extends WheelNode> {
    * a level is a step too). What `take` schedules is not handed out in the same call unless it is due.
    */
   expire(now: number, limit: number, take: (node: T) => void): void {
-    const until = Math.floor(now)
+    const until = Math.min(Math.floor(now), MAX_TICK)
     for (let steps = 0; steps < limit; steps++) {
       const slot = this.#earliest()
       const start = slot < 0 ? Number.POSITIVE_INFINITY : this.#start(slot)
@@ -138,6 +138,6 @@ export class WheelNode {
 }
 
 const SLOTS = 32
-const LEVELS = 8
+const LEVELS = 11
 const POWERS = Array.from({ length: LEVELS + 1 }, (_, level) => SLOTS ** level)
-const MAX_TICK = SLOTS ** LEVELS - 1
+const MAX_TICK = Number.MAX_SAFE_INTEGER

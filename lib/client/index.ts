@@ -77,10 +77,11 @@ const backoff = (tries: number, longest: number): number =>
 async function ask(url: string, request: AbortController): Promise<{ status?: number; ticket?: string }> {
   const limit = setTimeout(() => request.abort(), postLimit)
   try {
+    // No `keepalive`: Chromium goes on with such a request for 30 s after its abort, and holds one of the six connections
+    // that it has for all tabs.
     const response = await fetch(url, {
       method: 'POST',
       credentials: 'include',
-      keepalive: true,
       redirect: 'error',
       signal: request.signal,
     })

@@ -1,5 +1,5 @@
 import type { Claim, Engine } from '../engines/engine.js'
-import type { DueSource } from './deadlines.js'
+import { Deadline, type Deadlines, type DueSource } from './deadlines.js'
 import type { Gate } from './gate.js'
 import { type Hooks, isThenable } from './hooks.js'
 
@@ -8,32 +8,37 @@ export class Claims implements DueSource {
   readonly #engine: Engine
   readonly #gate: Gate
   readonly #hooks: Hooks
-  readonly #wake: () => void
+  readonly #deadlines: Deadlines
   readonly #handle: (claim: Claim, settle: () => Promise<void>) => void
   /** A shared engine is being asked. */
   #asking = false
+  /** Nothing is asked while this is due: an engine that has failed would fail again, as fast as it can be asked. */
+  readonly #pause = new Deadline(() => {
+    this.#isPaused = false
+  })
+  #isPaused = false
 
   /**
-   * @param wake called when there may be something due again
    * @param handle does what a claim asks for, and then calls `settle`, which never rejects
    */
   constructor(
     engine: Engine,
     gate: Gate,
     hooks: Hooks,
-    wake: () => void,
+    deadlines: Deadlines,
     handle: (claim: Claim, settle: () => Promise<void>) => void,
   ) {
     this.#engine = engine
     this.#gate = gate
     this.#hooks = hooks
-    this.#wake = wake
+    this.#deadlines = deadlines
     this.#handle = handle
   }
 
   /** While there is no room, nothing is due; the gate tells when that changes. */
   nextDue(): number | undefined {
-    return this.#gate.free > 0 && !this.#asking ? this.#engine.nextDue() : undefined
+    if (this.#gate.free === 0 || this.#asking || this.#isPaused) return undefined
+    return this.#engine.nextDue()
   }
 
   work(limit: number): void {
@@ -42,7 +47,7 @@ export class Claims implements DueSource {
       if (isThenable(claims)) void this.#handleLater(claims)
       else this.#handleAll(claims)
     } catch (error) {
-      this.#hooks.report(error, { source: 'engine' })
+      this.#failed(error)
     }
   }
 
@@ -51,11 +56,17 @@ export class Claims implements DueSource {
     try {
       this.#handleAll(await claims)
     } catch (error) {
-      this.#hooks.report(error, { source: 'engine' })
+      this.#failed(error)
     } finally {
       this.#asking = false
-      this.#wake()
+      this.#deadlines.wake()
     }
+  }
+
+  #failed(error: unknown): void {
+    this.#hooks.report(error, { source: 'engine' })
+    this.#isPaused = true
+    this.#deadlines.schedule(this.#pause, PAUSE)
   }
 
   #handleAll(claims: Claim[]): void {
@@ -70,3 +81,6 @@ export class Claims implements DueSource {
     }
   }
 }
+
+/** How long an engine that could not be asked is left alone. */
+const PAUSE = 1_000

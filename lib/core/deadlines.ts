@@ -72,6 +72,11 @@ export class Deadlines {
     this.#cancelTimer = this.#clock.setTimer(() => this.#work(), delay)
   }
 
+  /** Resolves after `ms`. */
+  pause(ms: number): Promise<void> {
+    return new Promise(resolve => this.schedule(new Deadline(resolve), ms))
+  }
+
   /** Resolves when `promise`, which must not reject, does, or with `false` after `ms`. */
   within(promise: Promise<unknown>, ms: number): Promise<boolean> {
     return new Promise(resolve => {

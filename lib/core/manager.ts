@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js'
 import type { Claim, EndReason, Engine, Holder, Life, MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
 import { warnOfNoPage } from '../warnings.js'
+import { Arrivals } from './arrivals.js'
 import { Claims } from './claims.js'
 import { ClosedSessions } from './closed-sessions.js'
 import { Deadlines } from './deadlines.js'
@@ -40,6 +41,7 @@ export class Manager {
   readonly #byId = new Map<string, Session>()
   readonly #ending = new Set<Session>()
   readonly #closed = new ClosedSessions()
+  readonly #arrivals = new Arrivals()
   readonly #ended: Record<EndReason, number> = {
     disconnected: 0,
     expired: 0,
@@ -64,12 +66,13 @@ export class Manager {
     const gate = new Gate(PARALLEL_VALUES, () => {})
     this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate }
     this.deadlines.add(
-      new Claims(engine, this.#gate, this.hooks, wake, (claim, settle) => this.#due(claim, settle)),
+      new Claims(engine, this.#gate, this.hooks, this.deadlines, (claim, settle) => this.#due(claim, settle)),
     )
     this.#background(
       engine.start({
         wake,
-        gone: (_token, life, reason) => {
+        gone: (token, life, reason) => {
+          this.#arrivals.noteEnd(token, life)
           const session = this.#byId.get(life)
           if (session !== undefined) void this.#finish(session, reason)
         },
@@ -102,10 +105,11 @@ export class Manager {
     create?: { info: () => unknown },
   ): MaybePromise<Visit | undefined> {
     if (this.closing) throw closed()
-    if (create !== undefined && !this.#byToken.has(token)) this.#makeRoom()
+    const isFresh = create !== undefined && !this.#byToken.has(token)
+    if (isFresh) this.#makeRoom()
     const holder: Holder = { id: String(++this.#holders), kind }
     const life = this.#engine.open(token, holder, this.#arrival(kind, create !== undefined))
-    if (isThenable(life)) return Promise.resolve(life).then(life => this.#admit(token, holder, life, create))
+    if (isThenable(life)) return this.#admitLater(token, holder, isFresh, life, create)
     return this.#admit(token, holder, life, create)
   }
 
@@ -133,6 +137,24 @@ export class Manager {
     const sessions = this.#byToken.size
     const open = sessions - this.#closed.size
     return { sessions, open, loaded, ending: this.#ending.size, pages, ended: { ...this.#ended } }
+  }
+
+  #admitLater(
+    token: string,
+    holder: Holder,
+    isFresh: boolean,
+    answer: Promise<Life | undefined>,
+    create?: { info: () => unknown },
+  ): Promise<Visit | undefined> {
+    return this.#arrivals.answered(token, isFresh, answer, (life, isOver) => {
+      if (this.closing) throw closed()
+      return isOver ? this.#again(token, holder, create) : this.#admit(token, holder, life, create)
+    })
+  }
+
+  /** The life that was found has ended before it could be entered: what comes after it is asked for. */
+  #again(token: string, { kind }: Holder, create?: { info: () => unknown }): MaybePromise<Visit | undefined> {
+    return create === undefined ? this.enter(token, kind) : this.enter(token, kind, create)
   }
 
   #admit(
@@ -203,19 +225,21 @@ export class Manager {
    * whether this is the arrival that makes the session loaded.
    */
   #afterUnload(session: Session, visit: Visit): Promise<unknown> {
-    const reopened = session.unloading.then(() => this.#reopen(session, visit))
-    return this.deadlines.within(reopened, this.#config.hookTimeout)
+    return this.deadlines.within(this.#reopen(session, visit), this.#config.hookTimeout)
   }
 
   async #reopen(session: Session, visit: Visit): Promise<void> {
-    if (visit.left || session.ended !== undefined) return
+    const { holder } = visit
     try {
-      const life = await this.#engine.open(
-        session.token,
-        visit.holder,
-        this.#arrival(visit.holder.kind, false),
-      )
-      if (life?.id === session.id && life.phase === 'returned') this.#reload(session)
+      for (;;) {
+        await session.unloading
+        if (visit.left || session.ended !== undefined) return
+        const life = await this.#engine.open(session.token, holder, this.#arrival(holder.kind, false))
+        if (life?.id === session.id && life.phase === 'returned') this.#reload(session)
+        if (life?.phase !== 'unloading') return
+        // A shared engine's claim, which this node has not heard of yet, or which another one works on.
+        await this.deadlines.pause(ASK_AGAIN)
+      }
     } catch (error) {
       this.hooks.report(error, { source: 'engine', session: session.id })
     }
@@ -227,7 +251,7 @@ export class Manager {
 
   #makeRoom(): void {
     const { maxSessions } = this.#config
-    if (this.#byToken.size < maxSessions) return
+    if (this.#byToken.size + this.#arrivals.fresh < maxSessions) return
     const oldest = this.#closed.first()
     // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
     if (oldest === undefined || this.#ending.size >= maxSessions) {
@@ -263,6 +287,10 @@ export class Manager {
   #finish(session: Session, reason: EndReason): Promise<void> {
     if (session.finished !== undefined) return session.finished
     session.ended = reason
+    // Set before anything of the app's runs: a listener of the signal may end the session again.
+    session.finished = Promise.resolve().then(() => this.#gate.run(() => this.#delete(session, reason)))
+    void session.finished.finally(() => this.#ending.delete(session))
+    this.#arrivals.noteEnd(session.token, session.id)
     if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
     this.#byId.delete(session.id)
     this.#closed.delete(session)
@@ -275,9 +303,6 @@ export class Manager {
       this.#saidNoPage = true
       warnOfNoPage()
     }
-    session.finished = this.#gate
-      .run(() => this.#delete(session, reason))
-      .finally(() => this.#ending.delete(session))
     return session.finished
   }
 
@@ -317,6 +342,8 @@ export function closed(): GradioStateError {
 const PARALLEL_SESSIONS = 256
 /** How many values that outlived their time have their callbacks running at once. */
 const PARALLEL_VALUES = 256
+/** How soon a shared engine is asked again whether an unload is over. */
+const ASK_AGAIN = 100
 /** How long after a socket broke its page may take to come back: measured redials take less than a second. */
 const RECONNECT = 1_500
 /** How long a page may take from the end of its HTML until its script connects. */

@@ -102,12 +102,19 @@ export class RequestHandle extends StateAccess implements RequestState {
   /** Begins a page's visit in this request's session, and the session if need be. */
   async enterPage(): Promise<Visit> {
     const visit = await this.#begin('page')
+    // A store that hangs would hold the session for longer than the browser waits.
+    const leave = () => visit.leave()
+    if (this.#res.closed) leave()
+    else this.#res.once('close', leave)
     try {
       await this.#host?.persist()
       usable(visit.session)
+      if (visit.left) throw abandoned()
     } catch (error) {
-      visit.leave()
+      leave()
       throw error
+    } finally {
+      this.#res.off('close', leave)
     }
     return visit
   }
@@ -208,6 +215,10 @@ function isClosed(
 }
 
 const WEBSOCKET_CLOSED = 3
+
+function abandoned(): GradioStateError {
+  return new GradioStateError('PAGE_GONE', 'Expected the page to wait for the answer, but it has left.')
+}
 
 function establishFirst(): GradioStateError {
   return new GradioStateError(

@@ -170,4 +170,3 @@ describe('a wrong argument throws where it was given', () => {
     })
   }
 })
-

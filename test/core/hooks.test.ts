@@ -229,14 +229,15 @@ describe('a hook that fails', () => {
     )
   })
 
-  for (const [what, fail] of Object.entries({
+  const failing: Record<string, () => unknown> = {
     throws: () => {
       throw new Error('listener')
     },
     rejects: async () => {
       throw new Error('listener')
     },
-  })) {
+  }
+  for (const [what, fail] of Object.entries(failing)) {
     it(`is told to every listener, though one ${what}`, async t => {
       const lines = t.mock.method(console, 'error', () => {}).mock
       const { gradio, user, errors } = harness(t)

@@ -178,4 +178,3 @@ describe('what is right is taken', () => {
     gradioState(Object.fromEntries(names.map(name => [name, undefined])))
   })
 })
-

@@ -100,6 +100,18 @@ describe('a hook or callback may end its own session and await that', () => {
   })
 })
 
+it('the end of a session may be asked for again by those who listen to its signal', async t => {
+  const { gradio, clock, user } = harness(t)
+  let ends = 0
+  gradio.ended(() => ends++)
+  const session = await user().session()
+  session.signal.addEventListener('abort', () => void session.end())
+  await session.end()
+  await clock.advance(0)
+  assert.equal(ends, 1)
+  assert.equal(gradio.stats().ended.ended, 1)
+})
+
 describe('who arrives while unload hooks run', () => {
   it('waits for them, and then is loaded', async t => {
     const { gradio, clock, user } = harness(t)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac, randomBytes } from 'node:crypto'
 import { it } from 'node:test'
-import type { Express, RequestHandler, Router } from 'express'
+import type { IRouter, RequestHandler } from 'express'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
@@ -13,7 +13,7 @@ const sendId: RequestHandler = (req, res) => {
   res.json({ id: req.gradioState.id })
 }
 
-function routes(app: Express | Router) {
+function routes(app: IRouter) {
   app.get('/id', sendId)
   app.get('/nothing', (_req, res) => res.send('nothing'))
 }

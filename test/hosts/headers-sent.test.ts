@@ -26,6 +26,10 @@ function tryUse(req: Request, use: (req: Request) => unknown): string {
 }
 
 function routes(app: Express) {
+  app.post('/login', (req, res) => {
+    Object.assign(req.session, { user: 'ann' })
+    res.end()
+  })
   app.get('/id', (req, res) => res.send(tryUse(req, () => undefined)))
   const uses: Record<string, (req: Request) => unknown> = {
     id: req => req.gradioState.id,
@@ -85,4 +89,16 @@ forEachExpress((_name, express) => {
       assert.equal(await (await visitor().fetch('/late/read')).text(), 'undefined')
     })
   }
+
+  it('a browser that has a host session already may begin its session at any time', async t => {
+    const { gradio, visitor } = await site(t, express, { routes })
+    for (const use of ['id', 'set', 'establish']) {
+      const user = visitor()
+      await user.fetch('/login', { method: 'POST' })
+      const id = await (await user.fetch(`/late/${use}`)).text()
+      assert.match(id, /^[0-9a-f-]{36}$/)
+      assert.equal(await (await user.fetch('/id')).text(), id)
+    }
+    assert.equal(gradio.stats().sessions, 3)
+  })
 })

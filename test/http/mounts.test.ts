@@ -119,7 +119,7 @@ forEachExpress((_name, express) => {
     await gradio.close()
   })
 
-  it("one instance at two servers serves both, and leaves a server that closes", async t => {
+  it('one instance at two servers serves both, and leaves a server that closes', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = express()
     app.use(session(sessionDefaults()))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress, idle, json, site } from '../support/express.ts'
+import { forEachExpress, idle, json, site, until } from '../support/express.ts'
 import { goodbye, heartbeat } from '../support/handshake.ts'
 import { RecordingStore } from '../support/stores.ts'
 
@@ -127,9 +127,16 @@ forEachExpress((_name, express) => {
     const { gradio, visitor } = await site(t, express, {
       session: { store },
       routes: app => {
-        app.use((error: Error, _req: unknown, res: { status(n: number): { json(body: object): void } }, _next: unknown) => {
-          res.status(502).json({ error: { code: error.message } })
-        })
+        app.use(
+          (
+            error: Error,
+            _req: unknown,
+            res: { status(n: number): { json(body: object): void } },
+            _next: unknown,
+          ) => {
+            res.status(502).json({ error: { code: error.message } })
+          },
+        )
       },
     })
     const { set } = store
@@ -143,5 +150,40 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
     assert.equal(await goodbye(user, 'page'), 204)
     await idle(gradio)
+  })
+
+  it("while the host's store hangs, a page that gave up waiting holds no session", async t => {
+    const store = new RecordingStore()
+    const { gradio, clock, visitor } = await site(t, express, { session: { store } })
+    const { set } = store
+    const saved: (() => void)[] = []
+    store.set = (id, data, done) => {
+      saved.push(() => set.call(store, id, data, done))
+    }
+    const user = visitor()
+    for (const method of ['POST', 'GET']) {
+      const aborting = new AbortController()
+      const { signal } = aborting
+      const asked = user.fetch('/gradio_api/heartbeat/page?n=1', { method, signal })
+      await until(() => gradio.stats().pages === 1)
+      aborting.abort()
+      await assert.rejects(asked)
+      await idle(gradio)
+    }
+    for (const save of saved) save()
+    await clock.advance(1)
+    assert.equal(gradio.stats().pages, 0)
+    store.set = set
+    assert.equal((await heartbeat(user, 'page')).status, 200)
+    assert.equal(gradio.stats().pages, 1)
+  })
+
+  it('a handshake that a proxy has stripped of its upgrade is told so, and opens no stream', async t => {
+    const { gradio, visitor } = await site(t, express)
+    const user = visitor()
+    const { ticket } = await heartbeat(user, 'page')
+    const answer = await user.fetch(`/gradio_api/heartbeat/page?n=1&ticket=${ticket}`)
+    assert.deepEqual([answer.status, answer.headers.get('upgrade')], [426, 'websocket'])
+    assert.equal(gradio.stats().pages, 1)
   })
 })

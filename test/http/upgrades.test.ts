@@ -42,7 +42,10 @@ const offers: Record<string, { parts: string[]; answers?: number }> = {
     parts: [`POST /any HTTP/1.1\r\nHost: a\r\n${OFFER}Content-Length: 8\r\n\r\nbo`, 'dy', 'body'],
   },
   'a chunked POST': {
-    parts: [`POST /any HTTP/1.1\r\nHost: a\r\n${OFFER}Transfer-Encoding: chunked\r\n\r\n4\r\nbo`, 'dy\r\n0\r\n\r\n'],
+    parts: [
+      `POST /any HTTP/1.1\r\nHost: a\r\n${OFFER}Transfer-Encoding: chunked\r\n\r\n4\r\nbo`,
+      'dy\r\n0\r\n\r\n',
+    ],
   },
   'two requests after each other': {
     parts: [

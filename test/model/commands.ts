@@ -358,9 +358,9 @@ export interface Counter {
 }
 
 /** The property that the library does what the model does. */
-export function agreement(maxCommands: number, counter: Counter, only: Partial<Setup> = {}) {
+export function agreement(maxCommands: number, counter: Counter, only?: Partial<Setup> | '') {
   return fc.asyncProperty(setup, commands(maxCommands), ending, async (setup, commands, { close, after, how }) => {
-    const run = new Run({ ...setup, ...only })
+    const run = new Run({ ...setup, ...(only || {}) })
     try {
       await fc.asyncModelRun(() => ({ model: run, real: run }), commands)
       if (close !== undefined) await run.step({ do: 'close', timeout: close })

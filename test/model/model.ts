@@ -481,7 +481,10 @@ export class Model {
   }
 
   #beat(page: Page, n: number | undefined): void {
-    page.epoch = Math.max(page.epoch, n ?? 0)
+    if (n !== undefined && n > page.epoch) {
+      page.epoch = n
+      page.connections.clear()
+    }
     if (page.connections.size === 0) page.due = this.now + BEAT_LEASE
   }
 

@@ -1,4 +1,4 @@
-// npm run test:model [-- steps seed]
+// npm run test:model [-- steps seed engine], where the engine is `sync` or `async`; by default both take turns.
 
 import fc from 'fast-check'
 import { agreement } from './commands.ts'
@@ -6,12 +6,13 @@ import { agreement } from './commands.ts'
 // The one about sessions without a page comes once for each instance.
 process.removeAllListeners('warning')
 
-const [goal = 100_000, first = Date.now() % 2 ** 31] = process.argv.slice(2).map(Number)
+const [goal = 100_000, first = Date.now() % 2 ** 31] = process.argv.slice(2, 4).map(Number)
+const engine = process.argv[4]
 const counter = { steps: 0 }
 let seed = first
 
 while (counter.steps < goal) {
-  const details = await fc.check(agreement(300, counter), { seed, numRuns: 20, endOnFailure: false })
+  const details = await fc.check(agreement(300, counter, engine && { isAsync: engine === 'async' }), { seed, numRuns: 20, endOnFailure: false })
   if (details.failed) {
     console.error(fc.defaultReportMessage(details))
     console.error(details.errorInstance)

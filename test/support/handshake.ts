@@ -34,12 +34,7 @@ export async function dial(
   t: TestContext,
   { port }: { port: number },
   id: string,
-  {
-    ticket = '',
-    n = '1',
-    path = '/gradio_api',
-    headers = {} as Record<string, string>,
-  },
+  { ticket = '', n = '1', path = '/gradio_api', headers = {} as Record<string, string> },
 ): Promise<Dialled> {
   const url = `ws://127.0.0.1:${port}${path}/heartbeat/${id}?n=${n}&ticket=${ticket}`
   const socket = new WebSocket(url, { headers })

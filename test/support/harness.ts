@@ -58,8 +58,7 @@ export interface TestConnection {
 export const RECONNECT = 1.5
 
 /** An instance on a fake clock, for one test. */
-export function harness(t: TestContext, options: GradioStateOptions = {}): Harness {
-  const clock = fakeClock()
+export function harness(t: TestContext, options: GradioStateOptions = {}, clock = fakeClock()): Harness {
   const gradio = gradioState({ clock, identify: req => req.headers['x-user'] as string, ...options })
   const errors: Reported[] = []
   const listener: ErrorListener = (error, context) => errors.push({ error, context })
@@ -70,7 +69,13 @@ export function harness(t: TestContext, options: GradioStateOptions = {}): Harne
     await closed
     assert.deepEqual(errors, [])
   })
-  return { gradio, clock, errors, unlisten: () => gradio.off('error', listener), user: name => testUser(gradio, name) }
+  return {
+    gradio,
+    clock,
+    errors,
+    unlisten: () => gradio.off('error', listener),
+    user: name => testUser(gradio, name),
+  }
 }
 
 /** A user of an instance whose `identify` reads the header `x-user`. */
@@ -118,7 +123,7 @@ type TestIncoming = IncomingMessage & { gradioState: RequestState }
 class TestResponse extends EventEmitter {
   closed = false
   headersSent = false
-  writableFinished = false
+  writableEnded = false
   statusCode = 200
   #contentType: string | undefined
 
@@ -130,7 +135,7 @@ class TestResponse extends EventEmitter {
 
   end(contentType?: string): void {
     this.#contentType = contentType
-    this.closed = this.headersSent = this.writableFinished = true
+    this.closed = this.headersSent = this.writableEnded = true
     this.emit('close')
   }
 }

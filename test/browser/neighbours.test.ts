@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { describe, it } from 'node:test'
+import compression from 'compression'
+import express from 'express'
+import helmet from 'helmet'
+import type { Page } from 'playwright-core'
+import { createApp } from '../../example-app/app.ts'
+import { createDemo } from '../../example-app/demo.ts'
+import { readSettings } from '../../example-app/settings.ts'
+import { forEachExpress, serve, site } from '../support/express.ts'
+import { generate, isConnected, open, until, useBrowser } from './support.ts'
+
+const html = `<!doctype html>
+  <link rel="icon" href="data:,">
+  <script type="module" src="/gradio_api/client.js"></script>
+  <p>${'Long enough to be compressed. '.repeat(100)}</p>`
+
+describe('behind compression() and helmet() at their defaults', () => {
+  const browser = useBrowser()
+
+  forEachExpress((_name, module) => {
+    it('a page has its WebSocket, and leaves', async t => {
+      const unloaded: string[] = []
+      const { gradio, clock, origin } = await site(t, module, {
+        before: [helmet(), compression()],
+        routes(app, gradio) {
+          gradio.unload(({ session }) => unloaded.push(session.id))
+          app.get('/', (_req, res) => res.send(html))
+        },
+      })
+      const context = await browser.newContext()
+      t.after(() => context.close())
+      const tab = await context.newPage()
+      const troubles = noteTroubles(tab)
+      const [answer, socket] = await Promise.all([tab.goto(origin), tab.waitForEvent('websocket')])
+      assert.match(answer?.headers()['content-security-policy'] ?? '', /default-src 'self'/)
+      assert.ok(answer?.headers()['content-encoding'], 'compressed')
+      assert.equal(socket.isClosed(), false)
+      await until(() => isConnected(tab), 'the page is connected')
+      assert.equal(gradio.stats().pages, 1)
+
+      // And a client that isn't ours has its stream, line by line.
+      const lines = tab.evaluate(
+        () =>
+          new Promise(resolve => {
+            const stream = new EventSource('/gradio_api/heartbeat/stream')
+            const lines: string[] = []
+            stream.onmessage = ({ data }) => {
+              document.title = data
+              if (lines.push(data) < 2) return
+              stream.close()
+              resolve(lines)
+            }
+          }),
+      )
+      await until(async () => (await tab.title()) === 'ALIVE', 'the first line')
+      assert.equal(gradio.stats().pages, 2)
+      await clock.advance(15)
+      assert.deepEqual(await lines, ['ALIVE', 'ALIVE'])
+      await until(() => gradio.stats().pages === 1, 'the stream is closed')
+
+      assert.deepEqual(troubles, [])
+      await tab.close()
+      await until(() => gradio.stats().pages === 0, 'the page has left')
+      // Its stream broke off: that might have come back.
+      await clock.advance(4)
+      assert.equal(unloaded.length, 1)
+    })
+  })
+
+  it('the example app paints', async t => {
+    const pictureDir = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
+    t.after(() => rm(pictureDir, { recursive: true, force: true }))
+    const settings = readSettings({ PICTURE_DIR: pictureDir })
+    const demo = createDemo(settings)
+    t.after(() => demo.gradio.close())
+    const app = express().use(helmet(), compression(), createApp(demo, settings))
+    const { origin } = await serve(t, app)
+    const context = await browser.newContext()
+    t.after(() => context.close())
+    const tab = await open(context, origin)
+    const troubles = noteTroubles(tab)
+    await generate(tab)
+    assert.ok(await isConnected(tab))
+    assert.deepEqual(troubles, [])
+  })
+})
+
+/** What the browser forbids or can't load, it says on the console. */
+function noteTroubles(tab: Page): string[] {
+  const troubles: string[] = []
+  tab.on('console', message => {
+    if (message.type() === 'error' || message.type() === 'warning') troubles.push(message.text())
+  })
+  tab.on('pageerror', error => troubles.push(error.message))
+  return troubles
+}

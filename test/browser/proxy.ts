@@ -1,0 +1,82 @@
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+export interface ProxyOptions {
+  /**
+   * What becomes of an upgrade. `strip`: it goes on as the plain request that it is without the headers of one hop, as
+   * with nginx's defaults. `refuse`: the proxy answers by itself. @default 'pass'
+   */
+  upgrades?: 'pass' | 'strip' | 'refuse'
+  /** Before a request goes on: may wait, or answer it. */
+  onRequest?(req: IncomingMessage, res: ServerResponse): Promise<void> | void
+}
+
+export interface HttpProxy {
+  readonly port: number
+  /** How many upgrades came. */
+  readonly upgrades: number
+  close(): void
+}
+
+/** An HTTP proxy between a browser and the server at port `to`. */
+export async function proxy(
+  to: number,
+  { upgrades = 'pass', onRequest }: ProxyOptions = {},
+): Promise<HttpProxy> {
+  const sockets = new Set<Duplex>()
+  let seen = 0
+
+  async function forward(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    if (req.headers.upgrade) seen++
+    await onRequest?.(req, res)
+    if (res.headersSent || res.closed) return
+    const { upgrade, connection, ...headers } = req.headers
+    const onward = request({ port: to, host: '127.0.0.1', method: req.method, path: req.url, headers })
+    onward.on('response', answer => {
+      res.writeHead(answer.statusCode as number, answer.headers)
+      answer.pipe(res)
+    })
+    onward.on('error', () => res.destroy())
+    res.on('close', () => onward.destroy())
+    req.pipe(onward)
+  }
+
+  const server = createServer((req, res) => void forward(req, res))
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  if (upgrades !== 'strip') {
+    server.on('upgrade', (req, near: Socket, head) => {
+      seen++
+      near.on('error', () => {})
+      if (upgrades === 'refuse') {
+        near.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+        return
+      }
+      const far = connect(to, '127.0.0.1')
+      const lines = [`${req.method} ${req.url} HTTP/1.1`]
+      for (let i = 0; i < req.rawHeaders.length; i += 2) {
+        lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`)
+      }
+      far.on('error', () => {})
+      near.on('close', () => far.destroy())
+      far.on('close', () => near.destroy())
+      far.write(`${lines.join('\r\n')}\r\n\r\n`)
+      far.write(head)
+      near.pipe(far).pipe(near)
+    })
+  }
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as AddressInfo).port,
+    get upgrades() {
+      return seen
+    },
+    close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}

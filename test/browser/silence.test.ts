@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { describe, it, type TestContext } from 'node:test'
+import express from 'express'
+import { site } from '../support/express.ts'
+import { tcpLine } from '../support/tcp-line.ts'
+import { bareTabs } from './bare-tabs.ts'
+import { proxy } from './proxy.ts'
+import { until, useBrowser } from './support.ts'
+
+/** The default of the option `heartbeat`, in seconds. */
+const PING_EVERY = 15
+/** The least a browser sends for a pong: RFC 6455 §5.2, with a mask and without a payload. */
+const PONG = 6
+
+const html = `<!doctype html>
+  <link rel="icon" href="data:,">
+  <script type="module" src="/gradio_api/client.js"></script>
+  <script>
+    window.frozen = 0
+    document.addEventListener('freeze', () => window.frozen++)
+  </script>`
+
+describe('a browser that vanishes without a word', () => {
+  const browser = useBrowser()
+
+  it('is missed within 60 s, whether its tabs are visible, hidden or frozen', async t => {
+    const { gradio, clock, unloaded, server, port } = await app(t)
+    const sockets = collect(server)
+    const line = await tcpLine(t, port)
+    const tabs = await bareTabs(t, browser)
+    const frozen = await tabs.open(`http://127.0.0.1:${line.port}`)
+    await until(() => gradio.stats().pages === 1, 'the first page is counted')
+    const hidden = await tabs.open(`http://127.0.0.1:${line.port}`)
+    const visible = await tabs.open(`http://127.0.0.1:${line.port}`)
+    await until(() => gradio.stats().pages === 3, 'all pages are counted')
+    const visibility = () =>
+      Promise.all([frozen, hidden, visible].map(tab => tab.evaluate('document.visibilityState')))
+    await until(async () => String(await visibility()) === 'hidden,hidden,visible', 'two are hidden')
+    await frozen.freeze()
+    await until(async () => (await frozen.evaluate('window.frozen')) === 1, 'one is frozen')
+    await until(() => sockets.filter(isWebSocket).length === 3, 'each has its socket')
+
+    // Ten minutes, for as long as the network is there.
+    const heard = () => sockets.filter(isWebSocket).map(socket => socket.bytesRead)
+    for (let passed = 0; passed < 600; passed += PING_EVERY) {
+      const before = heard()
+      await clock.advance(PING_EVERY)
+      await until(() => heard().every((bytes, i) => bytes >= before[i]! + PONG), 'three pongs')
+    }
+    assert.deepEqual([gradio.stats().pages, unloaded.length], [3, 0])
+
+    line.cut()
+    let passed = 0
+    for (; gradio.stats().pages > 0 && passed < 60; passed++) await clock.advance(1)
+    t.diagnostic(`missed after ${passed} s`)
+    assert.equal(gradio.stats().pages, 0)
+    assert.equal(unloaded.length, 0)
+    await clock.advance(4)
+    assert.equal(unloaded.length, 1)
+  })
+
+  it('is missed within 100 s where it can have no WebSocket', async t => {
+    const { gradio, clock, unloaded, port } = await app(t)
+    const between = await proxy(port, { upgrades: 'strip' })
+    t.after(() => between.close())
+    const line = await tcpLine(t, between.port)
+    const tabs = await bareTabs(t, browser)
+    await tabs.open(`http://127.0.0.1:${line.port}`)
+    await until(() => gradio.stats().pages === 1 && between.upgrades > 0, 'the page is counted')
+
+    line.cut()
+    // A hidden tab says only once a minute that it is here.
+    await clock.advance(90)
+    assert.deepEqual([gradio.stats().pages, unloaded.length], [1, 0])
+    await clock.advance(10)
+    assert.equal(gradio.stats().pages, 0)
+    assert.equal(unloaded.length, 1)
+  })
+})
+
+async function app(t: TestContext) {
+  const unloaded: string[] = []
+  const made = await site(t, express, {
+    routes(app, gradio) {
+      gradio.unload(({ session }) => unloaded.push(session.id))
+      app.get('/', (_req, res) => res.send(html))
+    },
+  })
+  return { ...made, unloaded }
+}
+
+function collect(server: Server): Socket[] {
+  const sockets: Socket[] = []
+  server.on('connection', socket => sockets.push(socket))
+  return sockets
+}
+
+/** Node.js takes its HTTP parser off a socket that was upgraded. */
+function isWebSocket(socket: Socket): boolean {
+  return !socket.destroyed && (socket as { parser?: unknown }).parser === null
+}

@@ -1,0 +1,201 @@
+// The types of the public surface, as a user's compiler sees them. This file is compiled and never run.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import express, { type Request } from 'express'
+import type { WebSocket } from 'ws'
+import {
+  type CloseReport,
+  type DeleteReason,
+  type ErrorCode,
+  type GradioState,
+  GradioStateError,
+  type GradioStateOptions,
+  gradioState,
+  type RequestState,
+  type SessionState,
+  type SessionView,
+  type State,
+  type Stats,
+} from '../lib/index.ts'
+import { type FakeClock, fakeClock, type TestPage, visitor } from '../lib/testing/index.ts'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+
+/** Compiles only when the type of the value is exactly that. */
+function is<Expected>() {
+  return <Actual>(_value: Actual, ..._same: Equal<Actual, Expected> extends true ? [] : [never]): void => {}
+}
+
+interface Picture {
+  url: string
+}
+
+declare const req: Request
+declare const picture: Picture
+declare const webSocket: WebSocket
+declare const res: ServerResponse
+
+const gradio = gradioState()
+is<GradioState>()(gradio)
+
+// It is an Express middleware, and one for a bare `http` server.
+express().use(gradio)
+express().use('/path', gradio)
+express.Router().use(gradio)
+express().post('/', gradio, (req, res) => {
+  is<RequestState>()(req.gradioState)
+  res.json(req.gradioState.id)
+})
+const bare: (req: IncomingMessage, res: ServerResponse, next: () => void) => void = gradio
+void bare
+
+// A definition knows the type of its value.
+const history = gradio.state<Picture[]>('history', {
+  value: () => [],
+  timeToLive: '1h',
+  deleteReplaced: true,
+  deleteCallback: async (pictures, { reason, session, name, key, signal }) => {
+    is<Picture[]>()(pictures)
+    is<DeleteReason>()(reason)
+    is<SessionView>()(session)
+    is<string>()(name)
+    is<string>()(key)
+    is<AbortSignal>()(signal)
+  },
+})
+is<State<Picture[]>>()(history)
+is<State<number>>()(gradio.state('inferred', { value: 0 as number }))
+is<State<Picture | undefined>>()(gradio.state<Picture>('without a value'))
+is<State<Picture | undefined>>()(gradio.state<Picture>('with options only', { timeToLive: 60 }))
+is<State<unknown>>()(gradio.state('of no type'))
+// @ts-expect-error the initial value is of another type
+gradio.state<Picture[]>('wrong', { value: 'none' })
+// @ts-expect-error there is no such option
+gradio.state<Picture[]>('wrong', { ttl: 60 })
+
+// What is read and written under a definition has its type.
+is<Picture[]>()(req.gradioState.get(history))
+is<Picture | undefined>()(req.gradioState.get(gradio.state<Picture>('maybe')))
+req.gradioState.set(history, [picture])
+req.gradioState.update(history, pictures => {
+  is<Picture[]>()(pictures)
+  return [...pictures, picture]
+})
+is<boolean>()(req.gradioState.has(history))
+is<boolean>()(req.gradioState.touch(history))
+is<Promise<boolean>>()(req.gradioState.delete(history))
+// @ts-expect-error not an array
+req.gradioState.set(history, picture)
+// @ts-expect-error gives another type
+req.gradioState.update(history, () => 'none')
+// @ts-expect-error gives a promise
+req.gradioState.update(history, async pictures => pictures)
+// @ts-expect-error the options of a definition stand in it
+req.gradioState.set(history, [], { timeToLive: 60 })
+
+// A plain name takes anything, and gives back what nobody knows.
+is<unknown>()(req.gradioState.get('model'))
+req.gradioState.set('model', picture, {
+  timeToLive: 90,
+  deleteCallback: model => is<Picture>()(model),
+})
+req.gradioState.update('count', count => {
+  is<unknown>()(count)
+  return Number(count) + 1
+})
+
+// The rest of the request's state.
+is<string>()(req.gradioState.id)
+is<number>()(req.gradioState.pages)
+is<AbortSignal>()(req.gradioState.signal)
+is<Promise<void>>()(req.gradioState.establish())
+is<Promise<void>>()(req.gradioState.end())
+// @ts-expect-error the middleware sets it, nobody else
+req.gradioState.id = 'chosen'
+
+// Hooks.
+is<GradioState>()(
+  gradio
+    .load(({ session, key, signal }) => {
+      is<SessionView>()(session)
+      is<string>()(key)
+      is<AbortSignal>()(signal)
+      is<Picture[] | undefined>()(session.get(history))
+      is<unknown>()(session.get('model'))
+      is<Date>()(session.createdAt)
+      is<unknown>()(session.info)
+    })
+    .unload(async ({ reason }) => {
+      const text:
+        | 'disconnected'
+        | 'expired'
+        | 'destroyed'
+        | 'regenerated'
+        | 'evicted'
+        | 'ended'
+        | 'shutdown' = reason
+      void text
+    })
+    .ended(() => 'anything')
+    .on('error', (error, { source, session }) => {
+      is<unknown>()(error)
+      is<string | undefined>()(session)
+      void source
+    }),
+)
+// @ts-expect-error there is no reason yet when a user arrives
+gradio.load(({ reason }) => reason)
+// @ts-expect-error no such event
+gradio.on('close', () => {})
+
+// The rest of the instance.
+gradio.track(req, webSocket)
+gradio.track(req, res)
+gradio.attach(express().listen())
+is<SessionState[]>()(gradio.sessions())
+is<SessionState | undefined>()(gradio.session('id'))
+is<Promise<boolean>>()(gradio.endSession('id'))
+is<Stats>()(gradio.stats())
+is<Promise<CloseReport>>()(gradio.close({ timeout: '25s' }))
+// @ts-expect-error no socket says when it is closed
+gradio.track(req, {})
+// @ts-expect-error only the state of a request can be established
+gradio.session('id')?.establish()
+
+// Options.
+const options: GradioStateOptions = {
+  path: '/gradio_api',
+  gracePeriod: '60m',
+  unloadDelay: 0,
+  maxSessions: Number.POSITIVE_INFINITY,
+  session: 'host',
+  origins: ['http://localhost:5173'],
+  cookie: { name: 'mine', sameSite: 'none', secure: 'auto', maxAge: '1d' },
+  identify: req => req.headers.authorization,
+  info: req => ({ address: req.socket.remoteAddress }),
+  clock: fakeClock(),
+}
+gradioState(options)
+// @ts-expect-error misspelt
+gradioState({ grace: 60 })
+// @ts-expect-error no such choice
+gradioState({ session: 'koa' })
+// @ts-expect-error a promise is no credential
+gradioState({ identify: async () => 'ann' })
+
+// Errors.
+try {
+  req.gradioState.get(history)
+} catch (error) {
+  if (error instanceof GradioStateError) {
+    is<ErrorCode>()(error.code)
+    is<number>()(error.status)
+    is<string>()(error.message)
+  }
+}
+
+// For users' tests.
+const clock = fakeClock()
+is<FakeClock>()(clock)
+is<Promise<void>>()(clock.advance('1h'))
+is<Promise<TestPage>>()(visitor('http://localhost').openPage({ path: '/gradio_api' }))
