@@ -2,7 +2,9 @@
 export class Gate {
   readonly #limit: number
   readonly #freed: () => void
-  readonly #waiting: (() => void)[] = []
+  /** A linked list: `shift()` of an array moves all of a long one, and keeps its memory. */
+  #first: Waiting | undefined
+  #last: Waiting | undefined
   #running = 0
 
   /** @param freed called when a place has become free and nobody waits for it */
@@ -18,21 +20,35 @@ export class Gate {
 
   /** Runs `task` in a place of its own; the place is free again when its promise settles. */
   async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.free === 0) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    if (this.free === 0) await new Promise<void>(resolve => this.#wait(resolve))
     else this.#running++
     try {
       return await task()
     } finally {
-      const next = this.#waiting.shift()
+      const next = this.#first
       if (next === undefined) {
         this.#running--
         this.#freed()
       } else {
+        this.#first = next.next
+        if (next === this.#last) this.#last = undefined
         // The place is handed on, never free in between: a newcomer can't overtake.
-        next()
+        next.start()
       }
     }
   }
+
+  #wait(start: () => void): void {
+    const waiting = { start, next: undefined }
+    if (this.#last === undefined) this.#first = waiting
+    else this.#last.next = waiting
+    this.#last = waiting
+  }
+}
+
+interface Waiting {
+  readonly start: () => void
+  next: Waiting | undefined
 }
 
 /** Calls `task` for each item, at most `limit` at once. */

@@ -139,6 +139,8 @@ export class Page {
   readonly #deadline: Deadline
   #visit: Visit | undefined
   #isGone = false
+  /** Whether the page has said that it is open since its last socket came: then that socket is lost to it already. */
+  #isRedialing = false
 
   /**
    * @param closed called whenever the page leaves
@@ -182,7 +184,8 @@ export class Page {
       // The document was away: the sockets it had before are no part of it any more.
       this.#dropConnections()
     }
-    if (this.#connections.size === 0) this.#manager.deadlines.schedule(this.#deadline, BEAT_LEASE)
+    this.#isRedialing = this.#connections.size > 0
+    if (!this.#isRedialing) this.#awaitBeat()
   }
 
   connect(connection: Connection): void {
@@ -193,6 +196,7 @@ export class Page {
       older.terminate()
     }
     this.#connections.add(connection)
+    this.#isRedialing = false
     this.#manager.deadlines.cancel(this.#deadline)
   }
 
@@ -200,7 +204,9 @@ export class Page {
   disconnect(connection: Connection, isGoodbye: boolean): void {
     if (!this.#connections.delete(connection)) return
     if (isGoodbye) this.leave({ isGone: true })
-    else if (this.#connections.size === 0) this.leave({ abrupt: true })
+    else if (this.#connections.size > 0) return
+    else if (this.#isRedialing) this.#awaitBeat()
+    else this.leave({ abrupt: true })
   }
 
   leave({ isGone = false, abrupt = false } = {}): void {
@@ -220,6 +226,11 @@ export class Page {
     this.leave()
     this.#manager.deadlines.cancel(this.#deadline)
     for (const connection of connections) connection.close(reason)
+  }
+
+  #awaitBeat(): void {
+    this.#isRedialing = false
+    this.#manager.deadlines.schedule(this.#deadline, BEAT_LEASE)
   }
 
   /** Each is taken out first: its late close must not hurt the page. */

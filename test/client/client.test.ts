@@ -57,6 +57,7 @@ async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
     onPost: (_seen: Seen): Answer => 200,
     /** What an upgrade is answered: 101 opens the socket. */
     onUpgrade: (_seen: Seen): Answer => 101,
+    upgradeDelay: 0,
     onOpen: (_socket: ServerSocket): void => {},
     /** POSTs and upgrades that were left without an answer. */
     hanging: 0,
@@ -142,7 +143,7 @@ async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
     const answer = server.onUpgrade(entry)
     if (answer === 'hang') return hang(socket)
     if (answer !== 101) return socket.end(`HTTP/1.1 ${answer} No\r\nConnection: close\r\n\r\n`)
-    ws.handleUpgrade(request, socket, head, client => {
+    const open = (client: ServerSocket) => {
       sockets.add(client)
       seen.push({ what: 'open', page, n })
       client.on('error', () => {})
@@ -151,7 +152,12 @@ async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
         seen.push({ what: 'close', page, n, code })
       })
       server.onOpen(client)
-    })
+    }
+    if (server.upgradeDelay) {
+      setTimeout(() => ws.handleUpgrade(request, socket, head, open), server.upgradeDelay)
+    } else {
+      ws.handleUpgrade(request, socket, head, open)
+    }
     return undefined
   })
 
@@ -747,21 +753,14 @@ describe('client', () => {
 
     each('waits for a slow handshake', async () => {
       const tab = await openTab()
-      const { handleUpgrade } = WebSocketServer.prototype
-      WebSocketServer.prototype.handleUpgrade = function (...args) {
-        setTimeout(() => handleUpgrade.apply(this, args), 2 * second)
-      }
-      try {
-        await callConnect(tab)
-        await until(isOpen, 'the socket opens')
-        await settle(tab)
-        assert.deepEqual(
-          server.seen.map(({ what }) => what),
-          ['post', 'upgrade', 'open'],
-        )
-      } finally {
-        WebSocketServer.prototype.handleUpgrade = handleUpgrade
-      }
+      server.upgradeDelay = 2 * second
+      await callConnect(tab)
+      await until(isOpen, 'the socket opens')
+      await settle(tab)
+      assert.deepEqual(
+        server.seen.map(({ what }) => what),
+        ['post', 'upgrade', 'open'],
+      )
     })
 
     each('is no storm when each one opens and is cut at once', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { describe, it } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Clock, MAX_TIMEOUT, systemClock } from '../../lib/clock.ts'
@@ -78,7 +78,8 @@ describe('one timer', () => {
     assert.ok(delays.length < 300, `${delays.length} timers`)
   })
 
-  it('never fires early and never is late by more than the timers of the machine', async () => {
+  it('never fires early and never is late by more than the timers of the machine', async t => {
+    stayAlive(t)
     const deadlines = new Deadlines(systemClock)
     const begun = performance.now()
     const times = await Promise.all(
@@ -95,7 +96,8 @@ describe('one timer', () => {
 })
 
 describe('a storm of deadlines', () => {
-  it('leaves the event loop free between slices', async () => {
+  it('leaves the event loop free between slices', async t => {
+    stayAlive(t)
     const deadlines = new Deadlines(systemClock)
     const count = 100_000
     let ran = 0
@@ -193,6 +195,12 @@ it('a process with a grace period of an hour to wait for exits by itself', () =>
   assert.equal(status, 0)
   assert.match(stdout, /^1 \[/)
 })
+
+/** The timers of the library alone don't keep the process of a test alive. */
+function stayAlive(t: TestContext): void {
+  const timer = setInterval(() => {}, 60_000)
+  t.after(() => clearInterval(timer))
+}
 
 /** Runs a module in a process of its own, which has to come to its end within 20 s. */
 function run(code: string) {

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Report } from './sessions.ts'
+
+const WARM_UP = 20_000
+const SESSIONS = 100_000
+
+it('100,000 sessions leave nothing behind: the heap returns, and no timer, listener or socket is left', t => {
+  const script = fileURLToPath(new URL('sessions.ts', import.meta.url))
+  const args = ['--expose-gc', '--no-warnings', '--import', 'tsx', script, `${WARM_UP}`, `${SESSIONS}`]
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 300_000 })
+  assert.equal(stderr, '')
+  assert.equal(status, 0)
+  const { before, after, callbacks, seconds } = JSON.parse(stdout) as Report
+  const growth = after.heapUsed / before.heapUsed - 1
+  t.diagnostic(
+    `${(before.heapUsed / 1e6).toFixed(2)} MB before, ${(growth * 100).toFixed(2)} % more after, ${seconds.toFixed(0)} s`,
+  )
+  assert.equal(callbacks, 2 * SESSIONS)
+  assert.ok(growth < 0.05, `the heap has grown by ${(growth * 100).toFixed(1)} %`)
+  assert.deepEqual(after.resources, before.resources)
+  assert.deepEqual(after.listeners, before.listeners)
+  assert.equal(after.timers, 0)
+  assert.deepEqual(after.stats, { sessions: 0, ending: 0, pages: 0 })
+})

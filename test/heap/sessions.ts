@@ -1,0 +1,135 @@
+// Makes, uses and ends sessions by the ten thousand, and prints what is left of them. Run with --expose-gc.
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import express from 'express'
+import { gradioState } from '../../lib/index.ts'
+import { fakeClock, visitor } from '../../lib/testing/index.ts'
+
+/** What `main` prints, as JSON. */
+export interface Report {
+  readonly before: Measure
+  readonly after: Measure
+  readonly sessions: number
+  readonly callbacks: number
+  readonly seconds: number
+}
+
+export interface Measure {
+  readonly heapUsed: number
+  readonly resources: string[]
+  readonly listeners: Record<string, number>
+  readonly timers: number
+  readonly stats: { sessions: number; ending: number; pages: number }
+}
+
+const CONNECTIONS = 16
+const PAGES = 100
+
+if (process.argv[1] === import.meta.filename) await main(Number(process.argv[2]), Number(process.argv[3]))
+
+async function main(warmUp: number, count: number): Promise<void> {
+  const clock = fakeClock()
+  const gradio = gradioState({ clock, maxSessions: Number.POSITIVE_INFINITY })
+  const app = express()
+  let callbacks = 0
+  let requests = 0
+  const model = gradio.state('model', {
+    value: () => ({ weights: new Array(32).fill(0) }),
+    timeToLive: '30m',
+    deleteCallback: async () => {
+      callbacks++
+    },
+  })
+  for (const name of ['load', 'unload', 'ended'] as const) gradio[name](async () => {})
+  app.use(gradio)
+  app.get('/', (req, res) => {
+    req.gradioState.get(model)
+    req.gradioState.set('name', {}, { deleteCallback: () => callbacks++ })
+    // Not each: Node.js keeps a weak table of all the DOMExceptions that aborts have made, and V8 shrinks none.
+    if (++requests % 64 === 0) void req.gradioState.signal
+    res.end('ok')
+  })
+  const server = createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+
+  async function round(sessions: number): Promise<void> {
+    const each = Math.ceil(sessions / CONNECTIONS)
+    await Promise.all(Array.from({ length: CONNECTIONS }, () => send(port, each)))
+    const pages = await Promise.all(
+      Array.from({ length: PAGES }, async (_, index) => {
+        const page = await visitor(`http://127.0.0.1:${port}`).openPage({ socket: index % 4 !== 0 })
+        return index % 2 === 0 ? page.close() : page.crash()
+      }),
+    )
+    if (pages.length !== PAGES) throw new Error('Expected all pages')
+    while (gradio.stats().open > PAGES / 4) await sleep(5)
+    await clock.advance('3h')
+    while (gradio.stats().sessions + gradio.stats().ending > 0) await sleep(5)
+  }
+
+  async function measure(): Promise<Measure> {
+    // Idle connections of `fetch` are closed after 4 s; only those of the pages are there.
+    server.closeAllConnections()
+    let heapUsed = Number.POSITIVE_INFINITY
+    for (let times = 0; times < 8; times++) {
+      await sleep(50)
+      global.gc?.()
+      heapUsed = Math.min(heapUsed, process.memoryUsage().heapUsed)
+    }
+    const { sessions, ending, pages } = gradio.stats()
+    const listeners = Object.fromEntries(
+      [process, server].flatMap((emitter, index) =>
+        emitter.eventNames().map(name => [`${index} ${String(name)}`, emitter.listenerCount(name)]),
+      ),
+    )
+    return {
+      heapUsed,
+      resources: process.getActiveResourcesInfo().sort(),
+      listeners,
+      timers: clock.timers,
+      stats: { sessions, ending, pages },
+    }
+  }
+
+  await round(warmUp)
+  const before = await measure()
+  callbacks = 0
+  const begun = performance.now()
+  await round(count)
+  const seconds = (performance.now() - begun) / 1000
+  const report: Report = { before, after: await measure(), sessions: count, callbacks, seconds }
+  await gradio.close()
+  server.close()
+  console.log(JSON.stringify(report))
+}
+
+/** Sends that many requests without a cookie through one connection, some at a time. */
+async function send(port: number, count: number): Promise<void> {
+  const request = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const socket = connect(port, '127.0.0.1').setEncoding('latin1')
+  let sent = 0
+  let answered = 0
+  const write = (more: number) => {
+    const batch = Math.min(more, count - sent)
+    sent += batch
+    if (batch > 0) socket.write(request.repeat(batch))
+  }
+  await new Promise<void>((resolve, reject) => {
+    let rest = ''
+    socket.on('data', (chunk: string) => {
+      const parts = (rest + chunk).split('HTTP/1.1 200')
+      answered += parts.length - 1
+      rest = (parts.at(-1) as string).slice(-16)
+      if (answered === count) resolve()
+      else if (sent - answered < 16) write(16)
+    })
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('Expected the connection to stay')))
+    write(32)
+  })
+  socket.destroy()
+}
