@@ -39,6 +39,11 @@ export class Deadlines {
     ]
   }
 
+  /** Milliseconds on the monotonic clock. */
+  get now(): number {
+    return this.#clock.now()
+  }
+
   /** How many deadlines are kept here. */
   get size(): number {
     return this.#wheel.size

@@ -139,8 +139,11 @@ export class Page {
   readonly #deadline: Deadline
   #visit: Visit | undefined
   #isGone = false
-  /** Whether the page has said that it is open since its last socket came: then that socket is lost to it already. */
-  #isRedialing = false
+  /**
+   * Until when the page counts by its last beat. One that comes while there is a socket says that this socket is lost to
+   * the page already, and that its close is only late.
+   */
+  #leasedUntil = 0
 
   /**
    * @param closed called whenever the page leaves
@@ -184,8 +187,8 @@ export class Page {
       // The document was away: the sockets it had before are no part of it any more.
       this.#dropConnections()
     }
-    this.#isRedialing = this.#connections.size > 0
-    if (!this.#isRedialing) this.#awaitBeat()
+    this.#leasedUntil = this.#manager.deadlines.now + BEAT_LEASE
+    if (this.#connections.size === 0) this.#awaitBeat()
   }
 
   connect(connection: Connection): void {
@@ -196,7 +199,7 @@ export class Page {
       older.terminate()
     }
     this.#connections.add(connection)
-    this.#isRedialing = false
+    this.#leasedUntil = 0
     this.#manager.deadlines.cancel(this.#deadline)
   }
 
@@ -205,7 +208,7 @@ export class Page {
     if (!this.#connections.delete(connection)) return
     if (isGoodbye) this.leave({ isGone: true })
     else if (this.#connections.size > 0) return
-    else if (this.#isRedialing) this.#awaitBeat()
+    else if (this.#leasedUntil > this.#manager.deadlines.now) this.#awaitBeat()
     else this.leave({ abrupt: true })
   }
 
@@ -229,8 +232,8 @@ export class Page {
   }
 
   #awaitBeat(): void {
-    this.#isRedialing = false
-    this.#manager.deadlines.schedule(this.#deadline, BEAT_LEASE)
+    const { deadlines } = this.#manager
+    deadlines.schedule(this.#deadline, this.#leasedUntil - deadlines.now)
   }
 
   /** Each is taken out first: its late close must not hurt the page. */

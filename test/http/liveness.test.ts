@@ -62,6 +62,35 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
   })
 
+  it('a redial that overtakes the close of the lost socket is not undone by it', async t => {
+    const served = await site(t, express)
+    const { gradio, clock, log } = served
+    const user = served.visitor()
+    const old = await dial(t, served, 'page', await heartbeat(user, 'page'))
+    const ticket = await heartbeat(user, 'page')
+    old.socket.terminate()
+    await pass(clock, 10)
+    assert.equal(gradio.stats().pages, 1)
+    const { socket } = await dial(t, served, 'page', ticket)
+    await pass(clock, 300)
+    assert.deepEqual(log, [])
+    socket.terminate()
+    await until(() => gradio.stats().pages === 0)
+  })
+
+  it('a redial that never comes counts as long as a beat', async t => {
+    const served = await site(t, express)
+    const { gradio, clock } = served
+    const user = served.visitor()
+    const { socket } = await dial(t, served, 'page', await heartbeat(user, 'page'))
+    await heartbeat(user, 'page')
+    socket.terminate()
+    await pass(clock, 94)
+    assert.equal(gradio.stats().pages, 1)
+    await clock.advance(1)
+    assert.equal(gradio.stats().pages, 0)
+  })
+
   it('while a page has a socket no beat is due', async t => {
     const { gradio, clock, visitor } = await site(t, express)
     const page = await visitor().openPage()

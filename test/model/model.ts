@@ -268,8 +268,8 @@ export class Model {
           else life.pages.delete(id)
         })
       }
-      offer(life.unloadDue(), () => this.#unloadWhile(life))
       offer(life.endDue(), () => this.#end(life, 'disconnected'))
+      offer(life.unloadDue(), () => this.#unloadWhile(life))
     }
     return next
   }

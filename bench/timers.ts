@@ -1,0 +1,139 @@
+import { TimerWheel, WheelNode } from '../lib/timer-wheel.js'
+import { median, ms, type Row, times } from './table.js'
+
+export const title = 'schedule, move and cancel 100,000 deadlines within an hour'
+
+const COUNT = 100_000
+const ROUNDS = 7
+const HOUR = 3_600_000
+
+/** One way to keep deadlines; each step is done for all of them. */
+interface Contender {
+  schedule(index: number, due: number): void
+  move(index: number, due: number): void
+  cancel(index: number): void
+}
+
+export async function run(): Promise<Row[]> {
+  const contenders: Record<string, () => Contender> = {
+    'timer wheel': wheel,
+    'binary heap': heap,
+    'a setTimeout each': timeouts,
+  }
+  const measured = new Map<string, { schedule: number[]; move: number[]; cancel: number[] }>()
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, make] of Object.entries(contenders)) {
+      const contender = make()
+      const figures = measured.get(name) ?? { schedule: [], move: [], cancel: [] }
+      measured.set(name, figures)
+      figures.schedule.push(time(index => contender.schedule(index, dueOf(index))))
+      figures.move.push(time(index => contender.move(index, dueOf(index + COUNT / 2))))
+      figures.cancel.push(time(index => contender.cancel(index)))
+      await new Promise(setImmediate)
+    }
+  }
+  const totalOf = ({ schedule, move, cancel }: { schedule: number[]; move: number[]; cancel: number[] }) =>
+    median(schedule) + median(move) + median(cancel)
+  const baseline = totalOf(measured.get('timer wheel') as never)
+  return [...measured].map(([name, figures]) => ({
+    name,
+    schedule: ms(median(figures.schedule)),
+    move: ms(median(figures.move)),
+    cancel: ms(median(figures.cancel)),
+    total: times(totalOf(figures) / baseline),
+  }))
+}
+
+function time(step: (index: number) => void): number {
+  const begun = performance.now()
+  for (let index = 0; index < COUNT; index++) step(index)
+  return performance.now() - begun
+}
+
+/** The same for all contenders, spread without order. */
+function dueOf(index: number): number {
+  return ((index * 2_654_435_761) % HOUR) + 0.5
+}
+
+function wheel(): Contender {
+  const wheel = new TimerWheel<WheelNode>()
+  const nodes = Array.from({ length: COUNT }, () => new WheelNode())
+  const schedule = (index: number, due: number) => wheel.schedule(nodes[index] as WheelNode, due)
+  return { schedule, move: schedule, cancel: index => wheel.cancel(nodes[index] as WheelNode) }
+}
+
+function timeouts(): Contender {
+  const timers: NodeJS.Timeout[] = new Array(COUNT)
+  const schedule = (index: number, due: number) => {
+    timers[index] = setTimeout(() => {}, due).unref()
+  }
+  const cancel = (index: number) => clearTimeout(timers[index])
+  return {
+    schedule,
+    move(index, due) {
+      cancel(index)
+      schedule(index, due)
+    },
+    cancel,
+  }
+}
+
+/** A heap whose items know their place, so that they can be moved and cancelled. */
+function heap(): Contender {
+  interface Item {
+    due: number
+    place: number
+  }
+  const items = Array.from({ length: COUNT }, (): Item => ({ due: 0, place: -1 }))
+  const tree: Item[] = []
+
+  function put(item: Item, place: number): void {
+    tree[place] = item
+    item.place = place
+  }
+  function up(item: Item): void {
+    let { place } = item
+    while (place > 0) {
+      const parent = tree[(place - 1) >> 1] as Item
+      if (parent.due <= item.due) break
+      put(parent, place)
+      place = (place - 1) >> 1
+    }
+    put(item, place)
+  }
+  function down(item: Item): void {
+    let { place } = item
+    for (;;) {
+      let child = 2 * place + 1
+      if (child >= tree.length) break
+      if (child + 1 < tree.length && (tree[child + 1] as Item).due < (tree[child] as Item).due) child++
+      if ((tree[child] as Item).due >= item.due) break
+      put(tree[child] as Item, place)
+      place = child
+    }
+    put(item, place)
+  }
+  return {
+    schedule(index, due) {
+      const item = items[index] as Item
+      item.due = due
+      item.place = tree.length
+      tree.push(item)
+      up(item)
+    },
+    move(index, due) {
+      const item = items[index] as Item
+      item.due = due
+      up(item)
+      down(item)
+    },
+    cancel(index) {
+      const item = items[index] as Item
+      const last = tree.pop() as Item
+      if (last === item) return
+      put(last, item.place)
+      up(last)
+      down(last)
+    },
+  }
+}
