@@ -79,6 +79,8 @@ interface Page {
   gone: boolean
   ticket: { readonly label: string; readonly epoch: number } | undefined
   readonly connections: Set<Connection>
+  /** After a beat that came while there was a connection: so long it may do without. */
+  leasedUntil: number
   /** While it is open without a connection: until when a beat is awaited. When it has left: how long it is remembered. */
   due: number
 }
@@ -468,7 +470,7 @@ export class Model {
     if (life.over) return undefined
     let page = life.pages.get(id)
     if (page === undefined) {
-      page = { visit: undefined, epoch: 0, gone: false, ticket: undefined, connections: new Set(), due: Infinity }
+      page = { visit: undefined, epoch: 0, gone: false, ticket: undefined, connections: new Set(), leasedUntil: 0, due: Infinity }
       life.pages.set(id, page)
     }
     if (page.visit === undefined) {
@@ -485,7 +487,8 @@ export class Model {
       page.epoch = n
       page.connections.clear()
     }
-    if (page.connections.size === 0) page.due = this.now + BEAT_LEASE
+    page.leasedUntil = this.now + BEAT_LEASE
+    if (page.connections.size === 0) page.due = page.leasedUntil
   }
 
   #opened(
@@ -541,6 +544,7 @@ export class Model {
 
   #connect(connection: Connection): void {
     connection.page.connections.add(connection)
+    connection.page.leasedUntil = 0
     connection.page.due = Infinity
     this.connections.push(connection)
   }
@@ -550,7 +554,12 @@ export class Model {
     const { page } = connection
     if (!page.connections.delete(connection)) return
     if (isGoodbye) page.gone = true
-    if (isGoodbye || page.connections.size === 0) this.#leavePage(page, { abrupt: !isGoodbye })
+    else if (page.connections.size > 0) return
+    else if (page.leasedUntil > this.now) {
+      page.due = page.leasedUntil
+      return
+    }
+    this.#leavePage(page, { abrupt: !isGoodbye })
   }
 
   /** The browser breaks off an event stream, even before it is answered. */
