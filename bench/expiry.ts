@@ -1,11 +1,15 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock } from '../lib/clock.js'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { type Clock, systemClock } from '../lib/clock.js'
 import { gradioState } from '../lib/index.js'
 import { ms, type Row } from './table.js'
 
 export const title = 'a million sessions, each with a value and a delete callback, that expire at one moment'
 
+/** Of the timers that are set one by one: longer than it takes to set them. */
+const DELAY = 8_000
 const COUNT = Number(process.env.COUNT ?? 1_000_000)
 
 export async function run(): Promise<Row[]> {
@@ -15,14 +19,23 @@ export async function run(): Promise<Row[]> {
     'a Map, scanned once a minute': scan,
     'a setTimeout each': timeouts,
   })) {
-    global.gc?.()
-    const before = process.memoryUsage().heapUsed
+    const before = heap()
     const { expire, isOver } = await contender()
-    const bytes = (process.memoryUsage().heapUsed - before) / COUNT
+    const bytes = (heap() - before) / COUNT
     const { total, longest } = await watch(expire, isOver)
     rows.push({ name, total: ms(total), 'longest block': ms(longest), 'bytes each': bytes.toFixed(0) })
   }
   return rows
+}
+
+// A million of anything is more than the default allows.
+setFlagsFromString('--max-old-space-size=12000')
+setFlagsFromString('--expose-gc')
+const collect: () => void = runInNewContext('gc')
+
+function heap(): number {
+  collect()
+  return process.memoryUsage().heapUsed
 }
 
 interface Storm {
@@ -109,14 +122,13 @@ async function timeouts(): Promise<Storm> {
     const timer = setTimeout(() => {
       sessions.delete(`${user}`)
       void deleteCallback(value)
-    }, 10_000)
+    }, DELAY)
     sessions.set(`${user}`, { value, timer })
   }
-  const wait = 10_000 - (performance.now() - begun)
-  if (wait < 0) throw new Error('Expected a machine that sets all timers within 10 s')
+  // Without a turn of the event loop all of them become due at one moment.
+  while (performance.now() - begun < DELAY + 1_000) {}
   return {
-    // Up to the moment at which the first is due, nothing happens.
-    expire: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0),
+    expire: () => {},
     isOver: () => deleted === COUNT,
   }
 }
@@ -130,11 +142,7 @@ function leapingClock(): Clock & { leap(by: number): void } {
     wall: () => Date.now() + ahead,
     setTimer(run, delay) {
       pending = run
-      const timer = delay <= 0 ? setImmediate(run) : setTimeout(run, Math.min(delay, 2 ** 31 - 1))
-      return () => {
-        clearImmediate(timer as NodeJS.Immediate)
-        clearTimeout(timer as NodeJS.Timeout)
-      }
+      return systemClock.setTimer(run, delay)
     },
     leap(by) {
       ahead += by

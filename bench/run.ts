@@ -1,5 +1,6 @@
 // Runs the benchmarks that are named, or all of them:
 //   npm run bench -- timers expiry
+//   COUNT=100000 npm run bench -- expiry
 // Each compares with a baseline in the same run; only the ratios mean something on another machine.
 
 import type { Row } from './table.js'

@@ -277,11 +277,15 @@ export class Manager {
   async #unload(session: Session, reason: EndReason): Promise<void> {
     // An end that overtook a claimed unload has done it.
     if (!session.loaded) return
+    this.#markUnloaded(session, reason)
+    const key = `${session.id}:unload:${session.load.serial}`
+    await session.afterHooks(() => this.hooks.runLeave('unload', session.view, key, reason))
+  }
+
+  #markUnloaded(session: Session, reason: EndReason): void {
     session.loaded = false
     session.load.end()
     debug('%s is unloaded: %s', session.id, reason)
-    const key = `${session.id}:unload:${session.load.serial}`
-    await session.afterHooks(() => this.hooks.runLeave('unload', session.view, key, reason))
   }
 
   #finish(session: Session, reason: EndReason): Promise<void> {
@@ -307,11 +311,14 @@ export class Manager {
   }
 
   async #delete(session: Session, reason: EndReason): Promise<void> {
-    await this.#unload(session, reason)
-    await session.afterHooks(async () => {
-      await session.values.deleteAll(reason)
-      await this.hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
-    })
+    const { unload, ended } = this.hooks
+    // Promises are most of the work of a storm of ends, so those that nobody needs are not made.
+    if (unload.size > 0) await this.#unload(session, reason)
+    else this.#markUnloaded(session, reason)
+    if (session.hooksRunning !== undefined) await session.hooksRunning
+    const deleted = session.values.deleteAll(reason)
+    if (deleted !== undefined) await deleted
+    if (ended.size > 0) await this.hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
   }
 
   async #close(timeout: number): Promise<CloseReport> {

@@ -25,6 +25,7 @@ export class Session {
   /** Resolves when the unload that is running has been settled. */
   unloading: Promise<void> = Promise.resolve()
   #hooks: Promise<void> = Promise.resolve()
+  #waiting = 0
 
   constructor(
     token: string,
@@ -46,9 +47,17 @@ export class Session {
     this.values = new Values(context, this.view)
   }
 
+  /** Resolves when all hooks that were begun have settled; `undefined` when none is running. */
+  get hooksRunning(): Promise<void> | undefined {
+    return this.#waiting > 0 ? this.#hooks : undefined
+  }
+
   /** Lets `task`, which must not reject, run after all hooks of this session that were begun before. */
   afterHooks(task: () => Promise<void>): Promise<void> {
-    this.#hooks = this.#hooks.then(task)
+    this.#waiting++
+    this.#hooks = this.#hooks.then(task).then(() => {
+      this.#waiting--
+    })
     return this.#hooks
   }
 }

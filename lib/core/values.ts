@@ -85,14 +85,21 @@ export class Values {
     return true
   }
 
-  /** Deletes all values at once and resolves when their callbacks, and those already under way, have run. */
-  async deleteAll(reason: DeleteReason): Promise<void> {
+  /** Deletes all values at once. Done when their callbacks, and those already under way, have run. */
+  deleteAll(reason: DeleteReason): void | Promise<void> {
     const slots = [...this.#slots.values()]
     for (const slot of slots) this.#context.deadlines.cancel(slot.deadline)
     const final = new Map(this.#slots)
     this.#slots.clear()
+    const toRelease = slots.filter(slot => slot.needsRelease)
+    if (toRelease.length === 0 && this.#pending.size === 0) this.#final = final
+    else return this.#releaseAll(toRelease, reason, final)
+  }
+
+  async #releaseAll(slots: Slot[], reason: DeleteReason, final: ReadonlyMap<string, Slot>): Promise<void> {
     await eachBounded(slots, PARALLEL, slot => this.#release(slot, reason))
-    await Promise.all(this.#pending)
+    if (this.#pending.size > 0) await Promise.all(this.#pending)
+    // Not before: to a callback, what is being deleted is gone.
     this.#final = final
   }
 

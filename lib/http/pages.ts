@@ -49,18 +49,19 @@ export class Pages {
     const known = session && this.#bySession.get(session)?.get(id)
     known?.refuseOutdated(epoch)
     if (known === undefined) this.#checkRoom(session)
-    if (known?.isOpen) {
-      known.beat(epoch)
-      return known
+    let page = known
+    if (!page?.isOpen) {
+      const visit = await enter()
+      page = this.#page(visit.session, id)
+      // A twin of this request may have opened the page meanwhile, or its goodbye may have overtaken it.
+      if (page.isOpen || page.isOutdated(epoch)) visit.leave()
+      else page.enter(visit)
+      page.refuseOutdated(epoch)
     }
-    const visit = await enter()
-    const page = this.#page(visit.session, id)
-    // A twin of this request may have opened the page meanwhile.
-    if (page.isOpen) visit.leave()
-    else page.enter(visit)
     page.beat(epoch)
     await page.ready
     // It may have left, or its session ended, while it waited for hooks.
+    page.refuseOutdated(epoch)
     if (!page.isOpen) throw gone(page.epoch + 1, page.epoch)
     return page
   }
@@ -72,6 +73,8 @@ export class Pages {
       throw new GradioStateError('PAGE_UNKNOWN', `Expected a page of this session, got ${show(id)}.`)
     }
     if (epoch !== undefined && epoch < page.epoch) return
+    // It may have overtaken the heartbeat that it takes back.
+    page.epoch = epoch ?? page.epoch
     page.leave({ isGone: true })
   }
 
@@ -168,11 +171,18 @@ export class Page {
     return this.#visit?.ready
   }
 
+  /** Whether that epoch is over. */
+  isOutdated(epoch: number | undefined): epoch is number {
+    return epoch !== undefined && epoch < this.#leastEpoch
+  }
+
   /** @throws GradioStateError `PAGE_GONE` for an epoch that is over */
   refuseOutdated(epoch: number | undefined): void {
-    const least = this.#isGone ? this.epoch + 1 : this.epoch
-    if (epoch === undefined || epoch >= least) return
-    throw gone(least, epoch)
+    if (this.isOutdated(epoch)) throw gone(this.#leastEpoch, epoch)
+  }
+
+  get #leastEpoch(): number {
+    return this.#isGone ? this.epoch + 1 : this.epoch
   }
 
   enter(visit: Visit): void {

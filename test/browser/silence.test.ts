@@ -68,7 +68,9 @@ describe('a browser that vanishes without a word', () => {
     const line = await tcpLine(t, between.port)
     const tabs = await bareTabs(t, browser)
     await tabs.open(`http://127.0.0.1:${line.port}`)
-    await until(() => gradio.stats().pages === 1 && between.upgrades > 0, 'the page is counted')
+    await until(() => gradio.stats().pages === 1, 'the page is counted')
+    // Then it waits for a second at least: no heartbeat is on its way that would arrive after the cut.
+    await until(() => between.upgrades === 2, 'its socket was refused, and again')
 
     line.cut()
     // A hidden tab says only once a minute that it is here.

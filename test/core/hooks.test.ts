@@ -121,16 +121,18 @@ describe('the hooks of a session', () => {
       most = Math.max(most, running.length)
       await promise
     })
-    for (let index = 0; index < 600; index++) await user(`${index}`).session()
-    await clock.advance(60)
-    while (running.length > 0) {
-      for (const resolve of running.splice(0)) resolve()
-      await clock.advance(0)
-      await clock.advance(0)
+    for (let round = 1; round <= 2; round++) {
+      for (let index = 0; index < 600; index++) await user(`${index}`).session()
+      await clock.advance(60)
+      while (running.length > 0) {
+        for (const resolve of running.splice(0)) resolve()
+        await clock.advance(0)
+        await clock.advance(0)
+      }
+      assert.equal(gradio.stats().ended.disconnected, 600 * round)
+      assert.equal(gradio.stats().ending, 0)
     }
     assert.equal(most, 256)
-    assert.equal(gradio.stats().ended.disconnected, 600)
-    assert.equal(gradio.stats().ending, 0)
   })
 })
 

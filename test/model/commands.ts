@@ -57,12 +57,17 @@ export class Run {
     this.world = new World(setup, this.#modes, setup.isAsync)
   }
 
-  /** Does it in both, and compares. `false`: there is nothing that it could be done with. */
+  /**
+   * Does it in both, and compares. A millisecond passes before, so that nothing is begun in the very moment in which
+   * something was due: which of the two came first would be anybody's guess.
+   */
   async step(action: Action): Promise<void> {
+    if (action.do === 'wait') await this.#pass(action.ms)
+    else if (action.do === 'waitUntilDue') await this.#pass(this.#due(action.but))
+    else await this.#pass(1)
     if (!this.#do(action)) return
     this.steps += action.do === 'burst' ? action.actions.length : 1
-    const ms = action.do === 'wait' ? action.ms : action.do === 'waitUntilDue' ? this.#due(action.but) : 1
-    await this.#pass(ms)
+    await this.#pass(0)
   }
 
   /** Everybody leaves, or the instance is closed; then nothing may be left. */
@@ -74,7 +79,8 @@ export class Run {
     for (const stream of [...model.streams]) this.#breakStream(stream)
     for (const label of [...world.tracked.keys()]) this.#closeTracked(label)
     await this.#pass(1)
-    const hooks = 12 * 60_000
+    // Pages without a socket are waited for 95 s, and hooks that hang 5 s each.
+    const hooks = 150_000
     await this.#pass(this.#setup.gracePeriod + hooks)
     world.assertNothingIsLeft()
     if (!this.#isClosed) await this.step({ do: 'close', timeout: 0 })

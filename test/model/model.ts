@@ -52,11 +52,17 @@ const NO_OPTIONS: Keeping = { timeToLive: Number.POSITIVE_INFINITY, told: 'never
 export const USES = ['get', 'set', 'bare', 'same', 'update', 'touch', 'has', 'delete', 'id', 'establish', 'end'] as const
 export type Use = (typeof USES)[number]
 
+/** Of two that are due at once, the one comes first that was set first. */
+interface Due {
+  readonly at: number
+  readonly serial: number
+}
+
 interface Value {
   readonly name: Name
   readonly label: string
   keeping: Keeping
-  due: number
+  due: Due | undefined
 }
 
 /** From a load to its unload. */
@@ -73,16 +79,21 @@ interface Visit {
   waiting: (() => void)[] | undefined
 }
 
-interface Page {
+class Page {
   visit: Visit | undefined
-  epoch: number
-  gone: boolean
+  epoch = 0
+  gone = false
   ticket: { readonly label: string; readonly epoch: number } | undefined
-  readonly connections: Set<Connection>
+  readonly connections = new Set<Connection>()
   /** After a beat that came while there was a connection: so long it may do without. */
-  leasedUntil: number
+  leasedUntil = 0
   /** While it is open without a connection: until when a beat is awaited. When it has left: how long it is remembered. */
-  due: number
+  due: Due | undefined
+
+  enter(visit: Visit): void {
+    this.visit = visit
+    this.gone = false
+  }
 }
 
 export interface Connection {
@@ -211,9 +222,9 @@ export class Model {
   readonly ending = new Set<Life>()
   readonly ended = { disconnected: 0, evicted: 0, ended: 0, shutdown: 0 }
   isClosing = false
-  #timers: { readonly at: number; readonly run: () => void }[] = []
+  readonly #timers: { readonly due: Due | undefined; readonly run: () => void }[] = []
   /** What comes after that which happens at once. */
-  #soon: (() => void)[] = []
+  readonly #soon: (() => void)[] = []
   #log: string[] = []
   #serial = 0
   #initials = 0
@@ -252,12 +263,15 @@ export class Model {
   }
 
   #next(): { readonly at: number; readonly run: () => void } {
-    let next: { at: number; run: () => void } = { at: Infinity, run: () => {} }
-    const offer = (at: number, run: () => void) => {
-      if (at < next.at) next = { at, run }
+    let next = { at: Infinity, serial: Infinity, run: () => {} }
+    const offer = (due: Due | undefined, run: () => void) => {
+      if (due === undefined || due.at > next.at) return
+      if (due.at < next.at || due.serial < next.serial) next = { ...due, run }
     }
+    // What was due in the past, and had to wait, is due now.
+    const last = (at: number) => ({ at: Math.max(at, this.now), serial: Number.MAX_SAFE_INTEGER })
     for (const timer of this.#timers) {
-      offer(timer.at, () => {
+      offer(timer.due, () => {
         this.#timers.splice(this.#timers.indexOf(timer), 1)
         timer.run()
       })
@@ -270,10 +284,14 @@ export class Model {
           else life.pages.delete(id)
         })
       }
-      offer(life.endDue(), () => this.#end(life, 'disconnected'))
-      offer(life.unloadDue(), () => this.#unloadWhile(life))
+      offer(last(life.endDue()), () => this.#end(life, 'disconnected'))
+      offer(last(life.unloadDue()), () => this.#unloadWhile(life))
     }
     return next
+  }
+
+  #in(ms: number): Due | undefined {
+    return Number.isFinite(ms) ? { at: this.now + ms, serial: ++this.#serial } : undefined
   }
 
   #settle(): void {
@@ -281,7 +299,7 @@ export class Model {
   }
 
   #later(ms: number, run: () => void): void {
-    this.#timers.push({ at: this.now + ms, run })
+    this.#timers.push({ due: this.#in(ms), run })
   }
 
   #say(line: string): void {
@@ -368,11 +386,15 @@ export class Model {
           break
         case 'establish': {
           if (request.visit === undefined) this.#begin(request)
-          const { visit } = request
-          if (visit!.life.over) throw new Refusal('SESSION_ENDED')
-          this.#whenReady(visit!, () => {
-            request.load = visit!.life.load
-            result('done')
+          const visit = request.visit!
+          this.#soon.push(() => {
+            if (visit.life.over) return result('SESSION_ENDED')
+            if (visit.waiting !== undefined) {
+              visit.waiting.push(() => {
+                request.load = visit.life.load
+              })
+            }
+            this.#whenReady(visit, () => result('done'))
           })
           break
         }
@@ -402,8 +424,9 @@ export class Model {
   }
 
   closeTracked(label: string): void {
-    this.#leave(this.tracked.get(label)!, { abrupt: true })
+    const visit = this.tracked.get(label)!
     this.tracked.delete(label)
+    this.#soon.push(() => this.#leave(visit, { abrupt: true }))
   }
 
   #use(request: Request): Life {
@@ -454,32 +477,28 @@ export class Model {
       return this.#answer(label, '503')
     }
     this.#soon.push(() => {
-      const page = this.#enterPage(visit, id)
+      const page = this.#enterPage(visit, id, n)
       if (page === undefined) {
         this.#deliver({ user, token, visit })
         return this.#answer(label, 'gone')
       }
       this.#beat(page, n)
-      this.#opened(label, user, token, page, n, stream)
+      this.#soon.push(() => this.#opened(label, user, token, page, n, stream))
     })
   }
 
-  /** `undefined`: its session has ended meanwhile. */
-  #enterPage(visit: Visit, id: string): Page | undefined {
+  /** `undefined`: its session has ended meanwhile, or the page was opened anew. */
+  #enterPage(visit: Visit, id: string, n: number | undefined): Page | undefined {
     const { life } = visit
     if (life.over) return undefined
     let page = life.pages.get(id)
     if (page === undefined) {
-      page = { visit: undefined, epoch: 0, gone: false, ticket: undefined, connections: new Set(), leasedUntil: 0, due: Infinity }
+      page = new Page()
       life.pages.set(id, page)
     }
-    if (page.visit === undefined) {
-      page.visit = visit
-      page.gone = false
-    } else {
-      this.#leave(visit, {})
-    }
-    return page
+    if (page.visit !== undefined || isOutdated(page, n)) this.#leave(visit, {})
+    else page.enter(visit)
+    return isOutdated(page, n) ? undefined : page
   }
 
   #beat(page: Page, n: number | undefined): void {
@@ -488,7 +507,7 @@ export class Model {
       page.connections.clear()
     }
     page.leasedUntil = this.now + BEAT_LEASE
-    if (page.connections.size === 0) page.due = page.leasedUntil
+    if (page.connections.size === 0) page.due = this.#in(BEAT_LEASE)
   }
 
   #opened(
@@ -545,7 +564,7 @@ export class Model {
   #connect(connection: Connection): void {
     connection.page.connections.add(connection)
     connection.page.leasedUntil = 0
-    connection.page.due = Infinity
+    connection.page.due = undefined
     this.connections.push(connection)
   }
 
@@ -556,7 +575,7 @@ export class Model {
     if (isGoodbye) page.gone = true
     else if (page.connections.size > 0) return
     else if (page.leasedUntil > this.now) {
-      page.due = page.leasedUntil
+      page.due = this.#in(page.leasedUntil - this.now)
       return
     }
     this.#leavePage(page, { abrupt: !isGoodbye })
@@ -573,7 +592,7 @@ export class Model {
     if (visit === undefined) return
     page.visit = page.ticket = undefined
     page.connections.clear()
-    page.due = this.now + REMEMBERED
+    page.due = this.#in(REMEMBERED)
     this.#leave(visit, how)
   }
 
@@ -773,14 +792,14 @@ export class Model {
       this.#arm(same)
       return
     }
-    const value: Value = { name, label, keeping, due: Infinity }
+    const value: Value = { name, label, keeping, due: undefined }
     life.values.set(name, value)
     this.#arm(value)
     if (old?.keeping.deleteReplaced) this.#release(life, old, 'replaced')
   }
 
   #arm(value: Value): void {
-    value.due = this.now + value.keeping.timeToLive
+    value.due = this.#in(value.keeping.timeToLive)
   }
 
   #expire(life: Life, value: Value): void {
