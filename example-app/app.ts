@@ -3,11 +3,12 @@ import express, { type ErrorRequestHandler, type Express } from 'express'
 import session from 'express-session'
 import type { Demo } from './demo.ts'
 import type { Settings } from './settings.ts'
+import { NotAPicture, uploadPictures } from './uploads.ts'
 
 const publicDir = fileURLToPath(new URL('./public', import.meta.url))
 
 /** The demo on Express. */
-export function createApp(demo: Demo, { sessionSecret }: Settings): Express {
+export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings): Express {
   const app = express()
   app.disable('x-powered-by')
 
@@ -37,6 +38,10 @@ export function createApp(demo: Demo, { sessionSecret }: Settings): Express {
     res.json(await demo.held(req.gradioState))
   })
 
+  app.post('/pictures', uploadPictures(demo.gradio), async (req, res) => {
+    res.json(await demo.held(req.gradioState))
+  })
+
   app.get('/held', async (req, res) => {
     res.set('Cache-Control', 'no-store').json(await demo.held(req.gradioState))
   })
@@ -49,20 +54,29 @@ export function createApp(demo: Demo, { sessionSecret }: Settings): Express {
     else res.sendStatus(404)
   })
 
-  app.use(sayWhatWentWrong)
+  app.use(sayWhatWentWrong(maxFileSize))
   return app
 }
 
 /** For a reader of the page; a developer reads the code. */
-const sayWhatWentWrong: ErrorRequestHandler = (error, _req, res, next) => {
-  if (res.headersSent) return next(error)
-  if (error.name === 'AbortError') {
-    res.status(409).json({ error: 'The page was closed before its picture was made.' })
-    return
+function sayWhatWentWrong(maxFileSize: string): ErrorRequestHandler {
+  return (error, req, res, next) => {
+    if (res.headersSent) return next(error)
+    // Whoever closed the page, or gave an upload up, waits for no answer.
+    if (req.destroyed && !req.complete) return res.destroy()
+    const [status, sentence] = explain(error, maxFileSize)
+    if (status === 500) console.error(error)
+    res.status(status).json({ error: sentence, code: error.code })
   }
+}
+
+function explain(error: Error & { status?: number; code?: string }, maxFileSize: string): [number, string] {
+  if (error.name === 'AbortError') return [409, 'The page was closed before its picture was made.']
+  if (error instanceof NotAPicture) return [error.status, error.message]
+  if (error.name === 'MulterError') return [400, 'At most 20 pictures can be uploaded at once.']
+  if (error.code === 'FILE_TOO_LARGE') return [413, `A picture may have ${maxFileSize} at most.`]
   // The errors of gradio-state come with the status to answer: 503 where it is full, or closing down.
-  const status = error.status ?? 500
-  if (status === 500) console.error(error)
-  const sentence = status === 503 ? 'The server has no room just now.' : 'Something went wrong.'
-  res.status(status).json({ error: sentence, code: error.code })
+  const { status = 500 } = error
+  const isFull = [413, 503, 507].includes(status)
+  return [status, isFull ? 'The server has no room just now.' : 'Something went wrong.']
 }

@@ -12,6 +12,8 @@ interface Kept extends Picture {
 /** What the page is told: all that the server holds for its user. */
 export interface Held {
   pictures: { name: string; colour: string }[]
+  /** The user's own pictures. */
+  uploads: { name: string; url: string }[]
   values: number
   files: number
   /** Seconds until the history's time to live is over; null while nothing counts down. */
@@ -19,15 +21,17 @@ export interface Held {
   gracePeriod: number
   unloadDelay: number
   timeToLive: number | null
+  maxFileSize: string
 }
 
 export type Demo = ReturnType<typeof createDemo>
 
 /** The demo without its web framework: the state, its hooks, and what the routes do with them. */
-export function createDemo({ gracePeriod, unloadDelay, timeToLive, pictureDir }: Settings) {
+export function createDemo(settings: Settings) {
+  const { cacheDir, gracePeriod, maxFileSize, unloadDelay, timeToLive, pictureDir } = settings
   const directories = userDirectories(pictureDir)
   const inTurn = takingTurns()
-  const gradio = gradioState({ gracePeriod, unloadDelay })
+  const gradio = gradioState({ cacheDir, gracePeriod, maxFileSize, unloadDelay })
 
   // Holds the pictures themselves, as the files are gone when a user who closed the page comes back.
   const history = gradio.state<readonly Kept[]>('history', {
@@ -90,12 +94,15 @@ export function createDemo({ gracePeriod, unloadDelay, timeToLive, pictureDir }:
     async held(state: RequestState): Promise<Held> {
       const pictures = picturesOf(state)
       const newest = pictures.at(-1)
+      // They stay until the session ends; the generated ones go when the page is closed.
+      const uploads = state.files()
       // Asking for the id would begin a session where there is none.
       const isKnown = state.has(history) || state.pages > 0
       return {
         pictures: pictures.map(({ name, colour }) => ({ name, colour })),
+        uploads: uploads.map(({ name, url }) => ({ name, url })),
         values: state.has(history) ? 1 : 0,
-        files: isKnown ? await directories.count(state.id) : 0,
+        files: uploads.length + (isKnown ? await directories.count(state.id) : 0),
         timeLeft:
           newest && timeToLive !== undefined
             ? Math.max(0, timeToLive - (performance.now() - newest.keptAt) / 1000)
@@ -103,6 +110,7 @@ export function createDemo({ gracePeriod, unloadDelay, timeToLive, pictureDir }:
         gracePeriod,
         unloadDelay,
         timeToLive: timeToLive ?? null,
+        maxFileSize,
       }
     },
   }

@@ -12,8 +12,12 @@ export interface Settings {
   unloadDelay: number
   /** Undefined: the history lives as long as its session. */
   timeToLive: number | undefined
-  /** Each user gets a directory in here. */
+  /** Where gradio-state keeps what users upload. */
+  cacheDir: string
+  /** Each user gets a directory in here, for the generated pictures. */
   pictureDir: string
+  /** Of one uploaded picture, with its unit. */
+  maxFileSize: string
   sessionSecret: string
 }
 
@@ -35,7 +39,9 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     gracePeriod: seconds(env, 'GRACE_PERIOD') ?? 3600,
     unloadDelay: seconds(env, 'UNLOAD_DELAY') ?? 2,
     timeToLive,
+    cacheDir,
     pictureDir: path.resolve(env.PICTURE_DIR || path.join(cacheDir, 'pictures')),
+    maxFileSize: size(env, 'MAX_FILE_SIZE') ?? '10 MB',
     // The host sessions live in memory: a secret that outlives the process would have nothing to open.
     sessionSecret: env.SESSION_SECRET || randomBytes(32).toString('base64url'),
   }
@@ -58,4 +64,12 @@ function seconds(env: NodeJS.ProcessEnv, name: string): number | undefined {
     )
   }
   return Number(match[1]) * secondsPerUnit[(match[2] ?? 's') as keyof typeof secondsPerUnit]
+}
+
+function size(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const text = env[name]
+  if (!text) return undefined
+  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?([kmg]?b)$/i.exec(text.trim()) ?? []
+  if (amount && unit) return `${amount} ${unit.toUpperCase()}`
+  throw new SettingsError(`${name}: expected a size with a unit ('500kb', '10mb'), received '${text}'`)
 }

@@ -3,9 +3,14 @@
  * cure stand under its own heading in `docs/errors.md`.
  */
 export type ErrorCode =
+  | 'CACHE_DIR_UNSAFE'
+  | 'CACHE_FULL'
   | 'CLOSED'
   | 'CROSS_SITE'
+  | 'DISK_FULL'
   | 'ESTABLISH_FIRST'
+  | 'FILE_TOO_LARGE'
+  | 'FILE_UNKNOWN'
   | 'HEADERS_SENT'
   | 'HOOK_TIMEOUT'
   | 'HOST_SESSION_UNAVAILABLE'
@@ -16,25 +21,33 @@ export type ErrorCode =
   | 'PAGE_ID_INVALID'
   | 'PAGE_UNKNOWN'
   | 'SESSION_ENDED'
+  | 'SESSION_FULL'
   | 'STATE_DEFINED'
   | 'STATE_DUPLICATE'
   | 'STATE_FOREIGN'
   | 'TOO_MANY_PAGES'
   | 'TOO_MANY_SESSIONS'
   | 'TWO_INSTANCES'
+  | 'UPLOAD_INVALID'
   | 'VALUE_UNCLONEABLE'
 
 /** The HTTP status of the codes that a browser may come to see; the others are mistakes of the program: 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
+  CACHE_FULL: 413,
   CLOSED: 503,
   CROSS_SITE: 403,
+  DISK_FULL: 507,
+  FILE_TOO_LARGE: 413,
+  FILE_UNKNOWN: 404,
   HOST_SESSION_UNAVAILABLE: 503,
   PAGE_GONE: 409,
   PAGE_ID_INVALID: 400,
   PAGE_UNKNOWN: 404,
   SESSION_ENDED: 410,
+  SESSION_FULL: 413,
   TOO_MANY_PAGES: 429,
   TOO_MANY_SESSIONS: 503,
+  UPLOAD_INVALID: 400,
 }
 
 // Registered, so that `instanceof` also holds between the ESM and the CommonJS copy of this package in one process.

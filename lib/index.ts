@@ -1,25 +1,29 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { KnownSession, type SessionState } from './core/access.js'
+import type { Multer, StorageEngine } from 'multer'
 import type { ErrorListener, HookEvent, LeaveEvent } from './core/hooks.js'
 import { Manager } from './core/manager.js'
-import type { CloseReport, Stats } from './core/reports.js'
+import type { CloseReport, SessionStats } from './core/reports.js'
 import type { StateOptions } from './core/state.js'
 import type { State } from './core/view.js'
 import { memory } from './engines/memory.js'
 import { invalid } from './errors.js'
+import { FileCache, type FileStats } from './files/cache.js'
+import { MulterStorage } from './files/multer-storage.js'
 import { Identity } from './hosts/identity.js'
-import { handle } from './http/middleware.js'
+import { handle, stateOf } from './http/middleware.js'
 import { Pages } from './http/pages.js'
 import type { Closable, RequestState } from './http/request-state.js'
 import { Routes } from './http/routes.js'
+import { KnownSession, type SessionState } from './http/session-state.js'
 import { Sockets } from './http/sockets.js'
 import { track } from './http/track.js'
-import { type Duration, duration, type GradioStateOptions, known, parseOptions } from './options.js'
+import { multerOf, uploadTo } from './http/upload.js'
+import { type GradioStateOptions, parseOptions } from './options.js'
+import { type Duration, duration, known } from './parse.js'
 
 export type { Clock } from './clock.js'
-export type { SessionState } from './core/access.js'
 export type { ErrorContext, ErrorListener, HookEvent, LeaveEvent } from './core/hooks.js'
-export type { CloseReport, Stats } from './core/reports.js'
+export type { CloseReport } from './core/reports.js'
 export type { DeleteEvent, DeleteReason, StateOptions, ValueOptions } from './core/state.js'
 export type { SessionView, State } from './core/view.js'
 export type {
@@ -33,17 +37,33 @@ export type {
   Life,
 } from './engines/engine.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
+export type { FileData } from './files/sources.js'
+export type { CachedFile } from './files/stored-file.js'
+export type { FileReference, Pin } from './http/file-access.js'
 export type { Closable, RequestState } from './http/request-state.js'
-export type { CookieOptions, Duration, GradioStateOptions } from './options.js'
+export type { SessionState } from './http/session-state.js'
+export type { CookieOptions, GradioStateOptions } from './options.js'
+export type { Duration, Size } from './parse.js'
 
 declare global {
   namespace Express {
+    namespace Multer {
+      interface File {
+        /** Of the content, in hex. Set where `gradio.upload` or `gradio.storage` has stored the file. */
+        sha256: string
+        /** Where the browser of its own user finds the file. */
+        url: string
+      }
+    }
     interface Request {
       /** The state of the user who sent this request. Set by the middleware that `gradioState()` gives. */
       gradioState: RequestState
     }
   }
 }
+
+/** What `stats()` gives. */
+export interface Stats extends SessionStats, FileStats {}
 
 /** The middleware, and everything else an app asks of the library. */
 export interface GradioState {
@@ -69,6 +89,14 @@ export interface GradioState {
   /** Tells of each hook or callback that failed or hung. Without a listener, the console does. */
   on(event: 'error', listener: ErrorListener): this
   off(event: 'error', listener: ErrorListener): this
+
+  /**
+   * A multer that stores files in the session's cache directory: `app.post('/upload', gradio.upload.array('files'), …)`.
+   * What it puts on `req.file` and `req.files` has `sha256` and `url` beside multer's own fields.
+   */
+  readonly upload: Multer
+  /** The same as a StorageEngine, for a multer with options of your own. */
+  readonly storage: StorageEngine
 
   /**
    * Counts a socket of the app's own, such as a `ws` WebSocket or a long response, as a connection of the user who
@@ -98,14 +126,29 @@ export interface GradioState {
  */
 export function gradioState(options?: GradioStateOptions): GradioState {
   const config = parseOptions(options)
-  const manager = new Manager(config, config.engine ?? memory(config.clock))
+  const cache = new FileCache(config, () => config.clock.now())
+  const directoryOf = (id: string) => cache.pathOf(id)
+  const manager = new Manager({ ...config, directoryOf }, config.engine ?? memory(config.clock))
+  const storage = new MulterStorage(req => {
+    const state = stateOf(manager, req)
+    return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }
+  })
+  const upload = multerOf(storage as StorageEngine)
+  const shared = { config, manager, cache, identity: new Identity(config), base: { path: config.path } }
   const pages = new Pages(manager)
   const sockets = new Sockets(pages, manager.deadlines, config.heartbeat)
-  const routes = new Routes(config, manager, pages)
-  const parts = { config, manager, identity: new Identity(config), routes, sockets }
+  const routes = new Routes(shared, pages, uploadTo(storage as StorageEngine))
+  const parts = { ...shared, routes, sockets }
   const { hooks, states } = manager
 
+  cache.start({
+    every: (ms, task) => manager.deadlines.every(ms, task),
+    report: error => hooks.report(error, { source: 'files' }),
+  })
+
   const methods = {
+    upload,
+    storage,
     state: (name: string, options: StateOptions<unknown> = {}) => states.define(name, options),
     load: (hook: (event: HookEvent) => unknown) => add(hooks.load, 'load', hook),
     unload: (hook: (event: LeaveEvent) => unknown) => add(hooks.unload, 'unload', hook),
@@ -120,23 +163,26 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     },
     track: (req: IncomingMessage, socket: Closable) => track(manager, req, socket),
     attach: (server: Server) => sockets.attach(server),
-    sessions: () => manager.all().map(session => new KnownSession(manager, session)),
+    sessions: () => manager.all().map(session => new KnownSession(manager, cache, session, shared.base)),
     session: (id: string) => {
       const session = manager.findById(id)
-      return session && new KnownSession(manager, session)
+      return session && new KnownSession(manager, cache, session, shared.base)
     },
     endSession: async (id: string) => {
       const session = manager.findById(id)
       if (session !== undefined) await manager.end(session, 'ended')
       return session !== undefined
     },
-    stats: () => manager.stats(),
+    stats: () => ({ ...manager.stats(), ...cache.stats() }),
     close: async (options: { timeout?: Duration } = {}) => {
       known('the options of close()', options, { timeout: true })
       const { timeout = '25s' } = options
       const limit = duration('timeout of close()', timeout, { from: 0, to: Number.POSITIVE_INFINITY })
       sockets.close()
-      return manager.close(limit)
+      const report = await manager.close(limit)
+      await cache.close()
+      manager.deadlines.settle()
+      return report
     },
   }
 

@@ -1,11 +1,9 @@
 import type { IncomingMessage } from 'node:http'
-import ms from 'ms'
 import { type Clock, systemClock } from './clock.js'
 import type { Engine } from './engines/engine.js'
-import { GradioStateError, invalid, show } from './errors.js'
-
-/** A number of seconds, as in Gradio, or a string with a unit: `'90s'`, `'60m'`, `'1d'`. */
-export type Duration = number | string
+import { invalid } from './errors.js'
+import { FILE_OPTIONS, type FileConfig, type FileOptions, parseFileOptions } from './file-options.js'
+import { count, type Duration, duration, known, oneOf, optionalFunction, shaped } from './parse.js'
 
 /** The attributes of the library's own cookie. It is always `HttpOnly`. */
 export interface CookieOptions {
@@ -23,7 +21,7 @@ export interface CookieOptions {
 }
 
 /** What `gradioState()` takes. A wrong option throws at once and says which, what was expected and what came. */
-export interface GradioStateOptions {
+export interface GradioStateOptions extends FileOptions {
   /** Where the library's own routes are, below the place it is mounted on. @default '/gradio_api' */
   path?: string
   /** How long a closed session keeps its state. @default '60m', as in the Gradio guide */
@@ -59,7 +57,7 @@ export interface GradioStateOptions {
 }
 
 /** The options made complete; durations in milliseconds. */
-export interface Config {
+export interface Config extends FileConfig {
   readonly path: string
   readonly gracePeriod: number
   readonly unloadDelay: number
@@ -105,6 +103,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     clock = systemClock,
   } = options
   return {
+    ...parseFileOptions(options),
     path: checkPath(path),
     gracePeriod: duration('gracePeriod', gracePeriod, { from: 0, to: Number.POSITIVE_INFINITY }),
     unloadDelay: duration('unloadDelay', unloadDelay, { from: 0, to: DAY }),
@@ -121,38 +120,11 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
   }
 }
 
-/** Reads a duration into milliseconds, and throws when it isn't within the bounds (in milliseconds). */
-export function duration(what: string, value: unknown, bounds: { from: number; to: number }): number {
-  const parsed =
-    typeof value === 'number' ? value * 1000 : typeof value === 'string' ? parseDuration(value) : Number.NaN
-  if (!(parsed >= bounds.from && parsed <= bounds.to)) throw invalid(what, durationBetween(bounds), value)
-  return parsed
-}
-
-/** Throws unless every key of `value` is one of `names`: a misspelt option must not be a silent default. */
-export function known(what: string, value: unknown, names: Readonly<Record<string, true>>): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw invalid(what, 'an object', value)
-  for (const key of Object.keys(value)) {
-    if (Object.hasOwn(names, key)) continue
-    const list = Object.keys(names).join(', ')
-    throw new GradioStateError(
-      'OPTION_INVALID',
-      `Expected ${what} to have only ${list}, got ${show(key)} too.`,
-    )
-  }
-}
-
-/** Throws unless `value` is a function or `undefined`. */
-export function optionalFunction<T>(what: string, value: T): T {
-  if (value !== undefined && typeof value !== 'function') throw invalid(what, 'a function', value)
-  return value
-}
-
 const DAY = 86_400_000
 
 // Mapped over the type, so that the compiler keeps both lists complete.
 const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
+  ...FILE_OPTIONS,
   path: true,
   gracePeriod: true,
   unloadDelay: true,
@@ -191,34 +163,11 @@ const ENGINE_METHODS: Readonly<Record<keyof Engine, true>> = {
 
 const CLOCK_METHODS: Readonly<Record<keyof Clock, true>> = { now: true, wall: true, setTimer: true }
 
-function parseDuration(text: string): number {
-  // `ms` reads a bare number as milliseconds, where this API counts in seconds: so a string must name its unit.
-  if (text.length > 100 || !/[a-z]\s*$/i.test(text)) return Number.NaN
-  return ms(text as ms.StringValue) ?? Number.NaN
-}
-
-function durationBetween({ from, to }: { from: number; to: number }): string {
-  const least = from === 0 ? 'from 0' : `of at least ${from / 1000} s`
-  const most = to === Number.POSITIVE_INFINITY ? '' : ` and at most ${to / 1000} s`
-  return `a duration ${least}${most}: a number of seconds or a string with a unit such as '90s' or '60m'`
-}
-
 function checkPath(value: unknown): string {
   if (typeof value !== 'string' || !/^(\/[\w.~-]+)+$/.test(value)) {
     throw invalid('path', "a path such as '/gradio_api', without a slash at its end", value)
   }
   return value
-}
-
-function count(what: string, value: unknown): number {
-  const valid = value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) > 0)
-  if (!valid) throw invalid(what, 'a whole number from 1, or Infinity', value)
-  return value as number
-}
-
-function oneOf<T extends string>(what: string, value: unknown, choices: readonly T[]): T {
-  if (!choices.includes(value as T)) throw invalid(what, `one of ${choices.map(show).join(', ')}`, value)
-  return value as T
 }
 
 function parseOrigins(value: unknown): string[] {
@@ -258,19 +207,4 @@ function parseCookie(value: CookieOptions): CookieConfig {
         ? undefined
         : Math.floor(duration('cookie.maxAge', maxAge, { from: 1000, to: 400 * DAY }) / 1000),
   }
-}
-
-function shaped<T extends object>(
-  what: string,
-  value: T,
-  methods: Readonly<Record<keyof T & string, true>>,
-  kind: string,
-): T {
-  const names = Object.keys(methods)
-  const fits =
-    typeof value === 'object' &&
-    value !== null &&
-    names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
-  if (!fits) throw invalid(what, `${kind} (with ${names.join('(), ')}())`, value)
-  return value
 }

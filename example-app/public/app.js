@@ -1,4 +1,5 @@
 import { connect } from '/gradio_api/client.js'
+import { drawOwnPictures, startOwnPictures } from '/own-pictures.js'
 
 /** Between two looks at what the server holds, in ms. */
 const pollEvery = 3000
@@ -35,7 +36,7 @@ let lookedAtTheEnd = false
 /** The name of the picture in the frame. */
 let shown
 let generating = false
-/** Counts the pictures asked for here: an answer that left the server before the newest is old news. */
+/** Counts the pictures asked for and added here: an answer that left the server before the newest is old news. */
 let round = 0
 let nextPoll
 
@@ -49,6 +50,10 @@ page.gallery.addEventListener('keydown', moveByArrow)
 document.addEventListener('visibilitychange', () => document.hidden || poll())
 // Back from the browser's own cache of pages, where all timers had stopped.
 window.addEventListener('pageshow', event => event.persisted && poll())
+startOwnPictures(answer => {
+  round++
+  receive(answer)
+})
 setInterval(tick, 1000)
 poll()
 watchTheConnection()
@@ -125,6 +130,7 @@ function receive(answer) {
   deadline = answer.timeLeft === null ? undefined : performance.now() + answer.timeLeft * 1000
 
   drawGallery()
+  drawOwnPictures(answer)
   if (sawNewest || !answer.pictures.some(picture => picture.name === shown)) show(answer.pictures.at(-1))
   if (page.status.classList.contains('trouble')) say('The server answers again.')
   if (before?.pictures.length && !answer.pictures.length) {

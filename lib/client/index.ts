@@ -1,3 +1,7 @@
+import { send, type UploadOptions } from './upload.js'
+
+export type { UploadError, UploadOptions, UploadProgress } from './upload.js'
+
 /** What {@link Page} tells of a change. */
 export interface PageChange {
   /**
@@ -16,6 +20,14 @@ export interface Page extends EventTarget {
   readonly id: string
   /** Whether the server counts this page as open: it has a socket, or its last heartbeat was answered. */
   readonly connected: boolean
+
+  /**
+   * Sends files to the server, as soon as the page is connected.
+   *
+   * @returns A promise of the answer: its JSON, or its text. It rejects with an {@link UploadError} when the server
+   * refuses the files or can't be reached, and with the reason of `signal`, an `AbortError` as a rule, when that aborts.
+   */
+  upload(files: Iterable<File | Blob> | File | Blob, options?: UploadOptions): Promise<unknown>
 
   addEventListener(type: PageEvent, listener: PageListener, options?: boolean | AddEventListenerOptions): void
   addEventListener(...args: Parameters<EventTarget['addEventListener']>): void
@@ -99,6 +111,8 @@ function keep(root: string, resolve: (page: Page) => void): void {
     // Not `randomUUID`, which insecure origins lack; nor from `sessionStorage`, which a duplicated tab gets a copy of.
     id: crypto.getRandomValues(new Uint32Array(4)).join('-'),
     connected: false,
+    upload: (files: Iterable<Blob> | Blob, options?: UploadOptions) =>
+      send(page, `${root}/upload`, files, options),
   })
 
   /** From showing to hiding the page; a page in the back/forward cache is off. */

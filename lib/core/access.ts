@@ -6,8 +6,8 @@ import type { Session } from './session.js'
 import { NO_OPTIONS, plainValueConfig, type ValueConfig, type ValueOptions } from './state.js'
 import type { State } from './view.js'
 
-/** The state of one session: what `gradio.session(id)` gives, and what `req.gradioState` is too. */
-export interface SessionState {
+/** The values of one session. */
+export interface SessionValues {
   /** A uuid v4, new for each life; no credential, so it may stand in logs and directory names. */
   readonly id: string
   /** How many pages are connected; a socket of the app's own that is tracked counts as one. */
@@ -43,7 +43,7 @@ export interface SessionState {
 type AnyState = Pick<State<unknown>, 'name'> | string
 
 /** The operations on a session's values, whichever way the session is come by. */
-export abstract class StateAccess implements SessionState {
+export abstract class StateAccess implements SessionValues {
   protected readonly manager: Manager
 
   constructor(manager: Manager) {
@@ -131,33 +131,6 @@ export abstract class StateAccess implements SessionState {
   #resolve(state: AnyState) {
     const definition = this.manager.states.resolve(state)
     return { name: definition?.name ?? (state as string), definition }
-  }
-}
-
-/** The state of a session that is known by its id. */
-export class KnownSession extends StateAccess {
-  readonly #session: Session
-
-  constructor(manager: Manager, session: Session) {
-    super(manager)
-    this.#session = session
-  }
-
-  /** What it was asked for by; no use of the session, so it may be logged after the end too. */
-  override get id(): string {
-    return this.#session.id
-  }
-
-  get signal(): AbortSignal {
-    return this.#session.load.signal
-  }
-
-  protected use(): Session {
-    return usable(this.#session)
-  }
-
-  protected known(): Session {
-    return this.#session
   }
 }
 

@@ -77,6 +77,21 @@ export class Deadlines {
     this.#cancelTimer = this.#clock.setTimer(() => this.#work(), delay)
   }
 
+  /** Runs `task`, which must not reject, each `ms` after it has settled, until the given function is called. */
+  every(ms: number, task: () => Promise<unknown>): () => void {
+    let isOn = true
+    const deadline = new Deadline(() => {
+      void task().then(() => {
+        if (isOn) this.schedule(deadline, ms)
+      })
+    })
+    this.schedule(deadline, ms)
+    return () => {
+      isOn = false
+      this.cancel(deadline)
+    }
+  }
+
   /** Resolves after `ms`. */
   pause(ms: number): Promise<void> {
     return new Promise(resolve => this.schedule(new Deadline(resolve), ms))

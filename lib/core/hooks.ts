@@ -24,8 +24,8 @@ export type HookName = 'load' | 'unload' | 'ended' | 'deleteCallback' | 'info'
 
 /** Where an error came from. */
 export interface ErrorContext {
-  /** What failed: a hook, a callback, the `info` option or the engine. */
-  readonly source: HookName | 'engine'
+  /** What failed: a hook, a callback, the `info` option, the engine, or the care of the files. */
+  readonly source: HookName | 'engine' | 'files'
   /** The id of the session it was called for. */
   readonly session?: string
   /** The name of the value, of a `deleteCallback`. */
@@ -186,13 +186,15 @@ function listenerFailed(cause: unknown): void {
   console.error('gradio-state: an error listener failed:', cause)
 }
 
+const SOURCES: Partial<Record<ErrorContext['source'], string>> = {
+  deleteCallback: 'deleteCallback',
+  info: 'info',
+  engine: 'the engine',
+  files: 'the care of the files',
+}
+
 function describe({ source, session, name }: ErrorContext): string {
-  const what =
-    source === 'deleteCallback' || source === 'info'
-      ? source
-      : source === 'engine'
-        ? 'the engine'
-        : `the ${source} hook`
+  const what = SOURCES[source] ?? `the ${source} hook`
   return (
     what +
     (name === undefined ? '' : ` of ${JSON.stringify(name)}`) +

@@ -9,7 +9,7 @@ import { ClosedSessions } from './closed-sessions.js'
 import { Deadlines } from './deadlines.js'
 import { Gate } from './gate.js'
 import { type ErrorContext, Hooks, isThenable } from './hooks.js'
-import type { CloseReport, Stats } from './reports.js'
+import type { CloseReport, SessionStats } from './reports.js'
 import { Load, Session } from './session.js'
 import { StateRegistry } from './state.js'
 import type { ValuesContext } from './values.js'
@@ -24,6 +24,8 @@ export interface ManagerConfig {
   readonly unloadDelay: number
   readonly hookTimeout: number
   readonly maxSessions: number
+  /** Where the directory of a session is, or would be. */
+  readonly directoryOf: (id: string) => string
 }
 
 /** Keeps the sessions of this process: who is here is the engine's to know, what follows from it is decided here. */
@@ -127,7 +129,7 @@ export class Manager {
     return this.#report
   }
 
-  stats(): Stats {
+  stats(): SessionStats {
     let loaded = 0
     let pages = 0
     for (const session of this.#byToken.values()) {
@@ -202,7 +204,8 @@ export class Manager {
       })
     }
     const createdAt = new Date(this.#config.clock.wall())
-    const session = new Session(token, id, noted, createdAt, this.states, this.#values)
+    const directory = this.#config.directoryOf(id)
+    const session = new Session(token, { id, info: noted, createdAt, directory }, this.states, this.#values)
     this.#byToken.set(token, session)
     this.#byId.set(id, session)
     debug('%s begins', id)
@@ -319,6 +322,9 @@ export class Manager {
     const deleted = session.values.deleteAll(reason)
     if (deleted !== undefined) await deleted
     if (ended.size > 0) await this.hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
+    for (const epilogue of session.epilogues) {
+      await epilogue().catch(error => this.hooks.report(error, { source: 'files', session: session.id }))
+    }
   }
 
   async #close(timeout: number): Promise<CloseReport> {
@@ -331,7 +337,6 @@ export class Manager {
     this.hooks.timedOut = undefined
     const unfinished = [...this.#ending].map(session => ({ source: 'session' as const, session: session.id }))
     await this.#engine.close()
-    this.deadlines.settle()
     return { timedOut: [...outran, ...unfinished] }
   }
 

@@ -7,8 +7,8 @@ export interface CloseReport {
   readonly timedOut: readonly (ErrorContext | { source: 'session'; session: string })[]
 }
 
-/** What `stats()` gives. */
-export interface Stats {
+/** What `stats()` tells of the sessions. */
+export interface SessionStats {
   /** Sessions that can be used now. */
   readonly sessions: number
   /** Of these, those with a page or a request. */

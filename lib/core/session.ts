@@ -11,6 +11,8 @@ export class Session {
   readonly values: Values
   /** Called at the end at once, before any hook: whoever serves the session's pages tells them. */
   readonly farewells = new Set<(reason: EndReason) => void>()
+  /** Awaited at the end, after all hooks and callbacks: what they may still use goes last. */
+  readonly epilogues = new Set<() => Promise<void>>()
   load = new Load(1)
   loaded = true
   /** Why it has ended; from then on nobody can use it. */
@@ -29,18 +31,14 @@ export class Session {
 
   constructor(
     token: string,
-    id: string,
-    info: unknown,
-    createdAt: Date,
+    about: Pick<SessionView, 'id' | 'info' | 'createdAt' | 'directory'>,
     registry: StateRegistry,
     context: ValuesContext,
   ) {
     this.token = token
-    this.id = id
+    this.id = about.id
     this.view = {
-      id,
-      createdAt,
-      info,
+      ...about,
       get: (state: State<unknown> | string) =>
         this.values.getOrFinal(registry.resolve(state)?.name ?? (state as string)),
     }

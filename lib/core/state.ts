@@ -1,7 +1,7 @@
 import type { EndReason } from '../engines/engine.js'
 import { GradioStateError, invalid, show } from '../errors.js'
-import type { Duration } from '../options.js'
-import { duration, known, optionalFunction } from '../options.js'
+import type { Duration } from '../parse.js'
+import { duration, known, optionalFunction } from '../parse.js'
 import type { SessionView, State } from './view.js'
 
 /** Why a value was deleted. */

@@ -14,6 +14,8 @@ export interface SessionView {
   readonly createdAt: Date
   /** What the `info` option noted when the session was made. */
   readonly info: unknown
+  /** Where the session's files are, if it has any. It goes after all hooks and callbacks. */
+  readonly directory: string
   /** The value as it is, without making an initial one; in `ended` hooks, as it was at the end. */
   get<T>(state: State<T>): T | undefined
   get(name: string): unknown

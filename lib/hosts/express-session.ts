@@ -87,16 +87,21 @@ function cookieValue(req: ExpressSessionRequest): string {
  * so that it neither saves, nor touches its store, nor (with `rolling`) sends its cookie.
  */
 export function withoutHostSession(req: HostRequest, answer: () => void): void {
-  if (!hasExpressSession(req)) {
-    answer()
-    return
-  }
-  const { session, sessionID } = req as HostRequest
-  // The id too: with `unset: 'destroy'` an id without a session is a session to destroy.
-  Object.assign(req, { session: undefined, sessionID: undefined })
+  const show = hideHostSession(req)
   try {
     answer()
   } finally {
+    show()
+  }
+}
+
+/** Hides the session from express-session until the given function is called, as {@link withoutHostSession} does. */
+export function hideHostSession(req: HostRequest): () => void {
+  if (!hasExpressSession(req)) return () => {}
+  const { session, sessionID } = req as HostRequest
+  // The id too: with `unset: 'destroy'` an id without a session is a session to destroy.
+  Object.assign(req, { session: undefined, sessionID: undefined })
+  return () => {
     Object.assign(req, { session, sessionID })
   }
 }

@@ -2,17 +2,13 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Manager } from '../core/manager.js'
 import { GradioStateError } from '../errors.js'
 import type { HostRequest } from '../hosts/host.js'
-import type { Identity } from '../hosts/identity.js'
-import type { Config } from '../options.js'
+import type { InstanceParts } from './instance.js'
 import { RequestHandle } from './request-state.js'
 import type { Routes } from './routes.js'
 import type { Sockets } from './sockets.js'
 
 /** What one instance's middleware works with. */
-export interface MiddlewareParts {
-  readonly config: Config
-  readonly manager: Manager
-  readonly identity: Identity
+export interface MiddlewareParts extends InstanceParts {
   readonly routes: Routes
   readonly sockets: Sockets
 }
@@ -24,7 +20,7 @@ export function handle(
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
-  const { config, manager, identity, routes, sockets } = parts
+  const { base, manager, routes, sockets } = parts
   const request = req as HostRequest & { gradioState?: unknown }
   if (request.gradioState !== undefined) {
     // A middleware that is mounted twice works once.
@@ -32,13 +28,14 @@ export function handle(
     return
   }
   attachTo(sockets, req)
-  const state = new RequestHandle(manager, identity, request, res, () => config.info?.(req))
+  const state = new RequestHandle(parts, request, res)
   request.gradioState = state
+  base.path = state.base
   const route = routes.find(request)
   if (route === undefined) {
     pass(state, next)
   } else {
-    sockets.seeBase((request.baseUrl ?? '') + config.path)
+    sockets.seeBase(state.base)
     Promise.resolve(route(request, res, state)).catch(next)
   }
 }
@@ -55,15 +52,24 @@ function pass(state: RequestHandle, next: (error?: unknown) => void): void {
   else arrived.then(() => next(), next)
 }
 
-/** Whether that is the state which this instance put on a request. */
-export function isOf(manager: Manager, state: unknown): state is RequestHandle {
-  return state instanceof RequestHandle && state.isOf(manager)
-}
-
 function attachTo(sockets: Sockets, req: IncomingMessage): void {
   // Node.js puts its server on each socket (lib/_http_server.js); `attach` is for where it can't be found.
   const server = (req.socket as { server?: Server } | undefined)?.server
   if (server !== undefined) sockets.attach(server)
+}
+
+/** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */
+export function stateOf(manager: Manager, req: IncomingMessage): RequestHandle {
+  const { gradioState } = req as { gradioState?: unknown }
+  if (isOf(manager, gradioState)) return gradioState
+  throw new GradioStateError(
+    'NOT_MOUNTED',
+    'Expected a request that has passed this gradioState() middleware, got another. Mount it with app.use(gradio) before; in an upgrade, run the session middleware and gradio first.',
+  )
+}
+
+function isOf(manager: Manager, state: unknown): state is RequestHandle {
+  return state instanceof RequestHandle && state.isOf(manager)
 }
 
 function twoInstances(): GradioStateError {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { type SessionState, StateAccess, usable } from '../core/access.js'
+import { usable } from '../core/access.js'
 import { isThenable } from '../core/hooks.js'
 import { closed, type Manager } from '../core/manager.js'
 import type { Load, Session } from '../core/session.js'
@@ -8,7 +8,10 @@ import type { Holder, MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
 import type { Host, HostRequest } from '../hosts/host.js'
 import type { Identity } from '../hosts/identity.js'
+import { FileAccess } from './file-access.js'
+import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
+import type { SessionState } from './session-state.js'
 
 /** Anything that says when it is closed: a WebSocket of `ws`, a long response, a socket. */
 export interface Closable {
@@ -27,14 +30,15 @@ export interface RequestState extends SessionState {
 }
 
 /** One request's way to its session. */
-export class RequestHandle extends StateAccess implements RequestState {
+export class RequestHandle extends FileAccess implements RequestState {
   /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
   introduced = false
   readonly #identity: Identity
   readonly #req: HostRequest
   readonly #res: ServerResponse
   /** The path that the middleware is mounted on. */
-  readonly #base: string
+  readonly #mount: string
+  readonly #path: string
   readonly #info: () => unknown
   readonly #kind: Holder['kind']
   /** Whether `req.session` was there when this middleware ran. */
@@ -47,21 +51,21 @@ export class RequestHandle extends StateAccess implements RequestState {
   /** Serves `signal` before the session is begun. */
   #early: AbortController | undefined
 
-  constructor(
-    manager: Manager,
-    identity: Identity,
-    req: HostRequest,
-    res: ServerResponse,
-    info: () => unknown,
-  ) {
-    super(manager)
-    this.#identity = identity
+  constructor(parts: InstanceParts, req: HostRequest, res: ServerResponse) {
+    super(parts.manager, parts.cache)
+    this.#identity = parts.identity
     this.#req = req
     this.#res = res
-    this.#base = req.baseUrl ?? ''
-    this.#info = info
+    this.#mount = req.baseUrl ?? ''
+    this.#path = parts.config.path
+    this.#info = () => parts.config.info?.(req)
     this.#kind = isNavigation(req) ? 'navigation' : 'request'
     this.#sawSession = req.session !== undefined
+  }
+
+  /** Where the library's routes are for the browser. */
+  get base(): string {
+    return this.#mount + this.#path
   }
 
   get signal(): AbortSignal {
@@ -144,7 +148,7 @@ export class RequestHandle extends StateAccess implements RequestState {
   }
 
   #hostOf(): Host {
-    return this.#identity.hostOf(this.#req, this.#res, this.#base)
+    return this.#identity.hostOf(this.#req, this.#res, this.#mount)
   }
 
   /** This request's visit; its first use begins it. */

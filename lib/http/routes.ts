@@ -2,15 +2,21 @@ import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Manager } from '../core/manager.js'
 import { GradioStateError } from '../errors.js'
+import type { FileCache } from '../files/cache.js'
+import type { StoredFields } from '../files/multer-storage.js'
 import { withoutHostSession } from '../hosts/express-session.js'
 import type { HostRequest } from '../hosts/host.js'
 import { probeResave } from '../hosts/resave.js'
 import type { Config } from '../options.js'
 import { clientScript } from './client-script.js'
 import { StreamConnection } from './connections.js'
+import { mimeTypeOf } from './file-access.js'
+import { serveFile } from './files.js'
+import type { InstanceParts } from './instance.js'
 import { allowOrigin, refuseCrossSite } from './origin.js'
 import type { Pages } from './pages.js'
 import type { RequestHandle } from './request-state.js'
+import { expectMultipart, type Upload } from './upload.js'
 
 /** One of the library's own routes, found for a request. */
 export type Route = (req: HostRequest, res: ServerResponse, state: RequestHandle) => void | Promise<void>
@@ -19,11 +25,15 @@ export type Route = (req: HostRequest, res: ServerResponse, state: RequestHandle
 export class Routes {
   readonly #config: Config
   readonly #manager: Manager
+  readonly #cache: FileCache
   readonly #pages: Pages
+  readonly #upload: Upload
 
-  constructor(config: Config, manager: Manager, pages: Pages) {
+  constructor({ config, manager, cache }: InstanceParts, pages: Pages, upload: Upload) {
     this.#config = config
     this.#manager = manager
+    this.#cache = cache
+    this.#upload = upload
     this.#pages = pages
   }
 
@@ -33,11 +43,9 @@ export class Routes {
     const { path, origins } = this.#config
     if (!url.startsWith(path) || url[path.length] !== '/') return undefined
     const end = url.indexOf('?')
-    const [name, page, ...rest] = url.slice(path.length + 1, end < 0 ? undefined : end).split('/')
-    if (rest.length > 0) return undefined
+    const parts = url.slice(path.length + 1, end < 0 ? undefined : end).split('/')
     const query = new URLSearchParams(end < 0 ? '' : url.slice(end))
-    const route =
-      page === undefined ? this.#single(name, req.method) : this.#ofPage(name, req.method, page, query)
+    const route = this.#route(parts, req.method, query)
     if (route === undefined) return undefined
     return async (req, res, state) => {
       try {
@@ -46,34 +54,45 @@ export class Routes {
         await route(req, res, state)
       } catch (error) {
         if (!(error instanceof GradioStateError) || res.headersSent) throw error
-        answer(req, res, error.status, { error: { code: error.code, message: error.message } })
+        // Even so, the session may have begun: without its cookie, the next try would begin another.
+        answer(
+          req,
+          res,
+          error.status,
+          { error: { code: error.code, message: error.message } },
+          state.introduced,
+        )
       }
     }
   }
 
-  #single(name: string | undefined, method: string | undefined): Route | undefined {
-    return name === 'client.js' && (method === 'GET' || method === 'HEAD') ? serveClient : undefined
-  }
-
-  #ofPage(
-    name: string | undefined,
-    method: string | undefined,
-    page: string,
-    query: URLSearchParams,
-  ): Route | undefined {
+  #route([name, ...rest]: string[], method: string | undefined, query: URLSearchParams): Route | undefined {
+    const [first = '', second = ''] = rest
     const n = query.get('n')
     const epoch = n !== null && /^\d{1,9}$/.test(n) ? Number(n) : undefined
-    if (name === 'heartbeat') {
-      if (method === 'POST') return (...request) => this.#open(page, epoch, ...request)
-      if (method === 'GET' && query.has('ticket')) return refuseStripped
-      if (method === 'GET') return (...request) => this.#stream(page, epoch, ...request)
-      if (method === 'OPTIONS') return () => {}
+    switch (`${method} ${name} ${rest.length}`) {
+      case 'GET client.js 0':
+      case 'HEAD client.js 0':
+        return serveClient
+      case 'POST heartbeat 1':
+        return (...request) => this.#open(first, epoch, ...request)
+      case 'GET heartbeat 1':
+        return query.has('ticket') ? refuseStripped : (...request) => this.#stream(first, epoch, ...request)
+      case 'POST pagehide 1':
+        return (...request) => this.#goodbye(first, epoch, ...request)
+      case 'GET file 2':
+      case 'HEAD file 2':
+        return (...request) => serveFile(this.#cache, first, second, ...request)
+      case 'POST upload 0':
+        return this.#config.uploadRoute ? (...request) => this.#receive(...request) : undefined
+      case 'OPTIONS heartbeat 1':
+      case 'OPTIONS pagehide 1':
+        return () => {}
+      case 'OPTIONS upload 0':
+        return this.#config.uploadRoute ? () => {} : undefined
+      default:
+        return undefined
     }
-    if (name === 'pagehide') {
-      if (method === 'POST') return (...request) => this.#goodbye(page, epoch, ...request)
-      if (method === 'OPTIONS') return () => {}
-    }
-    return undefined
   }
 
   async #open(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): Promise<void> {
@@ -110,6 +129,33 @@ export class Routes {
     new StreamConnection(res, page, deadlines, this.#config.heartbeat, () =>
       withoutHostSession(req, () => res.end()),
     )
+  }
+
+  async #receive(...[req, res, state]: Parameters<Route>): Promise<void> {
+    refuseCrossSite(req, this.#config.origins)
+    expectMultipart(req)
+    await state.establish()
+    const files = await this.#read(req, res)
+    if (files === undefined) return
+    // Not the path: that is the server's own business.
+    const told = files.map(({ url, filename, size, sha256 }) => ({
+      url,
+      name: filename,
+      size,
+      sha256,
+      mimeType: mimeTypeOf(filename),
+    }))
+    answer(req, res, 200, told, state.introduced)
+  }
+
+  /** The files that were stored; `undefined` when the browser has given up meanwhile, and waits for no answer. */
+  async #read(req: HostRequest, res: ServerResponse): Promise<StoredFields[] | undefined> {
+    try {
+      return await this.#upload(req, res)
+    } catch (error) {
+      if (req.destroyed && !req.complete) return undefined
+      throw error
+    }
   }
 
   #goodbye(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): void {

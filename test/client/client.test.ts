@@ -11,7 +11,7 @@ import { type Browser, type BrowserContext, chromium, type Page as Tab } from 'p
 import { type WebSocket as ServerSocket, WebSocketServer } from 'ws'
 import { connect, type Page } from '../../lib/client/index.ts'
 
-const maxGzipSize = 1640
+const maxGzipSize = 1900
 const second = 1000
 
 /** What the server saw: a POST, an upgrade, a socket that opened or closed, a goodbye. */

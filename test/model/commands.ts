@@ -111,6 +111,8 @@ export class Run {
       ending: model.ending.size,
       pages: lives.flatMap(life => [...life.visits]).filter(visit => visit.kind === 'page').length,
       ended: { ...model.ended, expired: 0, destroyed: 0, regenerated: 0 },
+      files: 0,
+      fileBytes: 0,
     })
     for (const life of lives) assert.equal(world.show(life.name), life.show(), `the values of ${life.name}`)
     for (const { label, load, ended } of model.requests) {

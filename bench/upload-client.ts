@@ -1,0 +1,44 @@
+import { once } from 'node:events'
+import { Agent, type IncomingMessage, request } from 'node:http'
+
+// The other process of the suite `upload`: sends files, each with bytes of its own, and tells how long that took.
+
+const BOUNDARY = 'bench'
+const CHUNK = 1024 * 1024
+const PARALLEL = 8
+
+process.once('message', async ({ files, size, port }: { files: number; size: number; port: number }) => {
+  const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL })
+  let cookie = ''
+  let sent = 0
+
+  async function send(): Promise<void> {
+    const name = `${sent++}.bin`
+    const req = request({ port, agent, method: 'POST', headers: { ...TYPE, cookie } })
+    req.write(
+      `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\n${name.padEnd(16)}`,
+    )
+    for (let left = size - 16; left > 0; left -= CHUNK) {
+      if (!req.write(Buffer.alloc(Math.min(left, CHUNK), name))) await once(req, 'drain')
+    }
+    req.end(`\r\n--${BOUNDARY}--\r\n`)
+    const [res] = (await once(req, 'response')) as [IncomingMessage]
+    if (res.statusCode !== 204) throw new Error(`Expected 204, got ${res.statusCode}`)
+    cookie ||= res.headers['set-cookie']?.[0]?.split(';')[0] ?? ''
+    res.resume()
+    await once(res, 'end')
+  }
+
+  const start = performance.now()
+  // The first brings the cookie, so that all files are of one session.
+  await send()
+  const workers = Array.from({ length: PARALLEL }, async () => {
+    while (sent < files) await send()
+  })
+  await Promise.all(workers)
+  process.send?.(performance.now() - start)
+  agent.destroy()
+  process.disconnect()
+})
+
+const TYPE = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }

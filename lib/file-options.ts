@@ -1,0 +1,102 @@
+import { tmpdir, userInfo } from 'node:os'
+import { join, resolve } from 'node:path'
+import { invalid } from './errors.js'
+import { type Duration, duration, oneOf, type Size, size } from './parse.js'
+
+/** What concerns files in the options of `gradioState()`. */
+export interface FileOptions {
+  /**
+   * Where files are kept. Other processes may use the same directory; nothing in it is touched that isn't ours.
+   * @default $GRADIO_TEMP_DIR, else `gradio-state-<uid>` in the system's directory for temporary files
+   */
+  cacheDir?: string
+  /**
+   * `[frequency, age]`: each `frequency`, files that were created more than `age` ago are deleted, but for pinned ones
+   * (Gradio's `delete_cache`). @default no sweep by age
+   */
+  deleteCache?: readonly [Duration, Duration]
+  /**
+   * `'session'`: the same bytes under one name are stored once in a session. `'cache'`: once for all sessions, by hard
+   * links; don't edit files in place then. @default 'session'
+   */
+  dedup?: 'session' | 'cache'
+  /** @default '200mb' */
+  maxFileSize?: Size
+  /** All files of a session together. @default '1gb' */
+  maxSessionBytes?: Size
+  /** All files of this instance together. @default '10gb' */
+  maxCacheBytes?: Size
+  /** Whether `POST <path>/upload` stores files of the field `files`. @default false */
+  uploadRoute?: boolean
+}
+
+/** {@link FileOptions}, complete; sizes in bytes, durations in milliseconds. */
+export interface FileConfig {
+  readonly cacheDir: string
+  readonly isDefaultDir: boolean
+  readonly deleteCache: { readonly frequency: number; readonly age: number } | undefined
+  readonly dedup: 'session' | 'cache'
+  readonly maxFileSize: number
+  readonly maxSessionBytes: number
+  readonly maxCacheBytes: number
+  readonly uploadRoute: boolean
+}
+
+// Mapped over the type, so that the compiler keeps both lists complete.
+export const FILE_OPTIONS: Readonly<Record<keyof FileOptions, true>> = {
+  cacheDir: true,
+  deleteCache: true,
+  dedup: true,
+  maxFileSize: true,
+  maxSessionBytes: true,
+  maxCacheBytes: true,
+  uploadRoute: true,
+}
+
+/** Checks the options that concern files and completes them. */
+export function parseFileOptions(options: FileOptions): FileConfig {
+  const {
+    cacheDir = process.env.GRADIO_TEMP_DIR || undefined,
+    deleteCache,
+    dedup = 'session',
+    maxFileSize = '200mb',
+    maxSessionBytes = '1gb',
+    maxCacheBytes = '10gb',
+    uploadRoute = false,
+  } = options
+  if (
+    cacheDir !== undefined &&
+    (typeof cacheDir !== 'string' || cacheDir === '' || cacheDir.includes('\0'))
+  ) {
+    throw invalid('cacheDir', 'the path of a directory', cacheDir)
+  }
+  if (typeof uploadRoute !== 'boolean') throw invalid('uploadRoute', 'true or false', uploadRoute)
+  return {
+    cacheDir: resolve(cacheDir ?? defaultDir()),
+    isDefaultDir: cacheDir === undefined,
+    deleteCache: deleteCache === undefined ? undefined : parseDeleteCache(deleteCache),
+    dedup: oneOf('dedup', dedup, ['session', 'cache']),
+    maxFileSize: size('maxFileSize', maxFileSize),
+    maxSessionBytes: size('maxSessionBytes', maxSessionBytes),
+    maxCacheBytes: size('maxCacheBytes', maxCacheBytes),
+    uploadRoute,
+  }
+}
+
+/** Each user of the machine has a directory of their own: nobody else could be kept out of a shared one. */
+function defaultDir(): string {
+  return join(tmpdir(), `gradio-state-${process.getuid?.() ?? userInfo().username}`)
+}
+
+/** Gradio takes `[1, 0]` for "off" without a word; here a zero is an error. */
+function parseDeleteCache(value: unknown): { frequency: number; age: number } {
+  if (!Array.isArray(value) || value.length !== 2) {
+    throw invalid('deleteCache', 'two durations: [frequency, age]', value)
+  }
+  // Not Infinity: that would be "off" without a word, too.
+  const bounds = { from: 1, to: Number.MAX_SAFE_INTEGER }
+  return {
+    frequency: duration('the frequency in deleteCache', value[0], bounds),
+    age: duration('the age in deleteCache', value[1], bounds),
+  }
+}

@@ -1,0 +1,154 @@
+import { join } from 'node:path'
+import { AgeQueue } from './age-queue.js'
+import { InstanceFolder } from './folder.js'
+import { RENEWAL } from './owner.js'
+import { Quota } from './quota.js'
+import { type FilesContext, SessionFiles } from './session-files.js'
+import { Store } from './store.js'
+
+/** What the cache is set up with. Sizes in bytes, durations in milliseconds. */
+export interface CacheConfig {
+  readonly cacheDir: string
+  readonly isDefaultDir: boolean
+  readonly deleteCache: { readonly frequency: number; readonly age: number } | undefined
+  readonly dedup: 'session' | 'cache'
+  readonly maxFileSize: number
+  readonly maxSessionBytes: number
+  readonly maxCacheBytes: number
+}
+
+/** What the cache needs from outside. */
+export interface CacheSurroundings {
+  /** Runs `task` each `ms`, until the given function is called. */
+  every(ms: number, task: () => Promise<unknown>): () => void
+  report(error: unknown): void
+}
+
+/** What `stats()` tells of the files. */
+export interface FileStats {
+  /** Files that were saved or uploaded and not yet deleted. */
+  readonly files: number
+  /** The bytes of all files, as they count for `maxCacheBytes`: stored, on their way, and found. */
+  readonly fileBytes: number
+}
+
+/** The files of one instance. */
+export class FileCache {
+  readonly #folder: InstanceFolder
+  readonly #context: FilesContext
+  readonly #sessions = new Map<string, SessionFiles>()
+  /** The removals under way. */
+  readonly #ends = new Set<Promise<void>>()
+  readonly #deleteCache: CacheConfig['deleteCache']
+  #surroundings: CacheSurroundings | undefined
+  #stop: (() => void)[] = []
+  #isClosed = false
+  /** The removal of what dead processes left. */
+  #cleaned: Promise<void> = Promise.resolve()
+
+  /** @throws GradioStateError `CACHE_DIR_UNSAFE` */
+  constructor(config: CacheConfig, now: () => number) {
+    const { cacheDir, isDefaultDir, dedup, deleteCache, maxFileSize, maxSessionBytes, maxCacheBytes } = config
+    this.#folder = new InstanceFolder(cacheDir, isDefaultDir, dedup === 'cache')
+    this.#deleteCache = deleteCache
+    this.#context = {
+      folder: this.#folder,
+      store: new Store(this.#folder.blobs),
+      ages: new AgeQueue(),
+      total: new Quota(maxCacheBytes, 'CACHE_FULL', 'maxCacheBytes'),
+      maxFileSize,
+      maxSessionBytes,
+      now,
+    }
+  }
+
+  /** Removes what dead processes left. Nothing else is done, and nothing made, before the first file. */
+  start(surroundings: CacheSurroundings): void {
+    this.#surroundings = surroundings
+    this.#cleaned = this.#folder.removeDead(surroundings.report).then(() => {
+      // What a dead process left was removed by way of this one's folder, which has to be kept alive from now on.
+      if (this.#folder.exists) this.#watch()
+    }, surroundings.report)
+  }
+
+  stats(): FileStats {
+    let files = 0
+    for (const session of this.#sessions.values()) files += session.count
+    return { files, fileBytes: this.#context.total.used }
+  }
+
+  /**
+   * The files of a session.
+   * @param begun called when this is the first time, so that the caller sees to their end
+   */
+  of(id: string, begun: () => void): SessionFiles {
+    let files = this.#sessions.get(id)
+    if (files === undefined) {
+      files = new SessionFiles(this.#context, id)
+      this.#sessions.set(id, files)
+      this.#watch()
+      begun()
+    }
+    return files
+  }
+
+  /** The files of a session that has some. */
+  peek(id: string): SessionFiles | undefined {
+    return this.#sessions.get(id)
+  }
+
+  /** Where the directory of a session is, or would be. */
+  pathOf(id: string): string {
+    return join(this.#folder.path, id)
+  }
+
+  /** The session has ended: nothing new comes in. */
+  abort(id: string): void {
+    this.#sessions.get(id)?.abort()
+  }
+
+  /** Removes the files of a session. */
+  async end(id: string): Promise<void> {
+    const files = this.#sessions.get(id)
+    if (files === undefined) return
+    this.#sessions.delete(id)
+    const end = files.end()
+    this.#ends.add(end)
+    try {
+      await end
+    } finally {
+      this.#ends.delete(end)
+    }
+  }
+
+  /** Deletes files that were created longer than `age` (ms) ago. */
+  async sweep(age: number): Promise<void> {
+    const until = this.#context.now() - age
+    const { report } = this.#surroundings as CacheSurroundings
+    // One that can't be removed is no reason to keep the others.
+    for (const file of this.#context.ages.takeDue(until))
+      await file.owner.removeAged(file, until).catch(report)
+    for (const files of this.#sessions.values()) await files.sweepStrays(age, report).catch(report)
+  }
+
+  /** Removes everything. Sessions that have not ended lose their files. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const stop of this.#stop) stop()
+    await this.#cleaned
+    // What fails of those that are under way is reported by whoever began them.
+    const { report } = this.#surroundings as CacheSurroundings
+    const ends = [...this.#ends].map(end => end.catch(() => {}))
+    await Promise.all([...ends, ...[...this.#sessions.keys()].map(id => this.end(id).catch(report))])
+    await this.#folder.remove().catch(report)
+  }
+
+  #watch(): void {
+    if (this.#stop.length > 0 || this.#isClosed) return
+    const { every, report } = this.#surroundings as CacheSurroundings
+    this.#stop.push(every(RENEWAL, () => this.#folder.renewLease().catch(report)))
+    if (this.#deleteCache === undefined) return
+    const { frequency, age } = this.#deleteCache
+    this.#stop.push(every(frequency, () => this.sweep(age).catch(report)))
+  }
+}

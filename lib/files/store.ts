@@ -1,0 +1,132 @@
+import { constants } from 'node:fs'
+import { copyFile, link, rename, rmdir, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { codeOf, isDirectory, isInPlace, makeDirectory } from './disk.js'
+import type { Ingested } from './ingest.js'
+import { KeyedLock } from './keyed-lock.js'
+
+/**
+ * Puts files where they belong and takes them away, one at a time for each content, so that what is published is never
+ * what is just being removed.
+ */
+export class Store {
+  readonly #blobs: string | undefined
+  readonly #lock = new KeyedLock()
+
+  /** @param blobs where the same bytes are kept once for all sessions; without it each session has its own */
+  constructor(blobs: string | undefined) {
+    this.#blobs = blobs
+  }
+
+  /** Runs `task` while no other works on that content. */
+  exclusively<T>(sha256: string, task: () => Promise<T>): Promise<T> {
+    return this.#lock.run(sha256, task)
+  }
+
+  /** Moves what was ingested to `path`, whole; whatever stood there is replaced, and no link is followed. */
+  async publish({ path: from, sha256 }: Ingested, path: string): Promise<Sharing> {
+    if (this.#blobs === undefined) {
+      await moveTo(from, path)
+      return 'alone'
+    }
+    const blob = join(this.#blobs, sha256)
+    const twin = `${from}.link`
+    try {
+      if (await tryLink(blob, twin)) {
+        await moveTo(twin, path)
+        await unlink(from)
+        return 'shared'
+      }
+      const isBlob = await tryLink(from, blob)
+      await moveTo(from, path)
+      return isBlob ? 'first' : 'alone'
+    } catch (error) {
+      for (const link of [twin, from]) await unlinkIfThere(link)
+      await this.collect(sha256)
+      throw error
+    }
+  }
+
+  /** Removes the file of a session. Tells whether its bytes are gone from the disk by that. */
+  async remove(path: string, sha256: string, sharing: Sharing): Promise<boolean> {
+    if (await isInPlace(dirname(path))) {
+      await unlinkIfThere(path)
+      await removeIfEmpty(dirname(path))
+    }
+    return sharing === 'alone' || this.collect(sha256)
+  }
+
+  /** Removes the blob when no session has a link to it any more: the link count is the reference count. */
+  async collect(sha256: string): Promise<boolean> {
+    if (this.#blobs === undefined) return false
+    const blob = join(this.#blobs, sha256)
+    try {
+      if ((await stat(blob)).nlink > 1) return false
+      await unlink(blob)
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  /** Moves a file out of the cache to `destination`, where nothing may be yet. */
+  async moveOut(path: string, destination: string): Promise<void> {
+    // What shares its bytes with a blob is copied: who edits it in place would edit others' files.
+    const moved = this.#blobs === undefined && (await tryLink(path, destination))
+    if (!moved) await copyFile(path, destination, constants.COPYFILE_EXCL)
+    await unlinkIfThere(path)
+    await removeIfEmpty(dirname(path))
+  }
+}
+
+/** How a file's bytes lie on the disk: by themselves, as the first link to a blob, or as a further one. */
+export type Sharing = 'alone' | 'first' | 'shared'
+
+/** Makes a hard link; `false` where there is nothing to link to, or no further link can be made. */
+async function tryLink(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== undefined && NO_LINK.includes(code)) return false
+    throw error
+  }
+}
+
+/**
+ * EMLINK: too many links, of a blob that stays for those who have it (EEXIST); EPERM, ENOTSUP, ENOSYS: a file system
+ * without; EXDEV: another file system.
+ */
+const NO_LINK = ['ENOENT', 'EEXIST', 'EMLINK', 'EPERM', 'ENOTSUP', 'ENOSYS', 'EXDEV']
+
+/** Renames into directories that may have to be made, or that a sweep may just have removed as empty. */
+async function moveTo(from: string, path: string, attempts = 3): Promise<void> {
+  const above = dirname(dirname(path))
+  try {
+    if (!(await isDirectory(above))) await makeDirectory(above)
+    await makeDirectory(dirname(path))
+    await rename(from, path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || attempts === 0) throw error
+    await moveTo(from, path, attempts - 1)
+  }
+}
+
+export async function unlinkIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+}
+
+export async function removeIfEmpty(directory: string): Promise<void> {
+  try {
+    await rmdir(directory)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+  }
+}

@@ -1,0 +1,127 @@
+import { Readable } from 'node:stream'
+import { lookup } from 'mime-types'
+import { StateAccess } from '../core/access.js'
+import type { Manager } from '../core/manager.js'
+import type { Session } from '../core/session.js'
+import { invalid } from '../errors.js'
+import type { FileCache } from '../files/cache.js'
+import type { OwnedFile, SessionFiles } from '../files/session-files.js'
+import { type FileData, sourceOf } from '../files/sources.js'
+import type { CachedFile } from '../files/stored-file.js'
+import { known } from '../parse.js'
+
+/** A file of the session, by what tells it from others. */
+export type FileReference = Pick<CachedFile, 'sha256' | 'name'>
+
+/** Keeps a file from being swept until it is released, by hand or by `using`. */
+export interface Pin extends Disposable {
+  release(): void
+}
+
+/** The files of one session. */
+export interface SessionFileMethods {
+  /**
+   * The session's own directory, for files that the app writes by itself. They are found by the sweep, counted when they
+   * are found, and go when the session ends.
+   */
+  directory(): Promise<string>
+  /**
+   * Stores a file in the cache. The same bytes under the same name are stored once.
+   * @param data bytes, a string as text, a stream, a Blob; a file on the disk as `{ path }`
+   * @param options `name`: what browsers are told; made safe. Default: the data's own name, else `file`
+   * @throws GradioStateError `FILE_TOO_LARGE`, `SESSION_FULL`, `CACHE_FULL` (413), `DISK_FULL` (507); nothing is left then
+   */
+  saveFile(data: FileData, options?: { name?: string }): Promise<CachedFile>
+  /** The files that were saved or uploaded and not yet deleted. */
+  files(): CachedFile[]
+  /** @throws GradioStateError `FILE_UNKNOWN` */
+  pin(file: FileReference): Pin
+  /**
+   * Moves a file out of the cache to `destination`, to keep it; gives its absolute path. Nothing may be there yet.
+   * @throws GradioStateError `FILE_UNKNOWN`
+   */
+  adopt(file: FileReference, destination: string): Promise<string>
+}
+
+/** Where the library's routes are, as far as it was seen: mounted on a router, they are below it. */
+export interface Base {
+  path: string
+}
+
+/** State and files of one session. */
+export abstract class FileAccess extends StateAccess implements SessionFileMethods {
+  readonly #cache: FileCache
+
+  constructor(manager: Manager, cache: FileCache) {
+    super(manager)
+    this.#cache = cache
+  }
+
+  /** Where the routes are for whoever is given a URL. */
+  protected abstract get base(): string
+
+  directory(): Promise<string> {
+    return this.store().directory()
+  }
+
+  async saveFile(data: FileData, options: { name?: string } = {}): Promise<CachedFile> {
+    known('the options of saveFile()', options, { name: true })
+    if (options.name !== undefined && typeof options.name !== 'string')
+      throw invalid('the name given to saveFile()', 'a string', options.name)
+    const store = this.store()
+    const { content, name, origin } = await sourceOf(data)
+    try {
+      return this.present(await store.save(content, options.name ?? name ?? 'file'))
+    } catch (error) {
+      if (content instanceof Readable) content.destroy()
+      origin?.destroy?.()
+      throw error
+    }
+  }
+
+  files(): CachedFile[] {
+    const session = this.peek()
+    return session === undefined ? [] : filesOf(this.#cache, session).list.map(file => this.present(file))
+  }
+
+  pin({ sha256, name }: FileReference): Pin {
+    const file = this.store().pin(sha256, name)
+    let isPinned = true
+    const release = () => {
+      if (isPinned) file.pins--
+      isPinned = false
+    }
+    return { release, [Symbol.dispose]: release }
+  }
+
+  adopt({ sha256, name }: FileReference, destination: string): Promise<string> {
+    if (typeof destination !== 'string')
+      throw invalid('the destination given to adopt()', 'a path', destination)
+    return this.store().adopt(sha256, name, destination)
+  }
+
+  /** The files of the session, which begins if need be. */
+  store(): SessionFiles {
+    return filesOf(this.#cache, this.use())
+  }
+
+  urlOf(sha256: string, name: string): string {
+    return `${this.base}/file/${sha256}/${encodeURIComponent(name)}`
+  }
+
+  protected present({ name, path, sha256, size }: OwnedFile): CachedFile {
+    return { url: this.urlOf(sha256, name), path, name, size, sha256, mimeType: mimeTypeOf(name) }
+  }
+}
+
+export function mimeTypeOf(name: string): string {
+  return lookup(name) || 'application/octet-stream'
+}
+
+/** The files of a session; with the first, its end will see to them. */
+function filesOf(cache: FileCache, session: Session): SessionFiles {
+  return cache.of(session.id, () => {
+    session.farewells.add(() => cache.abort(session.id))
+    session.epilogues.add(() => cache.end(session.id))
+  })
+}

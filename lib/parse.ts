@@ -1,0 +1,93 @@
+import bytes from 'bytes'
+import ms from 'ms'
+import { GradioStateError, invalid, show } from './errors.js'
+
+// Readers of options and arguments. Each gives the value in one form, or throws what was expected and what came.
+
+/** A number of seconds, as in Gradio, or a string with a unit: `'90s'`, `'60m'`, `'1d'`. */
+export type Duration = number | string
+
+/** A number of bytes, or a string with a unit: `'200mb'`. */
+export type Size = number | string
+
+/** Reads a duration into milliseconds, and throws when it isn't within the bounds (in milliseconds). */
+export function duration(what: string, value: unknown, bounds: { from: number; to: number }): number {
+  const parsed =
+    typeof value === 'number' ? value * 1000 : typeof value === 'string' ? parseDuration(value) : Number.NaN
+  if (!(parsed >= bounds.from && parsed <= bounds.to)) throw invalid(what, durationBetween(bounds), value)
+  return parsed
+}
+
+/** Reads a size into bytes. */
+export function size(what: string, value: unknown): number {
+  // `bytes` takes what it can't read for a number of bytes, so the form is checked first.
+  const isText = typeof value === 'string' && /^\d+(\.\d+)?\s*(b|kb|mb|gb|tb)$/i.test(value)
+  const parsed = isText ? bytes.parse(value) : value
+  const isSize =
+    typeof parsed === 'number' &&
+    parsed >= 0 &&
+    (parsed === Number.POSITIVE_INFINITY || Number.isFinite(parsed))
+  if (!isSize) throw invalid(what, "a size: a number of bytes, a string such as '200mb', or Infinity", value)
+  return parsed
+}
+
+/** Throws unless every key of `value` is one of `names`: a misspelt option must not be a silent default. */
+export function known(what: string, value: unknown, names: Readonly<Record<string, true>>): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid(what, 'an object', value)
+  for (const key of Object.keys(value)) {
+    if (Object.hasOwn(names, key)) continue
+    const list = Object.keys(names).join(', ')
+    throw new GradioStateError(
+      'OPTION_INVALID',
+      `Expected ${what} to have only ${list}, got ${show(key)} too.`,
+    )
+  }
+}
+
+/** Throws unless `value` is a function or `undefined`. */
+export function optionalFunction<T>(what: string, value: T): T {
+  if (value !== undefined && typeof value !== 'function') throw invalid(what, 'a function', value)
+  return value
+}
+
+/** Reads a whole number from 1. */
+export function count(what: string, value: unknown): number {
+  const valid = value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) > 0)
+  if (!valid) throw invalid(what, 'a whole number from 1, or Infinity', value)
+  return value as number
+}
+
+/** Reads one of a few words. */
+export function oneOf<T extends string>(what: string, value: unknown, choices: readonly T[]): T {
+  if (!choices.includes(value as T)) throw invalid(what, `one of ${choices.map(show).join(', ')}`, value)
+  return value as T
+}
+
+/** Throws unless `value` has all these methods. */
+export function shaped<T extends object>(
+  what: string,
+  value: T,
+  methods: Readonly<Record<keyof T & string, true>>,
+  kind: string,
+): T {
+  const names = Object.keys(methods)
+  const fits =
+    typeof value === 'object' &&
+    value !== null &&
+    names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+  if (!fits) throw invalid(what, `${kind} (with ${names.join('(), ')}())`, value)
+  return value
+}
+
+function parseDuration(text: string): number {
+  // `ms` reads a bare number as milliseconds, where this API counts in seconds: so a string must name its unit.
+  if (text.length > 100 || !/[a-z]\s*$/i.test(text)) return Number.NaN
+  return ms(text as ms.StringValue) ?? Number.NaN
+}
+
+function durationBetween({ from, to }: { from: number; to: number }): string {
+  const least = from === 0 ? 'from 0' : `of at least ${from / 1000} s`
+  const most = to === Number.POSITIVE_INFINITY ? '' : ` and at most ${to / 1000} s`
+  return `a duration ${least}${most}: a number of seconds or a string with a unit such as '90s' or '60m'`
+}

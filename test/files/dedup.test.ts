@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import fs, {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { dirname, join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { testCache } from '../support/cache.ts'
+import { dedupStorm } from '../support/dedup-storm.ts'
+import { filesBelow, scratch } from '../support/disk.ts'
+
+const BYTES = Buffer.from('the same bytes')
+const inode = (path: string) => statSync(path).ino
+
+describe('the same bytes', () => {
+  for (const dedup of ['session', 'cache'] as const) {
+    it(`are stored once under one name in a session, with dedup: '${dedup}'`, async t => {
+      const { cache, session, folder } = testCache(t, { dedup })
+      const files = session()
+      const saved = await Promise.all([1, 2, 3].map(() => files.save(BYTES, 'a.txt')))
+      assert.equal(new Set(saved).size, 1)
+      assert.deepEqual(cache.stats(), { files: 1, fileBytes: BYTES.length })
+      assert.equal(filesBelow(folder).length, dedup === 'cache' ? 2 : 1)
+      await files.save(BYTES, 'b.txt')
+      assert.equal(cache.stats().files, 2)
+    })
+  }
+
+  it('are stored for each session anew by default', async t => {
+    const { cache, session } = testCache(t)
+    const [a, b] = [await session().save(BYTES, 'a.txt'), await session().save(BYTES, 'a.txt')]
+    assert.notEqual(inode(a.path), inode(b.path))
+    assert.equal(cache.stats().fileBytes, 2 * BYTES.length)
+  })
+
+  it('are young again when they are saved again', async t => {
+    const { cache, session, pass } = testCache(t)
+    const files = session()
+    const { path } = await files.save(BYTES, 'a.txt')
+    pass(50)
+    await files.save(BYTES, 'a.txt')
+    pass(50)
+    await cache.sweep(60)
+    assert.ok(existsSync(path))
+    pass(10)
+    await cache.sweep(60)
+    assert.equal(existsSync(path), false)
+  })
+})
+
+describe("the same bytes with dedup: 'cache'", () => {
+  it('are on the disk once for all sessions, and count once', async t => {
+    const { cache, session } = testCache(t, { dedup: 'cache' })
+    const saved = await Promise.all([1, 2, 3, 4].map(() => session().save(BYTES, 'a.txt')))
+    assert.equal(new Set(saved.map(({ path }) => inode(path))).size, 1)
+    assert.equal(cache.stats().fileBytes, BYTES.length)
+    assert.equal(
+      saved.reduce((sum, { owner }) => sum + owner.bytes, 0),
+      4 * BYTES.length,
+    )
+  })
+
+  it('stay for a session when the others end, and go with the last', async t => {
+    const { cache, folder } = testCache(t, { dedup: 'cache' })
+    const [first, second] = await Promise.all(
+      ['1', '2'].map(id => cache.of(id, () => {}).save(BYTES, 'a.txt')),
+    )
+    await cache.end('1')
+    assert.equal(existsSync(first!.path), false)
+    assert.deepEqual(readFileSync(second!.path), BYTES)
+    assert.equal(cache.stats().fileBytes, BYTES.length)
+    await cache.end('2')
+    assert.deepEqual(filesBelow(folder), [])
+    assert.equal(cache.stats().fileBytes, 0)
+  })
+
+  it('stay for a session when they are swept in another', async t => {
+    const { cache, session, pass, folder } = testCache(t, { dedup: 'cache' })
+    await session().save(BYTES, 'a.txt')
+    pass(100)
+    const young = await session().save(BYTES, 'a.txt')
+    await cache.sweep(50)
+    assert.deepEqual(readFileSync(young.path), BYTES)
+    assert.equal(cache.stats().fileBytes, BYTES.length)
+    pass(100)
+    await cache.sweep(50)
+    assert.deepEqual(filesBelow(folder), [])
+  })
+
+  it('go when a sweep and the end of their session come together', async t => {
+    const { cache, pass, folder } = testCache(t, { dedup: 'cache' })
+    for (let round = 0; round < 100; round++) {
+      for (let i = 0; i < 4; i++) await cache.of('a', () => {}).save(Buffer.from(`file ${i}`), 'a.txt')
+      pass(100)
+      await Promise.all([cache.sweep(50), cache.end('a')])
+      assert.deepEqual(filesBelow(folder), [])
+      assert.equal(cache.stats().fileBytes, 0)
+    }
+  })
+
+  it('are copied when they are adopted: who edits them edits nobody else’s', async t => {
+    const { session } = testCache(t, { dedup: 'cache' })
+    const destination = join(scratch(t), 'kept.txt')
+    const [mine, other] = [await session().save(BYTES, 'a.txt'), await session().save(BYTES, 'a.txt')]
+    await mine.owner.adopt(mine.sha256, mine.name, destination)
+    writeFileSync(destination, 'edited')
+    assert.equal(existsSync(mine.path), false)
+    assert.deepEqual(readFileSync(other.path), BYTES)
+  })
+
+  it('are copied where the file system has no links', async t => {
+    const { cache, session, folder } = testCache(t, { dedup: 'cache' })
+    await session().save(Buffer.from('before'), 'a.txt')
+    for (const code of ['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EXDEV']) {
+      withoutLinks(t, code)
+      const saved = await Promise.all(['1', '2'].map(id => cache.of(id, () => {}).save(BYTES, 'a.txt')))
+      assert.notEqual(inode(saved[0]!.path), inode(saved[1]!.path), code)
+      for (const { path } of saved) assert.deepEqual(readFileSync(path), BYTES)
+      assert.equal(cache.stats().fileBytes, 'before'.length + 2 * BYTES.length)
+      t.mock.restoreAll()
+      syncBuiltinESMExports()
+      await Promise.all(['1', '2'].map(id => cache.end(id)))
+      assert.equal(cache.stats().fileBytes, 'before'.length)
+    }
+    assert.equal(filesBelow(folder).length, 2)
+  })
+
+  it('are copied when there are too many links to them', async t => {
+    const { cache, session, folder } = testCache(t, { dedup: 'cache' })
+    const first = await session().save(BYTES, 'a.txt')
+    const links = join(scratch(t), 'links')
+    mkdirSync(links)
+    const most = linkUntilFull(first.path, links)
+    if (most === undefined) return t.skip('this file system takes any number of links')
+    const second = await session().save(BYTES, 'a.txt')
+    assert.notEqual(inode(second.path), inode(first.path))
+    assert.deepEqual(readFileSync(second.path), BYTES)
+    assert.equal(cache.stats().fileBytes, 2 * BYTES.length)
+    for (let i = 0; i < most; i++) unlinkSync(join(links, `${i}`))
+    await Promise.all([first, second].map(({ path }) => cache.end(dirname(dirname(path)).split('/').pop()!)))
+    assert.deepEqual(filesBelow(folder), [])
+    assert.equal(cache.stats().fileBytes, 0)
+  })
+
+  it('leave nothing when they can’t be put in their place', async t => {
+    const { cache, session, folder } = testCache(t, { dedup: 'cache' })
+    const files = session()
+    const { sha256 } = await session().save(BYTES, 'a.txt')
+    const other = Buffer.from('other bytes')
+    for (const [bytes, hash] of [[BYTES, sha256] as const, [other, shaOf(other)] as const]) {
+      mkdirSync(join(await files.directory(), hash, 'a.txt'), { recursive: true })
+      await assert.rejects(files.save(bytes, 'a.txt'))
+    }
+    assert.deepEqual(cache.stats(), { files: 1, fileBytes: BYTES.length })
+    assert.equal(files.bytes, 0)
+    assert.equal(filesBelow(folder).length, 2)
+  })
+
+  it('are always whole for whoever holds them, under 50 sessions at once', { timeout: 60_000 }, async t => {
+    const report = await dedupStorm(scratch(t), 3)
+    assert.ok(report.read > 100 && report.sessions > 50, JSON.stringify(report))
+  })
+})
+
+/** Lets every link fail until the mocks of the test are restored. */
+function withoutLinks(t: TestContext, code: string): void {
+  t.mock.method(fs.promises, 'link', async () => {
+    throw Object.assign(new Error('no links here'), { code })
+  })
+  syncBuiltinESMExports()
+}
+
+/** ext4 takes 65 000. */
+function linkUntilFull(path: string, directory: string): number | undefined {
+  for (let i = 0; i < 66_000; i++) {
+    try {
+      linkSync(path, join(directory, `${i}`))
+    } catch {
+      return i
+    }
+  }
+  return undefined
+}
+
+function shaOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict'
+import { createReadStream, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
+import { it, type TestContext } from 'node:test'
+import type { FileData, GradioStateOptions } from '../../lib/index.ts'
+import { assertNothingLeft, openBelow, scratch } from '../support/disk.ts'
+import { until } from '../support/express.ts'
+import { harness } from '../support/harness.ts'
+import { isAbout } from '../support/is-about.ts'
+import { unique } from '../support/multipart.ts'
+
+async function session(t: TestContext, options: GradioStateOptions = {}) {
+  const cacheDir = scratch(t)
+  const made = harness(t, { cacheDir, ...options })
+  return { ...made, cacheDir, session: await made.user().session() }
+}
+
+const webStream = (...chunks: unknown[]) =>
+  new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk as Uint8Array)
+      controller.close()
+    },
+  })
+
+it('saves bytes, text, streams, Blobs and files on the disk, each as it is', async t => {
+  const { session: state, cacheDir } = await session(t)
+  const onDisk = join(cacheDir, 'report.pdf')
+  writeFileSync(onDisk, 'text')
+  const bytes = new TextEncoder().encode('text')
+  const sources: [FileData, string][] = [
+    ['text', 'file'],
+    [bytes, 'file'],
+    [bytes.buffer as ArrayBuffer, 'file'],
+    [Buffer.from('text'), 'file'],
+    [Readable.from(['te', 'xt']), 'file'],
+    [Readable.from([Buffer.from('text')], { objectMode: false }), 'file'],
+    [createReadStream(onDisk), 'file'],
+    [webStream(bytes.subarray(0, 1), bytes.subarray(1)), 'file'],
+    [
+      (async function* () {
+        yield* ['te', bytes.subarray(2)]
+      })(),
+      'file',
+    ],
+    [new Blob(['te', 'xt']), 'file'],
+    [new File(['text'], 'letter.txt'), 'letter.txt'],
+    [{ path: onDisk }, 'report.pdf'],
+  ]
+  for (const [data, name] of sources) {
+    const file = await state.saveFile(data)
+    assert.deepEqual([file.name, file.size, readFileSync(file.path, 'utf8')], [name, 4, 'text'])
+  }
+  const named = await state.saveFile({ path: onDisk }, { name: '日本語.png' })
+  assert.deepEqual([named.name, named.mimeType], ['日本語.png', 'image/png'])
+  assert.equal(readFileSync(onDisk, 'utf8'), 'text')
+})
+
+it('what is empty makes an empty file', async t => {
+  const { session: state } = await session(t)
+  const empty: FileData[] = ['', new Uint8Array(), Readable.from([]), webStream(), new Blob([])]
+  for (const data of empty) assert.equal((await state.saveFile(data)).size, 0)
+})
+
+it('a string is never a path', async t => {
+  const { session: state } = await session(t)
+  const file = await state.saveFile('/etc/passwd')
+  assert.equal(readFileSync(file.path, 'utf8'), '/etc/passwd')
+})
+
+it('only a regular file is saved by its path, and nothing else is data', async t => {
+  const { session: state, cacheDir, gradio } = await session(t)
+  const link = join(cacheDir, 'link')
+  symlinkSync('/etc/passwd', link)
+  for (const path of [cacheDir, link, '/dev/zero'])
+    await assert.rejects(state.saveFile({ path }), isAbout('path given to saveFile()', path))
+  await assert.rejects(state.saveFile({ path: join(cacheDir, 'none') }), { code: 'ENOENT' })
+  for (const data of [undefined, null, 1, {}, []])
+    await assert.rejects(state.saveFile(data as never), isAbout('data of saveFile()'))
+  await assert.rejects(state.saveFile('x', { name: 1 as never }), isAbout('name given to saveFile()', '1'))
+  await assert.rejects(state.saveFile('x', { nam: 'x' } as never), isAbout('saveFile()', 'nam'))
+  assert.equal(gradio.stats().files, 0)
+})
+
+it('a stream that fails is told of by its own error, whenever it fails', async t => {
+  const { session: state, cacheDir, gradio } = await session(t)
+  const error = new Error('in the source')
+  const failing = new PassThrough()
+  failing.write(unique(300_000))
+  const saving = state.saveFile(failing)
+  setImmediate(() => failing.destroy(error))
+  await assert.rejects(saving, error)
+  const before = new PassThrough().on('error', () => {})
+  before.destroy(error)
+  await new Promise(resolve => setImmediate(resolve))
+  await assert.rejects(state.saveFile(before), error)
+  await assert.rejects(state.saveFile(createReadStream(join(cacheDir, 'none'))), { code: 'ENOENT' })
+  const web = new ReadableStream({ pull: controller => controller.error(error) })
+  await assert.rejects(state.saveFile(web), error)
+  const cut = new PassThrough()
+  const cutting = state.saveFile(cut)
+  cut.destroy()
+  await assert.rejects(cutting, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+  await assert.rejects(
+    state.saveFile(Readable.from([{ not: 'bytes' }])),
+    isAbout('a stream given to saveFile()'),
+  )
+  await assert.rejects(state.saveFile(webStream({ not: 'bytes' })), TypeError)
+  assertNothingLeft(gradio, cacheDir)
+})
+
+it('a first file whose source fails at once is no crash', async t => {
+  const { session: state, cacheDir } = await session(t)
+  await assert.rejects(state.saveFile(createReadStream(join(cacheDir, 'none'))), { code: 'ENOENT' })
+})
+
+it('at a limit the source is given up, not read to its end', async t => {
+  const { session: state, cacheDir, gradio } = await session(t, { maxFileSize: 500_000 })
+  let isCancelled = false
+  const endless = new ReadableStream({
+    pull: controller => controller.enqueue(new Uint8Array(65_536)),
+    cancel() {
+      isCancelled = true
+    },
+  })
+  await assert.rejects(state.saveFile(endless), { code: 'FILE_TOO_LARGE', status: 413 })
+  await until(() => isCancelled)
+  const stream = new Readable({
+    read() {
+      this.push(Buffer.alloc(65_536))
+    },
+  })
+  await assert.rejects(state.saveFile(stream), { code: 'FILE_TOO_LARGE' })
+  assert.ok(stream.destroyed)
+  const path = join(scratch(t), 'large')
+  writeFileSync(path, unique(600_000))
+  await assert.rejects(state.saveFile({ path }), { code: 'FILE_TOO_LARGE' })
+  await until(() => openBelow(path).length === 0)
+  assertNothingLeft(gradio, cacheDir)
+})
+
+it('a session that ends gives up what it is saving, and the file that is read is closed', async t => {
+  const { session: state, cacheDir, gradio } = await session(t)
+  const path = join(scratch(t), 'large')
+  writeFileSync(path, unique(5_000_000))
+  const endless = new PassThrough()
+  endless.write(unique(400_000))
+  const saving = [
+    state.saveFile(endless),
+    state.saveFile({ path }),
+    state.saveFile(
+      (async function* () {
+        yield 'x'
+        await new Promise(() => {})
+      })(),
+    ),
+  ]
+  const rejected = Promise.all(saving.map(saved => assert.rejects(saved, { code: 'SESSION_ENDED' })))
+  await gradio.endSession(state.id)
+  await rejected
+  await until(() => endless.destroyed && openBelow(path).length === 0)
+  assertNothingLeft(gradio, cacheDir)
+  await assert.rejects(state.saveFile('late'), { code: 'SESSION_ENDED' })
+})
+
+it('what an upload gave back stays while another counts on it', async t => {
+  const { gradio, session: state, user, cacheDir } = await session(t)
+  const { req, end } = await user().begin()
+  const store = () =>
+    new Promise<Express.Multer.File>((resolve, reject) => {
+      const file = { originalname: 'same', stream: Readable.from(['same']) } as never
+      gradio.storage._handleFile(req as never, file, (error, stored) =>
+        error ? reject(error) : resolve(stored as Express.Multer.File),
+      )
+    })
+  const giveBack = (file: Express.Multer.File) =>
+    new Promise<unknown>(resolve => gradio.storage._removeFile(req as never, file, resolve))
+  const first = await store()
+  await giveBack(await store())
+  assert.equal(readFileSync(first.path, 'utf8'), 'same', 'one of two uploads was given back')
+  // The removal and the next upload of the same run into each other.
+  const [second] = await Promise.all([store(), giveBack(first)])
+  assert.equal(readFileSync(second.path, 'utf8'), 'same')
+  await giveBack(second)
+  assert.equal(gradio.stats().files, 0)
+  const kept = await state.saveFile('same', { name: 'same' })
+  await giveBack(first)
+  assert.equal(readFileSync(kept.path, 'utf8'), 'same', 'one that came later under the same name')
+  end()
+  await gradio.endSession(state.id)
+  assertNothingLeft(gradio, cacheDir)
+})

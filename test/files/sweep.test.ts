@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
+import { dirname, join } from 'node:path'
+import { describe, it } from 'node:test'
+import express from 'express'
+import { type CachedFile, type GradioStateOptions, gradioState } from '../../lib/index.ts'
+import { testCache } from '../support/cache.ts'
+import { filesBelow, scratch } from '../support/disk.ts'
+import { serve, until } from '../support/express.ts'
+import { failing, pausing } from '../support/failing.ts'
+import { harness, testUser } from '../support/harness.ts'
+import { isAbout } from '../support/is-about.ts'
+
+describe('deleteCache', () => {
+  it('deletes by the clock what is older than the age, when the frequency has passed', {
+    timeout: 20_000,
+  }, async t => {
+    const { clock, user, gradio } = harness(t, { cacheDir: scratch(t), deleteCache: [60, 300] })
+    const save = () => user().request(state => state.saveFile('text', { name: `${clock.now()}.txt` }))
+    const first = await save()
+    await clock.advance(100)
+    const second = await save()
+    await clock.advance(199)
+    assert.equal(gradio.stats().files, 2)
+    await clock.advance(61)
+    await until(() => !existsSync(first.path))
+    await until(() => gradio.stats().files === 1)
+    assert.ok(existsSync(second.path))
+    while (gradio.stats().fileBytes > 0) await clock.advance(10)
+    assert.ok(clock.now() >= 400_000, `${clock.now()}`)
+    assert.equal(gradio.stats().files, 0)
+    assert.equal(existsSync(dirname(second.path)), false)
+  })
+
+  it('leaves pinned files until they are released', async t => {
+    const { clock, user, gradio } = harness(t, { cacheDir: scratch(t), deleteCache: [10, 20] })
+    const { state, end } = await user().begin()
+    const file = await state.saveFile('text')
+    const pins = [state.pin(file), state.pin(file)]
+    await clock.advance(100)
+    pins[0]!.release()
+    pins[0]!.release()
+    await clock.advance(10)
+    assert.ok(existsSync(file.path))
+    pins[1]![Symbol.dispose]()
+    await clock.advance(10)
+    await until(() => gradio.stats().files === 0)
+    assert.throws(() => state.pin(file), isAbout('file of this session', '', '', 'FILE_UNKNOWN'))
+    end()
+  })
+
+  it('finds what the app wrote by itself, counts it, and deletes it with the directories this empties', async t => {
+    const { clock, user, gradio } = harness(t, { cacheDir: scratch(t), deleteCache: [10, 0.2] })
+    const { state, end } = await user().begin()
+    const directory = await state.directory()
+    mkdirSync(join(directory, 'a/b'), { recursive: true })
+    writeFileSync(join(directory, 'a/b/c.txt'), 'text')
+    const written = Date.now()
+    await clock.advance(10)
+    if (Date.now() < written + 150) await until(() => gradio.stats().fileBytes === 4)
+    await until(() => Date.now() > written + 250)
+    await clock.advance(10)
+    await until(() => !existsSync(join(directory, 'a')))
+    await until(() => gradio.stats().fileBytes === 0)
+    assert.ok(existsSync(directory))
+    end()
+  })
+
+  it('works in real time', { timeout: 20_000 }, async t => {
+    const options = { cacheDir: scratch(t), deleteCache: [0.05, 0.2] as const }
+    const gradio = gradioState({ ...options, identify: req => req.headers['x-user'] as string })
+    t.after(() => gradio.close({ timeout: 0 }))
+    const { state, end } = await testUser(gradio).begin()
+    const begun = performance.now()
+    const { path } = await state.saveFile('text')
+    await until(() => !existsSync(path))
+    assert.ok(performance.now() - begun >= 200, `${performance.now() - begun} ms`)
+    end()
+  })
+
+  for (const wrong of [
+    [1, 0],
+    [0, 1],
+    [-1, 5],
+    [5, -1],
+    [1, Number.NaN],
+    [1, 0.0001],
+    [Number.POSITIVE_INFINITY, 1],
+    [1, Number.POSITIVE_INFINITY],
+    [1],
+    [1, 2, 3],
+    [],
+    ['1', '2'],
+    ['1h', 'soon'],
+    [null, 1],
+    60,
+    '60s',
+    true,
+    null,
+    { frequency: 1, age: 1 },
+  ]) {
+    it(`refuses ${JSON.stringify(wrong)}`, () => {
+      const options = { deleteCache: wrong } as unknown as GradioStateOptions
+      assert.throws(() => gradioState(options), isAbout('deleteCache'))
+    })
+  }
+})
+
+describe('a sweep', () => {
+  it('does not end a download that is running', { timeout: 30_000 }, async t => {
+    const gradio = gradioState({ cacheDir: scratch(t), deleteCache: [0.02, 0.1] })
+    const app = express()
+    app.use(gradio)
+    app.post('/save', (req, res, next) => {
+      const bytes = Buffer.alloc(20_000_000, 'x')
+      req.gradioState.saveFile(bytes, { name: 'big.bin' }).then(file => res.json(file), next)
+    })
+    const { origin, visitor } = await serve(t, app)
+    t.after(() => gradio.close({ timeout: 0 }))
+    const user = visitor()
+    const file = (await (await user.fetch('/save', { method: 'POST' })).json()) as CachedFile
+    const cookie = [...user.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const request = get(new URL(file.url, origin), { headers: { cookie } })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    assert.equal(response.statusCode, 200)
+    const since = performance.now()
+    await until(() => performance.now() - since > 400)
+    assert.ok(existsSync(file.path), 'held by the download')
+    let size = 0
+    for await (const chunk of response) size += chunk.length
+    assert.equal(size, 20_000_000)
+    await until(() => !existsSync(file.path))
+    assert.equal((await user.fetch(file.url)).status, 404)
+  })
+
+  it('spares a file that is pinned after it was found to be due', async t => {
+    const { cache, session, pass } = testCache(t)
+    const files = session()
+    const [a, b] = [await files.save(Buffer.from('a'), 'a'), await files.save(Buffer.from('b'), 'b')]
+    pass(100)
+    const swept = cache.sweep(50)
+    b.pins++
+    await swept
+    assert.deepEqual([existsSync(a.path), existsSync(b.path)], [false, true])
+    b.pins--
+    await cache.sweep(50)
+    assert.equal(existsSync(b.path), false)
+  })
+
+  it('costs what is due, not what is kept', async t => {
+    const { cache, session, pass, folder } = testCache(t)
+    const files = session()
+    for (let i = 0; i < 300; i++) await files.save(Buffer.from(`old ${i}`), 'a')
+    pass(100)
+    for (let i = 0; i < 3000; i++) await files.save(Buffer.from(`new ${i}`), 'a')
+    const first = await timed(() => cache.sweep(50))
+    assert.equal(filesBelow(folder).length, 3000)
+    const nothing = Math.min(await timed(() => cache.sweep(50)), await timed(() => cache.sweep(50)))
+    assert.ok(nothing < first / 10, `${nothing} ms for nothing, ${first} ms for 300 files`)
+  })
+
+  it('goes on after a file that can’t be removed, tells of it, and tries it again', async t => {
+    const { cache, session, pass, errors } = testCache(t)
+    const files = session()
+    const saved = []
+    for (const name of ['a', 'stuck', 'c']) saved.push(await files.save(Buffer.from(name), name))
+    writeFileSync(join(await files.directory(), 'stray-1'), 'text')
+    writeFileSync(join(await files.directory(), 'stuck-too'), 'text')
+    writeFileSync(join(await files.directory(), 'stray-2'), 'text')
+    pass(100)
+    const restore = failing(t, 'unlink', 'stuck')
+    const past = Date.now()
+    await until(() => Date.now() > past + 60)
+    await cache.sweep(50)
+    assert.deepEqual(filesBelow(files.path), [join(saved[1]!.sha256, 'stuck'), 'stuck-too'].sort())
+    assert.deepEqual(
+      errors.map(error => (error as NodeJS.ErrnoException).code),
+      ['EACCES', 'EACCES'],
+    )
+    assert.deepEqual(cache.stats(), { files: 1, fileBytes: 9 })
+    assert.equal(files.bytes, 9)
+    restore()
+    await cache.sweep(50)
+    assert.deepEqual(filesBelow(files.path), [])
+    assert.deepEqual([cache.stats(), files.bytes], [{ files: 0, fileBytes: 0 }, 0])
+  })
+
+  it('takes no file that is being published for one of the app’s', async t => {
+    const { cache, session } = testCache(t, { dedup: 'cache' })
+    const files = session()
+    await files.directory()
+    await session().save(Buffer.from('same'), 'a.txt')
+    const { reached, resume } = pausing(t, 'unlink', '.incoming')
+    const saved = files.save(Buffer.from('same'), 'a.txt')
+    await reached
+    const swept = cache.sweep(1e9)
+    for (let turns = 0; turns < 50; turns++) await new Promise(resolve => setImmediate(resolve))
+    resume()
+    await Promise.all([saved, swept])
+    assert.deepEqual([cache.stats().fileBytes, files.bytes], [4, 4])
+  })
+
+  it('never takes the directory from a file that is being published', async t => {
+    const { cache, session, pass, errors } = testCache(t)
+    const files = session()
+    await files.directory()
+    for (let round = 0; round < 200; round++) {
+      const saves = ['a', 'b', 'c'].map(name => files.save(Buffer.from('same'), name))
+      const [sweep] = [cache.sweep(5), pass(10)]
+      for (const { path } of await Promise.all(saves)) assert.ok(existsSync(path))
+      await sweep
+    }
+    assert.deepEqual(errors, [])
+  })
+
+  it('gives a file that is being adopted to one of the two, whole', async t => {
+    const { cache, session, pass, errors, folder } = testCache(t)
+    const kept = scratch(t)
+    const files = session()
+    let adopted = 0
+    for (let round = 0; round < 100; round++) {
+      const { sha256, name } = await files.save(Buffer.from(`${round}`), 'a')
+      pass(100)
+      const destination = join(kept, `${round}`)
+      const work = [() => cache.sweep(50), () => files.adopt(sha256, name, destination)]
+      if (round % 2 === 0) work.reverse()
+      const results = await Promise.allSettled(work.map(task => task()))
+      const failed = results.find(result => result.status === 'rejected')
+      if (failed !== undefined) assert.equal(failed.reason.code, 'FILE_UNKNOWN')
+      else adopted++
+      assert.equal(existsSync(destination), failed === undefined)
+    }
+    assert.ok(adopted > 0)
+    assert.deepEqual([errors, filesBelow(folder), cache.stats()], [[], [], { files: 0, fileBytes: 0 }])
+  })
+})
+
+async function timed(task: () => Promise<unknown>): Promise<number> {
+  const begun = performance.now()
+  await task()
+  return performance.now() - begun
+}

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { dropbox, type Told, upload } from '../support/dropbox.ts'
+import { forEachExpress, json, until } from '../support/express.ts'
+import { RecordingStore } from '../support/stores.ts'
+
+forEachExpress((_name, express) => {
+  it('is off by default: the request is the app’s own', async t => {
+    const { gradio, visitor, passedOn } = await dropbox(t, express, { options: { uploadRoute: false } })
+    const user = visitor()
+    assert.equal((await upload(user, { 'a.txt': 'a' })).status, 404)
+    assert.equal((await user.fetch('/gradio_api/upload', { method: 'OPTIONS' })).status, 404)
+    assert.deepEqual(passedOn, ['POST /gradio_api/upload', 'OPTIONS /gradio_api/upload'])
+    assert.equal(gradio.stats().sessions, 0)
+  })
+
+  it('is a POST, and nothing else', async t => {
+    const { visitor, passedOn } = await dropbox(t, express)
+    const user = visitor()
+    for (const [method, path] of [
+      ['GET', '/gradio_api/upload'],
+      ['PUT', '/gradio_api/upload'],
+      ['POST', '/gradio_api/upload/more'],
+      ['POST', '/gradio_api/uploads'],
+    ] as const)
+      assert.equal((await user.fetch(path, { method })).status, 404)
+    assert.equal(passedOn.length, 4)
+  })
+
+  it('stores the files, tells of them, and serves them', async t => {
+    const { gradio, visitor, onDisk } = await dropbox(t, express)
+    const user = visitor()
+    const { status, body } = await json<Told[]>(upload(user, { 'a b.txt': 'first', '日本.png': 'second' }))
+    assert.equal(status, 200)
+    assert.deepEqual(
+      body.map(file => Object.keys(file).sort()),
+      Array(2).fill(['mimeType', 'name', 'sha256', 'size', 'url']),
+      'and not where they are on the server',
+    )
+    assert.deepEqual(
+      body.map(({ name, size, mimeType }) => [name, size, mimeType]),
+      [
+        ['a b.txt', 5, 'text/plain'],
+        ['日本.png', 6, 'image/png'],
+      ],
+    )
+    const texts = await Promise.all(body.map(async ({ url }) => (await user.fetch(url)).text()))
+    assert.deepEqual(texts, ['first', 'second'])
+    assert.deepEqual(onDisk().sort(), ['a b.txt', '日本.png'])
+    const [session] = gradio.sessions()
+    assert.deepEqual(
+      session
+        ?.files()
+        .map(({ url }) => url)
+        .sort(),
+      body.map(({ url }) => url).sort(),
+    )
+  })
+
+  it('no file at all is answered with none, and text fields are passed over', async t => {
+    const { visitor } = await dropbox(t, express)
+    const user = visitor()
+    assert.deepEqual(await json(upload(user, {})), { status: 200, body: [] })
+    const form = new FormData()
+    form.append('_csrf', 'a token')
+    form.append('files', new Blob(['a']), 'a.txt')
+    const { status, body } = await json<Told[]>(
+      user.fetch('/gradio_api/upload', { method: 'POST', body: form }),
+    )
+    assert.deepEqual([status, body.length], [200, 1])
+  })
+
+  it('a name tells where nothing goes', async t => {
+    const { visitor, onDisk } = await dropbox(t, express)
+    const { body } = await json<Told[]>(
+      upload(visitor(), { '../../../etc/passwd': 'x', 'C:\\a\\b.txt': 'y' }),
+    )
+    assert.deepEqual(
+      body.map(({ name }) => name),
+      ['passwd', 'b.txt'],
+    )
+    assert.deepEqual(onDisk().sort(), ['b.txt', 'passwd'])
+  })
+
+  for (const session of [false, {}, { rolling: true }] as const) {
+    it(`a first upload brings the cookie, a second needs none, with session: ${JSON.stringify(session)}`, async t => {
+      const { gradio, visitor } = await dropbox(t, express, { session })
+      const user = visitor()
+      const first = await upload(user, { 'a.txt': 'a' })
+      assert.equal(first.headers.getSetCookie().length, 1)
+      const second = await upload(user, { 'b.txt': 'b' })
+      assert.deepEqual(second.headers.getSetCookie(), [])
+      const { body } = await json<{ id: string }>(user.fetch('/id'))
+      assert.deepEqual(
+        gradio.sessions().map(({ id }) => id),
+        [body.id],
+      )
+      assert.equal(gradio.session(body.id)?.files().length, 2)
+    })
+
+    it(`a first upload that is refused brings it too, with session: ${JSON.stringify(session)}`, async t => {
+      const { gradio, visitor } = await dropbox(t, express, { session, options: { maxFileSize: 10 } })
+      const user = visitor()
+      assert.equal((await upload(user, { 'a.txt': 'much too long' })).status, 413)
+      assert.equal((await upload(user, { 'a.txt': 'short' })).status, 200)
+      assert.equal(gradio.stats().sessions, 1)
+    })
+  }
+
+  it('the session is in the store before the first file has come', async t => {
+    const store = new RecordingStore(10)
+    const { port, gradio } = await dropbox(t, express, { session: { store } })
+    const socket = connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write(
+      'POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n' +
+        'Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n' +
+        'Content-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nbegun',
+    )
+    await until(() => gradio.stats().sessions === 1)
+    await sleep(50)
+    assert.equal(Object.keys(await store.stored()).length, 1)
+  })
+
+  it('an upload of a known user makes the store write nothing, even with rolling', async t => {
+    const store = new RecordingStore()
+    const { visitor } = await dropbox(t, express, { session: { store, rolling: true } })
+    const user = visitor()
+    await upload(user, { 'a.txt': 'a' })
+    await sleep(10)
+    store.writes()
+    assert.equal((await upload(user, { 'b.txt': 'b' })).status, 200)
+    assert.equal((await upload(user, { 'b.txt': 'b' }, { field: 'wrong' })).status, 400)
+    await sleep(10)
+    assert.deepEqual(store.writes(), [])
+  })
+})
