@@ -10,6 +10,7 @@ const suites: Record<string, () => Promise<{ title: string; run(): Promise<Row[]
   timers: () => import('./timers.js'),
   request: () => import('./request.js'),
   expiry: () => import('./expiry.js'),
+  upload: () => import('./upload.js'),
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(suites)

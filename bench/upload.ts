@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import express, { type RequestHandler } from 'express'
 import multer from 'multer'
 import { gradioState } from '../lib/index.js'
+import { median, ms, type Row, times } from './table.js'
 
 /** What is uploaded: this many requests, each with one file of that size. */
 interface Load {
@@ -22,8 +23,10 @@ const LOADS: Load[] = [
 ]
 const ROUNDS = 3
 
-/** Uploads into the session's cache, hashed and counted, against `multer.diskStorage`, which does neither. */
-export async function upload(): Promise<void> {
+export const title = "into the session's cache (hashed, counted), and multer.diskStorage (neither)"
+
+export async function run(): Promise<Row[]> {
+  const rows: Row[] = []
   for (const load of LOADS) {
     const ours: number[] = []
     const theirs: number[] = []
@@ -32,10 +35,14 @@ export async function upload(): Promise<void> {
       theirs.push(await measure(load, diskStorage))
       ours.push(await measure(load, cache))
     }
-    const [best, baseline] = [Math.min(...ours), Math.min(...theirs)]
-    const ratio = (best / baseline).toFixed(2)
-    console.log(`${load.name}: ${best.toFixed(0)} ms, diskStorage ${baseline.toFixed(0)} ms, ratio ${ratio}`)
+    rows.push({
+      name: load.name,
+      'gradio-state': ms(median(ours)),
+      diskStorage: ms(median(theirs)),
+      ratio: times(median(ours) / median(theirs)),
+    })
   }
+  return rows
 }
 
 interface Storage {
