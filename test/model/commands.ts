@@ -98,22 +98,25 @@ export class Run {
     this.model.advance(ms)
     await this.world.clock.advance(`${ms}ms`)
     this.#compare()
+    if (this.model.givenUp !== undefined) assert.deepEqual(await this.world.closing, this.model.givenUp)
   }
 
   #compare(): void {
     const { model, world } = this
     assert.deepEqual(world.takeLog().sort(), model.takeLog().sort())
     const lives = [...model.lives.values()]
-    assert.deepEqual(world.gradio.stats(), {
-      sessions: lives.length,
-      open: lives.filter(life => life.open).length,
-      loaded: lives.filter(life => life.phase === 'loaded').length,
-      ending: model.ending.size,
-      pages: lives.flatMap(life => [...life.visits]).filter(visit => visit.kind === 'page').length,
-      ended: { ...model.ended, expired: 0, destroyed: 0, regenerated: 0 },
-      files: 0,
-      fileBytes: 0,
-    })
+    const { sessions, open, loaded, ending, pages, ended } = world.gradio.stats()
+    assert.deepEqual(
+      { sessions, open, loaded, ending, pages, ended },
+      {
+        sessions: lives.length,
+        open: lives.filter(life => life.open).length,
+        loaded: lives.filter(life => life.phase === 'loaded').length,
+        ending: model.ending.size,
+        pages: lives.flatMap(life => [...life.visits]).filter(visit => visit.kind === 'page').length,
+        ended: { ...model.ended, expired: 0, destroyed: 0, regenerated: 0 },
+      },
+    )
     for (const life of lives) assert.equal(world.show(life.name), life.show(), `the values of ${life.name}`)
     for (const { label, load, ended } of model.requests) {
       if (ended || load === undefined) continue
@@ -223,7 +226,7 @@ export class Run {
         if (this.#isClosed) return false
         this.#isClosed = true
         model.close(action.timeout)
-        void world.close(action.timeout)
+        world.close(action.timeout)
         return true
       case 'wait':
       case 'waitUntilDue':

@@ -222,6 +222,8 @@ export class Model {
   readonly ending = new Set<Life>()
   readonly ended = { disconnected: 0, evicted: 0, ended: 0, shutdown: 0 }
   isClosing = false
+  /** What `close()` resolves with, once it has. */
+  givenUp: string[] | undefined
   readonly #timers: { readonly due: Due | undefined; readonly run: () => void }[] = []
   /** What comes after that which happens at once. */
   readonly #soon: (() => void)[] = []
@@ -760,8 +762,7 @@ export class Model {
       if (this.#outran === undefined) return
       this.#outran = undefined
       const unfinished = [...this.ending].map(life => `session ${life.name}`)
-      this.#say(`closed`)
-      for (const what of [...outran, ...unfinished]) this.#say(`given up: ${what}`)
+      this.givenUp = [...outran, ...unfinished].sort()
     }
     for (const life of [...this.lives.values()]) this.#end(life, 'shutdown')
     const unfinished = new Set(this.ending)

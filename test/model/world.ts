@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { memory } from '../../lib/engines/memory.ts'
 import {
-  type CloseReport,
   type DeleteEvent,
   type GradioState,
   GradioStateError,
@@ -59,6 +60,7 @@ export class World {
   readonly #history: State<Thing>
   readonly #model: State<Thing | undefined>
   readonly #again = new Map<string, number>()
+  closing: Promise<string[]> | undefined
   #log: string[] = []
   #initials = 0
 
@@ -66,6 +68,7 @@ export class World {
     this.#modes = modes
     this.gradio = gradioState({
       clock: this.clock,
+      cacheDir: NO_DIRECTORY,
       unloadDelay: settings.unloadDelay / 1000,
       gracePeriod: settings.gracePeriod / 1000,
       maxSessions: settings.maxSessions,
@@ -93,8 +96,7 @@ export class World {
 
   /** What has happened since the last time. Sessions are named after the request that began them, as in `info`. */
   takeLog(): string[] {
-    const names = new Map([...this.#views].map(([life, { id }]) => [id, life]))
-    const log = this.#log.map(line => line.replace(UUID, id => names.get(id) ?? id))
+    const log = this.#log.map(line => this.#named(line))
     this.#log = []
     return log
   }
@@ -289,12 +291,14 @@ export class World {
     this.#say(`${label} ${isEnded ? 'ended' : 'found no'} ${life}`)
   }
 
-  async close(timeout: number): Promise<void> {
-    const report: CloseReport = await this.gradio.close({ timeout: `${timeout}ms` })
-    this.#say('closed')
-    for (const { source, session, ...rest } of report.timedOut) {
-      this.#say(`given up: ${source} ${session}${'name' in rest ? ` ${rest.name}` : ''}`)
-    }
+  /** Closes the instance; the promise tells how. It looks at the disk too, which takes other time than the clock's. */
+  close(timeout: number): void {
+    this.closing = this.gradio.close({ timeout: `${timeout}ms` }).then(({ timedOut }) => {
+      const givenUp = timedOut.map(({ source, session, ...rest }) => {
+        return this.#named(`${source} ${session}${'name' in rest ? ` ${rest.name}` : ''}`)
+      })
+      return givenUp.sort()
+    })
   }
 
   /** What every run has to come to when all is over. */
@@ -400,6 +404,13 @@ export class World {
     return `[${shown.filter(text => text !== undefined).sort()}]`
   }
 
+  #named(line: string): string {
+    return line.replace(UUID, id => {
+      for (const [life, view] of this.#views) if (view.id === id) return life
+      return id
+    })
+  }
+
   #say(line: string): void {
     this.#log.push(`${this.clock.now()} ${line}`)
   }
@@ -427,5 +438,7 @@ function show(result: unknown): string {
 }
 
 const UUID = /[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g
+/** No file is stored, so none is made. */
+const NO_DIRECTORY = join(tmpdir(), 'gradio-state-model', 'never-made')
 /** A page that has left, and one whose session has ended: to the browser it's the same. */
 const GONE = new Set([409, 410])
