@@ -140,6 +140,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const routes = new Routes(shared, pages, uploadTo(storage as StorageEngine))
   const parts = { ...shared, routes, sockets }
   const { hooks, states } = manager
+  let closing: Promise<CloseReport> | undefined
 
   cache.start({
     every: (ms, task) => manager.deadlines.every(ms, task),
@@ -178,12 +179,19 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       known('the options of close()', options, { timeout: true })
       const { timeout = '25s' } = options
       const limit = duration('timeout of close()', timeout, { from: 0, to: Number.POSITIVE_INFINITY })
-      sockets.close()
-      const report = await manager.close(limit)
-      await cache.close()
-      manager.deadlines.settle()
-      return report
+      closing ??= shutDown(limit)
+      return closing
     },
+  }
+
+  async function shutDown(limit: number): Promise<CloseReport> {
+    const { deadlines } = manager
+    const until = deadlines.now + limit
+    sockets.close()
+    const { timedOut } = await manager.close(limit)
+    const isRemoved = await deadlines.within(cache.close(), until - deadlines.now)
+    deadlines.settle()
+    return { timedOut: isRemoved ? timedOut : [...timedOut, { source: 'files' }] }
   }
 
   function add<T>(set: Set<T>, name: string, listener: T): GradioState {

@@ -5,12 +5,12 @@ import { GradioStateError } from '../errors.js'
 import { warnOfNoPage } from '../warnings.js'
 import { Arrivals } from './arrivals.js'
 import { Claims } from './claims.js'
-import { ClosedSessions } from './closed-sessions.js'
 import { Deadlines } from './deadlines.js'
 import { Gate } from './gate.js'
 import { type ErrorContext, Hooks, isThenable } from './hooks.js'
 import type { CloseReport, SessionStats } from './reports.js'
 import { Load, Session } from './session.js'
+import { SessionTable } from './session-table.js'
 import { StateRegistry } from './state.js'
 import type { ValuesContext } from './values.js'
 import { type Leaving, Visit } from './visit.js'
@@ -39,26 +39,15 @@ export class Manager {
   readonly #engine: Engine
   readonly #gate: Gate
   readonly #values: ValuesContext
-  readonly #byToken = new Map<string, Session>()
-  readonly #byId = new Map<string, Session>()
-  readonly #ending = new Set<Session>()
-  readonly #closed = new ClosedSessions()
+  readonly #sessions: SessionTable
   readonly #arrivals = new Arrivals()
-  readonly #ended: Record<EndReason, number> = {
-    disconnected: 0,
-    expired: 0,
-    destroyed: 0,
-    regenerated: 0,
-    evicted: 0,
-    ended: 0,
-    shutdown: 0,
-  }
   #holders = 0
   #report: Promise<CloseReport> | undefined
   #saidNoPage = false
 
   constructor(config: ManagerConfig, engine: Engine) {
     this.#config = config
+    this.#sessions = new SessionTable(config.maxSessions)
     this.#engine = engine
     this.deadlines = new Deadlines(config.clock)
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
@@ -75,7 +64,7 @@ export class Manager {
         wake,
         gone: (token, life, reason) => {
           this.#arrivals.noteEnd(token, life)
-          const session = this.#byId.get(life)
+          const session = this.#sessions.findById(life)
           if (session !== undefined) void this.#finish(session, reason)
         },
       }),
@@ -84,15 +73,15 @@ export class Manager {
 
   /** The session of a token, if it has one here. Free of effects. */
   find(token: string): Session | undefined {
-    return this.#byToken.get(token)
+    return this.#sessions.find(token)
   }
 
   findById(id: string): Session | undefined {
-    return this.#byId.get(id)
+    return this.#sessions.findById(id)
   }
 
   all(): Session[] {
-    return [...this.#byToken.values()]
+    return this.#sessions.all()
   }
 
   /**
@@ -107,8 +96,9 @@ export class Manager {
     create?: { info: () => unknown },
   ): MaybePromise<Visit | undefined> {
     if (this.closing) throw closed()
-    const isFresh = create !== undefined && !this.#byToken.has(token)
-    if (isFresh) this.#makeRoom()
+    const isFresh = create !== undefined && !this.#sessions.has(token)
+    const inTheWay = isFresh ? this.#sessions.inTheWay(this.#arrivals.fresh) : undefined
+    if (inTheWay !== undefined) void this.end(inTheWay, 'evicted')
     const holder: Holder = { id: String(++this.#holders), kind }
     const life = this.#engine.open(token, holder, this.#arrival(kind, create !== undefined))
     if (isThenable(life)) return this.#admitLater(token, holder, isFresh, life, create)
@@ -130,15 +120,7 @@ export class Manager {
   }
 
   stats(): SessionStats {
-    let loaded = 0
-    let pages = 0
-    for (const session of this.#byToken.values()) {
-      if (session.loaded) loaded++
-      pages += session.pages
-    }
-    const sessions = this.#byToken.size
-    const open = sessions - this.#closed.size
-    return { sessions, open, loaded, ending: this.#ending.size, pages, ended: { ...this.#ended } }
+    return this.#sessions.stats()
   }
 
   #admitLater(
@@ -166,7 +148,7 @@ export class Manager {
     create?: { info: () => unknown },
   ): Visit | undefined {
     if (life === undefined) return undefined
-    const known = this.#byId.get(life.id)
+    const known = this.#sessions.findById(life.id)
     const session = known ?? this.#begin(token, life.id, create?.info)
     session.holders++
     if (holder.kind === 'page') {
@@ -174,7 +156,7 @@ export class Manager {
       session.hadPage = true
     }
     session.returned ||= known !== undefined || session.hadPage
-    this.#closed.delete(session)
+    this.#sessions.noteOpen(session, true)
     const visit = new Visit(session, holder, (visit, leaving) => this.#leave(visit, leaving))
     if (life.phase === 'new') this.#runLoad(session)
     else if (life.phase === 'returned') this.#reload(session)
@@ -186,7 +168,7 @@ export class Manager {
     session.holders--
     if (holder.kind === 'page') session.pages--
     if (session.ended !== undefined) return
-    if (session.holders === 0) this.#closed.add(session)
+    if (session.holders === 0) this.#sessions.noteOpen(session, false)
     this.#background(
       this.#engine.release(session.token, holder, {
         unloadIn: this.#config.unloadDelay + (abrupt ? RECONNECT : 0),
@@ -206,8 +188,7 @@ export class Manager {
     const createdAt = new Date(this.#config.clock.wall())
     const directory = this.#config.directoryOf(id)
     const session = new Session(token, { id, info: noted, createdAt, directory }, this.states, this.#values)
-    this.#byToken.set(token, session)
-    this.#byId.set(id, session)
+    this.#sessions.add(session)
     debug('%s begins', id)
     return session
   }
@@ -252,26 +233,8 @@ export class Manager {
     return { create, unloadIn: kind === 'page' ? 0 : this.#config.unloadDelay }
   }
 
-  #makeRoom(): void {
-    const { maxSessions } = this.#config
-    if (this.#byToken.size + this.#arrivals.fresh < maxSessions) return
-    const oldest = this.#closed.first()
-    // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
-    if (oldest === undefined || this.#ending.size >= maxSessions) {
-      const held =
-        oldest === undefined
-          ? 'all of them are open'
-          : 'the callbacks of as many ended ones are still running'
-      throw new GradioStateError(
-        'TOO_MANY_SESSIONS',
-        `Expected room for a new session, but there are ${maxSessions} (maxSessions) and ${held}. Try again later, or raise maxSessions.`,
-      )
-    }
-    void this.end(oldest, 'evicted')
-  }
-
   #due(claim: Claim, settle: () => Promise<void>): void {
-    const session = this.#byId.get(claim.life)
+    const session = this.#sessions.findById(claim.life)
     if (session === undefined) void settle()
     else if (claim.phase === 'end') void this.#finish(session, claim.reason).then(settle)
     else session.unloading = this.#gate.run(() => this.#unload(session, claim.reason)).then(settle)
@@ -296,13 +259,9 @@ export class Manager {
     session.ended = reason
     // Set before anything of the app's runs: a listener of the signal may end the session again.
     session.finished = Promise.resolve().then(() => this.#gate.run(() => this.#delete(session, reason)))
-    void session.finished.finally(() => this.#ending.delete(session))
+    void session.finished.finally(() => this.#sessions.forget(session))
     this.#arrivals.noteEnd(session.token, session.id)
-    if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
-    this.#byId.delete(session.id)
-    this.#closed.delete(session)
-    this.#ending.add(session)
-    this.#ended[reason]++
+    this.#sessions.end(session, reason)
     debug('%s ends: %s', session.id, reason)
     session.load.end()
     for (const farewell of session.farewells) farewell(reason)
@@ -332,10 +291,13 @@ export class Manager {
     const outran: ErrorContext[] = []
     this.hooks.timedOut = outran
     for (const session of this.all()) void this.end(session, 'shutdown')
-    const all = Promise.all([...this.#ending].map(session => session.finished))
+    const all = Promise.all(this.#sessions.ending.map(session => session.finished))
     await this.deadlines.within(all, timeout)
     this.hooks.timedOut = undefined
-    const unfinished = [...this.#ending].map(session => ({ source: 'session' as const, session: session.id }))
+    const unfinished = this.#sessions.ending.map(session => ({
+      source: 'session' as const,
+      session: session.id,
+    }))
     await this.#engine.close()
     return { timedOut: [...outran, ...unfinished] }
   }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
 import { InstanceFolder } from './folder.js'
 import { RENEWAL } from './owner.js'
@@ -6,16 +7,8 @@ import { Quota } from './quota.js'
 import { type FilesContext, SessionFiles } from './session-files.js'
 import { Store } from './store.js'
 
-/** What the cache is set up with. Sizes in bytes, durations in milliseconds. */
-export interface CacheConfig {
-  readonly cacheDir: string
-  readonly isDefaultDir: boolean
-  readonly deleteCache: { readonly frequency: number; readonly age: number } | undefined
-  readonly dedup: 'session' | 'cache'
-  readonly maxFileSize: number
-  readonly maxSessionBytes: number
-  readonly maxCacheBytes: number
-}
+/** What the cache is set up with. */
+export type CacheConfig = Omit<FileConfig, 'uploadRoute'>
 
 /** What the cache needs from outside. */
 export interface CacheSurroundings {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
-import type { CookieHost } from './cookie.js'
-import { canSetCookie, type Host, headersSent, type Marker, markedToken } from './host.js'
-import { mint, minted } from './minted.js'
+import { type CookieHost, mintFor } from './cookie.js'
+import { type Host, type Marker, markedToken } from './host.js'
+import { minted } from './minted.js'
 
 /** Whether `req.session` objects of an unknown make are kept between requests, as far as was seen. */
 export interface Carrying {
@@ -38,10 +38,7 @@ export class CarriedHost implements Host {
   }
 
   prepare(): string {
-    const token = this.find()
-    if (token !== undefined) return token
-    if (!canSetCookie(this.#res)) throw headersSent()
-    return mint()
+    return this.find() ?? mintFor(this.#res)
   }
 
   keep(token: string): void {

@@ -27,10 +27,7 @@ export class CookieHost implements Host {
   }
 
   prepare(): string {
-    const token = this.find()
-    if (token !== undefined) return token
-    if (!canSetCookie(this.#res)) throw headersSent()
-    return mint()
+    return this.find() ?? mintFor(this.#res)
   }
 
   keep(token: string): void {
@@ -60,4 +57,10 @@ export class CookieHost implements Host {
   #isSecure(): boolean {
     return this.#req.secure ?? (this.#req.socket as TLSSocket).encrypted === true
   }
+}
+
+/** A new token for an answer that can still bring it to the browser. */
+export function mintFor(res: ServerResponse): string {
+  if (!canSetCookie(res)) throw headersSent()
+  return mint()
 }

@@ -124,6 +124,7 @@ describe('session(), sessions() and stats()', () => {
     assert.equal(gradio.session('x'), undefined)
     const page = await user('two').connect()
     const request = await user('one').begin()
+    const noFiles = { files: 0, fileBytes: 0 }
     const ended = {
       disconnected: 0,
       expired: 0,
@@ -133,15 +134,39 @@ describe('session(), sessions() and stats()', () => {
       ended: 0,
       shutdown: 0,
     }
-    assert.deepEqual(gradio.stats(), { sessions: 2, open: 2, loaded: 2, ending: 0, pages: 1, ended })
+    assert.deepEqual(gradio.stats(), {
+      sessions: 2,
+      open: 2,
+      loaded: 2,
+      ending: 0,
+      pages: 1,
+      ended,
+      ...noFiles,
+    })
     assert.deepEqual([one.pages, two.pages], [0, 1])
     request.end()
     await clock.advance(2)
-    assert.deepEqual(gradio.stats(), { sessions: 2, open: 1, loaded: 1, ending: 0, pages: 1, ended })
+    assert.deepEqual(gradio.stats(), {
+      sessions: 2,
+      open: 1,
+      loaded: 1,
+      ending: 0,
+      pages: 1,
+      ended,
+      ...noFiles,
+    })
     page.close()
     await clock.advance('1h')
     const after = { ...ended, disconnected: 2 }
-    assert.deepEqual(gradio.stats(), { sessions: 0, open: 0, loaded: 0, ending: 0, pages: 0, ended: after })
+    assert.deepEqual(gradio.stats(), {
+      sessions: 0,
+      open: 0,
+      loaded: 0,
+      ending: 0,
+      pages: 0,
+      ended: after,
+      ...noFiles,
+    })
   })
 
   it('using a session by its id keeps nobody from leaving', async t => {

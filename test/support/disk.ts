@@ -9,7 +9,8 @@ import type { GradioState } from '../../lib/index.ts'
 /** A directory of one test's own. */
 export function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'gradio-state-test-'))
-  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  // A process that was told to end may still be putting something away.
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }))
   return directory
 }
 
