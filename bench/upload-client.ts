@@ -1,13 +1,24 @@
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 
-// The other process of the suite `upload`: sends files, each with bytes of its own, and tells how long that took.
+// The other process of the suite `upload`: sends files and tells how long that took. Each begins
+// with bytes of its own.
 
 const BOUNDARY = 'bench'
-const CHUNK = 1024 * 1024
+const CHUNK = Buffer.alloc(1024 * 1024, 'gradio-state')
 const PARALLEL = 8
+const TYPE = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }
 
-process.once('message', async ({ files, size, port }: { files: number; size: number; port: number }) => {
+interface Order {
+  readonly files: number
+  readonly size: number
+  readonly port: number
+}
+
+const [order] = (await once(process, 'message')) as [Order]
+await sendAll(order)
+
+async function sendAll({ files, size, port }: Order): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL })
   let cookie = ''
   let sent = 0
@@ -18,8 +29,8 @@ process.once('message', async ({ files, size, port }: { files: number; size: num
     req.write(
       `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\n${name.padEnd(16)}`,
     )
-    for (let left = size - 16; left > 0; left -= CHUNK) {
-      if (!req.write(Buffer.alloc(Math.min(left, CHUNK), name))) await once(req, 'drain')
+    for (let left = size - 16; left > 0; left -= CHUNK.length) {
+      if (!req.write(CHUNK.subarray(0, left))) await once(req, 'drain')
     }
     req.end(`\r\n--${BOUNDARY}--\r\n`)
     const [res] = (await once(req, 'response')) as [IncomingMessage]
@@ -39,6 +50,4 @@ process.once('message', async ({ files, size, port }: { files: number; size: num
   process.send?.(performance.now() - start)
   agent.destroy()
   process.disconnect()
-})
-
-const TYPE = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }
+}

@@ -44,7 +44,6 @@ export class Hooks {
   timedOut: ErrorContext[] | undefined
   readonly #deadlines: Deadlines
   readonly #timeout: number
-  readonly #running = new AsyncLocalStorage<Call>()
 
   /** @param timeout in milliseconds */
   constructor(deadlines: Deadlines, timeout: number) {
@@ -73,7 +72,7 @@ export class Hooks {
     const call: Call = { session: context.session, active: true }
     let result: unknown
     try {
-      result = this.#running.run(call, run, limit)
+      result = running.run(call, run, limit)
     } catch (error) {
       this.report(error, context)
     }
@@ -88,7 +87,7 @@ export class Hooks {
 
   /** Whether the caller runs inside a hook or callback of that session, and so must not wait for it to finish. */
   isInside(session: string): boolean {
-    const call = this.#running.getStore()
+    const call = running.getStore()
     return call?.active === true && call.session === session
   }
 
@@ -157,6 +156,9 @@ export class TimeLimit {
     this.#controller?.abort(reason)
   }
 }
+
+/** One for all instances: Node 20 copies each that was ever used into every promise, also when its owner is long gone. */
+const running = new AsyncLocalStorage<Call>()
 
 /** How many functions of one session's event run at once. */
 export const PARALLEL = 16

@@ -23,6 +23,7 @@ export class Ingest extends Writable {
   readonly #reservation: Reservation
   readonly #hash = createHash('sha256')
   #pending: Buffer[] = []
+  #pendingBytes = 0
   /** The descriptor. A number: a `FileHandle` costs more than the write of a small file. */
   #file: number | undefined
   /** The system call under way: what it opens has to be closed. */
@@ -33,8 +34,7 @@ export class Ingest extends Writable {
 
   /** @param path of the file to make, in a directory of ours on the file system of the cache */
   constructor(path: string, reservation: Reservation) {
-    // Chunks that come during a write are written together by the next one; this is how many are let in.
-    super({ highWaterMark: 1024 * 1024, decodeStrings: true })
+    super({ highWaterMark: 2 * BATCH, decodeStrings: true })
     this.path = path
     this.#reservation = reservation
   }
@@ -89,12 +89,13 @@ export class Ingest extends Writable {
         this.#size += chunk.length
         this.#hash.update(chunk)
         this.#pending.push(chunk)
+        this.#pendingBytes += chunk.length
       }
     } catch (error) {
       done(error as Error)
       return
     }
-    if (!this.#isMade && this.#size <= SMALL) done()
+    if (this.#pendingBytes < BATCH) done()
     else this.#run(() => this.#flush(), done)
   }
 
@@ -113,6 +114,7 @@ export class Ingest extends Writable {
     const file = this.#file as number
     let chunks = this.#pending
     this.#pending = []
+    this.#pendingBytes = 0
     while (chunks.length > 0) {
       // The system takes at most 1024 pieces at once (IOV_MAX), and may write less than it was given.
       const { bytesWritten } = await write(file, chunks.slice(0, 1024))
@@ -127,7 +129,8 @@ export class Ingest extends Writable {
   }
 }
 
-const SMALL = 256 * 1024
+/** Bytes that are written at once: a call for each chunk of 64 KiB costs the event loop as much as hashing it. */
+const BATCH = 256 * 1024
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
