@@ -10,6 +10,16 @@ export class Arrivals {
     return this.#fresh
   }
 
+  /** Whether there are any to the session of that token. */
+  has(token: string): boolean {
+    return this.#byToken.has(token)
+  }
+
+  /** Whether one of these visitors may begin the session of that token: then the others come to the same. */
+  isFresh(token: string): boolean {
+    return this.#byToken.get(token)?.isFresh ?? false
+  }
+
   /**
    * Waits for the engine's answer.
    * @param isFresh whether the answer may begin a session
@@ -24,7 +34,7 @@ export class Arrivals {
     const waiting = this.#byToken.get(token) ?? { visitors: 0, isFresh: false, ended: new Set<string>() }
     this.#byToken.set(token, waiting)
     waiting.visitors++
-    if (isFresh && !waiting.isFresh) this.#fresh++
+    if (isFresh) this.#fresh++
     waiting.isFresh ||= isFresh
     try {
       const life = await answer

@@ -19,8 +19,13 @@ export class ClosedSessions {
     if (!this.#others.delete(session)) this.#onlyOnce.delete(session)
   }
 
-  /** The one that is missed least: a set keeps the order in which sessions closed. */
-  first(): Session | undefined {
-    return this.#onlyOnce.values().next().value ?? this.#others.values().next().value
+  /**
+   * The one that is missed least: a set keeps the order in which sessions closed.
+   * @param isAwaited whether somebody is on the way to it: then it is as good as open
+   */
+  first(isAwaited: (session: Session) => boolean): Session | undefined {
+    for (const sessions of [this.#onlyOnce, this.#others])
+      for (const session of sessions) if (!isAwaited(session)) return session
+    return undefined
   }
 }

@@ -96,9 +96,8 @@ export class Manager {
     create?: { info: () => unknown },
   ): MaybePromise<Visit | undefined> {
     if (this.closing) throw closed()
-    const isFresh = create !== undefined && !this.#sessions.has(token)
-    const inTheWay = isFresh ? this.#sessions.inTheWay(this.#arrivals.fresh) : undefined
-    if (inTheWay !== undefined) void this.end(inTheWay, 'evicted')
+    const isFresh = create !== undefined && !this.#sessions.has(token) && !this.#arrivals.isFresh(token)
+    if (isFresh) this.#makeRoom()
     const holder: Holder = { id: String(++this.#holders), kind }
     const life = this.#engine.open(token, holder, this.#arrival(kind, create !== undefined))
     if (isThenable(life)) return this.#admitLater(token, holder, isFresh, life, create)
@@ -134,6 +133,12 @@ export class Manager {
       if (this.closing) throw closed()
       return isOver ? this.#again(token, holder, create) : this.#admit(token, holder, life, create)
     })
+  }
+
+  #makeRoom(): void {
+    const isAwaited = ({ token }: Session) => this.#arrivals.has(token)
+    const inTheWay = this.#sessions.inTheWay(this.#arrivals.fresh, isAwaited)
+    if (inTheWay !== undefined) void this.end(inTheWay, 'evicted')
   }
 
   /** The life that was found has ended before it could be entered: what comes after it is asked for. */

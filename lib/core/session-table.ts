@@ -74,11 +74,12 @@ export class SessionTable {
   /**
    * Which session has to make room before one is begun, if any.
    * @param expected sessions that are about to begin
+   * @param isAwaited whether somebody is on the way to a session
    * @throws GradioStateError `TOO_MANY_SESSIONS` when none can
    */
-  inTheWay(expected: number): Session | undefined {
+  inTheWay(expected: number, isAwaited: (session: Session) => boolean): Session | undefined {
     if (this.#byToken.size + expected < this.#most) return undefined
-    const oldest = this.#closed.first()
+    const oldest = this.#closed.first(isAwaited)
     if (oldest === undefined) throw tooMany(this.#most, 'all of them are open')
     // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
     if (this.#ending.size >= this.#most) {

@@ -34,7 +34,7 @@ export class Ingest extends Writable {
 
   /** @param path of the file to make, in a directory of ours on the file system of the cache */
   constructor(path: string, reservation: Reservation) {
-    super({ highWaterMark: 2 * BATCH, decodeStrings: true })
+    super({ highWaterMark: 4 * BATCH, decodeStrings: true })
     this.path = path
     this.#reservation = reservation
   }

@@ -182,17 +182,14 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   #arrived(visit: Visit | undefined): MaybePromise<void> {
     if (visit === undefined) return
-    this.#bind(visit)
-    // The load that the visitor waits for is the one whose end its signal tells.
-    return visit.ready?.then(() => {
-      this.#load = visit.session.load
-    })
+    return this.#bind(visit).ready?.then(() => {})
   }
 
   #bind(visit: Visit): Visit {
     this.#visit = visit
-    this.#load = visit.session.load
-    this.#follow(visit.session.load)
+    // Of a visitor who waits for unload hooks, it is the load after them whose end the signal tells.
+    if (visit.ready === undefined) this.#follow(visit.session.load)
+    else void visit.ready.then(() => this.#follow(visit.session.load))
     // An upgrade has no response; the socket that it brings is counted by `track`.
     if (typeof this.#res.once !== 'function' || this.#res.closed) visit.leave()
     else this.#res.once('close', () => visit.leave({ awaitPage: this.#bringsPage() }))
@@ -204,6 +201,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   #follow(load: Load): void {
+    this.#load = load
     const early = this.#early
     if (early === undefined) return
     if (load.signal.aborted) early.abort()

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { MODES, Model, type Modes, NAMES, type Request, type Settings, type Stream, USES, type User } from './model.ts'
+import {
+  MODES,
+  Model,
+  type Modes,
+  NAMES,
+  type Request,
+  type Settings,
+  type Stream,
+  USES,
+  type User,
+} from './model.ts'
 import { World } from './world.ts'
 
 /** What can be done in a run. Numbers choose among what is there, so that a smaller run still makes sense. */
@@ -23,10 +33,6 @@ type Action =
   | { do: 'waitUntilDue'; but: number }
   | { do: 'burst'; actions: Action[] }
 
-export interface Setup extends Settings {
-  readonly isAsync: boolean
-}
-
 const USERS = [
   { name: 'ann', identified: true },
   { name: 'bob', identified: true },
@@ -47,24 +53,21 @@ export class Run {
   readonly #epochs = new Map<string, number>()
   readonly #tickets: string[] = []
   /** Requests whose use has begun in this very moment; with an engine that is far away they are not ready yet. */
-  readonly #setup: Setup
+  readonly #setup: Settings
   #isClosed = false
 
-  constructor(setup: Setup) {
+  constructor(setup: Settings) {
     this.#setup = setup
     const users: User[] = USERS.map(user => ({ ...user, token: user.identified ? user.name : undefined }))
     this.model = new Model(setup, this.#modes, users)
-    this.world = new World(setup, this.#modes, setup.isAsync)
+    this.world = new World(setup, this.#modes)
   }
 
-  /**
-   * Does it in both, and compares. A millisecond passes before, so that nothing is begun in the very moment in which
-   * something was due: which of the two came first would be anybody's guess.
-   */
+  /** Does it in both, and compares. */
   async step(action: Action): Promise<void> {
     if (action.do === 'wait') await this.#pass(action.ms)
     else if (action.do === 'waitUntilDue') await this.#pass(this.#due(action.but))
-    else await this.#pass(1)
+    else await this.#passUntilQuiet()
     if (!this.#do(action)) return
     this.steps += action.do === 'burst' ? action.actions.length : 1
     await this.#pass(0)
@@ -74,13 +77,14 @@ export class Run {
   async finish(how: 'leave' | 'close'): Promise<void> {
     const { model, world } = this
     if (how === 'close') await this.step({ do: 'close', timeout: 25_000 })
+    await this.#passUntilQuiet()
     for (const request of [...model.requests]) if (!request.ended) this.#end(request, 'broken')
     for (const { label } of [...model.connections]) this.#disconnect(label, 'broken')
     for (const stream of [...model.streams]) this.#breakStream(stream)
     for (const label of [...world.tracked.keys()]) this.#closeTracked(label)
     await this.#pass(1)
-    // Pages without a socket are waited for 95 s, and hooks that hang 5 s each.
-    const hooks = 150_000
+    // Pages without a socket are waited for 95 s and then remembered for 120 s, and hooks that hang take 5 s each.
+    const hooks = 300_000
     await this.#pass(this.#setup.gracePeriod + hooks)
     world.assertNothingIsLeft()
     if (!this.#isClosed) await this.step({ do: 'close', timeout: 0 })
@@ -92,6 +96,12 @@ export class Run {
   #due(but: number): number {
     const { idle } = this.model
     return Number.isFinite(idle) ? Math.max(idle + but, 0) : 1
+  }
+
+  /** Nothing is begun in the very moment in which something was due: which came first would be anybody's guess. */
+  async #passUntilQuiet(): Promise<void> {
+    do await this.#pass(1)
+    while (this.model.isMoving)
   }
 
   async #pass(ms: number): Promise<void> {
@@ -119,8 +129,9 @@ export class Run {
     )
     for (const life of lives) assert.equal(world.show(life.name), life.show(), `the values of ${life.name}`)
     for (const { label, load, ended } of model.requests) {
-      if (ended || load === undefined) continue
-      assert.equal(world.requests.get(label)!.signal?.aborted, load.over, `whether the signal of ${label} is aborted`)
+      const { signal } = world.requests.get(label)!
+      if (ended || signal === undefined) continue
+      assert.equal(signal.aborted, load?.over ?? false, `whether the signal of ${label} is aborted`)
     }
   }
 
@@ -141,7 +152,8 @@ export class Run {
         let use = pick(USES, action.use)!
         const name = pick(NAMES, action.name)!
         const isFirst = request.visit === undefined
-        if (this.#setup.isAsync && isFirst && !['touch', 'has', 'delete', 'end'].includes(use)) use = 'establish'
+        if (this.#setup.isAsync && isFirst && !['touch', 'has', 'delete', 'end'].includes(use))
+          use = 'establish'
         model.use(request, use, name, label)
         world.use(request.label, use, name, label)
         return true
@@ -149,7 +161,10 @@ export class Run {
       case 'end': {
         const request = pick(this.#ongoing(), action.request)
         if (request === undefined) return false
-        this.#end(request, request.passed && world.requests.get(request.label)!.passed ? action.how : 'broken')
+        this.#end(
+          request,
+          request.passed && world.requests.get(request.label)!.passed ? action.how : 'broken',
+        )
         return true
       }
       case 'track': {
@@ -273,7 +288,10 @@ export class Run {
     const at = model.connections.findIndex(connection => connection.label === label)
     const [connection] = model.connections.splice(at, 1)
     const stream = model.streams.find(stream => stream.label === label)
-    if (stream !== undefined) return this.#breakStream(stream)
+    if (stream !== undefined) {
+      this.#breakStream(stream)
+      return
+    }
     const socket = world.sockets.get(label)!
     // A socket that the server has dropped can say nothing any more.
     model.disconnect(connection!, how === 'goodbye')
@@ -325,8 +343,18 @@ function action<T extends Action['do']>(
 
 const simple = fc.oneof(
   { weight: 12, arbitrary: action('request', { user, navigation: fc.boolean() }) },
-  { weight: 24, arbitrary: action('use', { request: index, use: fc.nat({ max: USES.length - 1 }), name: fc.nat({ max: 3 }) }) },
-  { weight: 10, arbitrary: action('end', { request: index, how: fc.constantFrom('html', 'json', 'broken') }) },
+  {
+    weight: 24,
+    arbitrary: action('use', {
+      request: index,
+      use: fc.nat({ max: USES.length - 1 }),
+      name: fc.nat({ max: 3 }),
+    }),
+  },
+  {
+    weight: 10,
+    arbitrary: action('end', { request: index, how: fc.constantFrom('html', 'json', 'broken') }),
+  },
   { weight: 2, arbitrary: action('track', { request: index }) },
   { weight: 2, arbitrary: action('closeTracked', { socket: index }) },
   { weight: 10, arbitrary: action('openPage', { user, page, newer: fc.integer({ min: -1, max: 1 }) }) },
@@ -340,18 +368,31 @@ const simple = fc.oneof(
 const timed = fc.oneof(
   { weight: 60, arbitrary: simple },
   // Not in a burst: what a socket brings is never there at once.
-  { weight: 6, arbitrary: action('disconnect', { connection: index, how: fc.constantFrom('goodbye', 'broken', 'reload') }) },
+  {
+    weight: 6,
+    arbitrary: action('disconnect', {
+      connection: index,
+      how: fc.constantFrom('goodbye', 'broken', 'reload'),
+    }),
+  },
   { weight: 8, arbitrary: action('burst', { actions: fc.array(simple, { minLength: 2, maxLength: 5 }) }) },
-  { weight: 4, arbitrary: action('mode', { of: fc.constantFrom('load', 'unload', 'ended', 'deleteCallback'), mode: fc.nat({ max: MODES.length - 1 }) }) },
+  {
+    weight: 4,
+    arbitrary: action('mode', {
+      of: fc.constantFrom('load', 'unload', 'ended', 'deleteCallback'),
+      mode: fc.nat({ max: MODES.length - 1 }),
+    }),
+  },
   { weight: 6, arbitrary: action('wait', { ms: fc.nat({ max: 4_000 }) }) },
   { weight: 2, arbitrary: action('wait', { ms: fc.nat({ max: 130_000 }) }) },
   { weight: 14, arbitrary: action('waitUntilDue', { but: fc.constantFrom(0, -1, 1) }) },
 )
 
 /** A run's commands; `close` stands in the last fifth of some, so that most of each run comes before it. */
-const commands = (maxCommands: number) => fc.commands([timed.map(action => new Command(action))], { maxCommands, size: 'max' })
+const commands = (maxCommands: number) =>
+  fc.commands([timed.map(action => new Command(action))], { maxCommands, size: 'max' })
 
-const setup: fc.Arbitrary<Setup> = fc.record({
+const setup: fc.Arbitrary<Settings> = fc.record({
   unloadDelay: fc.constantFrom(2_000, 0, 700),
   gracePeriod: fc.constantFrom(60_017, 400_019, 1_009, 0),
   maxSessions: fc.integer({ min: 2, max: 5 }),
@@ -369,16 +410,21 @@ export interface Counter {
 }
 
 /** The property that the library does what the model does. */
-export function agreement(maxCommands: number, counter: Counter, only?: Partial<Setup> | '') {
-  return fc.asyncProperty(setup, commands(maxCommands), ending, async (setup, commands, { close, after, how }) => {
-    const run = new Run({ ...setup, ...(only || {}) })
-    try {
-      await fc.asyncModelRun(() => ({ model: run, real: run }), commands)
-      if (close !== undefined) await run.step({ do: 'close', timeout: close })
-      for (const action of after) await run.step(action)
-      await run.finish(how)
-    } finally {
-      counter.steps += run.steps
-    }
-  })
+export function agreement(maxCommands: number, counter: Counter, only?: Partial<Settings> | '') {
+  return fc.asyncProperty(
+    setup,
+    commands(maxCommands),
+    ending,
+    async (setup, commands, { close, after, how }) => {
+      const run = new Run({ ...setup, ...(only || {}) })
+      try {
+        await fc.asyncModelRun(() => ({ model: run, real: run }), commands)
+        if (close !== undefined) await run.step({ do: 'close', timeout: close })
+        for (const action of after) await run.step(action)
+        await run.finish(how)
+      } finally {
+        counter.steps += run.steps
+      }
+    },
+  )
 }

@@ -7,6 +7,8 @@ export interface Settings {
   readonly unloadDelay: number
   readonly gracePeriod: number
   readonly maxSessions: number
+  /** Whether the engine answers later. */
+  readonly isAsync: boolean
 }
 
 export const HOOK_TIMEOUT = 5_003
@@ -19,7 +21,18 @@ const BEAT_LEASE = 95_000
 const REMEMBERED = 120_000
 
 /** What a hook or a callback does when it is called. The last three come back to the session. */
-export const MODES = ['returns', 'resolves', 'throws', 'rejects', 'slow', 'hangs', 'late', 'sets', 'deletes', 'ends'] as const
+export const MODES = [
+  'returns',
+  'resolves',
+  'throws',
+  'rejects',
+  'slow',
+  'hangs',
+  'late',
+  'sets',
+  'deletes',
+  'ends',
+] as const
 export type Mode = (typeof MODES)[number]
 export type Source = 'load' | 'unload' | 'ended' | 'deleteCallback'
 export type Modes = Record<Source, Mode>
@@ -49,7 +62,19 @@ export const NAMES = Object.keys(KEEPING) as Name[]
 const NO_OPTIONS: Keeping = { timeToLive: Number.POSITIVE_INFINITY, told: 'never', deleteReplaced: false }
 
 /** What an app does with `req.gradioState`. `bare`: a plain name set without options; `same`: the identical reference. */
-export const USES = ['get', 'set', 'bare', 'same', 'update', 'touch', 'has', 'delete', 'id', 'establish', 'end'] as const
+export const USES = [
+  'get',
+  'set',
+  'bare',
+  'same',
+  'update',
+  'touch',
+  'has',
+  'delete',
+  'id',
+  'establish',
+  'end',
+] as const
 export type Use = (typeof USES)[number]
 
 /** Of two that are due at once, the one comes first that was set first. */
@@ -116,6 +141,8 @@ export interface Request {
   readonly kind: Kind
   /** The token that it came with. */
   readonly token: string | undefined
+  /** What it has made for a browser that had none: the answer brings it. */
+  minted: string | undefined
   visit: Visit | undefined
   load: Load | undefined
   /** Whether the middleware has let it through. */
@@ -129,6 +156,12 @@ export interface Stream {
   readonly label: string
   connection: Connection | undefined
   open: boolean
+}
+
+/** A socket of the app's own. */
+interface Tracked {
+  visit: Visit | undefined
+  isClosed: boolean
 }
 
 type Done = () => void
@@ -187,7 +220,8 @@ class Life {
   }
 
   unloadDue(): number {
-    if (this.phase !== 'loaded' || this.over || this.holds('page') || this.holds('navigation')) return Infinity
+    if (this.phase !== 'loaded' || this.over || this.holds('page') || this.holds('navigation'))
+      return Infinity
     if (!this.sawPage && this.open) return Infinity
     return Math.max(this.unloadAt, ...this.awaited)
   }
@@ -215,7 +249,7 @@ export class Model {
   readonly connections: Connection[] = []
   readonly streams: Stream[] = []
   /** Tracked sockets, by label. */
-  readonly tracked = new Map<string, Visit>()
+  readonly tracked = new Map<string, Tracked>()
   /** The sessions that can be used, by token. */
   readonly lives = new Map<string, Life>()
   /** The sessions whose last callbacks are under way. */
@@ -227,7 +261,10 @@ export class Model {
   readonly #timers: { readonly due: Due | undefined; readonly run: () => void }[] = []
   /** What comes after that which happens at once. */
   readonly #soon: (() => void)[] = []
+  /** Those whom an engine that is far away has not answered yet. */
+  readonly #arriving = new Set<{ readonly token: string; readonly begins: boolean }>()
   #log: string[] = []
+  #movedAt = -1
   #serial = 0
   #initials = 0
   /** While `close()` is waited for: what outran its time limit. */
@@ -252,11 +289,16 @@ export class Model {
     const until = this.now + ms
     this.#settle()
     for (let next = this.#next(); next.at <= until; next = this.#next()) {
-      this.now = Math.max(this.now, next.at)
+      this.now = this.#movedAt = next.at
       next.run()
       this.#settle()
     }
     this.now = until
+  }
+
+  /** Whether something has happened by itself at this very moment. */
+  get isMoving(): boolean {
+    return this.#movedAt === this.now
   }
 
   /** How long it is until something happens by itself. */
@@ -316,28 +358,34 @@ export class Model {
       user,
       kind,
       token: user.token,
+      minted: undefined,
       visit: undefined,
       load: undefined,
       passed: false,
       ended: undefined,
     }
     this.requests.push(request)
-    const life = request.token === undefined ? undefined : this.lives.get(request.token)
-    if (life === undefined) return this.#pass(request)
-    this.#bind(request, this.#enter(life, kind))
-    this.#whenReady(request.visit!, () => this.#pass(request))
+    const { token } = request
+    if (token === undefined) {
+      this.#pass(request)
+      return
+    }
+    this.#visit(token, kind, visit => {
+      if (visit === undefined) return this.#pass(request)
+      this.#bind(request, visit)
+      this.#whenReady(visit, () => this.#pass(request))
+    })
   }
 
   #pass(request: Request): void {
     request.passed = true
-    request.load = request.visit?.life.load
     this.#say(`${request.label} passed`)
   }
 
   /** Answers a request, or breaks its line. */
   end(request: Request, how: 'html' | 'json' | 'broken'): void {
     request.ended = how
-    if (how !== 'broken' && request.visit !== undefined) this.#deliver(request)
+    if (how !== 'broken') this.#deliver(request.user, request.minted)
     if (request.visit !== undefined) this.#leave(request.visit, { html: how === 'html' })
   }
 
@@ -378,7 +426,10 @@ export class Model {
         case 'delete': {
           const life = this.#peek(request)
           const value = life?.values.get(name)
-          if (life === undefined || value === undefined) return result('false')
+          if (life === undefined || value === undefined) {
+            result('false')
+            return
+          }
           life.values.delete(name)
           this.#release(life, value, 'deleted', () => result('true'))
           break
@@ -387,17 +438,13 @@ export class Model {
           result(this.#use(request).name)
           break
         case 'establish': {
-          if (request.visit === undefined) this.#begin(request)
-          const visit = request.visit!
-          this.#soon.push(() => {
-            if (visit.life.over) return result('SESSION_ENDED')
-            if (visit.waiting !== undefined) {
-              visit.waiting.push(() => {
-                request.load = visit.life.load
-              })
-            }
-            this.#whenReady(visit, () => result('done'))
-          })
+          const begun = (visit: Visit) =>
+            this.#soon.push(() => {
+              if (visit.life.over) return result('SESSION_ENDED')
+              this.#whenReady(visit, () => result('done'))
+            })
+          if (request.visit === undefined) this.#begin(request, begun, result)
+          else begun(request.visit)
           break
         }
         case 'end': {
@@ -417,8 +464,12 @@ export class Model {
   /** The app tracks a socket of its own with a request. */
   track(request: Request, label: string): void {
     try {
-      const { token } = this.#use(request)
-      this.tracked.set(label, this.#enter(this.lives.get(token)!, 'page'))
+      const tracked: Tracked = { visit: undefined, isClosed: false }
+      this.#visit(this.#use(request).token, 'page', visit => {
+        tracked.visit = visit
+        if (tracked.isClosed) this.#leaveTracked(tracked)
+      })
+      this.tracked.set(label, tracked)
       this.#say(`${label} tracked`)
     } catch (error) {
       this.#say(`${label} ${(error as Error).message}`)
@@ -426,14 +477,27 @@ export class Model {
   }
 
   closeTracked(label: string): void {
-    const visit = this.tracked.get(label)!
+    const tracked = this.tracked.get(label)!
     this.tracked.delete(label)
-    this.#soon.push(() => this.#leave(visit, { abrupt: true }))
+    tracked.isClosed = true
+    this.#soon.push(() => this.#leaveTracked(tracked))
+  }
+
+  #leaveTracked({ visit }: Tracked): void {
+    if (visit !== undefined) this.#leave(visit, { abrupt: true })
   }
 
   #use(request: Request): Life {
     if (this.isClosing) throw new Refusal('CLOSED')
-    if (request.visit === undefined) this.#begin(request)
+    if (request.visit === undefined) {
+      this.#begin(
+        request,
+        () => {},
+        code => {
+          throw new Refusal(code)
+        },
+      )
+    }
     return this.#peek(request)!
   }
 
@@ -442,21 +506,35 @@ export class Model {
     return request.visit?.life
   }
 
-  #begin(request: Request): void {
+  #begin(request: Request, begun: (visit: Visit) => void, refused: (code: string) => void): void {
     const isAnswered = request.ended !== undefined && request.ended !== 'broken'
-    if (request.token === undefined && isAnswered) throw new Refusal('HEADERS_SENT')
-    this.#bind(request, this.#come(request.token ?? request.label, request.kind, request.label))
-    request.load = request.visit!.life.load
-    if (request.ended !== undefined) this.#leave(request.visit!, {})
+    if (request.token === undefined && isAnswered) {
+      refused('HEADERS_SENT')
+      return
+    }
+    const arrived = (visit: Visit) => {
+      this.#bind(request, visit)
+      begun(visit)
+    }
+    const { token, kind, label } = request
+    if (token === undefined) request.minted = label
+    this.#come(token ?? label, kind, label, arrived, code => {
+      request.minted = undefined
+      refused(code)
+    })
   }
 
   #bind(request: Request, visit: Visit): void {
     request.visit = visit
+    this.#whenReady(visit, () => {
+      request.load = visit.life.load
+    })
+    if (request.ended !== undefined) this.#leave(visit, {})
   }
 
-  /** The browser learns the token of its session. */
-  #deliver({ user, token, visit }: { user: User; token: string | undefined; visit: Visit | undefined }): void {
-    if (token === undefined && visit !== undefined) user.token = visit.life.token
+  /** An answer brings the browser the token that was made for it. */
+  #deliver(user: User, minted: string | undefined): void {
+    if (minted !== undefined) user.token = minted
   }
 
   // Pages
@@ -466,27 +544,28 @@ export class Model {
     const { token } = user
     const life = token === undefined ? undefined : this.lives.get(token)
     const known = life?.pages.get(id)
-    if (known !== undefined && isOutdated(known, n)) return this.#answer(label, 'gone')
-    if (known?.visit !== undefined) {
-      this.#beat(known, n)
-      this.#soon.push(() => this.#opened(label, user, token, known, n, stream))
+    if (known !== undefined && isOutdated(known, n)) {
+      this.#answer(label, 'gone')
       return
     }
-    let visit: Visit
-    try {
-      visit = this.#come(token ?? label, 'page', label)
-    } catch {
-      return this.#answer(label, '503')
+    if (known?.visit !== undefined) {
+      this.#beat(known, n)
+      this.#soon.push(() => this.#opened(label, user, undefined, known, n, stream))
+      return
     }
-    this.#soon.push(() => {
-      const page = this.#enterPage(visit, id, n)
-      if (page === undefined) {
-        this.#deliver({ user, token, visit })
-        return this.#answer(label, 'gone')
-      }
-      this.#beat(page, n)
-      this.#soon.push(() => this.#opened(label, user, token, page, n, stream))
-    })
+    const minted = token === undefined ? label : undefined
+    const arrived = (visit: Visit) => {
+      this.#soon.push(() => {
+        const page = this.#enterPage(visit, id, n)
+        if (page === undefined) {
+          this.#deliver(user, minted)
+          return this.#answer(label, 'gone')
+        }
+        this.#beat(page, n)
+        this.#soon.push(() => this.#opened(label, user, minted, page, n, stream))
+      })
+    }
+    this.#come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'))
   }
 
   /** `undefined`: its session has ended meanwhile, or the page was opened anew. */
@@ -515,7 +594,7 @@ export class Model {
   #opened(
     label: string,
     user: User,
-    token: string | undefined,
+    minted: string | undefined,
     page: Page,
     n: number | undefined,
     stream: Stream | undefined,
@@ -527,18 +606,25 @@ export class Model {
         if (page.connections.size === 0) this.#leavePage(page, { abrupt: true })
         return
       }
-      this.#deliver({ user, token, visit })
+      this.#deliver(user, minted)
       if (page.visit === undefined || isOutdated(page, n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
-      if (stream === undefined) page.ticket = { label, epoch: page.epoch }
-      else this.#connect((stream.connection = { label, page, exclusive: false }))
+      if (stream === undefined) {
+        page.ticket = { label, epoch: page.epoch }
+        return
+      }
+      stream.connection = { label, page, exclusive: false }
+      this.#connect(stream.connection)
     })
   }
 
   /** The page's goodbye, by a beacon. */
   goodbye(label: string, user: User, id: string, n: number): void {
     const page = user.token === undefined ? undefined : this.lives.get(user.token)?.pages.get(id)
-    if (page === undefined) return this.#answer(label, '404')
+    if (page === undefined) {
+      this.#answer(label, '404')
+      return
+    }
     if (n >= page.epoch) {
       page.epoch = n
       page.gone = true
@@ -549,15 +635,22 @@ export class Model {
 
   /** The WebSocket that a ticket admits. */
   upgrade(label: string, ticket: string): void {
-    if (this.isClosing) return this.#answer(label, 'unserved')
+    if (this.isClosing) {
+      this.#answer(label, 'unserved')
+      return
+    }
     for (const life of this.lives.values()) {
       for (const page of life.pages.values()) {
         if (page.ticket?.label !== ticket) continue
-        if (page.ticket.epoch !== page.epoch) return this.#answer(label, 'gone')
+        if (page.ticket.epoch !== page.epoch) {
+          this.#answer(label, 'gone')
+          return
+        }
         page.ticket = undefined
         for (const older of page.connections) if (older.exclusive) page.connections.delete(older)
         this.#connect({ label, page, exclusive: true })
-        return this.#answer(label, '101')
+        this.#answer(label, '101')
+        return
       }
     }
     this.#answer(label, '401')
@@ -604,28 +697,73 @@ export class Model {
 
   // Visits
 
-  /** @param name of the session, if this is what begins it */
-  #come(token: string, kind: Kind, name: string): Visit {
-    if (this.isClosing) throw new Refusal('CLOSED')
-    let life = this.lives.get(token)
-    if (life === undefined) {
-      this.#makeRoom()
-      life = new Life(name, token)
-      this.lives.set(token, life)
-      this.#runLoad(life)
-    }
-    return this.#enter(life, kind)
+  /** Somebody comes to a session, if it's there. */
+  #visit(token: string, kind: Kind, arrived: (visit: Visit | undefined) => void): void {
+    this.#answered(token, false, () => {
+      const life = this.lives.get(token)
+      arrived(life && this.#enter(life, kind))
+    })
   }
 
-  #makeRoom(): void {
-    if (this.lives.size < this.settings.maxSessions) return
-    const [oldest] = [...this.lives.values()]
-      .filter(life => !life.open)
-      .sort((one, other) => Number(other.cameOnce) - Number(one.cameOnce) || one.closed - other.closed)
-    if (oldest === undefined || this.ending.size >= this.settings.maxSessions) {
-      throw new Refusal('TOO_MANY_SESSIONS')
+  /**
+   * Somebody comes to a session, which is begun if it isn't there.
+   * @param name what it is called then
+   */
+  #come(
+    token: string,
+    kind: Kind,
+    name: string,
+    arrived: (visit: Visit) => void,
+    refused: (code: string) => void,
+  ): void {
+    if (this.isClosing) {
+      refused('CLOSED')
+      return
     }
+    const isThere = this.lives.has(token)
+    if (!isThere && !this.#makeRoom(token)) {
+      refused('TOO_MANY_SESSIONS')
+      return
+    }
+    this.#answered(token, !isThere, () => {
+      let life = this.lives.get(token)
+      // One that was found has ended meanwhile.
+      if (life === undefined && isThere) return this.#come(token, kind, name, arrived, refused)
+      if (life === undefined) {
+        life = new Life(name, token)
+        this.lives.set(token, life)
+        this.#runLoad(life)
+      }
+      arrived(this.#enter(life, kind))
+    })
+  }
+
+  /** Runs what is done with an engine's answer. One that is far away gives it a little later. */
+  #answered(token: string, begins: boolean, run: () => void): void {
+    if (!this.settings.isAsync) {
+      run()
+      return
+    }
+    const arrival = { token, begins }
+    this.#arriving.add(arrival)
+    this.#soon.push(() => {
+      this.#arriving.delete(arrival)
+      run()
+    })
+  }
+
+  #makeRoom(token: string): boolean {
+    const { maxSessions } = this.settings
+    const arriving = [...this.#arriving]
+    const tokens = new Set(this.lives.keys())
+    for (const { token, begins } of arriving) if (begins) tokens.add(token)
+    if (tokens.has(token) || tokens.size < maxSessions) return true
+    const [oldest] = [...this.lives.values()]
+      .filter(life => !life.open && !arriving.some(({ token }) => token === life.token))
+      .sort((one, other) => Number(other.cameOnce) - Number(one.cameOnce) || one.closed - other.closed)
+    if (oldest === undefined || this.ending.size >= maxSessions) return false
     this.#end(oldest, 'evicted')
+    return true
   }
 
   #enter(life: Life, kind: Kind): Visit {
@@ -704,7 +842,7 @@ export class Model {
             life.unloadAt = Math.max(life.unloadAt, this.now + this.settings.unloadDelay)
         }
       }
-      for (const visit of waiting) this.#ready(visit)
+      for (const visit of waiting) this.#soon.push(() => this.#ready(visit))
     })
   }
 
@@ -713,8 +851,8 @@ export class Model {
     life.load.over = true
     this.#afterHooks(life, done =>
       this.#runHooks(life, 'unload', reason, () => {
-        settled()
         done()
+        settled()
       }),
     )
   }
@@ -824,7 +962,10 @@ export class Model {
   #release(life: Life, value: Value, reason: string, done?: Done): void {
     const { name, label, keeping } = value
     if (keeping.told === 'dispose') this.#say(`disposes ${name}=${label}`)
-    if (keeping.told !== 'callback') return done?.()
+    if (keeping.told !== 'callback') {
+      done?.()
+      return
+    }
     life.callbacks++
     this.#say(`${life.name} deletes ${name}=${label} ${reason}`)
     this.#call('deleteCallback', life, reason !== 'replaced', name, () => {
@@ -877,12 +1018,15 @@ export class Model {
         error(mode)
         break
       case 'slow':
-        return this.#later(SLOW, done)
+        this.#later(SLOW, done)
+        return
       case 'late':
         this.#later(LATE, () => error(mode))
-        return this.#later(HOOK_TIMEOUT, timeOut)
+        this.#later(HOOK_TIMEOUT, timeOut)
+        return
       case 'hangs':
-        return this.#later(HOOK_TIMEOUT, timeOut)
+        this.#later(HOOK_TIMEOUT, timeOut)
+        return
       case 'sets':
         if (mayReenter && !life.over) this.#set(life, name ?? 'model', `again${++life.again}`, false)
         break

@@ -12,7 +12,11 @@ const counter = { steps: 0 }
 let seed = first
 
 while (counter.steps < goal) {
-  const details = await fc.check(agreement(300, counter, engine && { isAsync: engine === 'async' }), { seed, numRuns: 20, interruptAfterTimeLimit: 180_000 })
+  const details = await fc.check(agreement(300, counter, engine && { isAsync: engine === 'async' }), {
+    seed,
+    numRuns: 20,
+    interruptAfterTimeLimit: 180_000,
+  })
   if (details.failed) {
     console.error(fc.defaultReportMessage(details))
     console.error(details.errorInstance)

@@ -70,7 +70,8 @@ export class Watch {
     if (source === 'load') watched.loads++
     if (source === 'unload') watched.unloads++
     if (source === 'ended') watched.isOver = true
-    const isDue = source === 'deleteCallback' || watched.loads === watched.unloads + (source === 'load' ? 1 : 0)
+    const isDue =
+      source === 'deleteCallback' || watched.loads === watched.unloads + (source === 'load' ? 1 : 0)
     assert(isDue, `${source} of ${life} after ${watched.loads} loads and ${watched.unloads} unloads`)
     return watched
   }

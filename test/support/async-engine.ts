@@ -1,16 +1,29 @@
 import type { Claim, Engine } from '../../lib/index.ts'
 
-/** The same engine as one that is far away: what it is asked is done later, one after the other, and answered later. */
+/**
+ * The same engine as one that is far away: what it is asked in one turn goes out together, is done in its order, and is
+ * answered together.
+ */
 export function asyncEngine(engine: Engine): Engine {
-  let line: Promise<unknown> = Promise.resolve()
+  let asked: (() => void)[] = []
+
+  function answerAll(): void {
+    const all = asked
+    asked = []
+    for (const answer of all) answer()
+  }
 
   function later<T>(ask: () => T): Promise<Awaited<T>> {
-    const answer = line.then(ask)
-    line = answer.then(
-      () => {},
-      () => {},
-    )
-    return answer as Promise<Awaited<T>>
+    return new Promise((resolve, reject) => {
+      asked.push(() => {
+        try {
+          resolve(ask() as Awaited<T>)
+        } catch (error) {
+          reject(error)
+        }
+      })
+      if (asked.length === 1) queueMicrotask(() => queueMicrotask(answerAll))
+    })
   }
 
   return {
