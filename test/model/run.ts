@@ -1,4 +1,4 @@
-// npm run test:model [-- steps seed engine], where the engine is `sync` or `async`; by default both take turns.
+// npm run test:model [-- steps seed engine]: the engine is `sync`, the one in memory, or `async`, the same from afar.
 
 import fc from 'fast-check'
 import { agreement } from './commands.ts'
@@ -7,12 +7,12 @@ import { agreement } from './commands.ts'
 process.removeAllListeners('warning')
 
 const [goal = 100_000, first = Date.now() % 2 ** 31] = process.argv.slice(2, 4).map(Number)
-const engine = process.argv[4]
+const isAsync = process.argv[4] === 'async'
 const counter = { steps: 0 }
 let seed = first
 
 while (counter.steps < goal) {
-  const details = await fc.check(agreement(300, counter, engine && { isAsync: engine === 'async' }), {
+  const details = await fc.check(agreement(300, counter, { isAsync }), {
     seed,
     numRuns: 20,
     interruptAfterTimeLimit: 180_000,
