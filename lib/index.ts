@@ -189,9 +189,12 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     const until = deadlines.now + limit
     sockets.close()
     const { timedOut } = await manager.close(limit)
-    const isRemoved = await deadlines.within(cache.close(), until - deadlines.now)
+    const removed = cache.close()
+    const left = until - deadlines.now
+    // When no time is left, the files go while the app closes what else it has.
+    const isLate = left > 0 && !(await deadlines.within(removed, left))
     deadlines.settle()
-    return { timedOut: isRemoved ? timedOut : [...timedOut, { source: 'files' }] }
+    return { timedOut: isLate ? [...timedOut, { source: 'files' }] : timedOut }
   }
 
   function add<T>(set: Set<T>, name: string, listener: T): GradioState {

@@ -37,7 +37,7 @@ class MemoryEngine implements Engine {
       entry.hadPage = entry.pages > 0
       phase = 'returned'
     }
-    if (!entry.holders.has(holder)) entry.add(holder)
+    if (!entry.holders.has(holder)) entry.add(holder, this.#clock.now())
     entry.unloadAt = Math.max(entry.unloadAt, this.#clock.now() + arrival.unloadIn)
     this.#arm(entry)
     return { id: entry.life, phase }
@@ -121,9 +121,8 @@ class Entry extends WheelNode {
   hadPage = false
   unloadAt = 0
   endAt = Number.POSITIVE_INFINITY
-  /** Pages that answered navigations have yet to bring, and until when they are awaited. */
-  #awaited = 0
-  #awaitedUntil = 0
+  /** Until when the pages are awaited that answered navigations have yet to bring; the earliest first. */
+  #awaited: number[] = []
   /** Pages that arrived before their navigation's answer was at its end, as those of a streamed page do. */
   #early = 0
 
@@ -133,13 +132,14 @@ class Entry extends WheelNode {
     this.life = life
   }
 
-  add(holder: Holder): void {
+  add(holder: Holder, now: number): void {
     this.holders.add(holder)
     if (holder.kind === 'navigation') this.navigations++
     if (holder.kind !== 'page') return
     this.pages++
     this.hadPage = true
-    if (this.#awaited > 0) this.#awaited--
+    this.#awaited = this.#awaited.filter(until => until > now)
+    if (this.#awaited.length > 0) this.#awaited.shift()
     else if (this.#early < this.navigations) this.#early++
   }
 
@@ -151,23 +151,20 @@ class Entry extends WheelNode {
       this.unloadAt = Math.max(this.unloadAt, now + departure.unloadIn)
     if (holder.kind !== 'navigation') return
     this.navigations--
-    if (this.#early > 0) {
-      this.#early--
-    } else if (departure.awaitPage !== undefined) {
-      this.#awaited = this.#awaitedUntil > now ? this.#awaited + 1 : 1
-      this.#awaitedUntil = now + departure.awaitPage
-    }
+    if (this.#early > 0) this.#early--
+    else if (departure.awaitPage !== undefined)
+      this.#awaited = [...this.#awaited.filter(until => until > now), now + departure.awaitPage]
   }
 
   unload(): void {
     this.phase = 'unloading'
-    this.#awaited = 0
+    this.#awaited = []
   }
 
   unloadDue(): number {
     if (this.phase !== 'loaded' || this.pages > 0 || this.navigations > 0) return Number.POSITIVE_INFINITY
     if (!this.hadPage && this.holders.size > 0) return Number.POSITIVE_INFINITY
-    return this.#awaited > 0 ? Math.max(this.unloadAt, this.#awaitedUntil) : this.unloadAt
+    return Math.max(this.unloadAt, this.#awaited.at(-1) ?? 0)
   }
 
   endDue(): number {

@@ -119,11 +119,16 @@ describe('processes that are all pid 1, on one volume', { skip: !canUnshare() &&
     assert.equal(isAlive(one.owner, SELF, 0), true)
     assert.equal(isAlive(one.owner, SELF, 61_000), false)
     assert.equal(isAlive(one.owner, one.owner, 0), false, 'pid 1 of this namespace is another process')
+    // Before the directory is removed: a process that lives makes its folder anew.
+    await Promise.all([one.stop(), other.stop()])
   })
 })
 
 /** A process in a namespace of its own, that has saved a file. */
-async function contained(t: TestContext, cacheDir: string): Promise<{ owner: Owner }> {
+async function contained(
+  t: TestContext,
+  cacheDir: string,
+): Promise<{ owner: Owner; stop(): Promise<unknown> }> {
   const script = fileURLToPath(new URL('../support/cache-process.ts', import.meta.url))
   const args = [
     '--pid',
@@ -136,9 +141,15 @@ async function contained(t: TestContext, cacheDir: string): Promise<{ owner: Own
     script,
   ]
   const child = spawn('unshare', [...args, cacheDir], { stdio: ['pipe', 'pipe', 'inherit'] })
-  t.after(() => child.kill('SIGKILL'))
+  // `close` comes when nobody holds its output any more, the process inside included.
+  const closed = once(child, 'close')
+  const stop = () => {
+    child.kill('SIGKILL')
+    return closed
+  }
+  t.after(stop)
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  return { owner: ownerIn(dirname(dirname(dirname(line.toString().trim())))) }
+  return { owner: ownerIn(dirname(dirname(dirname(line.toString().trim())))), stop }
 }
 
 function canUnshare(): boolean {
