@@ -138,7 +138,7 @@ class Entry extends WheelNode {
     if (holder.kind !== 'page') return
     this.pages++
     this.hadPage = true
-    this.#awaited = this.#awaited.filter(until => until > now)
+    this.#dropLate(now)
     if (this.#awaited.length > 0) this.#awaited.shift()
     else if (this.#early < this.navigations) this.#early++
   }
@@ -151,9 +151,14 @@ class Entry extends WheelNode {
       this.unloadAt = Math.max(this.unloadAt, now + departure.unloadIn)
     if (holder.kind !== 'navigation') return
     this.navigations--
+    this.#dropLate(now)
     if (this.#early > 0) this.#early--
-    else if (departure.awaitPage !== undefined)
-      this.#awaited = [...this.#awaited.filter(until => until > now), now + departure.awaitPage]
+    else if (departure.awaitPage !== undefined) this.#awaited.push(now + departure.awaitPage)
+  }
+
+  /** Pages that have not come in time are awaited no longer. */
+  #dropLate(now: number): void {
+    while ((this.#awaited[0] ?? Number.POSITIVE_INFINITY) <= now) this.#awaited.shift()
   }
 
   unload(): void {
