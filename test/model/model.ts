@@ -2,243 +2,42 @@
 // each step, no engine, no wheel, no promise. What the model says in its log, the library must do at the same
 // millisecond.
 
-/** Durations in milliseconds. */
-export interface Settings {
-  readonly unloadDelay: number
-  readonly gracePeriod: number
-  readonly maxSessions: number
-  /** Whether the engine answers later. */
-  readonly isAsync: boolean
-}
+import {
+  type Connection,
+  type Done,
+  type Due,
+  type EndReason,
+  HOOK_TIMEOUT,
+  KEEPING,
+  type Kind,
+  LATE,
+  Life,
+  type Modes,
+  type Name,
+  NO_OPTIONS,
+  Page,
+  type Request,
+  type Settings,
+  SLOW,
+  type Source,
+  type Stream,
+  type Tracked,
+  type Use,
+  type User,
+  type Value,
+  type Visit,
+} from './life.ts'
 
-export const HOOK_TIMEOUT = 5_003
-/** How long hooks that are slow take, and how late those are that fail after their time limit. */
-export const SLOW = 3_001
-export const LATE = 8_011
+/** How much longer the unload waits for a page whose socket broke. */
 const RECONNECT = 1_500
+/** How long a page may take to come after the answer to its navigation. */
 const PAGE_LOAD = 30_000
+/** How long a page without a socket is open after each of its beats, and how long it is remembered when it has left. */
 const BEAT_LEASE = 95_000
 const REMEMBERED = 120_000
 
-/** What a hook or a callback does when it is called. The last three come back to the session. */
-export const MODES = [
-  'returns',
-  'resolves',
-  'throws',
-  'rejects',
-  'slow',
-  'hangs',
-  'late',
-  'sets',
-  'deletes',
-  'ends',
-] as const
-export type Mode = (typeof MODES)[number]
-export type Source = 'load' | 'unload' | 'ended' | 'deleteCallback'
-export type Modes = Record<Source, Mode>
-
-type EndReason = 'disconnected' | 'evicted' | 'ended' | 'shutdown'
-type Kind = 'page' | 'navigation' | 'request'
-
-/** How the values of one name are kept. */
-interface Keeping {
-  readonly timeToLive: number
-  readonly told: 'callback' | 'dispose' | 'never'
-  readonly deleteReplaced: boolean
-}
-
-export const KEEPING = {
-  /** Defined, with an initial value. */
-  history: { timeToLive: 10_007, told: 'callback', deleteReplaced: false },
-  /** Defined, without one. */
-  model: { timeToLive: Number.POSITIVE_INFINITY, told: 'callback', deleteReplaced: true },
-  /** A plain name, set with or without these options. */
-  cache: { timeToLive: 40_013, told: 'callback', deleteReplaced: false },
-  /** A plain name; its values have `Symbol.dispose`. */
-  handle: { timeToLive: Number.POSITIVE_INFINITY, told: 'dispose', deleteReplaced: false },
-} as const satisfies Record<string, Keeping>
-export type Name = keyof typeof KEEPING
-export const NAMES = Object.keys(KEEPING) as Name[]
-const NO_OPTIONS: Keeping = { timeToLive: Number.POSITIVE_INFINITY, told: 'never', deleteReplaced: false }
-
-/** What an app does with `req.gradioState`. `bare`: a plain name set without options; `same`: the identical reference. */
-export const USES = [
-  'get',
-  'set',
-  'bare',
-  'same',
-  'update',
-  'touch',
-  'has',
-  'delete',
-  'id',
-  'establish',
-  'end',
-] as const
-export type Use = (typeof USES)[number]
-
-/** Of two that are due at once, the one comes first that was set first. */
-interface Due {
-  readonly at: number
-  readonly serial: number
-}
-
-interface Value {
-  readonly name: Name
-  readonly label: string
-  keeping: Keeping
-  due: Due | undefined
-}
-
-/** From a load to its unload. */
-interface Load {
-  over: boolean
-}
-
-/** The stay of a page or a request. */
-interface Visit {
-  readonly life: Life
-  readonly kind: Kind
-  left: boolean
-  /** While it waits for unload hooks: what it does when they are done, or it has waited long enough. */
-  waiting: (() => void)[] | undefined
-}
-
-class Page {
-  visit: Visit | undefined
-  epoch = 0
-  gone = false
-  ticket: { readonly label: string; readonly epoch: number } | undefined
-  readonly connections = new Set<Connection>()
-  /** After a beat that came while there was a connection: so long it may do without. */
-  leasedUntil = 0
-  /** While it is open without a connection: until when a beat is awaited. When it has left: how long it is remembered. */
-  due: Due | undefined
-
-  enter(visit: Visit): void {
-    this.visit = visit
-    this.gone = false
-  }
-}
-
-export interface Connection {
-  readonly label: string
-  readonly page: Page
-  /** A WebSocket; a page has at most one. */
-  readonly exclusive: boolean
-}
-
-export interface User {
-  /** Whether the app tells who it is, by the `identify` option. */
-  readonly identified: boolean
-  readonly name: string
-  token: string | undefined
-}
-
-export interface Request {
-  readonly label: string
-  readonly user: User
-  readonly kind: Kind
-  /** The token that it came with. */
-  readonly token: string | undefined
-  /** What it has made for a browser that had none: the answer brings it. */
-  minted: string | undefined
-  visit: Visit | undefined
-  load: Load | undefined
-  /** Whether the middleware has let it through. */
-  passed: boolean
-  /** How it was answered, or that its line broke. */
-  ended: 'html' | 'json' | 'broken' | undefined
-}
-
-/** An event stream is an answer and a connection. It stands here from its request on. */
-export interface Stream {
-  readonly label: string
-  connection: Connection | undefined
-  open: boolean
-}
-
-/** A socket of the app's own. */
-interface Tracked {
-  visit: Visit | undefined
-  isClosed: boolean
-}
-
-type Done = () => void
-
 /** What an operation throws: the code of the error. */
 class Refusal extends Error {}
-
-class Life {
-  readonly name: string
-  readonly token: string
-  phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
-  over: EndReason | undefined
-  load: Load = { over: false }
-  readonly visits = new Set<Visit>()
-  waiting: Visit[] = []
-  readonly values = new Map<Name, Value>()
-  readonly pages = new Map<string, Page>()
-  visitors = 0
-  hadPage = false
-  /** Whether a page was here since the last load. */
-  sawPage = false
-  unloadAt = 0
-  endAt = Number.POSITIVE_INFINITY
-  /** When it was closed, in the order of all closings. */
-  closed = 0
-  /** Until when pages are awaited that navigations have brought to the browser. */
-  awaited: number[] = []
-  /** Pages that came while the answer to their navigation was under way. */
-  early = 0
-  /** Values that hooks have set. */
-  again = 0
-  /** Hooks run one after the other. */
-  readonly hooks: ((done: Done) => void)[] = []
-  busy = false
-  callbacks = 0
-  afterCallbacks: Done | undefined
-  final: Value[] = []
-  readonly finished: Done[] = []
-
-  constructor(name: string, token: string) {
-    this.name = name
-    this.token = token
-  }
-
-  get open(): boolean {
-    return this.visits.size > 0
-  }
-
-  /** One request and no page: such a session is evicted first. */
-  get cameOnce(): boolean {
-    return this.visitors === 1 && !this.hadPage
-  }
-
-  holds(kind: Kind): boolean {
-    return [...this.visits].some(visit => visit.kind === kind)
-  }
-
-  unloadDue(): number {
-    if (this.phase !== 'loaded' || this.over || this.holds('page') || this.holds('navigation'))
-      return Infinity
-    if (!this.sawPage && this.open) return Infinity
-    return Math.max(this.unloadAt, ...this.awaited)
-  }
-
-  endDue(): number {
-    return this.open || this.phase === 'unloading' || this.over ? Infinity : this.endAt
-  }
-
-  show(): string {
-    const values = this.over && this.final.length > 0 ? this.final : [...this.values.values()]
-    return `[${values.map(({ name, label }) => `${name}=${label}`).sort()}]`
-  }
-}
-
-function isOutdated({ epoch, gone }: Page, n: number | undefined): boolean {
-  return n !== undefined && n < (gone ? epoch + 1 : epoch)
-}
 
 export class Model {
   now = 0
@@ -544,7 +343,7 @@ export class Model {
     const { token } = user
     const life = token === undefined ? undefined : this.lives.get(token)
     const known = life?.pages.get(id)
-    if (known !== undefined && isOutdated(known, n)) {
+    if (known?.isOutdated(n)) {
       this.#answer(label, 'gone')
       return
     }
@@ -577,9 +376,9 @@ export class Model {
       page = new Page()
       life.pages.set(id, page)
     }
-    if (page.visit !== undefined || isOutdated(page, n)) this.#leave(visit, {})
+    if (page.visit !== undefined || page.isOutdated(n)) this.#leave(visit, {})
     else page.enter(visit)
-    return isOutdated(page, n) ? undefined : page
+    return page.isOutdated(n) ? undefined : page
   }
 
   #beat(page: Page, n: number | undefined): void {
@@ -607,7 +406,7 @@ export class Model {
         return
       }
       this.#deliver(user, minted)
-      if (page.visit === undefined || isOutdated(page, n)) return this.#answer(label, 'gone')
+      if (page.visit === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
       if (stream === undefined) {
         page.ticket = { label, epoch: page.epoch }
@@ -699,9 +498,12 @@ export class Model {
 
   /** Somebody comes to a session, if it's there. */
   #visit(token: string, kind: Kind, arrived: (visit: Visit | undefined) => void): void {
+    const isThere = this.lives.has(token)
     this.#answered(token, false, () => {
       const life = this.lives.get(token)
-      arrived(life && this.#enter(life, kind))
+      // One that was found has ended meanwhile: there may be a newer one.
+      if (life === undefined && isThere) this.#visit(token, kind, arrived)
+      else arrived(life && this.#enter(life, kind))
     })
   }
 

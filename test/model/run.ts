@@ -1,4 +1,5 @@
-// npm run test:model [-- steps seed engine]: the engine is `sync`, the one in memory, or `async`, the same from afar.
+// npm run test:model [-- steps seed engine]: the engine is `sync`, the one in memory, or `async`, the same from afar; by
+// default they take turns.
 
 import fc from 'fast-check'
 import { agreement } from './commands.ts'
@@ -7,12 +8,13 @@ import { agreement } from './commands.ts'
 process.removeAllListeners('warning')
 
 const [goal = 100_000, first = Date.now() % 2 ** 31] = process.argv.slice(2, 4).map(Number)
-const isAsync = process.argv[4] === 'async'
+const engine = process.argv[4]
 const counter = { steps: 0 }
 let seed = first
 
 while (counter.steps < goal) {
-  const details = await fc.check(agreement(300, counter, { isAsync }), {
+  const isAsync = engine === undefined ? seed % 2 === 1 : engine === 'async'
+  const details = await fc.check(agreement(isAsync, 300, counter), {
     seed,
     numRuns: 20,
     interruptAfterTimeLimit: 180_000,
@@ -22,6 +24,6 @@ while (counter.steps < goal) {
     console.error(details.errorInstance)
     process.exit(1)
   }
-  console.log(`${counter.steps} steps, seed ${seed}`)
+  console.log(`${counter.steps} steps, seed ${seed}${isAsync ? ', asynchronous' : ''}`)
   seed++
 }

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
-import type { Source } from './model.ts'
+import type { Source } from './life.ts'
+
+/** A callback that the end of its session has set off is one of its hooks; the others may come at any time. */
+type Call = Source | 'endCallback'
 
 interface Watched {
   loads: number
   unloads: number
   isOver: boolean
   /** The hooks and callbacks that run now. */
-  readonly running: Map<object, Source>
+  readonly running: Map<object, Call>
 }
 
 /**
@@ -21,7 +24,7 @@ export class Watch {
   /** Runs a hook or a callback, and watches what else runs until it settles or is given up. */
   during(
     life: string,
-    source: Source,
+    source: Call,
     { key, signal }: { readonly key: string; readonly signal: AbortSignal },
     run: () => unknown,
   ): unknown {
@@ -55,7 +58,7 @@ export class Watch {
     }
   }
 
-  #begin(life: string, source: Source): Watched {
+  #begin(life: string, source: Call): Watched {
     let watched = this.#lives.get(life)
     if (watched === undefined) {
       watched = { loads: 0, unloads: 0, isOver: false, running: new Map() }
@@ -64,15 +67,17 @@ export class Watch {
     assert(!watched.isOver, `${source} of ${life} after its end`)
     const running = [...watched.running.values()]
     if (source !== 'deleteCallback') {
-      const others = running.filter(other => other !== 'deleteCallback' || source === 'ended')
+      const others = running.filter(
+        other => source === 'ended' || !(other === source || other === 'deleteCallback'),
+      )
       assert.deepEqual(others, [], `${source} of ${life} while other hooks run`)
     }
     if (source === 'load') watched.loads++
     if (source === 'unload') watched.unloads++
     if (source === 'ended') watched.isOver = true
-    const isDue =
-      source === 'deleteCallback' || watched.loads === watched.unloads + (source === 'load' ? 1 : 0)
-    assert(isDue, `${source} of ${life} after ${watched.loads} loads and ${watched.unloads} unloads`)
+    const isLoaded = watched.loads === watched.unloads + 1
+    const isRight = source === 'deleteCallback' || isLoaded === (source === 'load')
+    assert(isRight, `${source} of ${life} after ${watched.loads} loads and ${watched.unloads} unloads`)
     return watched
   }
 }

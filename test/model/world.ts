@@ -29,7 +29,7 @@ import {
   SLOW,
   type Source,
   type Use,
-} from './model.ts'
+} from './life.ts'
 import { Watch } from './watch.ts'
 
 /** What is kept in sessions; told apart by its label. */
@@ -319,20 +319,22 @@ export class World {
     })
   }
 
+  closeLateSockets(): void {
+    for (const socket of this.sockets.values()) socket.closeAtLast()
+  }
+
   /** What every run has to come to when all is over. */
   assertNothingIsLeft(): void {
     const { sessions, open, loaded, ending, pages } = this.gradio.stats()
-    assert.deepEqual(
-      { sessions, open, loaded, ending, pages },
-      { sessions: 0, open: 0, loaded: 0, ending: 0, pages: 0 },
-    )
+    const counts = { sessions, open, loaded, ending, pages }
+    assert.deepEqual(counts, { sessions: 0, open: 0, loaded: 0, ending: 0, pages: 0 })
     assert.deepEqual(this.gradio.sessions(), [])
     assert.equal(this.clock.timers, 0, 'timers are left')
     this.watch.assertAllOver()
   }
 
-  assertDetached(): void {
-    for (const socket of this.sockets.values()) socket.closeAtLast()
+  /** What `close()` has to come to for those who were connected. */
+  assertNobodyIsConnected(): void {
     for (const [label, socket] of this.sockets) assert(socket.destroyed, `socket ${label} is left open`)
     for (const [label, res] of this.streams)
       assert(res.closed || res.writableFinished, `stream ${label} is left open`)
@@ -366,7 +368,8 @@ export class World {
         )
         this.#say(`${life} deletes ${name}=${label} ${reason}`)
         this.watch.released(`${life} ${name}=${label}`)
-        return this.watch.during(life, 'deleteCallback', event, () =>
+        const call = IN_LIFE.has(reason) ? 'deleteCallback' : 'endCallback'
+        return this.watch.during(life, call, event, () =>
           this.#behave('deleteCallback', session, reason !== 'replaced', name),
         )
       },
@@ -469,5 +472,7 @@ function show(result: unknown): string {
 const UUID = /[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g
 /** No file is stored, so none is made. */
 const NO_DIRECTORY = join(tmpdir(), 'gradio-state-model', 'never-made')
+/** Why values are deleted while their session goes on. */
+const IN_LIFE: ReadonlySet<string> = new Set(['timeToLive', 'deleted', 'replaced'])
 /** A page that has left, and one whose session has ended: to the browser it's the same. */
 const GONE = new Set([409, 410])

@@ -153,9 +153,11 @@ export class StubSocket extends Duplex {
     }
   }
 
-  /** A mask of zeros leaves the payload as it is. */
+  /** Nothing comes back in the moment in which something is sent. A mask of zeros leaves the payload as it is. */
   #send(type: number, payload: Buffer): void {
-    if (this.destroyed || this.readableEnded) return
-    this.push(Buffer.concat([Buffer.from([type, 0x80 | payload.length, 0, 0, 0, 0]), payload]))
+    const frame = Buffer.concat([Buffer.from([type, 0x80 | payload.length, 0, 0, 0, 0]), payload])
+    queueMicrotask(() => {
+      if (!this.destroyed && !this.readableEnded) this.push(frame)
+    })
   }
 }
