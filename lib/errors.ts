@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'STATE_DEFINED'
   | 'STATE_DUPLICATE'
   | 'STATE_FOREIGN'
+  | 'STORE_TIMEOUT'
   | 'TOO_MANY_PAGES'
   | 'TOO_MANY_SESSIONS'
   | 'TWO_INSTANCES'

@@ -1,7 +1,7 @@
 import { tmpdir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { invalid } from './errors.js'
-import { type Duration, duration, oneOf, type Size, size } from './parse.js'
+import { type Duration, duration, flag, oneOf, type Size, size } from './parse.js'
 
 /** What concerns files in the options of `gradioState()`. */
 export interface FileOptions {
@@ -70,7 +70,6 @@ export function parseFileOptions(options: FileOptions): FileConfig {
   ) {
     throw invalid('cacheDir', 'the path of a directory', cacheDir)
   }
-  if (typeof uploadRoute !== 'boolean') throw invalid('uploadRoute', 'true or false', uploadRoute)
   return {
     cacheDir: resolve(cacheDir ?? defaultDir()),
     isDefaultDir: cacheDir === undefined,
@@ -79,7 +78,7 @@ export function parseFileOptions(options: FileOptions): FileConfig {
     maxFileSize: size('maxFileSize', maxFileSize),
     maxSessionBytes: size('maxSessionBytes', maxSessionBytes),
     maxCacheBytes: size('maxCacheBytes', maxCacheBytes),
-    uploadRoute,
+    uploadRoute: flag('uploadRoute', uploadRoute),
   }
 }
 

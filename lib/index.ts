@@ -9,6 +9,8 @@ import { memory } from './engines/memory.js'
 import { invalid } from './errors.js'
 import { FileCache, type FileStats } from './files/cache.js'
 import { MulterStorage } from './files/multer-storage.js'
+import { ExpiryWatch } from './hosts/expiry-watch.js'
+import { ExpressStore } from './hosts/express-store.js'
 import { Identity } from './hosts/identity.js'
 import { handle, stateOf } from './http/middleware.js'
 import { Pages } from './http/pages.js'
@@ -42,7 +44,7 @@ export type { CachedFile } from './files/stored-file.js'
 export type { FileReference, Pin } from './http/file-access.js'
 export type { Closable, RequestState } from './http/request-state.js'
 export type { SessionState } from './http/session-state.js'
-export type { CookieOptions, GradioStateOptions } from './options.js'
+export type { CookieOptions, GradioStateOptions, SessionStore } from './options.js'
 export type { Duration, Size } from './parse.js'
 
 declare global {
@@ -134,7 +136,10 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }
   })
   const upload = multerOf(storage as StorageEngine)
-  const shared = { config, manager, cache, identity: new Identity(config), base: { path: config.path } }
+  const watch = new ExpiryWatch(manager, config)
+  if (config.store !== undefined) watch.watch(ExpressStore.of(config.store))
+  const identity = new Identity(config, watch)
+  const shared = { config, manager, cache, identity, base: { path: config.path } }
   const pages = new Pages(manager)
   const sockets = new Sockets(pages, manager.deadlines, config.heartbeat)
   const routes = new Routes(shared, pages, uploadTo(storage as StorageEngine))
@@ -188,6 +193,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     const { deadlines } = manager
     const until = deadlines.now + limit
     sockets.close()
+    watch.close()
     const { timedOut } = await manager.close(limit)
     const removed = cache.close()
     const left = until - deadlines.now

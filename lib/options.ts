@@ -3,7 +3,7 @@ import { type Clock, systemClock } from './clock.js'
 import type { Engine } from './engines/engine.js'
 import { invalid } from './errors.js'
 import { FILE_OPTIONS, type FileConfig, type FileOptions, parseFileOptions } from './file-options.js'
-import { count, type Duration, duration, known, oneOf, optionalFunction, shaped } from './parse.js'
+import { count, type Duration, duration, flag, known, oneOf, optionalFunction, shaped } from './parse.js'
 
 /** The attributes of the library's own cookie. It is always `HttpOnly`. */
 export interface CookieOptions {
@@ -18,6 +18,13 @@ export interface CookieOptions {
   secure?: boolean | 'auto'
   /** How long the browser keeps the cookie. Without it, until the browser is closed. */
   maxAge?: Duration
+}
+
+/** A session store of express-session's kind: of its methods, those that are needed. */
+export interface SessionStore {
+  get(id: string, done: (error: unknown, session?: unknown) => void): unknown
+  set(id: string, session: object, done?: (error?: unknown) => void): unknown
+  destroy(id: string, done?: (error?: unknown) => void): unknown
 }
 
 /** What `gradioState()` takes. A wrong option throws at once and says which, what was expected and what came. */
@@ -39,6 +46,21 @@ export interface GradioStateOptions extends FileOptions {
    * cookie where there never was one. `'host'`: only `req.session`. `'cookie'`: only the own cookie. @default 'auto'
    */
   session?: 'auto' | 'host' | 'cookie'
+  /**
+   * The store of express-session, where it can't be found on the requests: only then is it needed.
+   * With it, the host session is followed from the first request on, also if the store is away by then.
+   */
+  store?: SessionStore
+  /**
+   * What a login that regenerates the host session means for the state of its user: `'end'`, or `'keep'` with values
+   * and files under the new host session. A logout ends it either way. @default 'end'
+   */
+  onRegenerate?: 'end' | 'keep'
+  /**
+   * Whether an open page keeps its host session alive, by `touch` after a `get` that has found it. Without it, an open
+   * page prolongs nothing. @default false
+   */
+  keepAlive?: boolean
   /** Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`. @default [] */
   origins?: string[]
   /** The library's own cookie, which stands in where there is no host session. */
@@ -65,6 +87,9 @@ export interface Config extends FileConfig {
   readonly hookTimeout: number
   readonly maxSessions: number
   readonly session: 'auto' | 'host' | 'cookie'
+  readonly store: SessionStore | undefined
+  readonly onRegenerate: 'end' | 'keep'
+  readonly keepAlive: boolean
   readonly origins: ReadonlySet<string>
   readonly cookie: CookieConfig
   readonly identify: ((req: IncomingMessage) => string | undefined) | undefined
@@ -95,6 +120,9 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     hookTimeout = 5,
     maxSessions = 10_000,
     session = 'auto',
+    store,
+    onRegenerate = 'end',
+    keepAlive = false,
     origins = [],
     cookie = {},
     identify,
@@ -111,6 +139,9 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     hookTimeout: duration('hookTimeout', hookTimeout, { from: 1, to: DAY }),
     maxSessions: count('maxSessions', maxSessions),
     session: oneOf('session', session, ['auto', 'host', 'cookie']),
+    store: store === undefined ? undefined : shaped('store', store, STORE_METHODS, 'a session store'),
+    onRegenerate: oneOf('onRegenerate', onRegenerate, ['end', 'keep']),
+    keepAlive: flag('keepAlive', keepAlive),
     origins: new Set(parseOrigins(origins)),
     cookie: parseCookie(cookie),
     identify: optionalFunction('identify', identify),
@@ -132,6 +163,9 @@ const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
   hookTimeout: true,
   maxSessions: true,
   session: true,
+  store: true,
+  onRegenerate: true,
+  keepAlive: true,
   origins: true,
   cookie: true,
   identify: true,
@@ -154,12 +188,15 @@ const ENGINE_METHODS: Readonly<Record<keyof Engine, true>> = {
   open: true,
   release: true,
   end: true,
+  expire: true,
   nextDue: true,
   claim: true,
   renew: true,
   settle: true,
   close: true,
 }
+
+const STORE_METHODS: Readonly<Record<keyof SessionStore, true>> = { get: true, set: true, destroy: true }
 
 const CLOCK_METHODS: Readonly<Record<keyof Clock, true>> = { now: true, wall: true, setTimer: true }
 

@@ -58,6 +58,12 @@ export function count(what: string, value: unknown): number {
   return value as number
 }
 
+/** Reads a truth value. */
+export function flag(what: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw invalid(what, 'true or false', value)
+  return value
+}
+
 /** Reads one of a few words. */
 export function oneOf<T extends string>(what: string, value: unknown, choices: readonly T[]): T {
   if (!choices.includes(value as T)) throw invalid(what, `one of ${choices.map(show).join(', ')}`, value)

@@ -24,8 +24,8 @@ export type HookName = 'load' | 'unload' | 'ended' | 'deleteCallback' | 'info'
 
 /** Where an error came from. */
 export interface ErrorContext {
-  /** What failed: a hook, a callback, the `info` option, the engine, or the care of the files. */
-  readonly source: HookName | 'engine' | 'files'
+  /** What failed: a hook, a callback, the `info` option, the engine, the care of the files, or the host's session store. */
+  readonly source: HookName | 'engine' | 'files' | 'store'
   /** The id of the session it was called for. */
   readonly session?: string
   /** The name of the value, of a `deleteCallback`. */
@@ -193,6 +193,7 @@ const SOURCES: Partial<Record<ErrorContext['source'], string>> = {
   info: 'info',
   engine: 'the engine',
   files: 'the care of the files',
+  store: 'the session store',
 }
 
 function describe({ source, session, name }: ErrorContext): string {

@@ -112,6 +112,19 @@ export class Manager {
     if (!this.hooks.isInside(session.id)) await finished
   }
 
+  /**
+   * The host session of a session is gone from its store: its pages are disconnected, it is unloaded now, and it ends
+   * after a grace period that counts from the expiry.
+   * @param ago how many milliseconds ago that was
+   */
+  expire(session: Session, ago: number): void {
+    if (session.ended !== undefined) return
+    debug('%s has lost its host session', session.id)
+    for (const parting of session.partings) parting('expired')
+    const endIn = Math.max(this.#config.gracePeriod - ago, 0)
+    this.#background(this.#engine.expire(session.token, session.id, endIn))
+  }
+
   /** Ends everything; the second call gives the first one's promise. @param timeout in milliseconds */
   close(timeout: number): Promise<CloseReport> {
     this.#report ??= this.#close(timeout)
@@ -172,7 +185,10 @@ export class Manager {
   #leave({ session, holder }: Visit, { abrupt = false, awaitPage = false }: Leaving): void {
     session.holders--
     if (holder.kind === 'page') session.pages--
-    if (session.ended !== undefined) return
+    if (session.ended !== undefined) {
+      session.noteAnswers()
+      return
+    }
     if (session.holders === 0) this.#sessions.noteOpen(session, false)
     this.#background(
       this.#engine.release(session.token, holder, {
@@ -269,7 +285,7 @@ export class Manager {
     this.#sessions.end(session, reason)
     debug('%s ends: %s', session.id, reason)
     session.load.end()
-    for (const farewell of session.farewells) farewell(reason)
+    for (const farewell of [...session.farewells, ...session.partings]) farewell(reason)
     if (reason === 'disconnected' && !session.hadPage && !this.#saidNoPage) {
       this.#saidNoPage = true
       warnOfNoPage()

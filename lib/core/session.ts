@@ -9,8 +9,10 @@ export class Session {
   readonly id: string
   readonly view: SessionView
   readonly values: Values
-  /** Called at the end at once, before any hook: whoever serves the session's pages tells them. */
+  /** Called at the end at once, before any hook. */
   readonly farewells = new Set<(reason: EndReason) => void>()
+  /** Called when its pages have to go: at the end, and when its host session has expired. */
+  readonly partings = new Set<(reason: EndReason) => void>()
   /** Awaited at the end, after all hooks and callbacks: what they may still use goes last. */
   readonly epilogues = new Set<() => Promise<void>>()
   load = new Load(1)
@@ -26,6 +28,7 @@ export class Session {
   returned = false
   /** Resolves when the unload that is running has been settled. */
   unloading: Promise<void> = Promise.resolve()
+  #unanswered: (() => void)[] | undefined
   #hooks: Promise<void> = Promise.resolve()
   #waiting = 0
 
@@ -48,6 +51,19 @@ export class Session {
   /** Resolves when all hooks that were begun have settled; `undefined` when none is running. */
   get hooksRunning(): Promise<void> | undefined {
     return this.#waiting > 0 ? this.#hooks : undefined
+  }
+
+  /** Runs `task` as soon as no request of the session is in flight. */
+  afterAnswers(task: () => void): void {
+    this.#unanswered ??= []
+    this.#unanswered.push(task)
+    this.noteAnswers()
+  }
+
+  /** To be called when a request has left. */
+  noteAnswers(): void {
+    if (this.#unanswered === undefined || this.holders > this.pages) return
+    for (const task of this.#unanswered.splice(0)) task()
   }
 
   /** Lets `task`, which must not reject, run after all hooks of this session that were begun before. */

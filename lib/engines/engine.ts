@@ -19,6 +19,12 @@ export interface Engine {
   /** Required. Ends that life of the token at once: the next `open` begins a new one. */
   end(token: string, life: string, reason: EndReason): MaybePromise<void>
 
+  /**
+   * Required. The host session of that life is gone: the unload is due at once, whoever holds it, and the end `endIn` from
+   * now or when the last holder goes, both for the reason `expired`. A new holder takes that back.
+   */
+  expire(token: string, life: string, endIn: number): MaybePromise<void>
+
   /** Required. When `claim` may have something to hand out; may be too early, never too late. On the manager's clock. */
   nextDue(): number | undefined
 

@@ -37,7 +37,10 @@ class MemoryEngine implements Engine {
       entry.hadPage = entry.pages > 0
       phase = 'returned'
     }
-    if (!entry.holders.has(holder)) entry.add(holder, this.#clock.now())
+    if (!entry.holders.has(holder)) {
+      entry.add(holder, this.#clock.now())
+      entry.reason = 'disconnected'
+    }
     entry.unloadAt = Math.max(entry.unloadAt, this.#clock.now() + arrival.unloadIn)
     this.#arm(entry)
     return { id: entry.life, phase }
@@ -55,6 +58,14 @@ class MemoryEngine implements Engine {
     if (entry?.life === life) this.#forget(entry)
   }
 
+  expire(token: string, life: string, endIn: number): void {
+    const entry = this.#entries.get(token)
+    if (entry?.life !== life) return
+    entry.reason = 'expired'
+    entry.endAt = this.#clock.now() + endIn
+    this.#arm(entry)
+  }
+
   nextDue(): number | undefined {
     return this.#wheel.next()
   }
@@ -70,7 +81,7 @@ class MemoryEngine implements Engine {
         token: entry.token,
         life: entry.life,
         phase,
-        reason: 'disconnected',
+        reason: entry.reason,
         fence: ++entry.fence,
       })
     })
@@ -114,6 +125,8 @@ class Entry extends WheelNode {
   readonly life: string
   readonly holders = new Set<Holder>()
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
+  /** Why its next unload or end is due. */
+  reason: 'disconnected' | 'expired' = 'disconnected'
   fence = 0
   pages = 0
   navigations = 0
@@ -167,7 +180,9 @@ class Entry extends WheelNode {
   }
 
   unloadDue(): number {
-    if (this.phase !== 'loaded' || this.pages > 0 || this.navigations > 0) return Number.POSITIVE_INFINITY
+    if (this.phase !== 'loaded') return Number.POSITIVE_INFINITY
+    if (this.reason === 'expired') return 0
+    if (this.pages > 0 || this.navigations > 0) return Number.POSITIVE_INFINITY
     if (!this.hadPage && this.holders.size > 0) return Number.POSITIVE_INFINITY
     return Math.max(this.unloadAt, this.#awaited.at(-1) ?? 0)
   }

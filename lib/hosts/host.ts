@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Session } from '../core/session.js'
 import { GradioStateError } from '../errors.js'
 
 /** A request with what session middleware and Express put on it. */
@@ -21,6 +22,8 @@ export interface Host {
   prepare(): string
   /** Sees to it that the browser's later requests come with the token that {@link prepare} gave. */
   keep(token: string): void
+  /** The request has come to this session: from now on, what becomes of its host session is heard of. */
+  follow?(session: Session): void
   /** Resolves when the browser's next request will find the token, even while this answer is still being written. */
   persist(): Promise<void>
 }

@@ -102,8 +102,8 @@ export class Pages {
       const map = new Map<string, Page>()
       pages = map
       this.#bySession.set(session, map)
-      session.farewells.add(reason => {
-        for (const page of map.values()) page.end(reason)
+      session.partings.add(reason => {
+        for (const page of map.values()) page.part(session, reason)
       })
     }
     let page = pages.get(id)
@@ -232,13 +232,28 @@ export class Page {
     this.#dropConnections()
   }
 
-  /** The session has ended, and the page is told why. */
-  end(reason: EndReason): void {
+  /**
+   * The session has ended or its host session has expired, and the page is told why. It reconnects, so not before the
+   * answer to a login or logout has brought the browser its new cookie: with the old one it would come as nobody.
+   */
+  part(session: Session, reason: EndReason): void {
+    const { deadlines } = this.#manager
     const connections = [...this.#connections]
     this.#connections.clear()
     this.leave()
-    this.#manager.deadlines.cancel(this.#deadline)
-    for (const connection of connections) connection.close(reason)
+    if (session.ended !== undefined) deadlines.cancel(this.#deadline)
+    const close = () => {
+      deadlines.cancel(limit)
+      for (const connection of connections.splice(0)) connection.close(reason)
+    }
+    const limit = new Deadline(close)
+    if (connections.length === 0) return
+    if (reason === 'shutdown' || reason === 'expired') {
+      close()
+    } else {
+      deadlines.schedule(limit, LONGEST_ANSWER)
+      session.afterAnswers(close)
+    }
   }
 
   #awaitBeat(): void {
@@ -271,6 +286,8 @@ function idInvalid(id: string): GradioStateError {
 
 /** Beats come every 20 s, but in a hidden tab once a minute (Chromium's throttling of timers). */
 const BEAT_LEASE = 95_000
+/** How long the pages of a session that has ended wait for the requests that are in flight in it. */
+const LONGEST_ANSWER = 5_000
 /** A late heartbeat of a page that has said goodbye is refused this long. */
 const REMEMBERED = 120_000
 const MOST_PAGES = 1_000

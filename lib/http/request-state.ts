@@ -43,6 +43,10 @@ export class RequestHandle extends FileAccess implements RequestState {
   readonly #kind: Holder['kind']
   /** Whether `req.session` was there when this middleware ran. */
   readonly #sawSession: boolean
+  /** What the expiry watch had counted when the request came. */
+  readonly #arrivedAt: number
+  /** The host session that the visit belongs to. */
+  #hostId: unknown
   #visit: Visit | undefined
   /** The visit of an engine that answers asynchronously, until it is there. */
   #entering: Promise<Visit> | undefined
@@ -61,6 +65,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     this.#info = () => parts.config.info?.(req)
     this.#kind = isNavigation(req) ? 'navigation' : 'request'
     this.#sawSession = req.session !== undefined
+    this.#arrivedAt = parts.identity.arrivals
   }
 
   /** Where the library's routes are for the browser. */
@@ -90,9 +95,11 @@ export class RequestHandle extends FileAccess implements RequestState {
    */
   arrive(): MaybePromise<void> {
     if (this.manager.closing) return
-    const token = this.#hostOf().find()
+    const host = this.#hostOf()
+    const token = host.find()
     if (token === undefined) return
     const visit = this.manager.enter(token, this.#kind)
+    this.#host = host
     if (isThenable(visit)) return Promise.resolve(visit).then(visit => this.#arrived(visit))
     return this.#arrived(visit)
   }
@@ -106,6 +113,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   /** Begins a page's visit in this request's session, and the session if need be. */
   async enterPage(): Promise<Visit> {
     const visit = await this.#begin('page')
+    this.#host?.follow?.(visit.session)
     // A store that hangs would hold the session for longer than the browser waits.
     const leave = () => visit.leave()
     if (this.#res.closed) leave()
@@ -144,16 +152,27 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   protected known(): Session | undefined {
-    return this.#visit?.session
+    return this.#current()?.session
   }
 
   #hostOf(): Host {
-    return this.#identity.hostOf(this.#req, this.#res, this.#mount)
+    return this.#identity.hostOf(this.#req, this.#res, this.#mount, this.#arrivedAt)
+  }
+
+  /** This request's visit, unless it was given another host session since, by a login or a logout. */
+  #current(): Visit | undefined {
+    const { session, sessionID } = this.#req
+    if (sessionID !== this.#hostId && session && this.#visit !== undefined) {
+      this.#hostId = sessionID
+      if (this.#hostOf().find() !== this.#visit.session.token) this.#visit = undefined
+    }
+    return this.#visit
   }
 
   /** This request's visit; its first use begins it. */
   #enter(): MaybePromise<Visit> {
-    if (this.#visit !== undefined) return this.#visit
+    const current = this.#current()
+    if (current !== undefined) return current
     if (this.#entering !== undefined) return this.#entering
     const visit = this.#begin(this.#kind)
     if (!isThenable(visit)) return this.#bind(visit)
@@ -187,6 +206,8 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   #bind(visit: Visit): Visit {
     this.#visit = visit
+    this.#hostId = this.#req.sessionID
+    this.#host?.follow?.(visit.session)
     // Of a visitor who waits for unload hooks, it is the load after them whose end the signal tells.
     if (visit.ready === undefined) this.#follow(visit.session.load)
     else void visit.ready.then(() => this.#follow(visit.session.load))

@@ -27,6 +27,23 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
     [null, 'null'],
     [true, 'true'],
   ],
+  store: [
+    [null, 'null'],
+    ['redis', '"redis"'],
+    [{}, 'an object (Object)'],
+    [{ get() {}, set() {} }, 'an object (Object)'],
+  ],
+  onRegenerate: [
+    ['', '""'],
+    ['move', '"move"'],
+    [true, 'true'],
+    [null, 'null'],
+  ],
+  keepAlive: [
+    ['yes', '"yes"'],
+    [1, '1'],
+    [null, 'null'],
+  ],
   unloadDelay: [
     [-0.5, '-0.5'],
     [Number.NaN, 'NaN'],

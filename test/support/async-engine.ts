@@ -31,6 +31,7 @@ export function asyncEngine(engine: Engine): Engine {
     open: (token, holder, arrival) => later(() => engine.open(token, holder, arrival)),
     release: (token, holder, departure) => later(() => engine.release(token, holder, departure)),
     end: (token, life, reason) => later(() => engine.end(token, life, reason)),
+    expire: (token, life, endIn) => later(() => engine.expire(token, life, endIn)),
     nextDue: () => engine.nextDue(),
     claim: limit => later(() => engine.claim(limit)),
     renew: (claim: Claim) => later(() => engine.renew(claim)),
