@@ -12,7 +12,8 @@ import { MulterStorage } from './files/multer-storage.js'
 import { ExpiryWatch } from './hosts/expiry-watch.js'
 import { ExpressStore } from './hosts/express-store.js'
 import { Identity } from './hosts/identity.js'
-import { handle, stateOf } from './http/middleware.js'
+import { ADMIT, type Admit } from './http/adapter.js'
+import { admit, handle, stateOf } from './http/middleware.js'
 import { Pages } from './http/pages.js'
 import type { Closable, RequestState } from './http/request-state.js'
 import { Routes } from './http/routes.js'
@@ -211,6 +212,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
 
   const middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) =>
     handle(parts, req, res, next)
-  const gradio = Object.assign(middleware, methods) as unknown as GradioState
+  const forAdapters: Record<typeof ADMIT, Admit> = {
+    [ADMIT]: async (...request) => admit(parts, ...request),
+  }
+  const gradio = Object.assign(middleware, methods, forAdapters) as unknown as GradioState
   return gradio
 }

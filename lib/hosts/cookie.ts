@@ -1,21 +1,29 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { parse, serialize } from 'cookie'
 import onHeaders from 'on-headers'
 import type { CookieConfig } from '../options.js'
-import { canSetCookie, type Host, type HostRequest, headersSent } from './host.js'
+import { canSetCookie, type Host, headersSent, type RequestContext } from './host.js'
 import { mint, minted } from './minted.js'
 
 /** The library's own cookie, where there is no session of the host. */
 export class CookieHost implements Host {
-  readonly #req: HostRequest
+  readonly #req: IncomingMessage
   readonly #res: ServerResponse
+  readonly #context: RequestContext
   readonly #base: string
   readonly #config: CookieConfig
 
-  /** @param base the path that the middleware is mounted on: at the first use, `req.baseUrl` is some router's */
-  constructor(req: HostRequest, res: ServerResponse, base: string, config: CookieConfig) {
+  /** @param base the path that the middleware is mounted on: at the first use, `context.baseUrl` is some router's */
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    context: RequestContext,
+    base: string,
+    config: CookieConfig,
+  ) {
     this.#req = req
+    this.#context = context
     this.#res = res
     this.#base = base
     this.#config = config
@@ -53,9 +61,9 @@ export class CookieHost implements Host {
     })
   }
 
-  /** Express's `req.secure` knows what a trusted proxy said. */
+  /** Frameworks know what a trusted proxy said. */
   #isSecure(): boolean {
-    return this.#req.secure ?? (this.#req.socket as TLSSocket).encrypted === true
+    return this.#context.secure ?? (this.#req.socket as TLSSocket).encrypted === true
   }
 }
 

@@ -4,11 +4,12 @@ import type { Manager } from '../core/manager.js'
 import type { Session } from '../core/session.js'
 import { GradioStateError } from '../errors.js'
 import { TimerWheel } from '../timer-wheel.js'
-import type { HostRequest } from './host.js'
+import type { RequestContext } from './host.js'
 import type { FoundSession, HostStore } from './host-store.js'
 import { jitter } from './outage.js'
 import { OverSessions } from './over-sessions.js'
 import { Track, WatchedStore } from './track.js'
+import { changesUser } from './user.js'
 
 /** What a watch is set up with. */
 export interface WatchConfig {
@@ -127,11 +128,11 @@ export class ExpiryWatch implements DueSource {
       cleared: () => {
         for (const id of [...tracks.keys()]) gone(id, 'destroyed')
       },
-      regenerating: (id, req) => {
-        const keeps = this.#config.onRegenerate === 'keep' && !changesUser(req)
+      regenerating: (id, context) => {
+        const keeps = this.#config.onRegenerate === 'keep' && !changesUser(context)
         return () => {
           const track = tracks.get(id)
-          if (keeps && track !== undefined) this.#carryOver(track, req)
+          if (keeps && track !== undefined) this.#carryOver(track, context)
           else gone(id, 'regenerated')
         }
       },
@@ -143,10 +144,10 @@ export class ExpiryWatch implements DueSource {
   }
 
   /** The request's new host session leads to the same session as the one before. */
-  #carryOver(track: Track, req: HostRequest): void {
+  #carryOver(track: Track, context: RequestContext): void {
     this.over.add(track.id)
-    Object.assign(req.session as object, { gradioState: { token: track.token } })
-    this.#move(track, req.sessionID as string)
+    Object.assign(context.session as object, { gradioState: { token: track.token } })
+    this.#move(track, context.sessionID as string)
   }
 
   #move(track: Track, id: string): void {
@@ -252,15 +253,6 @@ export class ExpiryWatch implements DueSource {
     if (wall === undefined) return Number.POSITIVE_INFINITY
     return this.#manager.deadlines.now + wall - this.#config.clock.wall()
   }
-}
-
-/**
- * Whether somebody logs out, or in over somebody else: then nothing is carried over. Passport 0.7 sets `req.user` to
- * null before it regenerates at a logout, and keeps who is logged in under this name.
- */
-function changesUser(req: HostRequest): boolean {
-  const { user, session } = req as { user?: unknown; session?: { passport?: { user?: unknown } } }
-  return user === null || session?.passport?.user !== undefined
 }
 
 function timedOut(): GradioStateError {

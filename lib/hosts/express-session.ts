@@ -1,11 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import type { Session } from '../core/session.js'
-import { GradioStateError } from '../errors.js'
 import type { SessionStore } from '../options.js'
-import type { ExpiryWatch } from './expiry-watch.js'
 import { ExpressStore, expiryOf } from './express-store.js'
-import { canSetCookie, type Host, type HostRequest, headersSent, type Marker, markedToken } from './host.js'
+import { canSetCookie, type HostRequest, type Marker } from './host.js'
+import { StoredHost, type StoredHostContext } from './stored.js'
 
 /** A request that express-session has put its session on; a structural type, so that users need not install its types. */
 export interface ExpressSessionRequest extends HostRequest {
@@ -23,41 +20,22 @@ export function hasExpressSession(req: HostRequest): req is ExpressSessionReques
 }
 
 /** The session of express-session. */
-export class ExpressSessionHost implements Host {
+export class ExpressSessionHost extends StoredHost {
   readonly #req: ExpressSessionRequest
   readonly #res: ServerResponse
-  readonly #context: ExpressSessionContext
-  readonly #isOver: boolean
-  #isUnsaved = false
+  readonly #store: SessionStore | undefined
 
-  constructor(req: ExpressSessionRequest, res: ServerResponse, context: ExpressSessionContext) {
+  /** @param store the store that the app has named, if it has */
+  constructor(
+    req: ExpressSessionRequest,
+    res: ServerResponse,
+    context: StoredHostContext,
+    store: SessionStore | undefined,
+  ) {
+    super(req.sessionID, context)
     this.#req = req
     this.#res = res
-    this.#context = context
-    this.#isOver = context.watch.over.has(req.sessionID, context.arrivedAt)
-  }
-
-  find(): string | undefined {
-    if (this.#isOver) return undefined
-    const marked = markedToken(this.#req.session)
-    if (marked !== undefined && this.#isRight(marked)) return marked
-    return cameWithCookie(this.#req) ? this.#derive() : undefined
-  }
-
-  prepare(): string {
-    if (this.#isOver) throw over()
-    const known = this.find()
-    if (known !== undefined) return known
-    // Without the id in the cookie that was sent, each further request would get another host session.
-    if (!canSetCookie(this.#res) && !this.#wasAnswered()) throw headersSent()
-    return this.#derive()
-  }
-
-  keep(token: string): void {
-    const { session } = this.#req
-    if (markedToken(session) === token) return
-    session.gradioState = { token }
-    this.#isUnsaved = true
+    this.#store = store
   }
 
   /**
@@ -65,42 +43,31 @@ export class ExpressSessionHost implements Host {
    * written, the next request finds no such session in the store and is given another. So it is saved here.
    */
   async persist(): Promise<void> {
-    if (!this.#isUnsaved) return
-    this.#isUnsaved = false
+    if (!this.isUnsaved) return
+    this.isUnsaved = false
     await new Promise<void>((resolve, reject) => {
       this.#req.session.save(error => (error ? reject(error) : resolve()))
     })
   }
 
-  follow(session: Session): void {
-    const { session: hostSession, sessionID: id, sessionStore } = this.#req
-    const { store = sessionStore as SessionStore, watch } = this.#context
-    watch.follow(session, {
-      id,
-      store: ExpressStore.of(store),
-      isStored: () => cameWithCookie(this.#req),
-      expires: () => expiryOf(hostSession),
-    })
+  protected get marker(): Marker {
+    return this.#req.session
   }
 
-  /**
-   * Whether the token in the host session is its own. Apps copy their sessions' content into new ones, as Passport does with
-   * `keepSessionInfo`; only where sessions are to be kept may the token of another one lead anywhere.
-   */
-  #isRight(token: string): boolean {
-    const { watch, onRegenerate } = this.#context
-    const carrier = watch.carrierOf(token)
-    if (carrier !== undefined) return carrier === this.#req.sessionID
-    return onRegenerate === 'keep' || token === this.#derive()
+  protected get store(): ExpressStore {
+    return ExpressStore.of(this.#store ?? (this.#req.sessionStore as SessionStore))
   }
 
-  /** Parallel first uses of one host session agree on this, before any of them is saved. */
-  #derive(): string {
-    const { sessionID } = this.#req
-    const token = digest(sessionID)
-    const carrier = this.#context.watch.carrierOf(token)
-    // One that was kept over a login has taken the token of its first host session along.
-    return carrier === undefined || carrier === sessionID ? token : digest(token)
+  protected isStored(): boolean {
+    return cameWithCookie(this.#req)
+  }
+
+  protected expires(): number | undefined {
+    return expiryOf(this.#req.session)
+  }
+
+  protected canTell(): boolean {
+    return canSetCookie(this.#res) || this.#wasAnswered()
   }
 
   #wasAnswered(): boolean {
@@ -109,27 +76,6 @@ export class ExpressSessionHost implements Host {
       String(this.#res.getHeader('set-cookie')).includes(cookieValue(this.#req))
     )
   }
-}
-
-/** What all hosts of an instance share, and when the request came. */
-export interface ExpressSessionContext {
-  readonly watch: ExpiryWatch
-  readonly onRegenerate: 'end' | 'keep'
-  /** The store that the app has named, if it has. */
-  readonly store: SessionStore | undefined
-  /** What {@link ExpiryWatch.over} had counted. */
-  readonly arrivedAt: number
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
-}
-
-function over(): GradioStateError {
-  return new GradioStateError(
-    'SESSION_ENDED',
-    'Expected the host session that this request came with, but it was destroyed or regenerated meanwhile.',
-  )
 }
 
 /** Whether the browser knows the id of the session: then the session has come from the store. */

@@ -1,7 +1,8 @@
 import type { EventEmitter } from 'node:events'
 import type { SessionStore } from '../options.js'
-import type { HostRequest } from './host.js'
+import type { RequestContext } from './host.js'
 import type { FoundSession, HostStore, HostStoreListener } from './host-store.js'
+import { type Method, type Replacement, replaceMethod } from './replace-method.js'
 
 /** What some stores have beside. */
 interface FullStore extends SessionStore, Partial<Pick<EventEmitter, 'on' | 'off'>> {
@@ -10,7 +11,6 @@ interface FullStore extends SessionStore, Partial<Pick<EventEmitter, 'on' | 'off
 }
 
 type Done = (this: unknown, error?: unknown, ...rest: unknown[]) => unknown
-type Method = (this: unknown, ...given: unknown[]) => unknown
 
 const known = new WeakMap<object, ExpressStore>()
 
@@ -84,8 +84,10 @@ export class ExpressStore implements HostStore {
       })
     }
     this.#replace('destroy', (original, store, [id, done, ...rest]) => {
+      // Only the first is a part of it: a regeneration that hangs must not hide a logout.
+      const isRegenerating = this.#regenerating.delete(id as string)
       const succeeded = () => {
-        if (!this.#regenerating.has(id as string)) tell(listener => listener.destroyed(id as string))
+        if (!isRegenerating) tell(listener => listener.destroyed(id as string))
       }
       return original.call(store, id, whenDone(done, succeeded), ...rest)
     })
@@ -99,9 +101,10 @@ export class ExpressStore implements HostStore {
   }
 
   #regenerate(original: Method, store: unknown, [req, done, ...rest]: unknown[]): unknown {
-    const id = (req as HostRequest).sessionID as string
+    const context = req as RequestContext
+    const id = context.sessionID as string
     this.#regenerating.add(id)
-    const listeners = [...this.#listeners].map(listener => listener.regenerating(id, req as HostRequest))
+    const listeners = [...this.#listeners].map(listener => listener.regenerating(id, context))
     const succeeded = () => {
       for (const regenerated of listeners) regenerated()
     }
@@ -119,28 +122,8 @@ export class ExpressStore implements HostStore {
     this.#restore.push(() => store.off?.(event, tell))
   }
 
-  /** Puts `instead` in the place of a method; it is given the original, `this` and the arguments. */
-  #replace(name: string, instead: (original: Method, store: unknown, given: unknown[]) => unknown): void {
-    const store = this.#store as unknown as Record<string, unknown>
-    const original = store[name]
-    if (typeof original !== 'function') return
-    const own = Object.getOwnPropertyDescriptor(store, name)
-    const value = function (this: unknown, ...given: unknown[]) {
-      return instead(original as Method, this, given)
-    }
-    const isReplaced = Reflect.defineProperty(store, name, {
-      value,
-      configurable: true,
-      writable: true,
-      enumerable: own?.enumerable ?? false,
-    })
-    if (!isReplaced) return
-    this.#restore.push(() => {
-      // Somebody else may have replaced it since.
-      if (store[name] !== value) return
-      if (own === undefined) delete store[name]
-      else Object.defineProperty(store, name, own)
-    })
+  #replace(name: string, instead: Replacement): void {
+    this.#restore.push(replaceMethod(this.#store, name, instead))
   }
 }
 

@@ -1,4 +1,4 @@
-import type { HostRequest } from './host.js'
+import type { RequestContext } from './host.js'
 
 /** Where a host keeps its sessions, whatever the host is. */
 export interface HostStore {
@@ -30,7 +30,7 @@ export interface HostStoreListener {
    * A request is about to be given a new session in the place of this one. What is given back is called when that has
    * been done.
    */
-  regenerating(id: string, req: HostRequest): () => void
+  regenerating(id: string, context: RequestContext): () => void
   /** While the store is disconnected, it can't tell anything. */
   connected(isConnected: boolean): void
 }

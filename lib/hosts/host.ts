@@ -2,13 +2,44 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Session } from '../core/session.js'
 import { GradioStateError } from '../errors.js'
 
-/** A request with what session middleware and Express put on it. */
-export interface HostRequest extends IncomingMessage {
+/** What a framework and its session middleware know of a request. Express has it on the request itself. */
+export interface RequestContext {
+  /** The host session as it is by now: a login may have put another in its place. */
   session?: unknown
+  /** What the host calls it. */
   sessionID?: unknown
-  sessionStore?: unknown
+  /** Whether the browser's connection is encrypted, a trusted proxy's word included. */
   secure?: boolean
+  /** The path that the middleware is mounted on. */
   baseUrl?: string
+  /** Who is logged in, as Passport has it. */
+  user?: unknown
+  /** The host session's own workings, where the host is koa-session. */
+  readonly koaSession?: KoaSession | undefined
+}
+
+/** A request with what session middleware and Express put on it. */
+export interface HostRequest extends IncomingMessage, RequestContext {
+  sessionStore?: unknown
+}
+
+/** The context that koa-session 6 and 7 make of each request (their `lib/context.js`): of its parts, those used here. */
+export interface KoaSession {
+  /** `false` after `ctx.session = null`. */
+  readonly session?: KoaSessionContent | false
+  /** Where the sessions are; without one, they are in the cookie. */
+  readonly store?: object
+  readonly externalKey?: string
+  readonly opts: { readonly ContextStore?: unknown }
+  readonly ctx: unknown
+  commit(options?: { save?: boolean; regenerate?: boolean }): Promise<void>
+}
+
+/** `ctx.session` of koa-session. */
+export interface KoaSessionContent extends Marker {
+  readonly isNew: boolean
+  readonly _expire?: number
+  toJSON(): object
 }
 
 /** Where one request carries the token of its session. */
@@ -24,6 +55,8 @@ export interface Host {
   keep(token: string): void
   /** The request has come to this session: from now on, what becomes of its host session is heard of. */
   follow?(session: Session): void
+  /** Resolves when the answer that is about to be written brings what {@link keep} has kept; only some hosts need that. */
+  announce?(): Promise<void>
   /** Resolves when the browser's next request will find the token, even while this answer is still being written. */
   persist(): Promise<void>
 }

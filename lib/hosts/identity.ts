@@ -1,19 +1,32 @@
 import { createHash } from 'node:crypto'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
 import { CarriedHost, type Carrying } from './carried.js'
 import { CookieHost } from './cookie.js'
 import type { ExpiryWatch } from './expiry-watch.js'
 import { ExpressSessionHost, hasExpressSession } from './express-session.js'
-import type { Host, HostRequest } from './host.js'
+import type { Host, RequestContext } from './host.js'
+import { koaSessionHost } from './koa-session.js'
+import { mountsExpressSession } from './mounted-session.js'
+
+/** A request, with all that its host can be told by. */
+export interface Caller {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly context: RequestContext
+  /** The path that the middleware is mounted on. */
+  readonly base: string
+  /** What the expiry watch had counted when the request came. */
+  readonly arrivedAt: number
+}
 
 /** Tells which host a request's session is found by. */
 export class Identity {
   readonly #config: Config
   readonly #watch: ExpiryWatch
   readonly #carrying: Carrying = { isProven: false }
-  /** Whether a host session was ever seen. From then on its absence is a fault, not another identity. */
+  /** Whether a host session was ever seen, or the middleware that makes them. From then on its absence is a fault, not another identity. */
   #sawHostSession: boolean
 
   constructor(config: Config, watch: ExpiryWatch) {
@@ -22,23 +35,24 @@ export class Identity {
     this.#sawHostSession = config.store !== undefined
   }
 
-  /**
-   * @param base the path that the middleware is mounted on
-   * @param arrivedAt what the watch had counted when the request came
-   */
-  hostOf(req: HostRequest, res: ServerResponse, base: string, arrivedAt: number): Host {
+  hostOf({ req, res, context, base, arrivedAt }: Caller): Host {
     const { identify, session, cookie, onRegenerate, store } = this.#config
     const own = identify?.(req)
     if (own !== undefined) return identified(own)
-    const ownCookie = new CookieHost(req, res, base, cookie)
+    const ownCookie = new CookieHost(req, res, context, base, cookie)
     if (session === 'cookie') return ownCookie
-    if (typeof req.session === 'object' && req.session !== null) {
+    const hostSession = context.session
+    if (typeof hostSession === 'object' && hostSession !== null) {
       this.#sawHostSession = true
-      if (hasExpressSession(req)) {
-        return new ExpressSessionHost(req, res, { watch: this.#watch, onRegenerate, store, arrivedAt })
+      const stored = { watch: this.#watch, onRegenerate, arrivedAt }
+      const { koaSession } = context
+      if (koaSession !== undefined) {
+        return koaSessionHost({ koaSession, res, context: stored, ownCookie, carrying: this.#carrying })
       }
-      return new CarriedHost(req.session, res, ownCookie, this.#carrying)
+      if (hasExpressSession(req)) return new ExpressSessionHost(req, res, stored, store)
+      return new CarriedHost(hostSession, res, ownCookie, this.#carrying)
     }
+    this.#sawHostSession ||= mountsExpressSession(req)
     return session === 'host' || this.#sawHostSession ? UNAVAILABLE : ownCookie
   }
 

@@ -1,10 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { isThenable } from '../core/hooks.js'
 import type { Manager } from '../core/manager.js'
+import type { MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import type { HostRequest } from '../hosts/host.js'
+import type { HostRequest, RequestContext } from '../hosts/host.js'
+import { superviseCommits } from '../hosts/koa-session.js'
 import type { InstanceParts } from './instance.js'
 import { RequestHandle } from './request-state.js'
-import type { Routes } from './routes.js'
+import type { Route, Routes } from './routes.js'
 import type { Sockets } from './sockets.js'
 
 /** What one instance's middleware works with. */
@@ -13,43 +16,64 @@ export interface MiddlewareParts extends InstanceParts {
   readonly sockets: Sockets
 }
 
-/** Attaches `req.gradioState`, and answers the library's own routes. Knows no framework. */
+/** Attaches `req.gradioState`, and answers the library's own routes: what Express and Connect call. */
 export function handle(
   parts: MiddlewareParts,
   req: IncomingMessage,
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
-  const { base, manager, routes, sockets } = parts
-  const request = req as HostRequest & { gradioState?: unknown }
-  if (request.gradioState !== undefined) {
-    // A middleware that is mounted twice works once.
-    next(isOf(manager, request.gradioState) ? undefined : twoInstances())
-    return
-  }
-  attachTo(sockets, req)
-  const state = new RequestHandle(parts, request, res)
-  request.gradioState = state
-  base.path = state.base
-  const route = routes.find(request)
-  if (route === undefined) {
-    pass(state, next)
-  } else {
-    sockets.seeBase(state.base)
-    Promise.resolve(route(request, res, state)).catch(next)
+  try {
+    const admitted = admit(parts, req, res, req as HostRequest)
+    if (isThenable(admitted)) admitted.then(isAnswered => isAnswered || next(), next)
+    else if (!admitted) next()
+  } catch (error) {
+    next(error)
   }
 }
 
-function pass(state: RequestHandle, next: (error?: unknown) => void): void {
-  let arrived: void | Promise<void>
-  try {
-    arrived = state.arrive()
-  } catch (error) {
-    next(error)
-    return
+/**
+ * Attaches `req.gradioState`, and answers the library's own routes. Knows no framework.
+ * @param context what the framework knows of the request
+ * @returns whether the request was answered; if not, it goes on
+ */
+export function admit(
+  parts: MiddlewareParts,
+  req: IncomingMessage,
+  res: ServerResponse,
+  context: RequestContext,
+): MaybePromise<boolean> {
+  const { base, config, manager, routes, sockets } = parts
+  const request = req as HostRequest & { gradioState?: unknown }
+  if (request.gradioState !== undefined) {
+    // A middleware that is mounted twice works once.
+    if (isOf(manager, request.gradioState)) return false
+    throw twoInstances()
   }
-  if (arrived === undefined) next()
-  else arrived.then(() => next(), next)
+  attachTo(sockets, req)
+  const state = new RequestHandle(parts, req, res, context)
+  request.gradioState = state
+  base.path = state.base
+  const { koaSession } = context
+  const seal =
+    koaSession &&
+    superviseCommits(koaSession, {
+      context,
+      onRegenerate: config.onRegenerate,
+      ending: () => state.ending(),
+    })
+  const route = routes.find(request)
+  if (route === undefined) {
+    const arrived = state.arrive()
+    return arrived === undefined ? false : arrived.then(() => false)
+  }
+  sockets.seeBase(state.base)
+  return answerBy(route, request, res, state).finally(seal)
+}
+
+async function answerBy(route: Route, ...request: Parameters<Route>): Promise<boolean> {
+  await route(...request)
+  return true
 }
 
 function attachTo(sockets: Sockets, req: IncomingMessage): void {

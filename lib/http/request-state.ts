@@ -1,13 +1,13 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { usable } from '../core/access.js'
 import { isThenable } from '../core/hooks.js'
 import { closed, type Manager } from '../core/manager.js'
 import type { Load, Session } from '../core/session.js'
 import type { Visit } from '../core/visit.js'
-import type { Holder, MaybePromise } from '../engines/engine.js'
+import type { EndReason, Holder, MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import type { Host, HostRequest } from '../hosts/host.js'
-import type { Identity } from '../hosts/identity.js'
+import type { Host, RequestContext } from '../hosts/host.js'
+import type { Caller, Identity } from '../hosts/identity.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
@@ -34,17 +34,13 @@ export class RequestHandle extends FileAccess implements RequestState {
   /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
   introduced = false
   readonly #identity: Identity
-  readonly #req: HostRequest
+  readonly #caller: Caller
   readonly #res: ServerResponse
-  /** The path that the middleware is mounted on. */
-  readonly #mount: string
   readonly #path: string
   readonly #info: () => unknown
   readonly #kind: Holder['kind']
   /** Whether `req.session` was there when this middleware ran. */
   readonly #sawSession: boolean
-  /** What the expiry watch had counted when the request came. */
-  readonly #arrivedAt: number
   /** The host session that the visit belongs to. */
   #hostId: unknown
   #visit: Visit | undefined
@@ -55,22 +51,21 @@ export class RequestHandle extends FileAccess implements RequestState {
   /** Serves `signal` before the session is begun. */
   #early: AbortController | undefined
 
-  constructor(parts: InstanceParts, req: HostRequest, res: ServerResponse) {
+  constructor(parts: InstanceParts, req: IncomingMessage, res: ServerResponse, context: RequestContext) {
     super(parts.manager, parts.cache)
     this.#identity = parts.identity
-    this.#req = req
+    const base = context.baseUrl ?? ''
+    this.#caller = { req, res, context, base, arrivedAt: parts.identity.arrivals }
     this.#res = res
-    this.#mount = req.baseUrl ?? ''
     this.#path = parts.config.path
     this.#info = () => parts.config.info?.(req)
     this.#kind = isNavigation(req) ? 'navigation' : 'request'
-    this.#sawSession = req.session !== undefined
-    this.#arrivedAt = parts.identity.arrivals
+    this.#sawSession = context.session !== undefined
   }
 
   /** Where the library's routes are for the browser. */
   get base(): string {
-    return this.#mount + this.#path
+    return this.#caller.base + this.#path
   }
 
   get signal(): AbortSignal {
@@ -110,6 +105,11 @@ export class RequestHandle extends FileAccess implements RequestState {
     return token === undefined ? undefined : this.manager.find(token)
   }
 
+  /** Sees to it that the answer that is about to be written brings the browser the session that this request has begun. */
+  async announce(): Promise<void> {
+    if (this.introduced) await this.#host?.announce?.()
+  }
+
   /** Begins a page's visit in this request's session, and the session if need be. */
   async enterPage(): Promise<Visit> {
     const visit = await this.#begin('page')
@@ -139,6 +139,14 @@ export class RequestHandle extends FileAccess implements RequestState {
     else socket.once('close', leave)
   }
 
+  /** What ends the session of this request, should its host give up its own: also when by then it has another. */
+  ending(): (reason: EndReason) => void {
+    const session = this.known()
+    return reason => {
+      if (session !== undefined) void this.manager.end(session, reason)
+    }
+  }
+
   /** Whether this is a request of that instance. */
   isOf(manager: Manager): boolean {
     return this.manager === manager
@@ -156,12 +164,12 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   #hostOf(): Host {
-    return this.#identity.hostOf(this.#req, this.#res, this.#mount, this.#arrivedAt)
+    return this.#identity.hostOf(this.#caller)
   }
 
   /** This request's visit, unless it was given another host session since, by a login or a logout. */
   #current(): Visit | undefined {
-    const { session, sessionID } = this.#req
+    const { session, sessionID } = this.#caller.context
     if (sessionID !== this.#hostId && session && this.#visit !== undefined) {
       this.#hostId = sessionID
       if (this.#hostOf().find() !== this.#visit.session.token) this.#visit = undefined
@@ -186,7 +194,7 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Begins a visit, and the session if need be. */
   #begin(kind: Holder['kind']): MaybePromise<Visit> {
-    if (!this.#sawSession && this.#req.session !== undefined && this.#identity.followsHost) {
+    if (!this.#sawSession && this.#caller.context.session !== undefined && this.#identity.followsHost) {
       throw mountedBefore()
     }
     const host = this.#hostOf()
@@ -206,7 +214,7 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   #bind(visit: Visit): Visit {
     this.#visit = visit
-    this.#hostId = this.#req.sessionID
+    this.#hostId = this.#caller.context.sessionID
     this.#host?.follow?.(visit.session)
     // Of a visitor who waits for unload hooks, it is the load after them whose end the signal tells.
     if (visit.ready === undefined) this.#follow(visit.session.load)

@@ -55,6 +55,7 @@ export class Routes {
       } catch (error) {
         if (!(error instanceof GradioStateError) || res.headersSent) throw error
         // Even so, the session may have begun: without its cookie, the next try would begin another.
+        await state.announce()
         answer(
           req,
           res,

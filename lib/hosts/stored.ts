@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto'
+import type { Session } from '../core/session.js'
+import { GradioStateError } from '../errors.js'
+import type { ExpiryWatch } from './expiry-watch.js'
+import { type Host, headersSent, type Marker, markedToken } from './host.js'
+import type { HostStore } from './host-store.js'
+
+/** What all hosts of an instance share, and when the request came. */
+export interface StoredHostContext {
+  readonly watch: ExpiryWatch
+  readonly onRegenerate: 'end' | 'keep'
+  /** What {@link ExpiryWatch.over} had counted. */
+  readonly arrivedAt: number
+}
+
+/** A host session that is kept in a store, and has an id that only its browser knows. */
+export abstract class StoredHost implements Host {
+  protected readonly context: StoredHostContext
+  /** What the host calls its session. */
+  protected readonly id: string
+  /** Whether the host has yet to save what {@link keep} has put into its session. */
+  protected isUnsaved = false
+  readonly #isOver: boolean
+
+  constructor(id: string, context: StoredHostContext) {
+    this.id = id
+    this.context = context
+    this.#isOver = context.watch.over.has(id, context.arrivedAt)
+  }
+
+  /** The host session itself, where the token is put. */
+  protected abstract get marker(): Marker
+  /** The store, if it can be asked. */
+  protected abstract get store(): HostStore | undefined
+  /** Whether the browser knows the id: then the session has come from the store. */
+  protected abstract isStored(): boolean
+  /** Until when the session lasts (ms since the epoch), as far as it says so itself. */
+  protected abstract expires(): number | undefined
+  /** Whether the browser can still be told the id of a new session, or has been. */
+  protected abstract canTell(): boolean
+  abstract persist(): Promise<void>
+
+  find(): string | undefined {
+    if (this.#isOver) return undefined
+    const marked = markedToken(this.marker)
+    if (marked !== undefined && this.#isRight(marked)) return marked
+    return this.isStored() ? this.#derive() : undefined
+  }
+
+  prepare(): string {
+    if (this.#isOver) throw over()
+    const known = this.find()
+    if (known !== undefined) return known
+    // Without the id in the cookie that was sent, each further request would get another host session.
+    if (!this.canTell()) throw headersSent()
+    return this.#derive()
+  }
+
+  keep(token: string): void {
+    const { marker } = this
+    if (markedToken(marker) === token) return
+    marker.gradioState = { token }
+    this.isUnsaved = true
+  }
+
+  follow(session: Session): void {
+    const { id, store } = this
+    if (store === undefined) return
+    const isStored = () => this.isStored()
+    this.context.watch.follow(session, { id, store, isStored, expires: () => this.expires() })
+  }
+
+  /**
+   * Whether the token in the host session is its own. Apps copy their sessions' content into new ones, as Passport does with
+   * `keepSessionInfo`; only where sessions are to be kept may the token of another one lead anywhere.
+   */
+  #isRight(token: string): boolean {
+    const { watch, onRegenerate } = this.context
+    const carrier = watch.carrierOf(token)
+    if (carrier !== undefined) return carrier === this.id
+    return onRegenerate === 'keep' || token === this.#derive()
+  }
+
+  /** Parallel first uses of one host session agree on this, before any of them is saved. */
+  #derive(): string {
+    const token = digest(this.id)
+    const carrier = this.context.watch.carrierOf(token)
+    // One that was kept over a login has taken the token of its first host session along.
+    return carrier === undefined || carrier === this.id ? token : digest(token)
+  }
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function over(): GradioStateError {
+  return new GradioStateError(
+    'SESSION_ENDED',
+    'Expected the host session that this request came with, but it was destroyed or regenerated meanwhile.',
+  )
+}

@@ -1,0 +1,10 @@
+import type { RequestContext } from './host.js'
+
+/**
+ * Whether somebody logs out, or in over somebody else, as the host session is regenerated: then nothing may be carried
+ * over. Passport 0.7 sets `req.user` to null before it regenerates at a logout, and keeps who is logged in under this name.
+ */
+export function changesUser({ user, session }: RequestContext): boolean {
+  const { passport } = session as { passport?: { user?: unknown } }
+  return user === null || passport?.user !== undefined
+}

@@ -1,0 +1,15 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { RequestContext } from '../hosts/host.js'
+
+/**
+ * Under this name an instance offers to adapters what its own middleware does; registered, so that an adapter from the
+ * ESM copy of this package finds it on an instance from the CommonJS copy.
+ */
+export const ADMIT = Symbol.for('gradio-state.admit')
+
+/**
+ * Attaches `req.gradioState`, and answers the library's own routes.
+ * @param context what the framework knows of the request
+ * @returns whether the request was answered; if not, it goes on
+ */
+export type Admit = (req: IncomingMessage, res: ServerResponse, context: RequestContext) => Promise<boolean>

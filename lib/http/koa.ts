@@ -1,0 +1,78 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Context, Middleware, Next } from 'koa'
+import { invalid } from '../errors.js'
+import type { KoaSession, RequestContext } from '../hosts/host.js'
+import { ADMIT, type Admit } from './adapter.js'
+import type { RequestState } from './request-state.js'
+
+declare module 'koa' {
+  interface ExtendableContext {
+    /** The state of the user who sent this request. Set by the middleware that `koa(gradio)` gives. */
+    gradioState: RequestState
+  }
+}
+
+/** What `gradioState()` gives. */
+type Mountable = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
+
+/**
+ * The middleware for Koa 2 and 3: `app.use(koa(gradio))`, after the session middleware. It sets `ctx.gradioState` and
+ * `ctx.req.gradioState`, and answers the library's own routes itself (`ctx.respond` is `false` then). It follows koa-session
+ * with an external store and in the cookie, and express-session by way of koa-connect; where there is no session, the
+ * library's own cookie stands in. Any other is followed by the `identify` option.
+ * @throws GradioStateError `OPTION_INVALID` for what is no `gradioState()`
+ */
+export function koa(gradio: Mountable): Middleware {
+  const admit = (gradio as Partial<Record<typeof ADMIT, Admit>> | undefined)?.[ADMIT]
+  if (admit === undefined) throw invalid('what koa() is given', 'what gradioState() gives', gradio)
+  return async function gradioState(ctx: Context, next: Next): Promise<void> {
+    const isAnswered = await admit(ctx.req, ctx.res, new KoaContext(ctx))
+    ctx.gradioState = (ctx.req as IncomingMessage & { gradioState: RequestState }).gradioState
+    if (isAnswered) ctx.respond = false
+    else await next()
+  }
+}
+
+/** What Koa knows of a request. */
+class KoaContext implements RequestContext {
+  readonly koaSession: KoaSession | undefined
+  readonly baseUrl: string
+  readonly #ctx: Context
+
+  constructor(ctx: Context) {
+    this.#ctx = ctx
+    this.koaSession = koaSessionOf(ctx)
+    // koa-mount takes what it is mounted on off the path, at each level.
+    const { originalUrl, url } = ctx
+    this.baseUrl = originalUrl.endsWith(url) ? originalUrl.slice(0, -url.length) : ''
+  }
+
+  get session(): unknown {
+    return this.#ctx.session ?? (this.#ctx.req as RequestContext).session
+  }
+
+  get sessionID(): unknown {
+    const { koaSession } = this
+    if (koaSession === undefined) return (this.#ctx.req as RequestContext).sessionID
+    // In the cookie, a session is called nothing; it is another when it leads elsewhere.
+    return koaSession.externalKey ?? (koaSession.session || undefined)?.gradioState?.token
+  }
+
+  get secure(): boolean {
+    return this.#ctx.secure
+  }
+
+  get user(): unknown {
+    return this.#ctx.state?.user
+  }
+}
+
+/** koa-session keeps its workings under a symbol of its own. */
+function koaSessionOf(ctx: Context): KoaSession | undefined {
+  for (const symbol of Object.getOwnPropertySymbols(ctx)) {
+    const value: unknown = Reflect.get(ctx, symbol)
+    if (typeof value === 'object' && value !== null && 'commit' in value && 'opts' in value)
+      return value as KoaSession
+  }
+  return undefined
+}
