@@ -1,5 +1,5 @@
 import type { EndReason } from '../engines/engine.js'
-import type { ErrorContext } from './hooks.js'
+import type { ErrorContext } from './events.js'
 
 /** What `close()` resolves with. */
 export interface CloseReport {

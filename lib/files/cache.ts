@@ -5,6 +5,7 @@ import { InstanceFolder } from './folder.js'
 import { RENEWAL } from './owner.js'
 import { Quota } from './quota.js'
 import { type FilesContext, SessionFiles } from './session-files.js'
+import type { FileStats } from './stats.js'
 import { Store } from './store.js'
 
 /** What the cache is set up with. */
@@ -15,14 +16,6 @@ export interface CacheSurroundings {
   /** Runs `task` each `ms`, until the given function is called. */
   every(ms: number, task: () => Promise<unknown>): () => void
   report(error: unknown): void
-}
-
-/** What `stats()` tells of the files. */
-export interface FileStats {
-  /** Files that were saved or uploaded and not yet deleted. */
-  readonly files: number
-  /** The bytes of all files, as they count for `maxCacheBytes`: stored, on their way, and found. */
-  readonly fileBytes: number
 }
 
 /** The files of one instance. */

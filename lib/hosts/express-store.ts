@@ -39,8 +39,7 @@ export class ExpressStore implements HostStore {
   find(id: string): Promise<FoundSession | undefined> {
     return new Promise((resolve, reject) => {
       const done = (error: unknown, session?: unknown) => {
-        // express-session takes this one for "no such session", too; session-file-store answers so.
-        if (error && (error as NodeJS.ErrnoException).code !== 'ENOENT') reject(error)
+        if (error && !isMissing(error)) reject(error)
         else if (error || !session) resolve(undefined)
         else resolve({ expires: expiryOf(session), stored: session })
       }
@@ -138,6 +137,15 @@ function whenDone(done: unknown, succeeded: () => void, settled: () => void = ()
     }
     return typeof done === 'function' ? done.call(this, error, ...rest) : undefined
   }
+}
+
+/**
+ * express-session takes this error for "no such session", and session-file-store answers so. A database whose socket
+ * isn't there says the same, but has only failed to connect.
+ */
+function isMissing(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return code === 'ENOENT' && syscall !== 'connect'
 }
 
 /** Until when a session of express-session lasts, as far as its cookie says. */

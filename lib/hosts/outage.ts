@@ -18,6 +18,8 @@ export class Outage {
     this.#isOn = true
     this.#answers = 0
     this.#failedAt = now
+    // Others that were asked together with one that has failed are no further try.
+    if (now < this.resumeAt) return
     this.resumeAt = now + jitter(Math.min(FIRST_PAUSE * 2 ** this.#failures, LONGEST_PAUSE))
     this.#failures++
   }

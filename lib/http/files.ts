@@ -8,7 +8,7 @@ import type { FileCache } from '../files/cache.js'
 import { hideHostSession } from '../hosts/express-session.js'
 import type { HostRequest } from '../hosts/host.js'
 import { mimeTypeOf } from './file-access.js'
-import type { RequestHandle } from './request-state.js'
+import type { RequestHandle } from './request-handle.js'
 
 /** Serves a file to the user it belongs to. One of somebody else and one that never was get the same answer. */
 export async function serveFile(

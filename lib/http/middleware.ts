@@ -6,7 +6,7 @@ import { GradioStateError } from '../errors.js'
 import type { HostRequest, RequestContext } from '../hosts/host.js'
 import { superviseCommits } from '../hosts/koa-session.js'
 import type { InstanceParts } from './instance.js'
-import { RequestHandle } from './request-state.js'
+import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
 import type { Sockets } from './sockets.js'
 

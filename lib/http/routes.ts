@@ -15,7 +15,7 @@ import { serveFile } from './files.js'
 import type { InstanceParts } from './instance.js'
 import { allowOrigin, refuseCrossSite } from './origin.js'
 import type { Pages } from './pages.js'
-import type { RequestHandle } from './request-state.js'
+import type { RequestHandle } from './request-handle.js'
 import { expectMultipart, type Upload } from './upload.js'
 
 /** One of the library's own routes, found for a request. */

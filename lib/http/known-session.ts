@@ -1,0 +1,39 @@
+import { usable } from '../core/access.js'
+import type { Manager } from '../core/manager.js'
+import type { Session } from '../core/session.js'
+import type { FileCache } from '../files/cache.js'
+import { type Base, FileAccess } from './file-access.js'
+import type { SessionState } from './session-state.js'
+
+/** The state of a session that is known by its id. */
+export class KnownSession extends FileAccess implements SessionState {
+  readonly #session: Session
+  readonly #base: Base
+
+  constructor(manager: Manager, cache: FileCache, session: Session, base: Base) {
+    super(manager, cache)
+    this.#session = session
+    this.#base = base
+  }
+
+  /** What it was asked for by; no use of the session, so it may be logged after the end too. */
+  override get id(): string {
+    return this.#session.id
+  }
+
+  get signal(): AbortSignal {
+    return this.#session.load.signal
+  }
+
+  protected get base(): string {
+    return this.#base.path
+  }
+
+  protected use(): Session {
+    return usable(this.#session)
+  }
+
+  protected known(): Session {
+    return this.#session
+  }
+}

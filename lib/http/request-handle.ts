@@ -1,0 +1,250 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { usable } from '../core/access.js'
+import { isThenable } from '../core/hooks.js'
+import { closed, type Manager } from '../core/manager.js'
+import type { Load, Session } from '../core/session.js'
+import type { Visit } from '../core/visit.js'
+import type { EndReason, Holder, MaybePromise } from '../engines/engine.js'
+import { GradioStateError } from '../errors.js'
+import type { Host, RequestContext } from '../hosts/host.js'
+import type { Caller, Identity } from '../hosts/identity.js'
+import { FileAccess } from './file-access.js'
+import type { InstanceParts } from './instance.js'
+import { isNavigation, isPage } from './navigation.js'
+import type { Closable, RequestState } from './request-state.js'
+
+/** One request's way to its session. */
+export class RequestHandle extends FileAccess implements RequestState {
+  /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
+  introduced = false
+  readonly #identity: Identity
+  readonly #caller: Caller
+  readonly #res: ServerResponse
+  readonly #path: string
+  readonly #info: () => unknown
+  readonly #kind: Holder['kind']
+  /** Whether `req.session` was there when this middleware ran. */
+  readonly #sawSession: boolean
+  /** The host session that the visit belongs to. */
+  #hostId: unknown
+  #visit: Visit | undefined
+  /** The visit of an engine that answers asynchronously, until it is there. */
+  #entering: Promise<Visit> | undefined
+  #load: Load | undefined
+  #host: Host | undefined
+  /** Serves `signal` before the session is begun. */
+  #early: AbortController | undefined
+
+  constructor(parts: InstanceParts, req: IncomingMessage, res: ServerResponse, context: RequestContext) {
+    super(parts.manager, parts.cache)
+    this.#identity = parts.identity
+    const base = context.baseUrl ?? ''
+    this.#caller = { req, res, context, base, arrivedAt: parts.identity.arrivals }
+    this.#res = res
+    this.#path = parts.config.path
+    this.#info = () => parts.config.info?.(req)
+    this.#kind = isNavigation(req) ? 'navigation' : 'request'
+    this.#sawSession = context.session !== undefined
+  }
+
+  /** Where the library's routes are for the browser. */
+  get base(): string {
+    return this.#caller.base + this.#path
+  }
+
+  get signal(): AbortSignal {
+    const session = this.known()
+    if (session === undefined) {
+      this.#early ??= new AbortController()
+      return this.#early.signal
+    }
+    return (this.#load ?? session.load).signal
+  }
+
+  async establish(): Promise<void> {
+    const visit = await this.#enter()
+    usable(visit.session)
+    await visit.ready
+    await this.#host?.persist()
+  }
+
+  /**
+   * The request arrives: if it came with the token of a session that lives, it is a visit there. What is given back
+   * has to be awaited before the request goes on.
+   */
+  arrive(): MaybePromise<void> {
+    if (this.manager.closing) return
+    const host = this.#hostOf()
+    const token = host.find()
+    if (token === undefined) return
+    const visit = this.manager.enter(token, this.#kind)
+    this.#host = host
+    if (isThenable(visit)) return Promise.resolve(visit).then(visit => this.#arrived(visit))
+    return this.#arrived(visit)
+  }
+
+  /** The session that this request came with, if it lives here. Free of effects. */
+  find(): Session | undefined {
+    const token = this.#hostOf().find()
+    return token === undefined ? undefined : this.manager.find(token)
+  }
+
+  /** Sees to it that the answer that is about to be written brings the browser the session that this request has begun. */
+  async announce(): Promise<void> {
+    if (this.introduced) await this.#host?.announce?.()
+  }
+
+  /** Begins a page's visit in this request's session, and the session if need be. */
+  async enterPage(): Promise<Visit> {
+    const visit = await this.#begin('page')
+    this.#host?.follow?.(visit.session)
+    // A store that hangs would hold the session for longer than the browser waits.
+    const leave = () => visit.leave()
+    if (this.#res.closed) leave()
+    else this.#res.once('close', leave)
+    try {
+      await this.#host?.persist()
+      usable(visit.session)
+      if (visit.left) throw abandoned()
+    } catch (error) {
+      leave()
+      throw error
+    } finally {
+      this.#res.off('close', leave)
+    }
+    return visit
+  }
+
+  /** Counts a socket of this user's as a page until it closes. */
+  track(socket: Closable): void {
+    const visit = this.manager.enter(this.use().token, 'page')
+    const leave = () => void Promise.resolve(visit).then(visit => visit?.leave({ abrupt: true }))
+    if (isClosed(socket)) leave()
+    else socket.once('close', leave)
+  }
+
+  /** What ends the session of this request, should its host give up its own: also when by then it has another. */
+  ending(): (reason: EndReason) => void {
+    const session = this.known()
+    return reason => {
+      if (session !== undefined) void this.manager.end(session, reason)
+    }
+  }
+
+  /** Whether this is a request of that instance. */
+  isOf(manager: Manager): boolean {
+    return this.manager === manager
+  }
+
+  protected use(): Session {
+    if (this.manager.closing) throw closed()
+    const visit = this.#enter()
+    if (isThenable(visit)) throw establishFirst()
+    return usable(visit.session)
+  }
+
+  protected known(): Session | undefined {
+    return this.#current()?.session
+  }
+
+  #hostOf(): Host {
+    return this.#identity.hostOf(this.#caller)
+  }
+
+  /** This request's visit, unless it was given another host session since, by a login or a logout. */
+  #current(): Visit | undefined {
+    const { session, sessionID } = this.#caller.context
+    if (sessionID !== this.#hostId && session && this.#visit !== undefined) {
+      this.#hostId = sessionID
+      if (this.#hostOf().find() !== this.#visit.session.token) this.#visit = undefined
+    }
+    return this.#visit
+  }
+
+  /** This request's visit; its first use begins it. */
+  #enter(): MaybePromise<Visit> {
+    const current = this.#current()
+    if (current !== undefined) return current
+    if (this.#entering !== undefined) return this.#entering
+    const visit = this.#begin(this.#kind)
+    if (!isThenable(visit)) return this.#bind(visit)
+    this.#entering = visit.then(visit => this.#bind(visit))
+    // Whoever awaits it is told, too.
+    this.#entering.catch(() => {
+      this.#entering = undefined
+    })
+    return this.#entering
+  }
+
+  /** Begins a visit, and the session if need be. */
+  #begin(kind: Holder['kind']): MaybePromise<Visit> {
+    if (!this.#sawSession && this.#caller.context.session !== undefined && this.#identity.followsHost) {
+      throw mountedBefore()
+    }
+    const host = this.#hostOf()
+    const token = host.prepare()
+    const isKnown = host.find() === token
+    const visit = this.manager.enter(token, kind, { info: this.#info })
+    host.keep(token)
+    this.#host = host
+    this.introduced ||= !isKnown
+    return visit
+  }
+
+  #arrived(visit: Visit | undefined): MaybePromise<void> {
+    if (visit === undefined) return
+    return this.#bind(visit).ready?.then(() => {})
+  }
+
+  #bind(visit: Visit): Visit {
+    this.#visit = visit
+    this.#hostId = this.#caller.context.sessionID
+    this.#host?.follow?.(visit.session)
+    // Of a visitor who waits for unload hooks, it is the load after them whose end the signal tells.
+    if (visit.ready === undefined) this.#follow(visit.session.load)
+    else void visit.ready.then(() => this.#follow(visit.session.load))
+    // An upgrade has no response; the socket that it brings is counted by `track`.
+    if (typeof this.#res.once !== 'function' || this.#res.closed) visit.leave()
+    else this.#res.once('close', () => visit.leave({ awaitPage: this.#bringsPage() }))
+    return visit
+  }
+
+  #bringsPage(): boolean {
+    return this.#kind === 'navigation' && isPage(this.#res)
+  }
+
+  #follow(load: Load): void {
+    this.#load = load
+    const early = this.#early
+    if (early === undefined) return
+    if (load.signal.aborted) early.abort()
+    else load.signal.addEventListener('abort', () => early.abort(), { once: true })
+  }
+}
+
+/** Of what has closed already, no event will come. */
+function isClosed(
+  socket: Closable & { closed?: unknown; destroyed?: unknown; readyState?: unknown },
+): boolean {
+  return socket.closed === true || socket.destroyed === true || socket.readyState === WEBSOCKET_CLOSED
+}
+
+const WEBSOCKET_CLOSED = 3
+
+function abandoned(): GradioStateError {
+  return new GradioStateError('PAGE_GONE', 'Expected the page to wait for the answer, but it has left.')
+}
+
+function establishFirst(): GradioStateError {
+  return new GradioStateError(
+    'ESTABLISH_FIRST',
+    'Expected `await req.gradioState.establish()` before the first use: the engine of this app answers asynchronously.',
+  )
+}
+
+function mountedBefore(): GradioStateError {
+  return new GradioStateError(
+    'MOUNTED_BEFORE_SESSION',
+    'Expected the session middleware before gradio-state, got it after. Call app.use(session(…)) before app.use(gradio).',
+  )
+}
