@@ -1,7 +1,7 @@
 // Makes sure that what the tests need from outside npm is there, and installs what is missing where it can.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 
 const components = [
   {
@@ -10,19 +10,36 @@ const components = [
     package: 'chromium',
     hint: 'or point CHROMIUM_PATH at one',
   },
+  {
+    name: 'Redis',
+    paths: [process.env.REDIS_SERVER_PATH ?? '/usr/bin/redis-server'],
+    package: 'redis-server',
+    hint: 'or point REDIS_SERVER_PATH at one',
+  },
+  {
+    name: 'PostgreSQL',
+    // A folder for each major version, of which Debian has one that it calls just `postgresql`.
+    get paths() {
+      const root = '/usr/lib/postgresql'
+      const versions = existsSync(root) ? readdirSync(root) : []
+      return ['*', ...versions].map(version => `${root}/${version}/bin/postgres`)
+    },
+    package: 'postgresql',
+    hint: 'of any version',
+  },
 ]
 
 const isMissing = ({ paths }) => !paths.some(path => existsSync(path))
-const run = (command, ...args) =>
-  spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
-    .status === 0
+const run = (command, ...args) => spawnSync(command, args, { stdio: 'inherit' }).status === 0
+// sudo drops the environment, so the setting goes with the command.
+const asRoot = process.getuid?.() === 0 ? ['env'] : ['sudo', '-n', 'env']
+const apt = (...args) => run(...asRoot, 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args)
 
 const missing = components.filter(isMissing)
-const canInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
 
-if (missing.length > 0 && canInstall) {
+if (missing.length > 0 && existsSync('/usr/bin/apt-get')) {
   const packages = missing.map(component => component.package)
-  run('apt-get', 'update') && run('apt-get', 'install', '-y', '--no-install-recommends', ...packages)
+  apt('update') && apt('install', '-y', '--no-install-recommends', ...packages)
 }
 
 for (const { name, paths, package: aptPackage, hint } of missing.filter(isMissing)) {

@@ -1,0 +1,4 @@
+import { describeHostStore } from '../contract/host-store.ts'
+import { STORE_KINDS } from '../support/host-stores.ts'
+
+describeHostStore('memorystore', STORE_KINDS.memorystore)
