@@ -7,8 +7,8 @@ import { GradioStateError } from '../errors.js'
 /** For the owner only: what users upload is nobody else's on the machine. */
 export const PRIVATE_DIRECTORY = 0o700
 export const PRIVATE_FILE = 0o600
-/** To make a file, and to fail when there is anything of that name, a link too. */
-export const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY
+/** To make a file, and to fail when there is anything of that name, a link too. Its hash is read back from it. */
+export const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR
 
 /** The code of a failed system call, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
@@ -82,7 +82,7 @@ export function explainDisk(error: unknown): unknown {
 }
 
 /** What stands at `path`, links not followed. */
-async function kindOf(path: string) {
+export async function kindOf(path: string) {
   try {
     return await lstat(path)
   } catch (error) {

@@ -1,125 +1,158 @@
 import { createHash } from 'node:crypto'
 import { close, open, unlink, writev } from 'node:fs'
-import { Writable } from 'node:stream'
 import { promisify } from 'node:util'
-import { explainDisk, NEW_FILE, PRIVATE_FILE } from './disk.js'
+import { NEW_FILE, PRIVATE_FILE } from './disk.js'
+import { type FileHasher, hashers as shared } from './hasher.js'
 import type { Reservation } from './quota.js'
 
-/** What is known of bytes that are written and not yet published. */
+/** What is known of bytes that are not yet published. */
 export interface Ingested {
   readonly path: string
   readonly sha256: string
   readonly size: number
 }
 
-type Done = (error?: Error | null) => void
+/** Who brings the bytes, as far as it is told of them. */
+export interface Bringer {
+  /** There is room again. */
+  goOn(): void
+  failed(error: unknown): void
+}
 
 /**
- * Writes bytes into a new file and hashes them as they come; each chunk is reserved before it is written. Small files
- * are kept in memory until their end, so that they cost one write. What is destroyed leaves nothing.
+ * Takes the bytes of one file; each chunk is reserved first. Those of a small file are kept in memory until `close`, so
+ * that it costs one write, or none when it is abandoned for its twin; those of a large one are written while they come.
+ * `close` or `abandon` has to follow.
  */
-export class Ingest extends Writable {
+export class Ingest {
   readonly path: string
+  bringer: Bringer | undefined
   readonly #reservation: Reservation
-  readonly #hash = createHash('sha256')
-  #pending: Buffer[] = []
+  readonly #hashers: typeof shared
+  #pending: Uint8Array[] = []
   #pendingBytes = 0
+  #size = 0
+  #written = 0
   /** The descriptor. A number: a `FileHandle` costs more than the write of a small file. */
   #file: number | undefined
-  /** The system call under way: what it opens has to be closed. */
-  #work: Promise<void> = Promise.resolve()
-  #size = 0
   #isMade = false
-  #isDone = false
+  /** Of a large file. */
+  #hasher: FileHasher | undefined
+  /** The writes under way: what they open has to be closed. */
+  #writing: Promise<void> | undefined
 
   /** @param path of the file to make, in a directory of ours on the file system of the cache */
-  constructor(path: string, reservation: Reservation) {
-    super({ highWaterMark: 4 * BATCH, decodeStrings: true })
+  constructor(path: string, reservation: Reservation, hashers = shared) {
     this.path = path
     this.#reservation = reservation
+    this.#hashers = hashers
   }
 
-  /** What was written; only once the stream has finished. */
-  result(): Ingested {
-    return { path: this.path, sha256: this.#hash.digest('hex'), size: this.#size }
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
-    this.#take([chunk], done)
-  }
-
-  override _writev(chunks: { chunk: Buffer }[], done: Done): void {
-    this.#take(
-      chunks.map(({ chunk }) => chunk),
-      done,
-    )
-  }
-
-  override _final(done: Done): void {
-    const finish = async () => {
-      await this.#flush()
-      await this.#close()
-      this.#isDone = true
+  /**
+   * Tells whether there is room for more.
+   * @throws GradioStateError when the bytes don't fit into a limit
+   */
+  take(chunk: Uint8Array): boolean {
+    this.#reservation.add(chunk.length)
+    this.#size += chunk.length
+    this.#pending.push(chunk)
+    this.#pendingBytes += chunk.length
+    const least = this.#hasher === undefined ? SMALL : PIECE
+    if (this.#writing === undefined && this.#pendingBytes > least) {
+      this.#writing = this.#write(PIECE)
+      this.#writing.catch(error => this.bringer?.failed(error))
     }
-    this.#run(finish, done)
+    return this.#size - this.#written < WINDOW
   }
 
-  override _destroy(error: Error | null, done: Done): void {
-    if (this.#isDone && error === null) {
-      done()
-      return
-    }
-    const clean = async () => {
-      await this.#work
-      this.#pending = []
-      if (!this.#isMade) return
-      await this.#close()
-      await unlinkFile(this.path)
-    }
-    clean().then(
-      () => done(error),
-      failure => done(error ?? failure),
-    )
+  /** To be called when all was taken. */
+  async finish(): Promise<Ingested> {
+    await this.#writing
+    return { path: this.path, sha256: await this.#digest(), size: this.#size }
   }
 
-  #take(chunks: Buffer[], done: Done): void {
-    try {
-      for (const chunk of chunks) {
-        this.#reservation.add(chunk.length)
-        this.#size += chunk.length
-        this.#hash.update(chunk)
-        this.#pending.push(chunk)
-        this.#pendingBytes += chunk.length
-      }
-    } catch (error) {
-      done(error as Error)
-      return
-    }
-    if (this.#pendingBytes < BATCH) done()
-    else this.#run(() => this.#flush(), done)
+  /** Writes what is still in memory, and closes the file. */
+  async close(): Promise<void> {
+    if (!this.#isMade) await writeAll(await this.#make(), this.#pending, 0)
+    await this.#close()
   }
 
-  #run(work: () => Promise<void>, done: Done): void {
-    this.#work = work().then(
-      () => done(),
-      error => done(explainDisk(error) as Error),
-    )
-  }
-
-  async #flush(): Promise<void> {
-    if (!this.#isMade) {
-      this.#file = await openFile(this.path, NEW_FILE, PRIVATE_FILE)
-      this.#isMade = true
-    }
-    const file = this.#file as number
-    let chunks = this.#pending
+  /** Leaves nothing. */
+  async abandon(): Promise<void> {
     this.#pending = []
     this.#pendingBytes = 0
-    while (chunks.length > 0) {
-      // The system takes at most 1024 pieces at once (IOV_MAX), and may write less than it was given.
-      const { bytesWritten } = await write(file, chunks.slice(0, 1024))
-      chunks = rest(chunks, bytesWritten)
+    // Why it has failed is known to who gives up. A descriptor that is used after its end may be another file's.
+    await this.#writing?.catch(() => {})
+    await this.#hasher?.drop()
+    await this.#close()
+    if (this.#isMade) await unlinkFile(this.path)
+  }
+
+  async #digest(): Promise<string> {
+    if (this.#hasher !== undefined) {
+      this.#writing = this.#write(0)
+      await this.#writing
+      return this.#hasher.digest(this.#size)
     }
+    // A copy: an app may use its own bytes again before they are written.
+    const bytes = Buffer.concat(this.#pending)
+    this.#pending = [bytes]
+    return createHash('sha256').update(bytes).digest('hex')
+  }
+
+  /** Writes until at most `rest` bytes are left. */
+  async #write(rest: number): Promise<void> {
+    this.#hasher ??= this.#hashers.open(await this.#make())
+    const file = this.#file as number
+    /** Where each of them ends, in the order of the file. */
+    const underWay: Promise<number>[] = []
+    try {
+      for (;;) {
+        if (this.#pendingBytes > rest && underWay.length < DEPTH) {
+          const from = this.#size - this.#pendingBytes
+          const piece = this.#cut()
+          const to = this.#size - this.#pendingBytes
+          const written = writeAll(file, piece, from).then(() => to)
+          written.catch(() => {})
+          underWay.push(written)
+        } else {
+          const oldest = underWay.shift()
+          if (oldest === undefined) break
+          this.#written = await oldest
+          this.#hasher.written(this.#written)
+          if (this.#size - this.#written < WINDOW / 2) this.bringer?.goOn()
+        }
+      }
+    } finally {
+      await Promise.allSettled(underWay)
+    }
+    this.#writing = undefined
+  }
+
+  /** Takes the pending bytes that are to be written at once. */
+  #cut(): Uint8Array[] {
+    const piece: Uint8Array[] = []
+    let room = PIECE
+    for (const chunk of this.#pending) {
+      if (chunk.length > room) break
+      piece.push(chunk)
+      room -= chunk.length
+    }
+    this.#pending.splice(0, piece.length)
+    const [long] = this.#pending
+    if (piece.length === 0 && long !== undefined) {
+      piece.push(long.subarray(0, PIECE))
+      this.#pending[0] = long.subarray(PIECE)
+      room = 0
+    }
+    this.#pendingBytes -= PIECE - room
+    return piece
+  }
+
+  async #make(): Promise<number> {
+    this.#file = await openFile(this.path, NEW_FILE, PRIVATE_FILE)
+    this.#isMade = true
+    return this.#file
   }
 
   async #close(): Promise<void> {
@@ -129,15 +162,34 @@ export class Ingest extends Writable {
   }
 }
 
-/** Bytes that are written at once: a call for each chunk of 64 KiB costs the event loop as much as hashing it. */
-const BATCH = 256 * 1024
+/** Up to this size a file is kept in memory until its end. */
+const SMALL = 256 * 1024
+/**
+ * Bytes that are written at once. For longer writes Linux looks for memory in larger pieces; where the host of a virtual
+ * machine had to provide that first, 1 GB took 1.0 s by 256 KiB and 0.4 s by 64 KiB.
+ */
+const PIECE = 64 * 1024
+/** Writes of one file that are under way at once: as many as the thread pool has threads. */
+const DEPTH = 4
+/** Bytes of one file that wait to be written. */
+const WINDOW = 2 * 1024 * 1024
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
 const unlinkFile = promisify(unlink)
-const write = promisify(writev)
+const writeFile = promisify(writev)
 
-function rest(chunks: Buffer[], written: number): Buffer[] {
+async function writeAll(file: number, chunks: Uint8Array[], at: number): Promise<void> {
+  let left = chunks.filter(({ length }) => length > 0)
+  while (left.length > 0) {
+    // The system takes at most 1024 pieces at once (IOV_MAX), and may write less than it was given.
+    const { bytesWritten } = await writeFile(file, left.slice(0, 1024), at)
+    at += bytesWritten
+    left = rest(left, bytesWritten)
+  }
+}
+
+function rest(chunks: Uint8Array[], written: number): Uint8Array[] {
   let left = written
   const from = chunks.findIndex(chunk => {
     if (chunk.length > left) return true
@@ -145,5 +197,5 @@ function rest(chunks: Buffer[], written: number): Buffer[] {
     return false
   })
   if (from < 0) return []
-  return [(chunks[from] as Buffer).subarray(left), ...chunks.slice(from + 1)]
+  return [(chunks[from] as Uint8Array).subarray(left), ...chunks.slice(from + 1)]
 }

@@ -1,17 +1,17 @@
 import { setMaxListeners } from 'node:events'
-import { unlink } from 'node:fs/promises'
-import { dirname, join, resolve, sep } from 'node:path'
+import { dirname, join, relative, resolve, sep } from 'node:path'
 import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
 import { GradioStateError, show } from '../errors.js'
 import type { AgeQueue } from './age-queue.js'
-import { discard, explainDisk, isFile, isInPlace, makeDirectory } from './disk.js'
+import { discard, explainDisk, isFile, isInPlace, kindOf, makeDirectory, unsafe } from './disk.js'
 import type { InstanceFolder } from './folder.js'
 import { Ingest, type Ingested } from './ingest.js'
 import { safeName } from './names.js'
 import { Quota, Reservation } from './quota.js'
+import { nameOfShelf, Shelves, type Slot, shelfOf } from './shelves.js'
 import { pour } from './sources.js'
-import type { Store } from './store.js'
+import { removeIfEmpty, type Sharing, type Store } from './store.js'
 import { StoredFile } from './stored-file.js'
 import { sweepDirectory } from './strays.js'
 
@@ -31,10 +31,12 @@ export interface FilesContext {
 /** A file together with the session that has it. */
 export class OwnedFile extends StoredFile {
   readonly owner: SessionFiles
+  readonly slot: Slot
 
-  constructor(owner: SessionFiles, ...rest: ConstructorParameters<typeof StoredFile>) {
+  constructor(owner: SessionFiles, slot: Slot, ...rest: ConstructorParameters<typeof StoredFile>) {
     super(...rest)
     this.owner = owner
+    this.slot = slot
   }
 }
 
@@ -44,6 +46,7 @@ export class SessionFiles {
   readonly #context: FilesContext
   readonly #quota: Quota
   readonly #files = new Map<string, OwnedFile>()
+  readonly #shelves = new Shelves()
   /** Writes under way, which the end waits for until they have given up, and removals. */
   readonly #running = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
@@ -150,9 +153,8 @@ export class SessionFiles {
   async sweepStrays(age: number, report: (error: unknown) => void): Promise<void> {
     if (!this.#isHandedOut || this.#ending.signal.aborted) return
     const bytes = await sweepDirectory(this.path, Date.now() - age, {
-      has: path => this.#isStored(path),
-      // A directory with saved files is called by their hash.
-      exclusively: (name, task) => this.#context.store.exclusively(name, task),
+      claim: path => this.#claim(path),
+      isInUse: directory => this.#shelves.isInUse(shelfOf(relative(this.path, directory)) ?? -1),
       report,
     })
     // The end releases what was counted before.
@@ -193,35 +195,36 @@ export class SessionFiles {
       total,
     )
     const ingest = new Ingest(join(folder.incoming, uuid()), reservation)
-    const stop = () => ingest.destroy(this.#ending.signal.reason)
     try {
       await folder.make()
       this.#ending.signal.throwIfAborted()
-      // Not before: of what is destroyed while nobody pours into it, the error would be nobody's.
-      this.#ending.signal.addEventListener('abort', stop)
-      await pour(
-        content instanceof Readable ? content : Readable.from([content], { objectMode: false }),
-        ingest,
-      )
+      if (content instanceof Readable) await pour(content, ingest, this.#ending.signal)
+      else ingest.take(content)
       if (!isWhole()) throw new Error('The upload was cut short.')
-      const ingested = ingest.result()
-      return await store.exclusively(ingested.sha256, () => this.#publish(ingested, name, reservation))
+      const ingested = await ingest.finish()
+      return await store.exclusively(ingested.sha256, () =>
+        this.#publish(ingest, ingested, name, reservation),
+      )
     } catch (error) {
+      // Why it has failed says more than what fails then.
+      await ingest.abandon().catch(() => {})
       reservation.release()
-      await unlink(join(ingest.path)).catch(() => {})
       throw explainDisk(error)
-    } finally {
-      this.#ending.signal.removeEventListener('abort', stop)
     }
   }
 
-  async #publish(ingested: Ingested, name: string, reservation: Reservation): Promise<OwnedFile> {
+  async #publish(
+    ingest: Ingest,
+    ingested: Ingested,
+    name: string,
+    reservation: Reservation,
+  ): Promise<OwnedFile> {
     this.#ending.signal.throwIfAborted()
-    const { ages, now, store, total } = this.#context
+    const { ages, now, total } = this.#context
     const { sha256, size } = ingested
     const twin = this.find(sha256, name)
     if (twin !== undefined) {
-      await unlink(ingested.path)
+      await ingest.abandon()
       reservation.release()
       twin.uses++
       twin.createdAt = now()
@@ -229,13 +232,38 @@ export class SessionFiles {
       ages.add(twin)
       return twin
     }
-    const path = join(this.path, sha256, name)
-    const sharing = await store.publish(ingested, path)
+    await ingest.close()
+    const { slot, path, sharing } = await this.#shelve(ingested, name)
     if (sharing === 'shared') total.release(size)
-    const file = new OwnedFile(this, name, sha256, size, path, now(), sharing)
+    const file = new OwnedFile(this, slot, name, sha256, size, path, now(), sharing)
     this.#files.set(keyOf(sha256, name), file)
     ages.add(file)
     return file
+  }
+
+  /** Puts a file on the first shelf where nothing is in its way: what the app has put there stays. */
+  async #shelve(ingested: Ingested, name: string): Promise<{ slot: Slot; path: string; sharing: Sharing }> {
+    const passed: Slot[] = []
+    try {
+      for (;;) {
+        const slot = this.#shelves.take(name)
+        passed.push(slot)
+        const path = join(this.path, nameOfShelf(slot.shelf), name)
+        if (!(await this.#isFree(path))) continue
+        const sharing = await this.#context.store.publish(ingested, path)
+        passed.pop()
+        return { slot, path, sharing }
+      }
+    } finally {
+      for (const slot of passed) this.#shelves.giveBack(slot)
+    }
+  }
+
+  /** @throws GradioStateError `CACHE_DIR_UNSAFE` when a link is in place of the session's directory */
+  async #isFree(path: string): Promise<boolean> {
+    const [session, shelf, file] = await Promise.all([this.path, dirname(path), path].map(kindOf))
+    if (session?.isDirectory() === false) throw unsafe(this.path, 'something else is in its place')
+    return file === undefined && shelf?.isDirectory() !== false
   }
 
   async #forget(file: OwnedFile): Promise<void> {
@@ -243,8 +271,9 @@ export class SessionFiles {
     this.#files.delete(keyOf(file.sha256, file.name))
     ages.delete(file)
     this.#quota.release(file.size)
+    let isFreed: boolean
     try {
-      if (await store.remove(file.path, file.sha256, file.sharing)) total.release(file.size)
+      isFreed = await store.remove(file.path, file.sha256, file.sharing)
     } catch (error) {
       // It is still there, and counts; the next sweep tries again.
       this.#files.set(keyOf(file.sha256, file.name), file)
@@ -252,6 +281,29 @@ export class SessionFiles {
       ages.holdBack(file)
       throw error
     }
+    this.#shelves.giveBack(file.slot)
+    try {
+      await this.#clear(file.slot.shelf)
+    } finally {
+      if (isFreed) total.release(file.size)
+    }
+  }
+
+  /** Removes an empty shelf. */
+  async #clear(shelf: number): Promise<void> {
+    const path = join(this.path, nameOfShelf(shelf))
+    if (this.#shelves.isInUse(shelf) || !(await isInPlace(path))) return
+    // Somebody may have come meanwhile. Who comes after this finds it gone, and makes it again.
+    if (!this.#shelves.isInUse(shelf)) await removeIfEmpty(path)
+  }
+
+  /** Takes the slot of a path, if it has one, until the given function is called; nothing when it is taken. */
+  #claim(path: string): (() => void) | undefined {
+    const [directory = '', name, below] = relative(this.path, path).split(sep)
+    const shelf = shelfOf(directory)
+    if (shelf === undefined || name === undefined || below !== undefined) return () => {}
+    const slot = this.#shelves.takeAt(shelf, name)
+    return slot && (() => this.#shelves.giveBack(slot))
   }
 
   async #run<T>(work: () => Promise<T>): Promise<T> {
@@ -266,10 +318,6 @@ export class SessionFiles {
     } finally {
       this.#running.delete(running)
     }
-  }
-
-  #isStored(path: string): boolean {
-    return this.#files.has(path.slice(this.path.length + 1).replaceAll(sep, '/'))
   }
 
   #mustFind(sha256: string, name: string): OwnedFile {

@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { finished, Readable, type Writable } from 'node:stream'
+import { finished, Readable } from 'node:stream'
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { invalid } from '../errors.js'
+import type { Ingest } from './ingest.js'
 
 /**
  * What a file can be made of: bytes, a string as text, a stream, a Blob. A file on the disk only as `{ path }`: a string
@@ -45,21 +46,39 @@ export async function sourceOf(data: unknown): Promise<Source> {
 }
 
 /**
- * Pours `source` into `sink` and resolves when all is written. When the sink fails, the rest of the source is left to
- * the caller, who knows whether it has to be read, as a part of a multipart body, or given up.
+ * Reads `source` to its end into `ingest`. When that fails, or at the signal, the rest of the source is left to the
+ * caller, who knows whether it has to be read, as a part of a multipart body, or given up.
  */
-export function pour(source: Readable, sink: Writable): Promise<void> {
+export function pour(source: Readable, ingest: Ingest, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Unlike the events by themselves, this also tells of a source that was destroyed before.
-    finished(source, { writable: false }, error => {
-      if (error) sink.destroy(error)
-    })
-    finished(sink, error => {
-      source.unpipe(sink)
-      if (error) reject(error)
+    let isOver = false
+    const settle = (error?: unknown) => {
+      if (isOver) return
+      isOver = true
+      source.off('data', take).pause()
+      signal.removeEventListener('abort', stop)
+      if (error) reject(error as Error)
       else resolve()
-    })
-    source.pipe(sink)
+    }
+    const stop = () => settle(signal.reason)
+    const take = (chunk: Uint8Array | string) => {
+      try {
+        // A stream with an encoding gives text.
+        if (!ingest.take(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)) source.pause()
+      } catch (error) {
+        settle(error)
+      }
+    }
+    ingest.bringer = {
+      goOn: () => {
+        if (!isOver && source.isPaused()) source.resume()
+      },
+      failed: settle,
+    }
+    signal.addEventListener('abort', stop)
+    // Unlike the events by themselves, this also tells of a source that was destroyed before.
+    finished(source, { writable: false }, settle)
+    source.on('data', take).resume()
   })
 }
 

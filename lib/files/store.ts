@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { copyFile, link, rename, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { codeOf, isDirectory, isInPlace, makeDirectory } from './disk.js'
+import { codeOf, isInPlace, makeDirectory } from './disk.js'
 import type { Ingested } from './ingest.js'
 import { KeyedLock } from './keyed-lock.js'
 
@@ -23,7 +23,7 @@ export class Store {
     return this.#lock.run(sha256, task)
   }
 
-  /** Moves what was ingested to `path`, whole; whatever stood there is replaced, and no link is followed. */
+  /** Moves what was ingested to `path`, whole. */
   async publish({ path: from, sha256 }: Ingested, path: string): Promise<Sharing> {
     if (this.#blobs === undefined) {
       await moveTo(from, path)
@@ -49,10 +49,7 @@ export class Store {
 
   /** Removes the file of a session. Tells whether its bytes are gone from the disk by that. */
   async remove(path: string, sha256: string, sharing: Sharing): Promise<boolean> {
-    if (await isInPlace(dirname(path))) {
-      await unlinkIfThere(path)
-      await removeIfEmpty(dirname(path))
-    }
+    if (await isInPlace(dirname(path))) await unlinkIfThere(path)
     return sharing === 'alone' || this.collect(sha256)
   }
 
@@ -76,7 +73,6 @@ export class Store {
     const moved = this.#blobs === undefined && (await tryLink(path, destination))
     if (!moved) await copyFile(path, destination, constants.COPYFILE_EXCL)
     await unlinkIfThere(path)
-    await removeIfEmpty(dirname(path))
   }
 }
 
@@ -101,15 +97,14 @@ async function tryLink(from: string, to: string): Promise<boolean> {
  */
 const NO_LINK = ['ENOENT', 'EEXIST', 'EMLINK', 'EPERM', 'ENOTSUP', 'ENOSYS', 'EXDEV']
 
-/** Renames into directories that may have to be made, or that a sweep may just have removed as empty. */
+/** Renames into directories that may have to be made, or that a removal may just have taken as empty. */
 async function moveTo(from: string, path: string, attempts = 3): Promise<void> {
-  const above = dirname(dirname(path))
   try {
-    if (!(await isDirectory(above))) await makeDirectory(above)
-    await makeDirectory(dirname(path))
     await rename(from, path)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT' || attempts === 0) throw error
+    await makeDirectory(dirname(dirname(path)))
+    await makeDirectory(dirname(path))
     await moveTo(from, path, attempts - 1)
   }
 }

@@ -6,10 +6,10 @@ import { removeIfEmpty } from './store.js'
 
 /** What a sweep has to look out for. */
 export interface Surroundings {
-  /** Whether there is a saved file at that path: no stray. */
-  has(path: string): boolean
-  /** Lets nobody else put files into the directory of that name, or take them away, while `task` runs. */
-  exclusively<T>(name: string, task: () => Promise<T>): Promise<T>
+  /** Lets nobody save a file at `path` until the given function is called; nothing if one is there, or about to be. */
+  claim(path: string): (() => void) | undefined
+  /** Whether a directory has saved files, or is about to. */
+  isInUse(directory: string): boolean
   /** Told of each file that can't be removed: that is no reason to keep the others. */
   report(error: unknown): void
 }
@@ -34,17 +34,11 @@ async function sweepEntries(
   until: number,
   surroundings: Surroundings,
 ): Promise<number> {
-  const { has, exclusively, report } = surroundings
-  // Only one level of directories has something that others work on.
-  const below = { ...surroundings, exclusively: <T>(_name: string, task: () => Promise<T>) => task() }
   let bytes = 0
   for (const entry of entries) {
     const path = join(directory, entry.name)
-    if (entry.isDirectory()) {
-      bytes += await exclusively(entry.name, () => sweepBelow(path, until, below))
-    } else if (!has(path)) {
-      bytes += await sweepFile(path, until, report)
-    }
+    if (entry.isDirectory()) bytes += await sweepBelow(path, until, surroundings)
+    else bytes += await sweepFile(path, until, surroundings)
   }
   return bytes
 }
@@ -55,7 +49,7 @@ async function sweepBelow(directory: string, until: number, surroundings: Surrou
     // An empty one may have been made this moment, for what is about to be written.
     if (entries.length === 0 && (await touched(directory)).at > until) return 0
     const bytes = await sweepEntries(directory, entries, until, surroundings)
-    await removeIfEmpty(directory)
+    if (!surroundings.isInUse(directory)) await removeIfEmpty(directory)
     return bytes
   } catch (error) {
     // Gone with its session, or by the app.
@@ -64,7 +58,9 @@ async function sweepBelow(directory: string, until: number, surroundings: Surrou
   }
 }
 
-async function sweepFile(path: string, until: number, report: Surroundings['report']): Promise<number> {
+async function sweepFile(path: string, until: number, { claim, report }: Surroundings): Promise<number> {
+  const release = claim(path)
+  if (release === undefined) return 0
   let bytes = 0
   try {
     const { at, size } = await touched(path)
@@ -76,6 +72,8 @@ async function sweepFile(path: string, until: number, report: Surroundings['repo
       report(error)
       return bytes
     }
+  } finally {
+    release()
   }
   return 0
 }

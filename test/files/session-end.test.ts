@@ -181,7 +181,7 @@ describe('what fails on the disk', () => {
       ['mkdir', 'gradio-state-test'],
     ] as const) {
       const restore = failing(t, call, part)
-      await assert.rejects(files.save(Buffer.from('more'), 'b.txt'), { code: 'EACCES' })
+      await assert.rejects(files.save(Buffer.from('more'), 'a.txt'), { code: 'EACCES' })
       restore()
       assert.deepEqual([cache.stats(), files.bytes], [{ files: 1, fileBytes: 4 }, 4])
     }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { sweepDirectory } from '../../lib/files/strays.ts'
@@ -75,20 +75,23 @@ describe('the sweep of what an app has written by itself', () => {
     assert.equal(await sweep(LATER), 0)
   })
 
-  it('lets others publish only before or after a directory is swept', async t => {
+  it('holds the path of each file while it removes it, and leaves a directory where files are saved', async t => {
     const { directory, write } = strays(t)
     write('a/b', 'c')
-    const names: string[] = []
-    const surroundings = {
-      has: () => false,
+    const held: string[] = []
+    await sweepDirectory(directory, LATER, {
       report: assert.ifError,
-      exclusively: <T>(name: string, task: () => Promise<T>) => {
-        names.push(name)
-        return task()
+      isInUse: path => path === join(directory, 'a'),
+      claim(path) {
+        assert.ok(existsSync(path))
+        return () => {
+          assert.equal(existsSync(path), false)
+          held.push(path)
+        }
       },
-    }
-    await sweepDirectory(directory, LATER, surroundings)
-    assert.deepEqual(names, ['a'])
+    })
+    assert.deepEqual(held.sort(), [join(directory, 'a/b'), join(directory, 'c')])
+    assert.ok(existsSync(join(directory, 'a')))
   })
 })
 
@@ -108,8 +111,8 @@ function strays(t: TestContext) {
     },
     sweep: (until: number, has: (path: string) => boolean = () => false) =>
       sweepDirectory(directory, until, {
-        has,
-        exclusively: (_name, task) => task(),
+        claim: path => (has(path) ? undefined : () => {}),
+        isInUse: () => false,
         report: error => assert.fail(`${error}`),
       }),
   }

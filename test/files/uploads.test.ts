@@ -36,7 +36,7 @@ forEachExpress((_name, express) => {
       url: `/gradio_api/file/${hash}/picture.png`,
     })
     assert.equal(file.path, join(gradio.session(id)!.files()[0]!.path))
-    assert.ok(file.path.endsWith(join(id, hash, 'picture.png')))
+    assert.ok(file.path.endsWith(join(id, 'saved', 'picture.png')))
     assert.equal(readFileSync(file.path, 'utf8'), 'bytes')
     assert.equal(statSync(file.path).mode & 0o777, 0o600)
     assert.equal(await (await user.fetch(file.url)).text(), 'bytes')
@@ -63,7 +63,7 @@ forEachExpress((_name, express) => {
       assert.equal(status, 200, name)
     }
     for (const path of filesBelow(cacheDir)) {
-      assert.match(path, new RegExp(`^[0-9a-f-]{36}/${id}/[0-9a-f]{64}/[^/.][^/]*$`))
+      assert.match(path, new RegExp(`^[0-9a-f-]{36}/${id}/saved(-\\d+)?/[^/.][^/]*$`))
     }
   })
 
