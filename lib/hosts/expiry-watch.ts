@@ -20,11 +20,13 @@ export interface WatchConfig {
 
 /** The host session of a request. */
 export interface HostSessionSeen {
+  /** What the host calls it. */
   readonly id: string
-  readonly store: HostStore
-  /** Whether it has come from the store, or is a new one that has yet to be saved. */
+  /** The store that it is kept in, if that can be asked. */
+  readonly store: HostStore | undefined
+  /** Whether the browser knows the id: then it has come from the store, and is not a new one that has yet to be saved. */
   isStored(): boolean
-  /** Until when it lasts (ms since the epoch), if that is known. */
+  /** Until when it lasts (ms since the epoch), as far as it says so itself. */
   expires(): number | undefined
 }
 
@@ -61,7 +63,9 @@ export class ExpiryWatch implements DueSource {
     const { token } = session
     let track = this.#byToken.get(token)
     if (track === undefined) {
-      const added = new Track(token, this.#watched(seen.store), seen.id)
+      const { store } = seen
+      if (store === undefined) return
+      const added = new Track(token, this.#watched(store), seen.id)
       track = added
       this.#byToken.set(token, track)
       track.store.tracks.set(track.id, track)

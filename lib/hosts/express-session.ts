@@ -54,15 +54,15 @@ export class ExpressSessionHost extends StoredHost {
     return this.#req.session
   }
 
-  protected get store(): ExpressStore {
+  get store(): ExpressStore {
     return ExpressStore.of(this.#store ?? (this.#req.sessionStore as SessionStore))
   }
 
-  protected isStored(): boolean {
+  isStored(): boolean {
     return cameWithCookie(this.#req)
   }
 
-  protected expires(): number | undefined {
+  expires(): number | undefined {
     return expiryOf(this.#req.session)
   }
 

@@ -56,15 +56,15 @@ class KoaSessionHost extends StoredHost {
     return this.#content
   }
 
-  protected get store(): KoaStore | undefined {
+  get store(): KoaStore | undefined {
     return storeOf(this.#koaSession)
   }
 
-  protected isStored(): boolean {
+  isStored(): boolean {
     return !this.#content.isNew
   }
 
-  protected expires(): number | undefined {
+  expires(): number | undefined {
     return this.#content._expire
   }
 
@@ -125,15 +125,15 @@ export function superviseCommits(
   { context, onRegenerate, ending }: Supervision,
 ): () => void {
   replaceMethod(koaSession, 'commit', async (original, _self, [options]) => {
-    const end = ending()
     const commit = async () => {
       await original.call(koaSession, options)
     }
     if (koaSession.session === false) {
+      const end = ending()
       await commit()
       end('destroyed')
     } else if ((options as { regenerate?: boolean } | undefined)?.regenerate) {
-      await regenerate(commit, end)
+      await regenerate(commit, ending())
     } else if (options !== undefined || !isCommitted(koaSession)) {
       await commit()
     }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Session } from '../core/session.js'
 import { GradioStateError } from '../errors.js'
-import type { ExpiryWatch } from './expiry-watch.js'
+import type { ExpiryWatch, HostSessionSeen } from './expiry-watch.js'
 import { type Host, headersSent, type Marker, markedToken } from './host.js'
 import type { HostStore } from './host-store.js'
 
@@ -14,10 +14,9 @@ export interface StoredHostContext {
 }
 
 /** A host session that is kept in a store, and has an id that only its browser knows. */
-export abstract class StoredHost implements Host {
+export abstract class StoredHost implements Host, HostSessionSeen {
+  readonly id: string
   protected readonly context: StoredHostContext
-  /** What the host calls its session. */
-  protected readonly id: string
   /** Whether the host has yet to save what {@link keep} has put into its session. */
   protected isUnsaved = false
   readonly #isOver: boolean
@@ -30,12 +29,9 @@ export abstract class StoredHost implements Host {
 
   /** The host session itself, where the token is put. */
   protected abstract get marker(): Marker
-  /** The store, if it can be asked. */
-  protected abstract get store(): HostStore | undefined
-  /** Whether the browser knows the id: then the session has come from the store. */
-  protected abstract isStored(): boolean
-  /** Until when the session lasts (ms since the epoch), as far as it says so itself. */
-  protected abstract expires(): number | undefined
+  abstract get store(): HostStore | undefined
+  abstract isStored(): boolean
+  abstract expires(): number | undefined
   /** Whether the browser can still be told the id of a new session, or has been. */
   protected abstract canTell(): boolean
   abstract persist(): Promise<void>
@@ -64,10 +60,7 @@ export abstract class StoredHost implements Host {
   }
 
   follow(session: Session): void {
-    const { id, store } = this
-    if (store === undefined) return
-    const isStored = () => this.isStored()
-    this.context.watch.follow(session, { id, store, isStored, expires: () => this.expires() })
+    this.context.watch.follow(session, this)
   }
 
   /**

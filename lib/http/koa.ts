@@ -26,10 +26,30 @@ export function koa(gradio: Mountable): Middleware {
   const admit = (gradio as Partial<Record<typeof ADMIT, Admit>> | undefined)?.[ADMIT]
   if (admit === undefined) throw invalid('what koa() is given', 'what gradioState() gives', gradio)
   return async function gradioState(ctx: Context, next: Next): Promise<void> {
-    const isAnswered = await admit(ctx.req, ctx.res, new KoaContext(ctx))
-    ctx.gradioState = (ctx.req as IncomingMessage & { gradioState: RequestState }).gradioState
-    if (isAnswered) ctx.respond = false
-    else await next()
+    const context = new KoaContext(ctx)
+    const forgetRead = aroundRead(context.koaSession)
+    const { req, res } = ctx
+    const isAnswered = await asNodeBegins(res, () => admit(req, res, context))
+    ctx.gradioState = (req as IncomingMessage & { gradioState: RequestState }).gradioState
+    if (isAnswered) {
+      ctx.respond = false
+    } else {
+      forgetRead()
+      await next()
+    }
+  }
+}
+
+/** Koa begins each answer as a 404, which what serves files would leave as it is. */
+async function asNodeBegins(res: ServerResponse, answer: () => Promise<boolean>): Promise<boolean> {
+  const { statusCode } = res
+  let isAnswered = false
+  res.statusCode = 200
+  try {
+    isAnswered = await answer()
+    return isAnswered
+  } finally {
+    if (!isAnswered) res.statusCode = statusCode
   }
 }
 
@@ -42,13 +62,12 @@ class KoaContext implements RequestContext {
   constructor(ctx: Context) {
     this.#ctx = ctx
     this.koaSession = koaSessionOf(ctx)
-    // koa-mount takes what it is mounted on off the path, at each level.
-    const { originalUrl, url } = ctx
-    this.baseUrl = originalUrl.endsWith(url) ? originalUrl.slice(0, -url.length) : ''
+    this.baseUrl = baseOf(ctx)
   }
 
   get session(): unknown {
-    return this.#ctx.session ?? (this.#ctx.req as RequestContext).session
+    const session: unknown = isPending(this.#ctx) ? undefined : this.#ctx.session
+    return session ?? (this.#ctx.req as RequestContext).session
   }
 
   get sessionID(): unknown {
@@ -67,6 +86,18 @@ class KoaContext implements RequestContext {
   }
 }
 
+/** koa-mount takes what it is mounted on off the path, at each level; where nothing would be left, it leaves a slash. */
+function baseOf({ originalUrl, url }: Context): string {
+  const whole = originalUrl.endsWith(url) ? originalUrl : originalUrl.replace(/(?=\?|$)/, '/')
+  return whole.endsWith(url) ? whole.slice(0, -url.length) : ''
+}
+
+/** Whether koa-session's middleware has yet to run: until then, `ctx.session` is not the one that the browser comes with. */
+function isPending(ctx: Context): boolean {
+  const isGetter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(ctx), 'session')?.get !== undefined
+  return isGetter && !Object.hasOwn(ctx, 'session') && koaSessionOf(ctx) === undefined
+}
+
 /** koa-session keeps its workings under a symbol of its own. */
 function koaSessionOf(ctx: Context): KoaSession | undefined {
   for (const symbol of Object.getOwnPropertySymbols(ctx)) {
@@ -75,4 +106,16 @@ function koaSessionOf(ctx: Context): KoaSession | undefined {
       return value as KoaSession
   }
   return undefined
+}
+
+/**
+ * To read a session in the cookie is to use it, as koa-session sees it: with `rolling` or `renew` the answer then brings
+ * its cookie. To be called before the library reads it.
+ * @returns makes it unread again, unless it was read before
+ */
+function aroundRead(koaSession: KoaSession | undefined): () => void {
+  if (koaSession === undefined || koaSession.session !== undefined) return () => {}
+  return () => {
+    Object.assign(koaSession, { session: undefined })
+  }
 }
