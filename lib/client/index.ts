@@ -208,8 +208,10 @@ function keep(root: string, resolve: (page: Page) => void): void {
     try {
       const mine = new WebSocket(`ws${url('heartbeat').slice(4)}&ticket=${encodeURIComponent(ticket)}`)
       socket = mine
-      mine.onopen = mine.onmessage = () => {
+      mine.onopen = mine.onmessage = (event: Event & { data?: string }) => {
         if (socket !== mine) return
+        // The session is kept alive by this page, and an answer may bring its cookie anew. Nothing follows from it here.
+        if (event.data === 'renew') void ask(`${url('heartbeat')}&renew`, new AbortController())
         clearTimeout(nextPost)
         clearTimeout(watchdog)
         watchdog = setTimeout(lost, silenceLimit)

@@ -15,6 +15,8 @@ export class Session {
   readonly partings = new Set<(reason: EndReason) => void>()
   /** Awaited at the end, after all hooks and callbacks: what they may still use goes last. */
   readonly epilogues = new Set<() => Promise<void>>()
+  /** Called when a page is to send a request, whose answer renews the cookie of the host session. */
+  readonly renewals = new Set<() => void>()
   load = new Load(1)
   loaded = true
   /** Why it has ended; from then on nobody can use it. */

@@ -4,7 +4,7 @@ import type { Manager } from '../core/manager.js'
 import type { Session } from '../core/session.js'
 import { GradioStateError } from '../errors.js'
 import { TimerWheel } from '../timer-wheel.js'
-import type { RequestContext } from './host.js'
+import type { Marker, RequestContext } from './host.js'
 import type { FoundSession, HostStore } from './host-store.js'
 import { jitter } from './outage.js'
 import { OverSessions } from './over-sessions.js'
@@ -28,6 +28,8 @@ export interface HostSessionSeen {
   isStored(): boolean
   /** Until when it lasts (ms since the epoch), as far as it says so itself. */
   expires(): number | undefined
+  /** The host session itself, while it has the token and isn't saved yet. */
+  readonly unsaved: Marker | undefined
 }
 
 /**
@@ -72,11 +74,11 @@ export class ExpiryWatch implements DueSource {
       session.farewells.add(() => this.#remove(added))
     } else if (track.id !== seen.id) {
       this.#move(track, seen.id)
-    } else if (track.isSaved) {
-      this.#seen(track)
-      return
     }
-    if (seen.isStored()) this.#saved(track, this.#onMonotonic(seen.expires()))
+    const { unsaved } = seen
+    if (unsaved !== undefined) track.noteUnsaved(unsaved)
+    if (track.isSaved) this.#seen(track)
+    else if (seen.isStored()) this.#saved(track, this.#onMonotonic(seen.expires()))
   }
 
   /** The id of the host session that leads to the session of that token, if any was seen to. */
@@ -120,13 +122,16 @@ export class ExpiryWatch implements DueSource {
     const gone = (id: string, reason: 'destroyed' | 'regenerated') => {
       this.over.add(id)
       const track = tracks.get(id)
+      track?.unmark()
       const session = track && this.#manager.find(track.token)
       if (session !== undefined) void this.#manager.end(session, reason)
     }
     watched.close = watched.store.listen({
-      saved: (id, expires) => {
+      saved: (id, session, expires) => {
         const track = tracks.get(id)
-        if (track !== undefined) this.#saved(track, this.#onMonotonic(expires))
+        if (track === undefined) return
+        track.noteSaved(session)
+        this.#saved(track, this.#onMonotonic(expires))
       },
       destroyed: id => gone(id, 'destroyed'),
       cleared: () => {
@@ -150,6 +155,7 @@ export class ExpiryWatch implements DueSource {
   /** The request's new host session leads to the same session as the one before. */
   #carryOver(track: Track, context: RequestContext): void {
     this.over.add(track.id)
+    track.unmark()
     Object.assign(context.session as object, { gradioState: { token: track.token } })
     this.#move(track, context.sessionID as string)
   }
@@ -231,7 +237,9 @@ export class ExpiryWatch implements DueSource {
     const expires = this.#onMonotonic(found.expires)
     if (expires !== Number.POSITIVE_INFINITY && expires > track.expires) this.#saved(track, expires)
     else this.#seen(track)
-    if (this.#isKeptAlive(track)) await this.#inTime(store.touch(track.id, found))
+    if (!this.#isKeptAlive(track)) return
+    await this.#inTime(store.touch(track.id, found))
+    for (const renew of this.#manager.find(track.token)?.renewals ?? []) renew()
   }
 
   #lost(track: Track): void {

@@ -78,7 +78,8 @@ export class ExpressStore implements HostStore {
     for (const name of ['set', 'touch']) {
       this.#replace(name, (original, store, given) => {
         const [id, session] = given
-        tell(listener => listener.saved(id as string, expiryOf(session)))
+        const written = name === 'set' ? (session as object) : undefined
+        tell(listener => listener.saved(id as string, written, expiryOf(session)))
         return original.apply(store, given)
       })
     }

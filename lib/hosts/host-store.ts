@@ -21,8 +21,11 @@ export interface FoundSession {
 
 /** What is heard of a store as the host uses it. What other processes do to it is not. */
 export interface HostStoreListener {
-  /** The session was written or touched; it lasts until `expires` (ms since the epoch), if that is known. */
-  saved(id: string, expires: number | undefined): void
+  /**
+   * The session was written or touched; it lasts until `expires` (ms since the epoch), if that is known.
+   * @param session what was written; `undefined` when it was only touched
+   */
+  saved(id: string, session: object | undefined, expires: number | undefined): void
   destroyed(id: string): void
   /** All sessions are gone. */
   cleared(): void

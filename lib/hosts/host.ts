@@ -57,6 +57,8 @@ export interface Host {
   follow?(session: Session): void
   /** Resolves when the answer that is about to be written brings what {@link keep} has kept; only some hosts need that. */
   announce?(): Promise<void>
+  /** Does what the host does at the end of each request, where that would come too late for an answer of ours. */
+  renew?(): Promise<void>
   /** Resolves when the browser's next request will find the token, even while this answer is still being written. */
   persist(): Promise<void>
 }

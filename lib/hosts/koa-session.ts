@@ -52,6 +52,10 @@ class KoaSessionHost extends StoredHost {
     return this.persist()
   }
 
+  renew(): Promise<void> {
+    return commitNow(this.#koaSession)
+  }
+
   protected get marker(): Marker {
     return this.#content
   }
@@ -99,6 +103,10 @@ class KoaCookieHost extends CarriedHost {
 
   announce(): Promise<void> {
     return this.persist()
+  }
+
+  renew(): Promise<void> {
+    return commitNow(this.#koaSession)
   }
 }
 

@@ -86,7 +86,7 @@ export class KoaStore implements HostStore {
       // The first that is written under the new id: from now on, that one is meant.
       if (regeneration?.id !== id)
         for (const regenerated of regeneration?.regenerated.splice(0) ?? []) regenerated()
-      tell(listener => listener.saved(id, session._expire))
+      tell(listener => listener.saved(id, session, session._expire))
       return original.apply(store, given)
     })
     const restoreDestroy = replaceMethod(this.#store, 'destroy', async (original, store, given) => {

@@ -36,6 +36,10 @@ export abstract class StoredHost implements Host, HostSessionSeen {
   protected abstract canTell(): boolean
   abstract persist(): Promise<void>
 
+  get unsaved(): Marker | undefined {
+    return this.isUnsaved ? this.marker : undefined
+  }
+
   find(): string | undefined {
     if (this.#isOver) return undefined
     const marked = markedToken(this.marker)

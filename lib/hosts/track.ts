@@ -1,4 +1,5 @@
 import { WheelNode } from '../timer-wheel.js'
+import type { Marker } from './host.js'
 import type { HostStore } from './host-store.js'
 import { Outage } from './outage.js'
 
@@ -12,6 +13,8 @@ export class Track extends WheelNode {
   isSaved = false
   isLost = false
   expires = Number.POSITIVE_INFINITY
+  /** The sessions of requests in flight that have the token and are not saved yet. */
+  #unsaved: Marker[] | undefined
   /** When it was last known to be there. */
   seenAt = 0
   /** When the store is asked for it. */
@@ -29,6 +32,24 @@ export class Track extends WheelNode {
   /** Whether the store is asked for it from time to time. */
   get isWatched(): boolean {
     return this.isSaved && !this.isLost
+  }
+
+  noteUnsaved(marker: Marker): void {
+    this.#unsaved ??= []
+    this.#unsaved.push(marker)
+  }
+
+  noteSaved(session: unknown): void {
+    this.#unsaved = this.#unsaved?.filter(marker => marker !== session)
+  }
+
+  /**
+   * The host session is over. For the token alone its host would write it to the store again, at the end of a request
+   * that had it at hand.
+   */
+  unmark(): void {
+    for (const marker of this.#unsaved ?? []) delete marker.gradioState
+    this.#unsaved = undefined
   }
 
   /** Another host session takes its place. */

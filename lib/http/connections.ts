@@ -54,6 +54,11 @@ export class SocketConnection implements Connection {
     this.#socket.once('close', () => this.#deadlines.cancel(limit))
   }
 
+  renew(): boolean {
+    this.#socket.send('renew')
+    return true
+  }
+
   terminate(): void {
     this.#socket.terminate()
   }
@@ -99,6 +104,11 @@ export class StreamConnection implements Connection {
     this.#deadlines.cancel(this.#beat)
     this.#res.write(`event: close\ndata: ${reason}\n\n`)
     this.#end()
+  }
+
+  /** What foreign clients do about their cookies is their own affair. */
+  renew(): boolean {
+    return false
   }
 
   terminate(): void {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context, Middleware, Next } from 'koa'
+import onHeaders from 'on-headers'
 import { invalid } from '../errors.js'
 import type { KoaSession, RequestContext } from '../hosts/host.js'
 import { ADMIT, type Admit } from './adapter.js'
@@ -33,6 +34,7 @@ export function koa(gradio: Mountable): Middleware {
     ctx.gradioState = (req as IncomingMessage & { gradioState: RequestState }).gradioState
     if (isAnswered) {
       ctx.respond = false
+      await untilBegun(res)
     } else {
       forgetRead()
       await next()
@@ -51,6 +53,15 @@ async function asNodeBegins(res: ServerResponse, answer: () => Promise<boolean>)
   } finally {
     if (!isAnswered) res.statusCode = statusCode
   }
+}
+
+/** Until the head of an answer is sent, what middleware does after its `next()` would change it. Files are looked for first. */
+async function untilBegun(res: ServerResponse): Promise<void> {
+  if (res.headersSent || res.closed) return
+  await new Promise<void>(resolve => {
+    onHeaders(res, () => resolve())
+    res.once('close', resolve)
+  })
 }
 
 /** What Koa knows of a request. */

@@ -12,6 +12,8 @@ export interface Connection {
   readonly isExclusive: boolean
   /** Tells the browser why, and closes. */
   close(reason: EndReason): void
+  /** Has the page send a request that renews the host's cookie; `false` where it can't. */
+  renew(): boolean
   /** Drops the socket without a word. */
   terminate(): void
 }
@@ -105,6 +107,8 @@ export class Pages {
       session.partings.add(reason => {
         for (const page of map.values()) page.part(session, reason)
       })
+      // All pages of a browser have the same cookie.
+      session.renewals.add(() => [...map.values()].some(page => page.renew()))
     }
     let page = pages.get(id)
     if (page === undefined) {
@@ -254,6 +258,10 @@ export class Page {
       deadlines.schedule(limit, LONGEST_ANSWER)
       session.afterAnswers(close)
     }
+  }
+
+  renew(): boolean {
+    return [...this.#connections].some(connection => connection.renew())
   }
 
   #awaitBeat(): void {

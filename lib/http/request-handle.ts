@@ -94,6 +94,11 @@ export class RequestHandle extends FileAccess implements RequestState {
     if (this.introduced) await this.#host?.announce?.()
   }
 
+  /** Lets the host set its cookie anew, if it does so by itself. */
+  async renew(): Promise<void> {
+    await this.#hostOf().renew?.()
+  }
+
   /** Begins a page's visit in this request's session, and the session if need be. */
   async enterPage(): Promise<Visit> {
     const visit = await this.#begin('page')
@@ -156,7 +161,8 @@ export class RequestHandle extends FileAccess implements RequestState {
     const { session, sessionID } = this.#caller.context
     if (sessionID !== this.#hostId && session && this.#visit !== undefined) {
       this.#hostId = sessionID
-      if (this.#hostOf().find() !== this.#visit.session.token) this.#visit = undefined
+      const { ended, token } = this.#visit.session
+      if (ended !== undefined || this.#hostOf().find() !== token) this.#visit = undefined
     }
     return this.#visit
   }

@@ -76,6 +76,7 @@ export class Routes {
       case 'HEAD client.js 0':
         return serveClient
       case 'POST heartbeat 1':
+        if (query.has('renew')) return (...request) => this.#renew(...request)
         return (...request) => this.#open(first, epoch, ...request)
       case 'GET heartbeat 1':
         return query.has('ticket') ? refuseStripped : (...request) => this.#stream(first, epoch, ...request)
@@ -157,6 +158,14 @@ export class Routes {
       if (req.destroyed && !req.complete) return undefined
       throw error
     }
+  }
+
+  /** An answer that the host's session middleware takes part in, as in those of the app: with `rolling` it sets its cookie. */
+  async #renew(...[req, res, state]: Parameters<Route>): Promise<void> {
+    refuseCrossSite(req, this.#config.origins)
+    const isRenewed = this.#config.keepAlive && state.find() !== undefined
+    if (isRenewed) await state.renew()
+    answer(req, res, 204, undefined, isRenewed)
   }
 
   #goodbye(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): void {
