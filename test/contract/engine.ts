@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import type { Arrival, Claim, Departure, Engine, Holder, MaybePromise } from '../../lib/engines/engine.ts'
+import type {
+  Arrival,
+  Claim,
+  Departure,
+  Engine,
+  Holder,
+  Life,
+  MaybePromise,
+} from '../../lib/engines/engine.ts'
 
 // What every engine has to do. To test one of your own, call `describeEngine` in a test file.
 
@@ -263,6 +271,138 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
     })
   })
 
+  describe(`${name}: an expiry`, () => {
+    test('makes the unload due at once, whoever holds the session', async site => {
+      const { open, expire, due } = site
+      for (const token of ['a', 'b', 'c']) {
+        const life = await open(token, page())
+        await open(token, request())
+        await open(token, navigation(), { unloadIn: 9 })
+        await expire(token, life, 2)
+        const claims = await due(0)
+        assert.deepEqual(
+          claims.map(({ token, life, phase, reason }) => ({ token, life, phase, reason })),
+          [{ token, life: life?.id, phase: 'unload', reason: 'expired' }],
+        )
+      }
+    })
+
+    test('is followed by the end, when its unload is settled', async ({
+      open,
+      release,
+      expire,
+      due,
+      unload,
+    }) => {
+      const holder = page()
+      const life = await open('a', holder)
+      await release('a', holder, { unloadIn: 9, endIn: 9 })
+      await expire('a', life, 4)
+      await unload('a')
+      assert.deepEqual(await due(3), [])
+      const claims = await due(2)
+      assert.deepEqual(
+        claims.map(({ token, life, phase, reason }) => ({ token, life, phase, reason })),
+        [{ token: 'a', life: life?.id, phase: 'end', reason: 'expired' }],
+      )
+      assert.equal((await open('a', page()))?.phase, 'new')
+    })
+
+    test('puts the end off as well as forward', async ({ open, release, expire, due, unload }) => {
+      const holder = page()
+      const life = await open('a', holder)
+      await release('a', holder, { unloadIn: 0, endIn: 2 })
+      await unload('a')
+      await expire('a', life, 6)
+      assert.deepEqual(await due(5), [])
+      assert.deepEqual(await told(due(2)), ['end expired'])
+    })
+
+    test('lets the end wait for the last holder', async ({ open, release, expire, due, unload }) => {
+      const [first, last] = [page(), request()]
+      const life = await open('a', first)
+      await open('a', last)
+      await expire('a', life, 1)
+      await unload('a')
+      await release('a', first, { unloadIn: 0, endIn: 1 })
+      assert.deepEqual(await due(5), [])
+      await release('a', last, { unloadIn: 0, endIn: 1 })
+      assert.deepEqual(await told(due(2)), ['end expired'])
+    })
+
+    test('makes an unloaded session end without a second unload', async site => {
+      const { open, release, expire, due, unload } = site
+      const holder = page()
+      const life = await open('a', holder)
+      await release('a', holder, { unloadIn: 0, endIn: 50 })
+      await unload('a')
+      await expire('a', life, 2)
+      assert.deepEqual(await due(1), [])
+      assert.deepEqual(await told(due(2)), ['end expired'])
+      assert.deepEqual(await due(50), [])
+    })
+
+    test('lets the unload that is claimed go on, and ends the session after it', async site => {
+      const { engine, open, release, expire, due } = site
+      const holder = page()
+      const life = await open('a', holder)
+      await release('a', holder, { unloadIn: 0, endIn: 50 })
+      const [claim] = (await due(1)) as [Claim]
+      await expire('a', life, 1)
+      assert.equal(await engine.renew(claim), true)
+      assert.deepEqual(await due(4), [])
+      assert.equal(await engine.settle(claim), true)
+      assert.deepEqual(await told(due(0)), ['end expired'])
+    })
+
+    for (const arrived of ['page', 'request', 'navigation'] as const) {
+      test(`is taken back by a ${arrived} that arrives`, async ({ open, release, expire, due }) => {
+        const first = page()
+        const life = await open('a', first)
+        await release('a', first, { unloadIn: 9, endIn: 9 })
+        await expire('a', life, 1)
+        const back = holder(arrived)
+        assert.deepEqual(await open('a', back), { id: life?.id, phase: 'loaded' })
+        assert.deepEqual(await due(5), [])
+        await release('a', back, { unloadIn: 0, endIn: 20 })
+        assert.deepEqual(await told(due(10)), ['unload disconnected'])
+      })
+    }
+
+    test('is taken back by who returns after the unload', async ({ open, release, expire, due, unload }) => {
+      const first = page()
+      const life = await open('a', first)
+      await release('a', first, { unloadIn: 0, endIn: 9 })
+      await expire('a', life, 3)
+      await unload('a')
+      const back = request()
+      assert.deepEqual(await open('a', back), { id: life?.id, phase: 'returned' })
+      assert.deepEqual(await due(5), [])
+      await release('a', back, { unloadIn: 0, endIn: 4 })
+      await unload('a')
+      assert.deepEqual(await due(3), [])
+      assert.deepEqual(await told(due(2)), ['end disconnected'])
+    })
+
+    test('does nothing to another life, or to none', async ({ engine, open, expire, due }) => {
+      const gone = await open('a', page())
+      await engine.end('a', gone?.id as string, 'destroyed')
+      await expire('a', gone, 0)
+      const next = await open('a', page())
+      await expire('a', gone, 0)
+      await expire('never seen', gone, 0)
+      assert.deepEqual(await due(5), [])
+      assert.deepEqual(await open('a', request(), { create: false }), { id: next?.id, phase: 'loaded' })
+    })
+
+    test('wakes the manager', async ({ open, expire, woken }) => {
+      const life = await open('a', page())
+      const before = woken()
+      await expire('a', life, 1)
+      assert.ok(woken() > before)
+    })
+  })
+
   describe(`${name}: what is due`, () => {
     test('is told in time, and handed out once, in portions', async site => {
       const { engine, open, release } = site
@@ -334,6 +474,10 @@ class EngineSite {
     return this.engine.release(token, holder, { unloadIn: unloadIn * UNIT, endIn: endIn * UNIT, ...rest })
   }
 
+  /** The host session of that life is gone. */
+  readonly expire = (token: string, life: Life | undefined, endIn: number) =>
+    this.engine.expire(token, life?.id as string, endIn * UNIT)
+
   /** What is handed out when so many units have passed. */
   readonly due = async (units: number): Promise<Claim[]> => {
     await this.pass(units)
@@ -359,6 +503,8 @@ class EngineSite {
     }
   }
 }
+
+const told = async (due: Promise<Claim[]>) => (await due).map(({ phase, reason }) => `${phase} ${reason}`)
 
 let holders = 0
 const holder = (kind: Holder['kind']): Holder => ({ id: String(++holders), kind })

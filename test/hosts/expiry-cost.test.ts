@@ -1,0 +1,54 @@
+// What the watch costs a store: no more questions than deadlines and the slow poll need, and nothing but questions.
+
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { hostHarness } from '../support/host-harness.ts'
+
+const SESSIONS = 10_000
+const HOUR = 3600
+/** How often a session is asked for that shows no sign of life, as jittered: in seconds. */
+const POLL = { least: 225, most: 375 }
+
+it('10,000 sessions that live are each asked for about every five minutes', async t => {
+  const host = hostHarness(t, {
+    options: { maxSessions: SESSIONS, gracePeriod: '1d' },
+    session: { cookie: { maxAge: 86_400_000 } },
+  })
+  for (let users = 0; users < SESSIONS; users++) await host.user().session()
+  host.store.take()
+  await host.clock.advance(HOUR)
+  const calls = host.store.take()
+  assert.ok(calls.every(call => call.startsWith('get ')))
+  const [fewest, most] = [Math.floor(HOUR / POLL.most), Math.ceil(HOUR / POLL.least)]
+  assert.ok(calls.length >= SESSIONS * fewest, `${calls.length} calls`)
+  assert.ok(calls.length <= SESSIONS * 12.6, `${calls.length} calls`)
+  const bySession = new Map<string, number>()
+  for (const call of calls) bySession.set(call, (bySession.get(call) ?? 0) + 1)
+  assert.equal(bySession.size, SESSIONS)
+  assert.ok([...bySession.values()].every(times => times >= fewest && times <= most))
+  assert.equal(host.gradio.stats().sessions, SESSIONS)
+})
+
+it('those whose users are active are asked for not at all', async t => {
+  const host = hostHarness(t, { session: { cookie: { maxAge: 600_000 } } })
+  const users = Array.from({ length: 200 }, () => host.user())
+  for (const user of users) await user.session()
+  for (let minutes = 0; minutes < 60; minutes += 3) {
+    await host.clock.advance('3m')
+    host.store.take()
+    for (const user of users) await user.request()
+    assert.equal(host.store.take().length, 2 * users.length, 'a get and a touch of each request')
+  }
+  await host.clock.advance('3m')
+  assert.deepEqual(host.store.take(), [])
+})
+
+it('those that expire are asked for once at their deadline', async t => {
+  const sessions = 5_000
+  const host = hostHarness(t, { session: { cookie: { maxAge: 120_000 } } })
+  for (let users = 0; users < sessions; users++) await host.user().session()
+  host.store.take()
+  await host.clock.advance(HOUR)
+  assert.equal(host.store.take('get').length, sessions)
+  assert.deepEqual(host.store.ids, [])
+})

@@ -1,0 +1,148 @@
+// What the user of a host session sees of its expiry. Which store is asked when: expiry-watch.test.ts.
+
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { forEachExpress } from '../support/express.ts'
+import { deferred } from '../support/harness.ts'
+import { GRACE, LIFETIME, sessionApp, told } from '../support/session-app.ts'
+
+forEachExpress((_name, express) => {
+  it('an open page is told that its session has expired, and comes back under a new one', async t => {
+    const { gradio, log, pass, user } = await sessionApp(t, express)
+    const me = user()
+    const { id } = await me.set('mine')
+    const page = await me.openPage()
+    await pass(LIFETIME - 1)
+    assert.equal(gradio.session(id!)?.pages, 1)
+    await pass(2)
+    assert.deepEqual(await told(page), { code: 4000, reason: 'expired' })
+    assert.deepEqual(log, ['unload expired @60.05'])
+    const back = await me.openPage({ id: page.id })
+    const now = await me.get()
+    assert.notEqual(now.id, id)
+    assert.equal(now.value, undefined)
+    assert.equal(gradio.session(now.id!)?.pages, 1)
+    assert.equal(gradio.session(id!)?.pages, 0)
+    await back.close()
+  })
+
+  it('it is unloaded once, and ends exactly a grace period after the expiry', async t => {
+    const { gradio, held, log, pass, user } = await sessionApp(t, express)
+    const me = user()
+    const { id } = await me.set('mine')
+    await me.openPage()
+    await pass(LIFETIME + 1)
+    await pass(GRACE - 1.5)
+    assert.deepEqual(log, ['unload expired @60.05'])
+    assert.equal(gradio.session(id!)?.get(held), 'mine')
+    await pass(1)
+    assert.deepEqual(log, ['unload expired @60.05', 'delete expired @3660', 'ended expired @3660'])
+  })
+
+  it('it ends at the same time when the expiry is learnt late', async t => {
+    const { errors, log, pass, store, user } = await sessionApp(t, express)
+    await user().set('mine')
+    store.trouble = () => new Error('away')
+    await pass(1000)
+    assert.deepEqual(log, ['unload disconnected @2'])
+    store.trouble = () => undefined
+    await pass(LIFETIME + GRACE - 1000 - 0.1)
+    assert.deepEqual(log, ['unload disconnected @2'])
+    await pass(0.1)
+    assert.deepEqual(log.slice(1), ['delete expired @3660', 'ended expired @3660'])
+    assert.equal(errors.length, 1)
+  })
+
+  it('it ends at once when the expiry is learnt later than a grace after it', async t => {
+    const { clock, log, pass, store, user } = await sessionApp(t, express, { options: { gracePeriod: 30 } })
+    const me = user()
+    await me.set('mine')
+    const page = await me.openPage()
+    store.trouble = method => (method === 'get' ? new Error('away') : undefined)
+    await pass(300)
+    assert.equal(log.length, 0)
+    store.trouble = () => undefined
+    await pass(60)
+    assert.deepEqual((await told(page)).reason, 'expired')
+    await clock.advance(0)
+    const at = log[0]?.split('@')[1]
+    assert.deepEqual(log, [`unload expired @${at}`, `delete expired @${at}`, `ended expired @${at}`])
+  })
+
+  it('a request prolongs the session, and makes the store be asked no earlier than it then expires', async t => {
+    const { log, pass, store, user } = await sessionApp(t, express)
+    const me = user()
+    await me.set('mine')
+    await me.openPage()
+    for (let times = 0; times < 5; times++) {
+      await pass(50)
+      store.take()
+      await me.fetch('/nothing')
+      assert.deepEqual(store.take(), [`get ${me.hostId()}`, `touch ${me.hostId()}`], 'calls of the app alone')
+    }
+    await pass(LIFETIME - 1)
+    assert.deepEqual(store.take(), [])
+    assert.deepEqual(log, [])
+    await pass(2)
+    assert.deepEqual([store.take('get').length, log], [1, ['unload expired @310.05']])
+  })
+
+  it('an open page prolongs nothing', async t => {
+    const { pass, store, user } = await sessionApp(t, express)
+    const me = user()
+    await me.set('mine')
+    const page = await me.openPage()
+    const before = store.stored(me.hostId())
+    store.take()
+    await pass(LIFETIME / 2)
+    await page.beat()
+    await pass(LIFETIME / 2 - 1)
+    assert.equal(store.stored(me.hostId()), before)
+    assert.deepEqual(
+      store.take().filter(call => !call.startsWith('get')),
+      [],
+    )
+    await pass(2)
+    assert.deepEqual((await told(page)).reason, 'expired')
+  })
+
+  it('of two sessions, the one that expires takes nothing from the other', async t => {
+    const { gradio, log, pass, user } = await sessionApp(t, express)
+    const [short, long] = [user(), user()]
+    await short.set('short')
+    const { id } = await long.set('long')
+    await long.post('/lives/600000')
+    const pages = [await short.openPage(), await long.openPage()] as const
+    await pass(LIFETIME + 1)
+    assert.equal((await told(pages[0])).reason, 'expired')
+    assert.deepEqual(log, ['unload expired @60.05'])
+    assert.equal(gradio.session(id!)?.pages, 1)
+    assert.deepEqual(await long.get(), { status: 200, id, value: 'long' })
+  })
+
+  it('a request in flight keeps an expired session until it is answered', async t => {
+    const [arrived, answered] = [deferred(), deferred()]
+    const { gradio, held, log, clock, pass, user } = await sessionApp(t, express, {
+      options: { gracePeriod: 10 },
+      routes(app) {
+        app.get('/slow', async (req, res) => {
+          void req.gradioState.id
+          arrived.resolve()
+          await answered.promise
+          res.json(req.gradioState.get(held))
+        })
+      },
+    })
+    const me = user()
+    const { id } = await me.set('mine')
+    const asked = me.fetch('/slow')
+    await arrived.promise
+    await clock.advance(LIFETIME + 100)
+    assert.deepEqual(log, ['unload expired @60.05'])
+    answered.resolve()
+    assert.equal(await (await asked).json(), 'mine')
+    assert.equal(gradio.session(id!)?.get(held), 'mine')
+    await pass(10)
+    assert.deepEqual(log, ['unload expired @60.05', 'delete expired @170', 'ended expired @170'])
+  })
+})

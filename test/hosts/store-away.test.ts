@@ -1,0 +1,192 @@
+// A store that is away, fails or hangs tells nothing, so nothing is concluded: no second identity, no deletion.
+
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { forEachExpress } from '../support/express.ts'
+import { type HostHarness, hostHarness } from '../support/host-harness.ts'
+import { GRACE, LIFETIME, sessionApp, told } from '../support/session-app.ts'
+import { TroubledStore } from '../support/troubled-store.ts'
+
+const UNAVAILABLE = { status: 503, code: 'HOST_SESSION_UNAVAILABLE' }
+
+forEachExpress((_name, express) => {
+  for (const named of [true, false]) {
+    it(`a store that is away at the start mints no second identity${named ? ', when it is named' : ''}`, async t => {
+      const store = new TroubledStore()
+      const options = named ? { store } : {}
+      const { gradio, user } = await sessionApp(t, express, { store, options })
+      store.emit('disconnect')
+      const me = user()
+      assert.deepEqual(await me.get(), UNAVAILABLE)
+      assert.equal((await me.fetch('/nothing')).status, 200)
+      await assert.rejects(me.openPage(), /503/)
+      assert.deepEqual([me.cookies.size, gradio.stats().sessions, store.take()], [0, 0, []])
+      store.emit('connect')
+      const { id } = await me.set('mine')
+      assert.deepEqual([...me.cookies.keys()], ['connect.sid'])
+      assert.deepEqual(await me.get(), { status: 200, id, value: 'mine' })
+    })
+  }
+
+  it('one that goes away mid-run neither: its users are refused, and all is as before when it is back', async t => {
+    const { gradio, log, pass, store, user } = await sessionApp(t, express)
+    const [me, newcomer] = [user(), user()]
+    const { id } = await me.set('mine')
+    const page = await me.openPage()
+    store.emit('disconnect')
+    store.take()
+    assert.deepEqual(await me.get(), UNAVAILABLE)
+    assert.deepEqual(await newcomer.set('new'), UNAVAILABLE)
+    assert.equal((await newcomer.fetch('/nothing')).status, 200)
+    await pass(LIFETIME / 2)
+    assert.deepEqual([me.cookies.size, newcomer.cookies.size, gradio.stats().sessions], [1, 0, 1])
+    assert.deepEqual([gradio.session(id!)?.pages, log, store.take()], [1, [], []])
+    store.emit('connect')
+    assert.deepEqual(await me.get(), { status: 200, id, value: 'mine' })
+    assert.equal(await page.beat(), 200)
+    assert.equal((await newcomer.set('new')).status, 200)
+    assert.equal(gradio.stats().sessions, 2)
+  })
+
+  it('what expires while the store is away is asked for when it is back, and not before', async t => {
+    const { log, pass, store, user } = await sessionApp(t, express)
+    const me = user()
+    await me.set('mine')
+    const page = await me.openPage()
+    store.emit('disconnect')
+    store.take()
+    await pass(20 * LIFETIME)
+    assert.deepEqual([log, store.take()], [[], []])
+    store.emit('connect')
+    await pass(1)
+    assert.equal((await told(page)).reason, 'expired')
+    await pass(GRACE - 19 * LIFETIME)
+    assert.deepEqual(
+      log.map(line => line.split(' @')[0]),
+      ['unload expired', 'delete expired', 'ended expired'],
+    )
+    assert.equal(log.at(-1), `ended expired @${LIFETIME + GRACE}`)
+  })
+})
+
+/** Calls of a store that fail, the same ones each time. */
+function oneInThree(): () => boolean {
+  let state = 1
+  return () => {
+    state = (state * 48_271) % 2_147_483_647
+    return state % 3 === 0
+  }
+}
+
+it('a store whose calls fail at random loses nobody, and is told of seldom', async t => {
+  const host = hostHarness(t, { session: { cookie: { maxAge: 3_600_000 } } })
+  const { clock, errors, log, store } = host
+  const users = Array.from({ length: 20 }, () => host.user())
+  const ids = new Set<string>()
+  for (const user of users) ids.add((await user.connectedSession()).id)
+  const isFailing = oneInThree()
+  let failures = 0
+  store.trouble = () => {
+    if (!isFailing()) return undefined
+    failures++
+    return new Error('trouble')
+  }
+  for (let minutes = 0; minutes < 24 * 60; minutes += 10) {
+    await clock.advance('10m')
+    for (const user of users) {
+      // Until the session is prolonged, so that it never expires.
+      for (let failed = -1; failed !== failures; ) {
+        failed = failures
+        store.take()
+        const isRefused = await user.request().then(
+          () => false,
+          () => true,
+        )
+        const calls = store.take()
+        assert.deepEqual(calls, isRefused ? [`get ${user.id}`] : [`get ${user.id}`, `touch ${user.id}`])
+      }
+    }
+  }
+  assert.deepEqual(log, [])
+  assert.deepEqual(new Set(host.gradio.sessions().map(({ id }) => id)), ids)
+  const reports = errors.splice(0).length
+  assert.ok(reports >= 1 && reports < failures / 20, `${reports} reports of ${failures} failures`)
+})
+
+for (const trouble of ['fails', 'throws', 'hangs'] as const) {
+  it(`a store that ${trouble} for hours is told of once, and asked less and less`, async t => {
+    const { clock, errors, log, store, user } = hostHarness(t, { options: { gracePeriod: '1d' } })
+    const users = Array.from({ length: 30 }, () => user())
+    for (const one of users) await one.connectedSession()
+    store.take()
+    store.trouble = () => (trouble === 'fails' ? new Error('away') : trouble)
+    await clock.advance('6h')
+    assert.equal(log.length, 0)
+    assert.equal(errors.length, 1)
+    if (trouble === 'hangs') assert.equal((errors[0] as { code: string }).code, 'STORE_TIMEOUT')
+    // One pause of at most 37.5 s after each failure, and those that were under way by then.
+    const asked = store.take('get').length
+    assert.ok(asked > 100 && asked <= 16 * ((6 * 3600) / 22), `${asked} times`)
+    store.trouble = () => undefined
+    await clock.advance(60)
+    assert.equal(log.length, users.length)
+    assert.ok(log.every(line => line.startsWith('unload expired')))
+    errors.length = 0
+  })
+}
+
+it('a second outage is told of again, once the store was well for a while', async t => {
+  const host = hostHarness(t, { options: { gracePeriod: '1d' }, session: { cookie: {} } })
+  for (let users = 0; users < 20; users++) await host.user().session()
+  for (const outage of [1, 2]) {
+    host.store.trouble = () => new Error(`outage ${outage}`)
+    await host.clock.advance('30m')
+    host.store.trouble = () => undefined
+    await host.clock.advance('30m')
+  }
+  const told = host.errors.splice(0).map(error => (error as Error).message)
+  assert.deepEqual(told, ['outage 1', 'outage 2'])
+})
+
+it('an answer is awaited for ten seconds, and one that comes later is not believed', async t => {
+  const { clock, errors, gradio, log, store, user } = hostHarness(t)
+  const me = user()
+  const { id } = await me.connectedSession()
+  store.trouble = method => (method === 'get' ? 'hangs' : undefined)
+  await clock.advance(LIFETIME + 10)
+  assert.equal(errors.length, 0)
+  await clock.advance(0.1)
+  assert.equal(errors.splice(0).length, 1)
+  assert.deepEqual([log, gradio.session(id)?.id], [[], id])
+})
+
+it('a question that hangs holds no request up', async t => {
+  const { clock, store, user } = hostHarness(t)
+  const me = user()
+  const { id } = await me.connectedSession()
+  store.trouble = method => (method === 'get' ? 'hangs' : undefined)
+  await clock.advance(LIFETIME - 1)
+  await clock.advance(2)
+  store.trouble = () => undefined
+  store.take()
+  // The host session has expired by now, so express-session gives another; no time passes meanwhile.
+  const now = await me.request(({ state }) => state.id)
+  assert.notEqual(now, id)
+  assert.deepEqual(
+    store.take().map(call => call.split(' ')[0]),
+    ['get', 'set'],
+  )
+})
+
+it('not more than sixteen questions are under way at once', async t => {
+  const host: HostHarness = hostHarness(t, { options: { gracePeriod: '1d' } })
+  for (let users = 0; users < 100; users++) await host.user().session()
+  host.store.trouble = () => 'hangs'
+  host.store.take()
+  await host.clock.advance(LIFETIME + 5)
+  assert.equal(host.store.take('get').length, 16)
+  host.store.trouble = () => undefined
+  await host.clock.advance(120)
+  assert.equal(host.store.ids.length, 0, 'all were asked for in the end')
+  assert.equal(host.errors.splice(0).length, 1)
+})

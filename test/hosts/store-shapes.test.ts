@@ -1,0 +1,311 @@
+// Stores of all makes: how they answer, what they lack, and that they are left as they were.
+
+import assert from 'node:assert/strict'
+import { it, type TestContext } from 'node:test'
+import session, { type Store } from 'express-session'
+import { gradioState } from '../../lib/index.ts'
+import { deferred } from '../support/harness.ts'
+import { type HostUser, hostHarness } from '../support/host-harness.ts'
+import { GRACE, LIFETIME } from '../support/session-app.ts'
+import { TroubledStore } from '../support/troubled-store.ts'
+
+type Done = (error?: unknown, found?: unknown) => void
+
+/** A store in whose `get` another one stands, once express-session has let its requests through. */
+function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
+  const store = new TroubledStore()
+  const host = hostHarness(t, { store, options: { store: { get, set: noop, destroy: noop } } })
+  return { ...host, store }
+}
+
+const noop = () => {}
+
+/** Begins a session whose host session is seen to be stored, as the second request does: its save is not heard of. */
+async function visit(user: HostUser): Promise<void> {
+  await user.session()
+  await user.request()
+}
+
+const expired = ['unload disconnected @2', `ended expired @${LIFETIME + GRACE}`]
+
+async function logout(user: HostUser): Promise<void> {
+  await user.request(({ session }) => new Promise<void>(resolve => session.destroy(() => resolve())))
+}
+
+const ENOENT = Object.assign(new Error('no such file'), { code: 'ENOENT' })
+
+for (const [what, get] of Object.entries<(id: string, done: Done) => unknown>({
+  'no error and no session': (_id, done) => setImmediate(done),
+  'null, at once': (_id, done) => done(null, null),
+  'the error ENOENT, as session-file-store does': (_id, done) => done(ENOENT),
+  'a callback and a promise': async (_id, done) => void done(null, undefined),
+  'two callbacks': (_id, done) => [done(null, null), done(new Error('once more'))],
+})) {
+  it(`${what} means that a session is gone`, async t => {
+    const { clock, log, user } = answering(t, get)
+    await visit(user())
+    await clock.advance(LIFETIME + GRACE)
+    assert.deepEqual(log, expired)
+  })
+}
+
+for (const [what, get] of Object.entries<(id: string, done: Done) => unknown>({
+  'an error': (_id, done) => done(new Error('away')),
+  'an error, twice': (_id, done) => [done(new Error('away')), done(new Error('away'))],
+  'an error, and then nothing': (_id, done) => [done(new Error('away')), done()],
+  'a throw': () => {
+    throw new Error('away')
+  },
+  'a promise that rejects': async () => {
+    throw new Error('away')
+  },
+  'an error and a promise that rejects': async (_id, done) => {
+    done(new Error('away'))
+    throw new Error('away')
+  },
+  'no answer at all': () => {},
+})) {
+  it(`${what} means nothing, and is told once`, async t => {
+    const { clock, errors, gradio, log, user } = answering(t, get)
+    const me = user()
+    await me.connectedSession()
+    await me.request()
+    await clock.advance(2 * (LIFETIME + GRACE))
+    assert.deepEqual(log, [])
+    assert.equal(gradio.stats().sessions, 1)
+    assert.equal(errors.splice(0).length, 1)
+  })
+}
+
+it('a store without touch and clear is followed like any other', async t => {
+  const store = new TroubledStore()
+  Object.assign(store, { touch: undefined, clear: undefined })
+  const { clock, log, user } = hostHarness(t, { store, options: { keepAlive: true } })
+  await user().session()
+  await clock.advance(LIFETIME + GRACE)
+  assert.deepEqual(log, expired)
+})
+
+it('a store without any of these, and frozen, can be given by the option', async t => {
+  const inner = new TroubledStore()
+  const facade = Object.freeze({
+    get: inner.get.bind(inner),
+    set: inner.set.bind(inner),
+    destroy: inner.destroy.bind(inner),
+  })
+  const { clock, log, user } = hostHarness(t, { store: inner, options: { store: facade } })
+  await visit(user())
+  await clock.advance(LIFETIME + GRACE)
+  assert.deepEqual(log, expired)
+})
+
+it('a store whose methods cannot be replaced is asked all the same', async t => {
+  const store = new TroubledStore()
+  for (const name of ['get', 'set', 'touch', 'destroy', 'clear', 'regenerate'] as const) {
+    Object.defineProperty(store, name, { value: store[name], configurable: false, writable: false })
+  }
+  const { clock, log, user } = hostHarness(t, { store, options: { gracePeriod: '1d' } })
+  await visit(user())
+  await clock.advance(LIFETIME + 1)
+  assert.deepEqual(store.ids, [], 'the library has asked')
+  const other = user()
+  await visit(other)
+  await logout(other)
+  await clock.advance('1d')
+  await clock.advance(LIFETIME)
+  assert.equal(log.filter(line => line === 'ended expired @86460').length, 1)
+  assert.equal(log.filter(line => line === 'ended expired @86521').length, 1, 'noticed at its deadline')
+})
+
+it('the store may be another one than that on the requests', async t => {
+  const real = new TroubledStore()
+  // Such as a cache before it: what is destroyed here is destroyed there.
+  class Front extends TroubledStore {
+    override destroy(id: string, done?: Done): void {
+      super.destroy(id)
+      real.destroy(id, done)
+    }
+    override set(...given: Parameters<TroubledStore['set']>): void {
+      real.set(given[0], given[1])
+      super.set(...given)
+    }
+  }
+  const { clock, log, user } = hostHarness(t, { store: new Front(), options: { store: real } })
+  const [first, second] = [user(), user()]
+  await first.session()
+  await second.session()
+  await logout(first)
+  await clock.advance(0)
+  assert.deepEqual(log, ['unload destroyed @0', 'ended destroyed @0'])
+  real.lose()
+  await clock.advance(LIFETIME + GRACE)
+  assert.deepEqual(log.slice(2), expired)
+})
+
+for (const at of ['before', 'after'] as const) {
+  it(`two instances follow one store; when one is closed ${at} the other, the store is as it was`, async t => {
+    const store = new TroubledStore()
+    // One that is the store's own, and one that somebody else has put there.
+    const own = { destroy: store.destroy.bind(store), set: store.set.bind(store) }
+    Object.assign(store, own)
+    const first = hostHarness(t, { store })
+    const before = describe(store)
+    const secondLog: string[] = []
+    const second = gradioState({ store, clock: first.clock })
+    second.ended(({ reason }) => secondLog.push(reason))
+    const me = first.user()
+    await me.session()
+    assert.notDeepEqual(describe(store), before)
+    if (at === 'before') await second.close({ timeout: 0 })
+    await logout(me)
+    await first.clock.advance(0)
+    assert.deepEqual(first.log, ['unload destroyed @0', 'ended destroyed @0'])
+    const closed = [first.gradio.close({ timeout: 0 }), second.close({ timeout: 0 })]
+    await first.clock.advance(1)
+    await Promise.all(closed)
+    assert.deepEqual(describe(store), before)
+    assert.equal(store.destroy, own.destroy)
+  })
+}
+
+/** The own properties of a store, and its listeners. */
+function describe(store: Store): unknown {
+  const { _events, _eventsCount, sessions, calls, generate, ...properties } =
+    Object.getOwnPropertyDescriptors(store) as Record<string, PropertyDescriptor>
+  const listeners = store.eventNames().map(name => [name, store.listenerCount(name)])
+  return { properties: Object.entries(properties), listeners }
+}
+
+it('close() leaves alone what somebody else has put in the place of a method since', async t => {
+  const { clock, gradio, store, user } = hostHarness(t)
+  await user().session()
+  const followed = store.destroy
+  const other: typeof store.destroy = function (this: TroubledStore, ...given) {
+    return followed.apply(this, given)
+  }
+  store.destroy = other
+  const closed = gradio.close({ timeout: 0 })
+  await clock.advance(1)
+  await closed
+  assert.equal(store.destroy, other)
+  await new Promise<void>(resolve => store.destroy('any', () => resolve()))
+})
+
+it('after close() no question is asked', async t => {
+  const { clock, gradio, store, user } = hostHarness(t)
+  await user().session()
+  const closed = gradio.close({ timeout: 0 })
+  await clock.advance(1)
+  await closed
+  store.take()
+  await clock.advance(10 * LIFETIME)
+  assert.deepEqual(store.take(), [])
+  assert.equal(clock.timers, 0)
+})
+
+for (const how of ['destroy', 'clear'] as const) {
+  it(`${how}() from elsewhere ends the session at once, once it has succeeded`, async t => {
+    const { clock, gradio, log, store, user } = hostHarness(t)
+    const [me, other] = [user(), user()]
+    await me.session()
+    const { id } = await other.session()
+    await new Promise<void>(resolve =>
+      how === 'clear' ? store.clear(() => resolve()) : store.destroy(me.id, () => resolve()),
+    )
+    await clock.advance(0)
+    assert.deepEqual(
+      log.slice(0, 2),
+      how === 'clear' ? Array(2).fill('unload destroyed @0') : ['unload destroyed @0', 'ended destroyed @0'],
+    )
+    assert.equal(gradio.session(id) === undefined, how === 'clear')
+    assert.notEqual((await me.session()).id, id)
+  })
+}
+
+it('destroy() without a callback, or with a promise, is heard too', async t => {
+  const { clock, log, store, user } = hostHarness(t)
+  const me = user()
+  await me.session()
+  store.destroy(me.id)
+  await clock.advance(0)
+  assert.deepEqual(log, ['unload destroyed @0', 'ended destroyed @0'])
+})
+
+it('a destroy that fails ends nothing', async t => {
+  const { clock, log, store, user } = hostHarness(t)
+  const me = user()
+  const { id } = await me.session()
+  store.trouble = method => (method === 'destroy' ? new Error('read-only') : undefined)
+  await logout(me)
+  await clock.advance(1)
+  assert.deepEqual(log, [])
+  store.trouble = () => undefined
+  assert.equal((await me.session()).id, id, 'the host session is still there')
+})
+
+for (const trouble of ['hangs', 'throws', 'fails'] as const) {
+  it(`a logout is heard after a login whose destroy ${trouble}`, async t => {
+    const { clock, log, store, user } = hostHarness(t)
+    const me = user()
+    const { id } = await me.session()
+    store.trouble = method =>
+      method !== 'destroy' ? undefined : trouble === 'fails' ? new Error('fails') : trouble
+    const isOver = deferred()
+    const login = me.request(async ({ session }) => {
+      const { promise, resolve } = deferred()
+      try {
+        session.regenerate(() => resolve())
+      } catch {
+        resolve()
+      }
+      await Promise.race([promise, isOver.promise])
+    })
+    await new Promise(setImmediate)
+    await clock.advance(1)
+    assert.deepEqual(log, [])
+    store.trouble = () => undefined
+    await new Promise<void>(resolve => store.destroy(me.id, () => resolve()))
+    await clock.advance(0)
+    assert.deepEqual(log, ['unload destroyed @1', 'ended destroyed @1'], id)
+    isOver.resolve()
+    await login
+  })
+}
+
+for (const onRegenerate of ['end', 'keep'] as const) {
+  it(`regenerate works for a request that has unset its session (onRegenerate: '${onRegenerate}')`, async t => {
+    const { log, store, user } = hostHarness(t, { options: { onRegenerate } })
+    const me = user()
+    const { id } = await me.session()
+    const next = await me.request(async ({ req, state }) => {
+      Object.assign(req, { session: null })
+      await new Promise<void>(resolve => store.regenerate(req as never, () => resolve()))
+      return state.id
+    })
+    assert.equal(next === id, onRegenerate === 'keep')
+    assert.deepEqual(log.includes('ended regenerated @0'), onRegenerate === 'end')
+  })
+}
+
+it("what the store is asked, and its `this` and answer, are the caller's", async t => {
+  const seen: unknown[] = []
+  class Exact extends session.MemoryStore {
+    override destroy(...given: unknown[]): never {
+      seen.push([this, ...given.map(value => typeof value)])
+      super.destroy(given[0] as string, given[1] as never)
+      return 'given back' as never
+    }
+  }
+  const store = new Exact()
+  const { user } = hostHarness(t, { session: { store } })
+  await user().session()
+  const answer = await new Promise(resolve => {
+    const given = (store.destroy as (...all: unknown[]) => unknown)(
+      'any',
+      (error: unknown) => resolve([given, error]),
+      'more',
+    )
+  })
+  assert.deepEqual(answer, ['given back', undefined])
+  assert.deepEqual(seen, [[store, 'string', 'function', 'string']])
+})
