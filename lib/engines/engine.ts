@@ -21,7 +21,8 @@ export interface Engine {
 
   /**
    * Required. The host session of that life is gone: the unload is due at once, whoever holds it, and the end `endIn` from
-   * now or when the last holder goes, both for the reason `expired`. A new holder takes that back.
+   * now, both for the reason `expired`. Those who hold it still put off the end, by their departures; a new holder takes
+   * it all back.
    */
   expire(token: string, life: string, endIn: number): MaybePromise<void>
 
