@@ -1,11 +1,10 @@
-import { fileURLToPath } from 'node:url'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import session from 'express-session'
 import type { Demo } from './demo.ts'
+import { explain } from './errors.ts'
+import { pageHeaders, publicDir } from './page.ts'
 import type { Settings } from './settings.ts'
-import { NotAPicture, uploadPictures } from './uploads.ts'
-
-const publicDir = fileURLToPath(new URL('./public', import.meta.url))
+import { uploadPictures } from './uploads.ts'
 
 /** The demo on Express. */
 export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings): Express {
@@ -13,7 +12,7 @@ export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings):
   app.disable('x-powered-by')
 
   app.use((_req, res, next) => {
-    res.set({ 'Content-Security-Policy': `default-src 'self'`, 'X-Content-Type-Options': 'nosniff' })
+    res.set(pageHeaders)
     next()
   })
   app.use(
@@ -68,15 +67,4 @@ function sayWhatWentWrong(maxFileSize: string): ErrorRequestHandler {
     if (status === 500) console.error(error)
     res.status(status).json({ error: sentence, code: error.code })
   }
-}
-
-function explain(error: Error & { status?: number; code?: string }, maxFileSize: string): [number, string] {
-  if (error.name === 'AbortError') return [409, 'The page was closed before its picture was made.']
-  if (error instanceof NotAPicture) return [error.status, error.message]
-  if (error.name === 'MulterError') return [400, 'At most 20 pictures can be uploaded at once.']
-  if (error.code === 'FILE_TOO_LARGE') return [413, `A picture may have ${maxFileSize} at most.`]
-  // The errors of gradio-state come with the status to answer: 503 where it is full, or closing down.
-  const { status = 500 } = error
-  const isFull = [413, 503, 507].includes(status)
-  return [status, isFull ? 'The server has no room just now.' : 'Something went wrong.']
 }

@@ -26,7 +26,7 @@ for (const path of readdirSync('dist/esm', { recursive: true })) {
 function reach(file) {
   if (reached.has(file)) return
   reached.add(file)
-  for (const [, path] of readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+)\.js'/g)) {
+  for (const [, path] of readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*['"](\.[^'"]+)\.js['"]/g)) {
     reach(resolve(dirname(file), `${path}.d.ts`))
   }
 }

@@ -81,12 +81,14 @@ export class KoaStore implements HostStore {
       for (const listener of this.#listeners) event(listener)
     }
     const restoreSet = replaceMethod(this.#store, 'set', (original, store, given) => {
-      const [id, session, , options] = given as [string, Stored, unknown, { ctx?: unknown }?]
+      const [id, stored, , options] = given as [string, Stored, unknown, { ctx?: { session?: object } }?]
       const regeneration = this.#regenerating.get(options?.ctx)
       // The first that is written under the new id: from now on, that one is meant.
       if (regeneration?.id !== id)
         for (const regenerated of regeneration?.regenerated.splice(0) ?? []) regenerated()
-      tell(listener => listener.saved(id, session, session._expire))
+      // What is stored is a copy.
+      const session = options?.ctx?.session
+      tell(listener => listener.saved(id, session, stored._expire))
       return original.apply(store, given)
     })
     const restoreDestroy = replaceMethod(this.#store, 'destroy', async (original, store, given) => {

@@ -16,9 +16,13 @@ import {
 describe('a signal', { concurrency: true }, () => {
   const browser = useBrowser()
 
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`${signal} shuts the app down cleanly while heartbeats are open`, async t => {
-      const example = await startExample()
+  for (const [signal, app] of [
+    ['SIGTERM', 'Express'],
+    ['SIGINT', 'Express'],
+    ['SIGTERM', 'Koa'],
+  ] as const) {
+    it(`${signal} shuts the app on ${app} down cleanly while heartbeats are open`, async t => {
+      const example = await startExample({}, app)
       t.after(() => example.stop())
       const context = await browser.newContext()
       const tab = await open(context, example.url)
@@ -47,7 +51,9 @@ describe('a signal', { concurrency: true }, () => {
       assert.deepEqual(await readdir(example.pictureDir), [])
       await context.close()
     })
+  }
 
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     it(`${signal} shuts the app down cleanly while nobody is here`, async t => {
       const example = await startExample({ GRACE_PERIOD: '3600', UNLOAD_DELAY: '0' })
       t.after(() => example.stop())

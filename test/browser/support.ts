@@ -52,6 +52,13 @@ export async function until(condition: () => unknown, what = String(condition), 
   }
 }
 
+/** The example app on each framework, by the file that starts it. */
+const SERVERS = { Express: 'server.ts', Koa: 'server-koa.ts' }
+
+export type AppName = keyof typeof SERVERS
+
+export const APPS = Object.keys(SERVERS) as AppName[]
+
 /** The example app in a process of its own, and what it has said. */
 export interface Example {
   readonly url: string
@@ -68,10 +75,13 @@ export interface Example {
   stop(): Promise<void>
 }
 
-export async function startExample(settings: Record<string, string> = {}): Promise<Example> {
+export async function startExample(
+  settings: Record<string, string> = {},
+  app: AppName = 'Express',
+): Promise<Example> {
   const folder = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
   const pictureDir = path.join(folder, 'pictures')
-  const child = spawn(process.execPath, ['--import', 'tsx', 'example-app/server.ts'], {
+  const child = spawn(process.execPath, ['--import', 'tsx', `example-app/${SERVERS[app]}`], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PORT: '0', PICTURE_DIR: pictureDir, ...settings },
@@ -105,10 +115,10 @@ export async function startExample(settings: Record<string, string> = {}): Promi
 }
 
 /** One example app for all tests of a file. */
-export function useExample(settings: Record<string, string> = {}): () => Example {
+export function useExample(settings: Record<string, string> = {}, app?: AppName): () => Example {
   let example: Example | undefined
   before(async () => {
-    example = await startExample(settings)
+    example = await startExample(settings, app)
   })
   after(() => example?.stop())
   return () => example ?? assert.fail('Expected the example app to run')

@@ -1,0 +1,58 @@
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createDemo, type Demo } from './demo.ts'
+import { readSettings, type Settings, SettingsError } from './settings.ts'
+
+/** Runs the demo on a web framework: makes what it needs, listens, and stops in good order. */
+export async function start(createApp: (demo: Demo, settings: Settings) => RequestListener): Promise<void> {
+  try {
+    const settings = readSettings()
+    await mkdir(settings.pictureDir, { recursive: true, mode: 0o700 })
+
+    const demo = createDemo(settings)
+    const server = createServer(createApp(demo, settings))
+    stopOnSignal(server, demo)
+
+    server.listen(settings.port, settings.host)
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    console.log(`Listening on http://localhost:${port}`)
+  } catch (error) {
+    // What the reader can put right (a setting, a port in use) needs no stack.
+    const known = error instanceof SettingsError || (error as NodeJS.ErrnoException).syscall
+    console.error(known ? (error as Error).message : error)
+    process.exit(1)
+  }
+}
+
+/** The first signal lets go of everything in good order; a second one, from who won't wait, just ends. */
+function stopOnSignal(server: Server, { gradio }: Demo): void {
+  let stoppingSince: number | undefined
+
+  const stop = async () => {
+    stoppingSince = performance.now()
+    server.close()
+    // Ends the heartbeats, runs each unload hook and delete callback, and tells what it had to give up.
+    const { timedOut } = await gradio.close({ timeout: '25s' })
+    for (const late of timedOut) console.error('Timed out:', late)
+    server.closeAllConnections()
+    console.log('CLOSED')
+    process.exit(0)
+  }
+
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stoppingSince === undefined) {
+        stop().catch(error => {
+          console.error(error)
+          process.exit(1)
+        })
+      } else if (performance.now() - stoppingSince > 500) {
+        // Not before: npm and tsx pass on the Ctrl+C that the terminal has sent to this process already.
+        process.exit(1)
+      }
+    })
+  }
+}

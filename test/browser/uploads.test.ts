@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, describe, it } from 'node:test'
+import type { Page } from 'playwright-core'
+import sharp from 'sharp'
+import { APPS, open, sessionOf, until, useBrowser, useExample } from './support.ts'
+
+/** Long enough for a slow machine to open a page again in it. */
+const GRACE_PERIOD = '8'
+
+describe("pictures of a user's own", { concurrency: true }, () => {
+  for (const app of APPS) {
+    describe(`on ${app}`, { concurrency: true }, async () => {
+      const cacheDir = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
+      after(() => rm(cacheDir, { recursive: true, force: true }))
+      const browser = useBrowser()
+      const example = useExample({ GRACE_PERIOD, CACHE_DIR: cacheDir }, app)
+
+      it('drops pictures, finds them again within the grace, and leaves none behind', async () => {
+        const [context, others] = [await browser.newContext(), await browser.newContext()]
+        const tab = await open(context, example().url)
+        const id = await sessionOf(example(), tab)
+        const color = { r: 255, g: 0, b: 0 }
+        const png = await sharp({ create: { width: 40, height: 40, channels: 3, background: color } })
+          .png()
+          .toBuffer()
+        await drop(tab, { 'own 1.png': png, '二.png': png })
+        const urls = await shown(tab, 2)
+        assert.equal(await tab.textContent('#own-status'), 'Added 2 pictures.')
+        assert.equal(filesOf(cacheDir, id).length, 2)
+        const stranger = await open(others, example().url)
+        for (const url of urls) assert.equal(await statusOf(stranger, url), 404)
+
+        await tab.close()
+        await example().line(`UNLOAD ${id}`)
+        const back = await open(context, example().url)
+        assert.deepEqual(await shown(back, 2), urls)
+        assert.equal(example().count(`LOAD ${id}`), 2)
+        await context.close()
+        await example().line(`ENDED ${id}`)
+        await until(() => filesOf(cacheDir, id).length === 0, 'the pictures are gone')
+        await others.close()
+      })
+
+      it('is refused what is no picture, and what is too large, and keeps what was there', async () => {
+        const context = await browser.newContext()
+        const tab = await open(context, example().url)
+        await drop(tab, { 'notes.txt': Buffer.from('no picture') }, 'text/plain')
+        await until(
+          async () => /no picture/.test((await tab.textContent('#own-status')) ?? ''),
+          'the refusal',
+        )
+        await drop(tab, { 'large.png': Buffer.alloc(11_000_000) })
+        await until(
+          async () => /10 MB at most/.test((await tab.textContent('#own-status')) ?? ''),
+          'the limit',
+        )
+        assert.deepEqual(await shown(tab, 0), [])
+        await context.close()
+      })
+    })
+  }
+})
+
+/** Drops files on the page, as from a file manager. */
+function drop(tab: Page, files: Record<string, Buffer>, type = 'image/png'): Promise<void> {
+  const named = Object.entries(files).map(([name, bytes]) => [name, bytes.toString('base64')] as const)
+  return tab.evaluate(
+    ([named, type]) => {
+      const data = new DataTransfer()
+      for (const [name, base64] of named) {
+        const bytes = Uint8Array.from(atob(base64), char => char.charCodeAt(0))
+        data.items.add(new File([bytes], name, { type }))
+      }
+      const event = new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: data })
+      document.querySelector('#drop')?.dispatchEvent(event)
+    },
+    [named, type] as const,
+  )
+}
+
+/** The addresses of the user's own pictures, once the page shows so many. */
+async function shown(tab: Page, count: number): Promise<string[]> {
+  const images = tab.locator('#uploads img')
+  await until(async () => (await images.count()) === count, `${count} pictures`)
+  await tab.waitForFunction(() =>
+    [...document.querySelectorAll<HTMLImageElement>('#uploads img')].every(
+      image => image.complete && image.naturalWidth > 0,
+    ),
+  )
+  return images.evaluateAll(images => images.map(image => (image as HTMLImageElement).src).sort())
+}
+
+function statusOf(tab: Page, url: string): Promise<number> {
+  return tab.evaluate(async url => (await fetch(url)).status, url)
+}
+
+/** What the library holds for a session. */
+function filesOf(cacheDir: string, id: string): string[] {
+  const paths = readdirSync(cacheDir, { recursive: true, encoding: 'utf8' })
+  return paths.filter(file => file.includes(id) && file.endsWith('.png'))
+}

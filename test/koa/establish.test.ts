@@ -1,0 +1,112 @@
+// Answers that leave before koa-session would save its session and set its cookie.
+
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import { it } from 'node:test'
+import type { Context } from 'koa'
+import type { GradioStateError } from '../../lib/index.ts'
+import { firstText, forEachKoa, get, type KoaRoutes, koaSite, sessionOf, set } from '../support/koa.ts'
+import { inStore, KOA_HOSTS } from '../support/koa-hosts.ts'
+
+const bypass = (ctx: Context) => {
+  ctx.respond = false
+  ctx.res.writeHead(200, { 'Content-Type': 'text/plain' })
+  ctx.res.flushHeaders()
+}
+
+const routes: KoaRoutes = {
+  'GET /bypassing': async ctx => {
+    await ctx.gradioState.establish()
+    bypass(ctx)
+    ctx.res.write(`${ctx.gradioState.id}\n`)
+    ctx.req.socket.once('close', () => ctx.res.end())
+  },
+  'GET /streaming': async ctx => {
+    await ctx.gradioState.establish()
+    const stream = new PassThrough()
+    stream.write(`${ctx.gradioState.id}\n`)
+    ctx.type = 'text/plain'
+    ctx.body = stream
+  },
+  'GET /changing': async ctx => {
+    await ctx.gradioState.establish()
+    if (ctx.session) sessionOf(ctx).user = 'ann'
+    ctx.body = ctx.gradioState.id
+  },
+  'GET /late': async ctx => {
+    bypass(ctx)
+    try {
+      ctx.res.end(ctx.gradioState.id)
+    } catch (error) {
+      ctx.res.end((error as GradioStateError).code)
+    }
+  },
+  'GET /user': ctx => {
+    ctx.body = { user: sessionOf(ctx).user }
+  },
+}
+
+forEachKoa(Koa => {
+  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+    // koa-generic-session sets no cookie before the end; there an app calls its saveSession() itself.
+    const isEarly = !name.includes('generic')
+
+    for (const path of isEarly ? ['/bypassing', '/streaming'] : []) {
+      it(`after establish() a stream brings the cookie, and the next request its session, ${path} with ${name}`, async t => {
+        const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host(), routes })
+        const user = visitor()
+        const aborting = new AbortController()
+        const answer = await user.fetch(path, { signal: aborting.signal })
+        assert.equal(answer.status, 200)
+        assert.deepEqual([...user.cookies.keys()].sort(), host().cookies)
+        const id = (await firstText(answer)).trim()
+        // While it flows.
+        assert.equal((await get(user)).id, id)
+        aborting.abort()
+        await settled()
+        assert.equal(gradio.stats().sessions, 1)
+        assert.deepEqual(failures.filter(isAboutHeaders), [])
+      })
+    }
+
+    it(`a first use after the headers is refused, and a later one is not, with ${name}`, async t => {
+      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host(), routes })
+      const user = visitor()
+      if (isEarly) {
+        assert.equal(await (await user.fetch('/late')).text(), 'HEADERS_SENT')
+        assert.equal(gradio.stats().sessions, 0)
+      }
+      const { id } = await set(user, 'mine')
+      assert.equal(await (await user.fetch('/late')).text(), id)
+      await settled()
+      if (isEarly) assert.deepEqual(failures, [])
+    })
+  }
+
+  it('what an app puts into its session after establish() is saved', async t => {
+    const host = inStore()
+    const { visitor, failures } = await koaSite(t, Koa, { host, routes })
+    const user = visitor()
+    const id = await (await user.fetch('/changing')).text()
+    assert.deepEqual(host.store.writes(), ['set', 'set'])
+    assert.deepEqual(await (await user.fetch('/user')).json(), { user: 'ann' })
+    assert.equal((await get(user)).id, id)
+    assert.deepEqual([host.store.writes(), failures], [[], []])
+  })
+
+  it('a store that can not save lets establish() fail, and begins nothing that lasts', async t => {
+    const host = inStore()
+    const { visitor, failures } = await koaSite(t, Koa, { host, routes })
+    host.store.trouble = method => (method === 'set' ? new Error('away') : undefined)
+    const user = visitor()
+    assert.equal((await user.fetch('/changing')).status, 500)
+    assert.equal(user.cookies.size, 0)
+    assert.ok(failures.every(error => error.message === 'away'))
+    host.store.trouble = () => undefined
+    assert.equal((await user.fetch('/changing')).status, 200)
+  })
+})
+
+function isAboutHeaders({ code, message }: { code: string; message: string }): boolean {
+  return code === 'ERR_HTTP_HEADERS_SENT' || /headers/i.test(message)
+}

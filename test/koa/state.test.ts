@@ -1,0 +1,174 @@
+// What holds on Koa wherever an app has its sessions.
+
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import type { RequestState } from '../../lib/index.ts'
+import { until } from '../support/express.ts'
+import { heartbeat } from '../support/handshake.ts'
+import { firstText, forEachKoa, get, koaSite, set } from '../support/koa.ts'
+import { KOA_HOSTS } from '../support/koa-hosts.ts'
+
+const ALIVE = 'data: ALIVE\n\n'
+
+forEachKoa(Koa => {
+  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+    it(`a user keeps a value over requests, and no other sees it, with ${name}`, async t => {
+      const { gradio, visitor, failures } = await koaSite(t, Koa, { host: host() })
+      const [user, other] = [visitor(), visitor()]
+      const { id } = await set(user, 'mine')
+      await set(other, 'theirs')
+      assert.deepEqual([...user.cookies.keys()].sort(), host().cookies)
+      const { id: later, value } = await get(user)
+      assert.deepEqual([later, value], [id, 'mine'])
+      assert.equal((await get(other)).value, 'theirs')
+      assert.deepEqual([gradio.stats().sessions, failures], [2, []])
+    })
+
+    it(`ctx.gradioState is that of ctx.req, with ${name}`, async t => {
+      const { visitor } = await koaSite(t, Koa, {
+        host: host(),
+        routes: {
+          'GET /same': ctx => {
+            const { gradioState } = ctx.req as unknown as { gradioState: RequestState }
+            ctx.body = { same: ctx.gradioState === gradioState, kind: typeof ctx.gradioState.get }
+          },
+        },
+      })
+      assert.deepEqual(await (await visitor().fetch('/same')).json(), { same: true, kind: 'function' })
+    })
+
+    it(`a first heartbeat brings the cookie, and later requests come to its session, with ${name}`, async t => {
+      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host() })
+      const user = visitor()
+      const { status, ticket } = await heartbeat(user, 'page')
+      assert.equal(status, 200)
+      assert.match(ticket, /^[\w-]{22}$/)
+      assert.deepEqual([...user.cookies.keys()].sort(), host().cookies)
+      const [session] = gradio.sessions()
+      assert.equal((await set(user, 'mine')).id, session?.id)
+      assert.equal((await heartbeat(user, 'page')).status, 200)
+      assert.equal((await get(user)).id, session?.id)
+      await settled()
+      assert.deepEqual([gradio.stats().sessions, gradio.stats().pages, failures], [1, 1, []])
+    })
+
+    it(`the event stream is a first visit, and a later one, with ${name}`, async t => {
+      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host() })
+      const user = visitor()
+      const streams = []
+      for (const page of ['one', 'two']) {
+        const aborting = new AbortController()
+        const { signal } = aborting
+        const answer = await user.fetch(`/gradio_api/heartbeat/${page}`, { signal })
+        const { status, headers } = answer
+        assert.deepEqual([status, headers.get('content-type')], [200, 'text/event-stream'])
+        assert.equal(headers.getSetCookie().length > 0, page === 'one')
+        assert.equal(await firstText(answer), ALIVE)
+        streams.push(aborting)
+        // While it flows.
+        assert.equal((await get(user)).id, gradio.sessions()[0]?.id)
+      }
+      await settled()
+      assert.deepEqual([gradio.stats().sessions, gradio.stats().pages], [1, 2])
+      for (const aborting of streams) aborting.abort()
+      await until(() => gradio.stats().open === 0, 'that the streams have closed')
+      assert.deepEqual(failures, [])
+    })
+
+    it(`a page comes by its WebSocket, and leaves, with ${name}`, async t => {
+      const { gradio, visitor, log, pass, failures, settled } = await koaSite(t, Koa, { host: host() })
+      const user = visitor()
+      const page = await user.openPage()
+      assert.equal((await get(user)).id, gradio.sessions()[0]?.id)
+      await pass(100)
+      assert.deepEqual([gradio.stats().pages, log], [1, []])
+      assert.equal(await page.close(), 204)
+      await pass(2)
+      assert.deepEqual(log, ['unload disconnected @102'])
+      await settled()
+      assert.deepEqual(failures, [])
+    })
+
+    it(`a long answer of the app's own counts as a page, with ${name}`, async t => {
+      const { gradio, visitor, log, pass } = await koaSite(t, Koa, {
+        host: host(),
+        routes: gradio => ({
+          'GET /long': async ctx => {
+            await ctx.gradioState.establish()
+            gradio.track(ctx.req, ctx.res)
+            ctx.respond = false
+            ctx.res.write(ALIVE)
+          },
+        }),
+      })
+      const aborting = new AbortController()
+      const answer = await visitor().fetch('/long', { signal: aborting.signal })
+      assert.equal(await firstText(answer), ALIVE)
+      assert.equal(gradio.stats().pages, 1)
+      await pass(100)
+      assert.deepEqual(log, [])
+      aborting.abort()
+      await until(() => gradio.stats().open === 0, 'that it has closed')
+      await pass(4)
+      assert.match(log.join(), /^unload disconnected @10[23]/)
+    })
+
+    it(`the script of the page is served, with ${name}`, async t => {
+      const { visitor, failures, settled } = await koaSite(t, Koa, { host: host() })
+      const user = visitor()
+      const answer = await user.fetch('/gradio_api/client.js')
+      assert.equal(answer.status, 200)
+      assert.match(await answer.text(), /\bas connect\b/)
+      assert.equal((await user.fetch('/gradio_api/unknown')).status, 404)
+      await settled()
+      assert.deepEqual(failures, [])
+    })
+
+    it(`the session begins anew under the same cookie, with ${name}`, async t => {
+      const { gradio, visitor, log, pass } = await koaSite(t, Koa, { host: host() })
+      const user = visitor()
+      const { id } = await set(user, 'mine')
+      await pass(3600)
+      assert.deepEqual(log, [
+        'unload disconnected @2',
+        'delete disconnected @3600',
+        'ended disconnected @3600',
+      ])
+      const next = await get(user)
+      assert.notEqual(next.id, id)
+      assert.equal(next.value, undefined)
+      assert.equal((await get(user)).id, next.id)
+      assert.equal(gradio.stats().sessions, 1)
+    })
+  }
+
+  // The cookie-only ones have nothing to agree on; there a page's connect() is awaited first.
+  for (const name of Object.keys(KOA_HOSTS).filter(name => !/cookie|no session/.test(name))) {
+    it(`parallel first uses of one host session agree, with ${name}`, async t => {
+      const { gradio, visitor } = await koaSite(t, Koa, {
+        host: KOA_HOSTS[name]!(),
+        routes: {
+          'POST /greet': ctx => {
+            const session = ctx.session ?? (ctx.req as { session?: object }).session
+            Object.assign(session as object, { user: 'ann' })
+            ctx.body = {}
+          },
+        },
+      })
+      const user = visitor()
+      await user.fetch('/greet', { method: 'POST' })
+      assert.equal(gradio.stats().sessions, 0)
+      const told = await Promise.all([
+        get(user),
+        set(user, 'mine'),
+        get(user),
+        heartbeat(user, 'page'),
+        get(user),
+      ])
+      assert.deepEqual(new Set(told.map(({ status }) => status)), new Set([200]))
+      const [session, ...others] = gradio.sessions()
+      assert.deepEqual(others, [])
+      assert.equal((await get(user)).id, session?.id)
+    })
+  }
+})

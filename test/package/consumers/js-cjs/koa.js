@@ -1,0 +1,41 @@
+const assert = require('node:assert/strict')
+const { once } = require('node:events')
+const { gradioState } = require('gradio-state')
+const { koa } = require('gradio-state/koa')
+const Koa = require('koa')
+
+async function main() {
+  // Also with an instance of the other format, as when only a part of an app is in ES modules.
+  const { gradioState: fromModules } = await import('gradio-state')
+  assert.notEqual(fromModules, gradioState)
+  for (const make of [gradioState, fromModules]) await consume(make())
+}
+
+async function consume(gradio) {
+  const visits = gradio.state('visits', { value: 0 })
+  const app = new Koa()
+  app.use(koa(gradio))
+  app.use(ctx => {
+    ctx.gradioState.update(visits, count => count + 1)
+    ctx.body = JSON.stringify(ctx.gradioState.get(visits))
+  })
+  const server = app.listen(0)
+  await once(server, 'listening')
+  const origin = `http://localhost:${server.address().port}`
+
+  const visit = async cookie => {
+    const response = await fetch(origin, { headers: cookie ? { cookie } : {} })
+    const [setCookie] = response.headers.getSetCookie()
+    return { visits: await response.json(), cookie: setCookie?.split(';')[0] }
+  }
+  const first = await visit()
+  assert.equal(first.visits, 1)
+  assert.equal((await visit(first.cookie)).visits, 2)
+  assert.equal((await visit()).visits, 1)
+  assert.equal((await fetch(`${origin}/gradio_api/client.js`)).status, 200)
+
+  await gradio.close()
+  server.close()
+}
+
+main()
