@@ -23,13 +23,15 @@ export function handle(
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
+  let admitted: MaybePromise<boolean>
   try {
-    const admitted = admit(parts, req, res, req as HostRequest)
-    if (isThenable(admitted)) admitted.then(isAnswered => isAnswered || next(), next)
-    else if (!admitted) next()
+    admitted = admit(parts, req, res, req as HostRequest)
   } catch (error) {
     next(error)
+    return
   }
+  if (isThenable(admitted)) admitted.then(isAnswered => isAnswered || next(), next)
+  else if (!admitted) next()
 }
 
 /**

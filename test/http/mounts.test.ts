@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { it } from 'node:test'
 import type { RequestHandler } from 'express'
 import session from 'express-session'
@@ -6,6 +7,7 @@ import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { forEachExpress, json, serve, sessionDefaults, site, until } from '../support/express.ts'
 import { dial, heartbeat } from '../support/handshake.ts'
+import { StubResponse, stubRequest } from '../support/stub-http.ts'
 
 const sendId: RequestHandler = (req, res) => {
   res.json({ id: req.gradioState.id })
@@ -153,4 +155,19 @@ forEachExpress((_name, express) => {
     const evil = { ...headers, origin: 'https://evil.example' }
     assert.equal((await heartbeat(user, 'page', { headers: evil })).status, 403)
   })
+})
+
+it('what throws behind the middleware is thrown at who called it, once', t => {
+  const gradio = gradioState()
+  t.after(() => gradio.close())
+  let calls = 0
+  const next = () => {
+    calls++
+    throw new Error('theirs')
+  }
+  assert.throws(
+    () => gradio(stubRequest('GET', '/', {}), new StubResponse() as unknown as ServerResponse, next),
+    /theirs/,
+  )
+  assert.equal(calls, 1)
 })
