@@ -252,11 +252,11 @@ export class Page {
     }
     const limit = new Deadline(close)
     if (connections.length === 0) return
-    if (reason === 'shutdown' || reason === 'expired') {
-      close()
-    } else {
+    if (reason === 'destroyed' || reason === 'regenerated') {
       deadlines.schedule(limit, LONGEST_ANSWER)
       session.afterAnswers(close)
+    } else {
+      close()
     }
   }
 

@@ -80,7 +80,8 @@ forEachExpress((_name, express) => {
   })
 
   it('nothing scans the sessions: one timer, which sleeps until something is due (Gradio looks each second)', async t => {
-    const { gradio, clock, visitor } = await counter(t, express)
+    // Sessions of a host are asked for in its store every few minutes, by the same timer: test/hosts/expiry-cost.test.ts.
+    const { gradio, clock, visitor } = await counter(t, express, {}, { session: 'cookie' })
     for (let users = 0; users < 10; users++) await visitor().fetch('/add', POST)
     await idle(gradio)
     await clock.advance('3s')
