@@ -15,6 +15,7 @@ interface Order {
   readonly port: number
 }
 
+process.send?.('ready')
 const [order] = (await once(process, 'message')) as [Order]
 await sendAll(order)
 

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { close, open, unlink, writev } from 'node:fs'
 import { promisify } from 'node:util'
+import { BLOCK, giveBlock, takeBlock } from './blocks.js'
 import { NEW_FILE, PRIVATE_FILE } from './disk.js'
-import { type FileHasher, hashers as shared } from './hasher.js'
+import { disk as shared } from './disk-thread.js'
 import type { Reservation } from './quota.js'
+import type { Call, Disk, TripError } from './trips.js'
 
 /** What is known of bytes that are not yet published. */
 export interface Ingested {
@@ -21,31 +23,34 @@ export interface Bringer {
 
 /**
  * Takes the bytes of one file; each chunk is reserved first. Those of a small file are kept in memory until `close`, so
- * that it costs one write, or none when it is abandoned for its twin; those of a large one are written while they come.
- * `close` or `abandon` has to follow.
+ * that it costs one trip to the disk, or none when it is abandoned for its twin; those of a large one are written while
+ * they come. `close` or `abandon` has to follow.
  */
 export class Ingest {
   readonly path: string
   bringer: Bringer | undefined
   readonly #reservation: Reservation
-  readonly #hashers: typeof shared
+  readonly #disk: Disk
   #pending: Uint8Array[] = []
   #pendingBytes = 0
   #size = 0
   #written = 0
-  /** The descriptor. A number: a `FileHandle` costs more than the write of a small file. */
+  /** The whole of a small file, when all was taken. */
+  #block: Uint8Array | undefined
+  /** The descriptor of a large file. */
   #file: number | undefined
   #isMade = false
-  /** Of a large file. */
-  #hasher: FileHasher | undefined
+  /** What a large file is called where it is hashed, and how far that was ordered. */
+  readonly #id = nextId++
+  #hashed = 0
   /** The writes under way: what they open has to be closed. */
   #writing: Promise<void> | undefined
 
   /** @param path of the file to make, in a directory of ours on the file system of the cache */
-  constructor(path: string, reservation: Reservation, hashers = shared) {
+  constructor(path: string, reservation: Reservation, disk: Disk = shared) {
     this.path = path
     this.#reservation = reservation
-    this.#hashers = hashers
+    this.#disk = disk
   }
 
   /**
@@ -57,7 +62,7 @@ export class Ingest {
     this.#size += chunk.length
     this.#pending.push(chunk)
     this.#pendingBytes += chunk.length
-    const least = this.#hasher === undefined ? SMALL : PIECE
+    const least = this.#isMade ? PIECE : BLOCK
     if (this.#writing === undefined && this.#pendingBytes > least) {
       this.#writing = this.#write(PIECE)
       this.#writing.catch(error => this.bringer?.failed(error))
@@ -71,39 +76,55 @@ export class Ingest {
     return { path: this.path, sha256: await this.#digest(), size: this.#size }
   }
 
-  /** Writes what is still in memory, and closes the file. */
-  async close(): Promise<void> {
-    if (!this.#isMade) await writeAll(await this.#make(), this.#pending, 0)
+  /**
+   * Writes what is still in memory, closes the file, and goes on to `then`. When that fails, it can be called again.
+   */
+  async close(...then: Call[]): Promise<void> {
     await this.#close()
+    if (this.#block === undefined) return void (await this.#disk.run(then))
+    const bytes = this.#block.subarray(0, this.#size)
+    try {
+      await this.#disk.run([['create', this.path, bytes], ...then])
+      this.#isMade = true
+    } catch (error) {
+      this.#isMade = (error as TripError).done > 0
+      throw error
+    } finally {
+      if (this.#isMade) this.#freeBlock()
+    }
   }
 
   /** Leaves nothing. */
   async abandon(): Promise<void> {
     this.#pending = []
     this.#pendingBytes = 0
+    this.#freeBlock()
     // Why it has failed is known to who gives up. A descriptor that is used after its end may be another file's.
     await this.#writing?.catch(() => {})
-    await this.#hasher?.drop()
+    if (this.#file !== undefined) await this.#disk.run([['forget', this.#id]])
     await this.#close()
     if (this.#isMade) await unlinkFile(this.path)
   }
 
   async #digest(): Promise<string> {
-    if (this.#hasher !== undefined) {
+    if (this.#file !== undefined) {
       this.#writing = this.#write(0)
       await this.#writing
-      return this.#hasher.digest(this.#size)
+      return (await this.#disk.run([['digest', this.#id, this.#file, this.#size]])) as string
     }
     // A copy: an app may use its own bytes again before they are written.
-    const bytes = Buffer.concat(this.#pending)
-    this.#pending = [bytes]
-    return createHash('sha256').update(bytes).digest('hex')
+    this.#block = takeBlock()
+    let at = 0
+    for (const chunk of this.#pending.splice(0)) {
+      this.#block.set(chunk, at)
+      at += chunk.length
+    }
+    return createHash('sha256').update(this.#block.subarray(0, at)).digest('hex')
   }
 
   /** Writes until at most `rest` bytes are left. */
   async #write(rest: number): Promise<void> {
-    this.#hasher ??= this.#hashers.open(await this.#make())
-    const file = this.#file as number
+    const file = this.#file ?? (await this.#make())
     /** Where each of them ends, in the order of the file. */
     const underWay: Promise<number>[] = []
     try {
@@ -119,7 +140,7 @@ export class Ingest {
           const oldest = underWay.shift()
           if (oldest === undefined) break
           this.#written = await oldest
-          this.#hasher.written(this.#written)
+          this.#hash(file)
           if (this.#size - this.#written < WINDOW / 2) this.bringer?.goOn()
         }
       }
@@ -149,10 +170,23 @@ export class Ingest {
     return piece
   }
 
+  /** From time to time: an order costs the event loop as much as a good part of the hashing. */
+  #hash(file: number): void {
+    if (this.#written - this.#hashed < STEP) return
+    this.#hashed = this.#written
+    // What has failed here is done by the digest.
+    this.#disk.run([['hash', this.#id, file, this.#written]]).catch(() => {})
+  }
+
   async #make(): Promise<number> {
     this.#file = await openFile(this.path, NEW_FILE, PRIVATE_FILE)
     this.#isMade = true
     return this.#file
+  }
+
+  #freeBlock(): void {
+    if (this.#block !== undefined) giveBlock(this.#block)
+    this.#block = undefined
   }
 
   async #close(): Promise<void> {
@@ -162,17 +196,19 @@ export class Ingest {
   }
 }
 
-/** Up to this size a file is kept in memory until its end. */
-const SMALL = 256 * 1024
 /**
- * Bytes that are written at once. For longer writes Linux looks for memory in larger pieces; where the host of a virtual
- * machine had to provide that first, 1 GB took 1.0 s by 256 KiB and 0.4 s by 64 KiB.
+ * Bytes that are written at once. To wake a thread of the pool costs the event loop more than the call: by 64 KiB, 1 GB
+ * took it a sixth longer, and all threads together a quarter. By 512 KiB the processor's cache is too small.
  */
-const PIECE = 64 * 1024
+const PIECE = 256 * 1024
+/** Bytes that are hashed at once. */
+const STEP = 1024 * 1024
 /** Writes of one file that are under way at once: as many as the thread pool has threads. */
 const DEPTH = 4
 /** Bytes of one file that wait to be written. */
 const WINDOW = 2 * 1024 * 1024
+
+let nextId = 0
 
 const openFile = promisify(open)
 const closeFile = promisify(close)

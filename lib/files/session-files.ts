@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
 import { GradioStateError, show } from '../errors.js'
 import type { AgeQueue } from './age-queue.js'
-import { discard, explainDisk, isFile, isInPlace, kindOf, makeDirectory, unsafe } from './disk.js'
+import { discard, explainDisk, isFile, isInPlace, makeDirectory } from './disk.js'
 import type { InstanceFolder } from './folder.js'
 import { Ingest, type Ingested } from './ingest.js'
 import { safeName } from './names.js'
@@ -232,8 +232,7 @@ export class SessionFiles {
       ages.add(twin)
       return twin
     }
-    await ingest.close()
-    const { slot, path, sharing } = await this.#shelve(ingested, name)
+    const { slot, path, sharing } = await this.#shelve(ingest, sha256, name)
     if (sharing === 'shared') total.release(size)
     const file = new OwnedFile(this, slot, name, sha256, size, path, now(), sharing)
     this.#files.set(keyOf(sha256, name), file)
@@ -242,28 +241,25 @@ export class SessionFiles {
   }
 
   /** Puts a file on the first shelf where nothing is in its way: what the app has put there stays. */
-  async #shelve(ingested: Ingested, name: string): Promise<{ slot: Slot; path: string; sharing: Sharing }> {
+  async #shelve(
+    ingest: Ingest,
+    sha256: string,
+    name: string,
+  ): Promise<{ slot: Slot; path: string; sharing: Sharing }> {
     const passed: Slot[] = []
     try {
       for (;;) {
         const slot = this.#shelves.take(name)
         passed.push(slot)
         const path = join(this.path, nameOfShelf(slot.shelf), name)
-        if (!(await this.#isFree(path))) continue
-        const sharing = await this.#context.store.publish(ingested, path)
+        const sharing = await this.#context.store.publish(ingest, sha256, path)
+        if (sharing === undefined) continue
         passed.pop()
         return { slot, path, sharing }
       }
     } finally {
       for (const slot of passed) this.#shelves.giveBack(slot)
     }
-  }
-
-  /** @throws GradioStateError `CACHE_DIR_UNSAFE` when a link is in place of the session's directory */
-  async #isFree(path: string): Promise<boolean> {
-    const [session, shelf, file] = await Promise.all([this.path, dirname(path), path].map(kindOf))
-    if (session?.isDirectory() === false) throw unsafe(this.path, 'something else is in its place')
-    return file === undefined && shelf?.isDirectory() !== false
   }
 
   async #forget(file: OwnedFile): Promise<void> {

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs'
 import { copyFile, link, rename, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { codeOf, isInPlace, makeDirectory } from './disk.js'
-import type { Ingested } from './ingest.js'
+import { codeOf, isInPlace, makeDirectory, unsafe } from './disk.js'
+import type { Ingest } from './ingest.js'
 import { KeyedLock } from './keyed-lock.js'
+import type { Call } from './trips.js'
 
 /**
  * Puts files where they belong and takes them away, one at a time for each content, so that what is published is never
@@ -23,13 +24,18 @@ export class Store {
     return this.#lock.run(sha256, task)
   }
 
-  /** Moves what was ingested to `path`, whole. */
-  async publish({ path: from, sha256 }: Ingested, path: string): Promise<Sharing> {
-    if (this.#blobs === undefined) {
-      await moveTo(from, path)
-      return 'alone'
-    }
-    const blob = join(this.#blobs, sha256)
+  /**
+   * Moves what was ingested to `path`, whole. Gives nothing when something else is in the way there.
+   * @throws GradioStateError `CACHE_DIR_UNSAFE` when that is in place of the session's directory
+   */
+  async publish(ingest: Ingest, sha256: string, path: string): Promise<Sharing | undefined> {
+    if (this.#blobs === undefined)
+      return (await closeAt(ingest, path, ['rename', ingest.path, path])) ? 'alone' : undefined
+    return (await closeAt(ingest, path)) ? this.#share(this.#blobs, ingest.path, sha256, path) : undefined
+  }
+
+  async #share(blobs: string, from: string, sha256: string, path: string): Promise<Sharing> {
+    const blob = join(blobs, sha256)
     const twin = `${from}.link`
     try {
       if (await tryLink(blob, twin)) {
@@ -73,6 +79,28 @@ export class Store {
     const moved = this.#blobs === undefined && (await tryLink(path, destination))
     if (!moved) await copyFile(path, destination, constants.COPYFILE_EXCL)
     await unlinkIfThere(path)
+  }
+}
+
+/** Closes what was ingested, and goes on to `then`; tells whether nothing is in the way at `path`. */
+async function closeAt(ingest: Ingest, path: string, ...then: Call[]): Promise<boolean> {
+  const shelf = dirname(path)
+  const session = dirname(shelf)
+  for (let attempts = 3; ; attempts--) {
+    try {
+      await ingest.close(['directory', session], ['directory', shelf], ['absent', path], ...then)
+      return true
+    } catch (error) {
+      const { code, syscall, path: where } = error as NodeJS.ErrnoException
+      if (syscall === 'lstat' && (code === 'ENOTDIR' || code === 'EEXIST')) {
+        if (where === session) throw unsafe(session, 'something else is in its place')
+        return false
+      }
+      if (code !== 'ENOENT' || attempts === 0) throw error
+      // They have yet to be made, or a removal has just taken them as empty.
+      await makeDirectory(session)
+      await makeDirectory(shelf)
+    }
   }
 }
 

@@ -177,8 +177,8 @@ describe('what fails on the disk', () => {
     const files = session()
     await files.save(Buffer.from('text'), 'a.txt')
     for (const [call, part] of [
-      ['rename', '.incoming'],
       ['mkdir', 'gradio-state-test'],
+      ['rename', '.incoming'],
     ] as const) {
       const restore = failing(t, call, part)
       await assert.rejects(files.save(Buffer.from('more'), 'a.txt'), { code: 'EACCES' })

@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import multer from 'multer'
 import { assertNothingLeft, filesBelow } from '../support/disk.ts'
 import { forEachExpress, idle, until } from '../support/express.ts'
-import { type Failure, partHead, slowUpload, unique, upload } from '../support/multipart.ts'
+import { END, type Failure, partHead, slowUpload, unique, upload } from '../support/multipart.ts'
 import { uploadSite } from '../support/upload-site.ts'
 
 type Uploaded = Express.Multer.File[]
@@ -80,6 +80,37 @@ forEachExpress((_name, express) => {
     }
     assert.equal(gradio.stats().files, 6)
     assert.equal(gradio.stats().fileBytes, 5_000_000 + 3 * 262_144 + 1)
+  })
+
+  it('who else reads the request keeps what it has read, and files that came in one piece are each whole', async t => {
+    const read: Buffer[] = []
+    const { port, newUser, received } = await uploadSite(t, express, {}, (app, gradio) => {
+      app.post(
+        '/recorded',
+        (req, _res, next) => {
+          req.on('data', chunk => read.push(chunk))
+          next()
+        },
+        gradio.upload.array('files'),
+        (req, res) => {
+          received.push(req.files as Uploaded)
+          res.json(req.files)
+        },
+      )
+    })
+    const { user } = await newUser()
+    const contents = [10, 300_000, 0, 200_000, 1, 700_000, 5].map(size => unique(size))
+    const slow = await slowUpload(t, port, user, '/recorded')
+    const parts = contents.flatMap((bytes, i) => [Buffer.from(partHead({ name: `${i}` })), bytes])
+    await slow.send(Buffer.concat(parts))
+    const { body } = await slow.finish<Uploaded>()
+    assert.deepEqual(
+      body.map(file => file.sha256),
+      contents.map(sha256),
+    )
+    for (const [i, { path }] of body.entries())
+      assert.deepEqual(readFileSync(path), Buffer.from(contents[i]!))
+    assert.equal(sha256(Buffer.concat(read)), sha256(Buffer.concat([...parts, Buffer.from(END)])))
   })
 
   it('a form without files, and one without anything, is no error and leaves nothing', async t => {

@@ -1,6 +1,8 @@
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import type { TestContext } from 'node:test'
+import { disk } from '../../lib/files/disk-thread.ts'
+import type { Trip, TripError } from '../../lib/files/trips.ts'
 import { deferred } from './harness.ts'
 
 type Call = 'link' | 'lstat' | 'mkdir' | 'readdir' | 'rename' | 'rm' | 'unlink' | 'utimes'
@@ -32,8 +34,21 @@ function before(t: TestContext, call: Call, part: string, task: () => void | Pro
   }
   const { mock } = t.mock.method(fs.promises, call, wrapped as never)
   syncBuiltinESMExports()
+  const run = disk.run.bind(disk)
+  const inThread = t.mock.method(disk, 'run', async (trip: Trip) => {
+    const done = trip.findIndex(([name, path]) => name === call && `${path}`.includes(part))
+    if (done < 0) return run(trip)
+    await run(trip.slice(0, done))
+    try {
+      await task()
+    } catch (error) {
+      throw Object.assign(error as TripError, { done })
+    }
+    return run(trip.slice(done))
+  })
   const restore = () => {
     mock.restore()
+    inThread.mock.restore()
     syncBuiltinESMExports()
   }
   t.after(restore)
