@@ -80,8 +80,9 @@ async function answerBy(route: Route, ...request: Parameters<Route>): Promise<bo
 
 function attachTo(sockets: Sockets, req: IncomingMessage): void {
   // Node.js puts its server on each socket (lib/_http_server.js); `attach` is for where it can't be found.
-  const server = (req.socket as { server?: Server } | undefined)?.server
-  if (server !== undefined) sockets.attach(server)
+  // A socket that no server has accepted, as in tests of an app's own, has `null` there.
+  const server = (req.socket as { server?: Server | null } | undefined)?.server
+  if (server) sockets.attach(server)
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { ServerResponse } from 'node:http'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { it } from 'node:test'
 import type { RequestHandler } from 'express'
 import session from 'express-session'
@@ -170,4 +171,16 @@ it('what throws behind the middleware is thrown at who called it, once', t => {
     /theirs/,
   )
   assert.equal(calls, 1)
+})
+
+it('a socket that no server has accepted is none to attach to', t => {
+  const gradio = gradioState()
+  t.after(() => gradio.close())
+  const req = new IncomingMessage(new Socket())
+  let errors: unknown[] = []
+  gradio(req, new ServerResponse(req), (...given) => {
+    errors = given
+  })
+  assert.deepEqual(errors, [])
+  assert.ok('gradioState' in req)
 })
