@@ -121,7 +121,7 @@ export class Manager {
   expire(session: Session, ago: number): void {
     if (session.ended !== undefined) return
     debug('%s has lost its host session', session.id)
-    for (const parting of session.partings) parting('expired')
+    session.audience?.part('expired')
     const endIn = Math.max(this.#config.gracePeriod - ago, 0)
     this.#background(this.#engine.expire(session.token, session.id, endIn))
   }
@@ -286,7 +286,8 @@ export class Manager {
     this.#sessions.end(session, reason)
     debug('%s ends: %s', session.id, reason)
     session.load.end()
-    for (const farewell of [...session.farewells, ...session.partings]) farewell(reason)
+    for (const farewell of session.farewells) farewell(reason)
+    session.audience?.part(reason)
     if (reason === 'disconnected' && !session.hadPage && !this.#saidNoPage) {
       this.#saidNoPage = true
       warnOfNoPage()

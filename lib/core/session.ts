@@ -3,6 +3,14 @@ import type { StateRegistry } from './state.js'
 import { Values, type ValuesContext } from './values.js'
 import type { SessionView, State } from './view.js'
 
+/** What a session has to say to its pages. */
+export interface Audience {
+  /** They have to go: at the end, and when the host session has expired. */
+  part(reason: EndReason): void
+  /** One of them is to send a request, whose answer renews the cookie of the host session. */
+  renew(): void
+}
+
 /** One life of one user, as far as it lives in this process. */
 export class Session {
   readonly token: string
@@ -11,12 +19,10 @@ export class Session {
   readonly values: Values
   /** Called at the end at once, before any hook. */
   readonly farewells = new Set<(reason: EndReason) => void>()
-  /** Called when its pages have to go: at the end, and when its host session has expired. */
-  readonly partings = new Set<(reason: EndReason) => void>()
   /** Awaited at the end, after all hooks and callbacks: what they may still use goes last. */
   readonly epilogues = new Set<() => Promise<void>>()
-  /** Called when a page is to send a request, whose answer renews the cookie of the host session. */
-  readonly renewals = new Set<() => void>()
+  /** Its pages, once there was one. */
+  audience: Audience | undefined
   load = new Load(1)
   loaded = true
   /** Why it has ended; from then on nobody can use it. */

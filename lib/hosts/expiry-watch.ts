@@ -239,7 +239,7 @@ export class ExpiryWatch implements DueSource {
     else this.#seen(track)
     if (!this.#isKeptAlive(track)) return
     await this.#inTime(store.touch(track.id, found))
-    for (const renew of this.#manager.find(track.token)?.renewals ?? []) renew()
+    this.#manager.find(track.token)?.audience?.renew()
   }
 
   #lost(track: Track): void {

@@ -104,11 +104,15 @@ export class Pages {
       const map = new Map<string, Page>()
       pages = map
       this.#bySession.set(session, map)
-      session.partings.add(reason => {
-        for (const page of map.values()) page.part(session, reason)
-      })
-      // All pages of a browser have the same cookie.
-      session.renewals.add(() => [...map.values()].some(page => page.renew()))
+      session.audience = {
+        part(reason) {
+          for (const page of map.values()) page.part(session, reason)
+        },
+        // All pages of a browser have the same cookie.
+        renew() {
+          for (const page of map.values()) if (page.renew()) return
+        },
+      }
     }
     let page = pages.get(id)
     if (page === undefined) {
