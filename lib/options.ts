@@ -183,7 +183,7 @@ const COOKIE_OPTIONS: Readonly<Record<keyof CookieOptions, true>> = {
   maxAge: true,
 }
 
-const ENGINE_METHODS: Readonly<Record<keyof Engine, true>> = {
+const ENGINE_METHODS: Parameters<typeof shaped<Engine>>[2] = {
   start: true,
   open: true,
   release: true,
@@ -193,6 +193,7 @@ const ENGINE_METHODS: Readonly<Record<keyof Engine, true>> = {
   claim: true,
   renew: true,
   settle: true,
+  goodbye: true,
   close: true,
 }
 

@@ -74,7 +74,7 @@ export function oneOf<T extends string>(what: string, value: unknown, choices: r
 export function shaped<T extends object>(
   what: string,
   value: T,
-  methods: Readonly<Record<keyof T & string, true>>,
+  methods: Readonly<Record<MethodName<T>, true>>,
   kind: string,
 ): T {
   const names = Object.keys(methods)
@@ -97,3 +97,7 @@ function durationBetween({ from, to }: { from: number; to: number }): string {
   const most = to === Number.POSITIVE_INFINITY ? '' : ` and at most ${to / 1000} s`
   return `a duration ${least}${most}: a number of seconds or a string with a unit such as '90s' or '60m'`
 }
+
+type MethodName<T> = {
+  [K in keyof T & string]: T[K] extends (...args: never[]) => unknown ? K : never
+}[keyof T & string]

@@ -23,7 +23,8 @@ if (files.length === 0) {
 
 const { status } = spawnSync(
   process.execPath,
-  ['--import', 'tsx', '--test', '--test-concurrency=2', ...files],
+  // Only the last lines of a long log may be kept, and this reporter repeats there what has failed.
+  ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
   { stdio: 'inherit' },
 )
 process.exit(status ?? 1)

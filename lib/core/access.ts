@@ -29,7 +29,8 @@ export abstract class StateAccess implements SessionValues {
   }
 
   get pages(): number {
-    return this.known()?.pages ?? 0
+    const session = this.known()
+    return session === undefined ? 0 : session.pages + session.pagesElsewhere
   }
 
   get(state: AnyState): never {

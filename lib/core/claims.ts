@@ -1,4 +1,5 @@
 import type { Claim, Engine } from '../engines/engine.js'
+import type { ValueClaim } from '../engines/shared-values.js'
 import { Deadline, type Deadlines, type DueSource } from './deadlines.js'
 import type { Gate } from './gate.js'
 import { type Hooks, isThenable } from './hooks.js'
@@ -9,7 +10,7 @@ export class Claims implements DueSource {
   readonly #gate: Gate
   readonly #hooks: Hooks
   readonly #deadlines: Deadlines
-  readonly #handle: (claim: Claim, settle: () => Promise<void>) => void
+  readonly #handle: (claim: Claim | ValueClaim) => void
   /** A shared engine is being asked. */
   #asking = false
   /** Nothing is asked while this is due: an engine that has failed would fail again, as fast as it can be asked. */
@@ -17,16 +18,16 @@ export class Claims implements DueSource {
     this.#isPaused = false
   })
   #isPaused = false
+  /** The work on a shared engine's claims: what `close()` waits for. */
+  readonly #held = new Set<Promise<void>>()
 
-  /**
-   * @param handle does what a claim asks for, and then calls `settle`, which never rejects
-   */
+  /** @param handle does what a claim asks for, by way of {@link hold} */
   constructor(
     engine: Engine,
     gate: Gate,
     hooks: Hooks,
     deadlines: Deadlines,
-    handle: (claim: Claim, settle: () => Promise<void>) => void,
+    handle: (claim: Claim | ValueClaim) => void,
   ) {
     this.#engine = engine
     this.#gate = gate
@@ -45,16 +46,54 @@ export class Claims implements DueSource {
     try {
       const claims = this.#engine.claim(Math.min(limit, this.#gate.free))
       if (isThenable(claims)) void this.#handleLater(claims)
-      else this.#handleAll(claims)
+      else for (const claim of claims) this.#handle(claim)
     } catch (error) {
       this.#failed(error)
     }
   }
 
-  async #handleLater(claims: Promise<Claim[]>): Promise<void> {
+  /**
+   * Does `work`, which must not reject, for a claim, and settles it. Of a shared engine's claim it is made sure that it
+   * is still this node's: a process that was paused, or cut off, may have lost it to another one. Never rejects.
+   */
+  async hold(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<void> {
+    if (!this.#engine.isShared) {
+      await work()
+      return this.#settle(claim)
+    }
+    const held = this.#holdShared(claim, work)
+    this.#held.add(held)
+    await held
+    this.#held.delete(held)
+  }
+
+  /** Resolves when no work is going on for any claim that needed one. */
+  async idle(): Promise<void> {
+    while (this.#held.size > 0) await Promise.all(this.#held)
+  }
+
+  async #holdShared(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<void> {
+    if (!(await this.#renew(claim))) return
+    const stop = this.#deadlines.every(RENEW, () => this.#renew(claim))
+    await work()
+    stop()
+    await this.#settle(claim)
+  }
+
+  /** An engine that can't tell leaves it open whether the claim is lost: then it is better not acted upon. */
+  async #renew(claim: Claim | ValueClaim): Promise<boolean> {
+    try {
+      return await this.#engine.renew(claim)
+    } catch (error) {
+      this.#hooks.report(error, { source: 'engine', session: claim.life })
+      return false
+    }
+  }
+
+  async #handleLater(claims: PromiseLike<(Claim | ValueClaim)[]>): Promise<void> {
     this.#asking = true
     try {
-      this.#handleAll(await claims)
+      for (const claim of await claims) this.#handle(claim)
     } catch (error) {
       this.#failed(error)
     } finally {
@@ -69,11 +108,7 @@ export class Claims implements DueSource {
     this.#deadlines.schedule(this.#pause, PAUSE)
   }
 
-  #handleAll(claims: Claim[]): void {
-    for (const claim of claims) this.#handle(claim, () => this.#settle(claim))
-  }
-
-  async #settle(claim: Claim): Promise<void> {
+  async #settle(claim: Claim | ValueClaim): Promise<void> {
     try {
       await this.#engine.settle(claim)
     } catch (error) {
@@ -84,3 +119,5 @@ export class Claims implements DueSource {
 
 /** How long an engine that could not be asked is left alone. */
 const PAUSE = 1_000
+/** How often more time is asked for while the app's hooks run. */
+const RENEW = 5_000

@@ -1,14 +1,24 @@
+import { randomUUID } from 'node:crypto'
 import createDebug from 'debug'
 import type { Clock } from '../clock.js'
-import type { Claim, EndReason, Engine, Holder, Life, MaybePromise } from '../engines/engine.js'
+import type {
+  Arrival,
+  Claim,
+  Departure,
+  EndReason,
+  Engine,
+  EngineEvents,
+  Holder,
+  Life,
+  MaybePromise,
+} from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import { warnOfNoPage } from '../warnings.js'
 import { Arrivals } from './arrivals.js'
-import { Claims } from './claims.js'
 import { Deadlines } from './deadlines.js'
 import type { ErrorContext } from './events.js'
 import { Gate } from './gate.js'
 import { Hooks, isThenable } from './hooks.js'
+import { Lifecycle } from './lifecycle.js'
 import type { CloseReport, SessionStats } from './reports.js'
 import { Load, Session } from './session.js'
 import { SessionTable } from './session-table.js'
@@ -29,6 +39,20 @@ export interface ManagerConfig {
   readonly directoryOf: (id: string) => string
 }
 
+/** Who comes to a session, and how. */
+export interface Visiting {
+  readonly kind: Holder['kind']
+  /** The id of a page, by which other nodes know it too. */
+  readonly page?: string
+  /** The visitor can't wait for an engine that answers later. */
+  readonly atOnce?: boolean
+}
+
+/** What a session is begun with. */
+export interface Beginning {
+  readonly info: () => unknown
+}
+
 /** Keeps the sessions of this process: who is here is the engine's to know, what follows from it is decided here. */
 export class Manager {
   readonly deadlines: Deadlines
@@ -38,13 +62,12 @@ export class Manager {
   closing = false
   readonly #config: ManagerConfig
   readonly #engine: Engine
-  readonly #gate: Gate
   readonly #values: ValuesContext
   readonly #sessions: SessionTable
+  readonly #lifecycle: Lifecycle
   readonly #arrivals = new Arrivals()
   #holders = 0
   #report: Promise<CloseReport> | undefined
-  #saidNoPage = false
 
   constructor(config: ManagerConfig, engine: Engine) {
     this.#config = config
@@ -52,24 +75,29 @@ export class Manager {
     this.#engine = engine
     this.deadlines = new Deadlines(config.clock)
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
-    const wake = () => this.deadlines.wake()
-    this.#gate = new Gate(PARALLEL_SESSIONS, wake)
     // Not the sessions' own gate: an end, which has a place there, waits for the callbacks of values that time took.
     const gate = new Gate(PARALLEL_VALUES, () => {})
     this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate }
-    this.deadlines.add(
-      new Claims(engine, this.#gate, this.hooks, this.deadlines, (claim, settle) => this.#due(claim, settle)),
-    )
-    this.#background(
-      engine.start({
-        wake,
-        gone: (token, life, reason) => {
-          this.#arrivals.noteEnd(token, life)
-          const session = this.#sessions.findById(life)
-          if (session !== undefined) void this.#finish(session, reason)
-        },
-      }),
-    )
+    this.#lifecycle = new Lifecycle({
+      engine,
+      deadlines: this.deadlines,
+      hooks: this.hooks,
+      sessions: this.#sessions,
+      standIn: claim => this.#session(claim.token, claim.life, claim.createdAt, undefined),
+      release: async () => {},
+      releaseAll: async () => {},
+    })
+    this.#background(engine.start(this.#events(), { clock: config.clock, departure: this.#departure(true) }))
+  }
+
+  /** Whether other processes may hold the same sessions. */
+  get isShared(): boolean {
+    return this.#engine.isShared
+  }
+
+  /** What all nodes know, and nobody else. */
+  get secret(): Buffer {
+    return this.#engine.secret
   }
 
   /** The session of a token, if it has one here. Free of effects. */
@@ -89,28 +117,32 @@ export class Manager {
    * Somebody comes to the session of `token`. Without `create`, `undefined` where there is none. The visit counts from
    * now on; its `ready` has to be awaited before the visitor goes on.
    */
-  enter(token: string, kind: Holder['kind'], create: { info: () => unknown }): MaybePromise<Visit>
-  enter(token: string, kind: Holder['kind']): MaybePromise<Visit | undefined>
-  enter(
-    token: string,
-    kind: Holder['kind'],
-    create?: { info: () => unknown },
-  ): MaybePromise<Visit | undefined> {
+  enter(token: string, visiting: Visiting, create: Beginning): MaybePromise<Visit>
+  enter(token: string, visiting: Visiting): MaybePromise<Visit | undefined>
+  enter(token: string, visiting: Visiting, create?: Beginning): MaybePromise<Visit | undefined> {
     if (this.closing) throw closed()
     const isFresh = create !== undefined && !this.#sessions.has(token) && !this.#arrivals.isFresh(token)
     if (isFresh) this.#makeRoom()
-    const holder: Holder = { id: String(++this.#holders), kind }
-    const life = this.#engine.open(token, holder, this.#arrival(kind, create !== undefined))
+    const { kind, page } = visiting
+    // The ids of pages have to differ on all nodes.
+    const id = page ?? (kind === 'page' ? randomUUID() : String(++this.#holders))
+    const holder: Holder = { id, kind }
+    const arrival = { ...this.#arrival(kind, create !== undefined), atOnce: visiting.atOnce === true }
+    const life = this.#engine.open(token, holder, arrival)
     if (isThenable(life)) return this.#admitLater(token, holder, isFresh, life, create)
     return this.#admit(token, holder, life, create)
   }
 
   /** Ends a session now; resolves when all its callbacks have run. */
   async end(session: Session, reason: EndReason): Promise<void> {
-    if (session.ended === undefined) this.#background(this.#engine.end(session.token, session.id, reason))
-    const finished = this.#finish(session, reason)
+    const finished = session.finished ?? this.#finish(session, reason, this.#claimEnd(session, reason))
     // Waiting for oneself would only end by the time limit: the end goes on once the hook has returned.
     if (!this.hooks.isInside(session.id)) await finished
+  }
+
+  /** Another node may hold that page: it is told that the page says goodbye. Resolves with whether one does. */
+  goodbye(token: string, page: string, epoch: number | undefined): MaybePromise<boolean> {
+    return this.#engine.goodbye(token, page, epoch)
   }
 
   /**
@@ -141,7 +173,7 @@ export class Manager {
     holder: Holder,
     isFresh: boolean,
     answer: Promise<Life | undefined>,
-    create?: { info: () => unknown },
+    create?: Beginning,
   ): Promise<Visit | undefined> {
     return this.#arrivals.answered(token, isFresh, answer, (life, isOver) => {
       if (this.closing) throw closed()
@@ -156,19 +188,16 @@ export class Manager {
   }
 
   /** The life that was found has ended before it could be entered: what comes after it is asked for. */
-  #again(token: string, { kind }: Holder, create?: { info: () => unknown }): MaybePromise<Visit | undefined> {
-    return create === undefined ? this.enter(token, kind) : this.enter(token, kind, create)
+  #again(token: string, { kind, id }: Holder, create?: Beginning): MaybePromise<Visit | undefined> {
+    const visiting: Visiting = kind === 'page' ? { kind, page: id } : { kind }
+    return create === undefined ? this.enter(token, visiting) : this.enter(token, visiting, create)
   }
 
-  #admit(
-    token: string,
-    holder: Holder,
-    life: Life | undefined,
-    create?: { info: () => unknown },
-  ): Visit | undefined {
+  #admit(token: string, holder: Holder, life: Life | undefined, create?: Beginning): Visit | undefined {
     if (life === undefined) return undefined
     const known = this.#sessions.findById(life.id)
-    const session = known ?? this.#begin(token, life.id, create?.info)
+    const session = known ?? this.#begin(token, life, create)
+    session.pagesElsewhere = life.pagesElsewhere
     session.holders++
     if (holder.kind === 'page') {
       session.pages++
@@ -177,10 +206,15 @@ export class Manager {
     session.returned ||= known !== undefined || session.hadPage
     this.#sessions.noteOpen(session, true)
     const visit = new Visit(session, holder, (visit, leaving) => this.#leave(visit, leaving))
-    if (life.phase === 'new') this.#runLoad(session)
-    else if (life.phase === 'returned') this.#reload(session)
-    else if (life.phase === 'unloading') visit.ready = this.#afterUnload(session, visit)
+    if (life.phase === 'unloading') visit.ready = this.#afterUnload(session, visit)
+    else this.#load(session, life)
     return visit
+  }
+
+  #load(session: Session, { phase, load }: Life): void {
+    if (phase === 'new') this.#lifecycle.runLoad(session)
+    else if (phase === 'returned') this.#lifecycle.load(session, load)
+    else this.#lifecycle.noteLoad(session, load)
   }
 
   #leave({ session, holder }: Visit, { abrupt = false, awaitPage = false }: Leaving): void {
@@ -193,37 +227,31 @@ export class Manager {
     if (session.holders === 0) this.#sessions.noteOpen(session, false)
     this.#background(
       this.#engine.release(session.token, holder, {
-        unloadIn: this.#config.unloadDelay + (abrupt ? RECONNECT : 0),
-        endIn: this.#config.gracePeriod,
+        ...this.#departure(abrupt),
         ...(awaitPage && { awaitPage: PAGE_LOAD }),
+        hasValues: session.values.size > 0,
       }),
     )
   }
 
-  #begin(token: string, id: string, info: (() => unknown) | undefined): Session {
+  #begin(token: string, life: Life, create: Beginning | undefined): Session {
     let noted: unknown
-    if (info !== undefined) {
-      void this.hooks.call({ source: 'info', session: id }, () => {
-        noted = info()
+    if (create !== undefined) {
+      void this.hooks.call({ source: 'info', session: life.id }, () => {
+        noted = create.info()
       })
     }
-    const createdAt = new Date(this.#config.clock.wall())
-    const directory = this.#config.directoryOf(id)
-    const session = new Session(token, { id, info: noted, createdAt, directory }, this.states, this.#values)
+    const session = this.#session(token, life.id, life.createdAt, noted)
+    session.load = new Load(life.load)
     this.#sessions.add(session)
-    debug('%s begins', id)
+    debug('%s begins', life.id)
     return session
   }
 
-  #reload(session: Session): void {
-    session.loaded = true
-    session.load = new Load(session.load.serial + 1)
-    this.#runLoad(session)
-  }
-
-  #runLoad(session: Session): void {
-    const key = `${session.id}:load:${session.load.serial}`
-    if (this.hooks.load.size > 0) void session.afterHooks(() => this.hooks.runLoad(session.view, key))
+  #session(token: string, id: string, createdAt: number, info: unknown): Session {
+    const directory = this.#config.directoryOf(id)
+    const about = { id, info, createdAt: new Date(createdAt), directory }
+    return new Session(token, about, this.states, this.#values)
   }
 
   /**
@@ -241,8 +269,10 @@ export class Manager {
         await session.unloading
         if (visit.left || session.ended !== undefined) return
         const life = await this.#engine.open(session.token, holder, this.#arrival(holder.kind, false))
-        if (life?.id === session.id && life.phase === 'returned') this.#reload(session)
-        if (life?.phase !== 'unloading') return
+        if (life?.phase !== 'unloading') {
+          if (life?.id === session.id) this.#load(session, life)
+          return
+        }
         // A shared engine's claim, which this node has not heard of yet, or which another one works on.
         await this.deadlines.pause(ASK_AGAIN)
       }
@@ -251,70 +281,63 @@ export class Manager {
     }
   }
 
-  #arrival(kind: Holder['kind'], create: boolean): { create: boolean; unloadIn: number } {
+  #arrival(kind: Holder['kind'], create: boolean): Arrival {
     return { create, unloadIn: kind === 'page' ? 0 : this.#config.unloadDelay }
   }
 
-  #due(claim: Claim, settle: () => Promise<void>): void {
-    const session = this.#sessions.findById(claim.life)
-    if (session === undefined) void settle()
-    else if (claim.phase === 'end') void this.#finish(session, claim.reason).then(settle)
-    else session.unloading = this.#gate.run(() => this.#unload(session, claim.reason)).then(settle)
+  /** @param abrupt whether a socket broke, so that its page may come back */
+  #departure(abrupt: boolean): Departure {
+    const { unloadDelay, gracePeriod } = this.#config
+    return { unloadIn: unloadDelay + (abrupt ? RECONNECT : 0), endIn: gracePeriod }
   }
 
-  async #unload(session: Session, reason: EndReason): Promise<void> {
-    // An end that overtook a claimed unload has done it.
-    if (!session.loaded) return
-    this.#markUnloaded(session, reason)
-    const key = `${session.id}:unload:${session.load.serial}`
-    await session.afterHooks(() => this.hooks.runLeave('unload', session.view, key, reason))
+  /** What the engine tells by itself. */
+  #events(): EngineEvents {
+    const of = (life: string, tell: (session: Session) => void) => {
+      const session = this.#sessions.findById(life)
+      if (session !== undefined) tell(session)
+    }
+    return {
+      wake: () => this.deadlines.wake(),
+      gone: (token, life, reason) => {
+        this.#arrivals.noteEnd(token, life)
+        of(life, session => void this.#finish(session, reason, undefined))
+      },
+      unloaded: (life, reason) => of(life, session => this.#lifecycle.noteUnload(session, reason)),
+      expired: life => of(life, session => session.audience?.part('expired')),
+      moved: (life, page) => of(life, session => session.audience?.moved(page)),
+      goodbye: (life, page, epoch) => of(life, session => session.audience?.goodbye(page, epoch)),
+      problem: error => this.hooks.report(error, { source: 'engine' }),
+    }
   }
 
-  #markUnloaded(session: Session, reason: EndReason): void {
-    session.loaded = false
-    session.load.end()
-    debug('%s is unloaded: %s', session.id, reason)
+  async #claimEnd(session: Session, reason: EndReason): Promise<Claim | undefined> {
+    try {
+      return await this.#engine.end(session.token, session.id, reason)
+    } catch (error) {
+      this.hooks.report(error, { source: 'engine', session: session.id })
+      return undefined
+    }
   }
 
-  #finish(session: Session, reason: EndReason): Promise<void> {
-    if (session.finished !== undefined) return session.finished
-    session.ended = reason
-    // Set before anything of the app's runs: a listener of the signal may end the session again.
-    session.finished = Promise.resolve().then(() => this.#gate.run(() => this.#delete(session, reason)))
-    void session.finished.finally(() => this.#sessions.forget(session))
+  #finish(session: Session, reason: EndReason, claimed: MaybePromise<Claim | undefined>): Promise<void> {
     this.#arrivals.noteEnd(session.token, session.id)
-    this.#sessions.end(session, reason)
-    debug('%s ends: %s', session.id, reason)
-    session.load.end()
-    for (const farewell of session.farewells) farewell(reason)
-    session.audience?.part(reason)
-    if (reason === 'disconnected' && !session.hadPage && !this.#saidNoPage) {
-      this.#saidNoPage = true
-      warnOfNoPage()
-    }
-    return session.finished
-  }
-
-  async #delete(session: Session, reason: EndReason): Promise<void> {
-    const { unload, ended } = this.hooks
-    // Promises are most of the work of a storm of ends, so those that nobody needs are not made.
-    if (unload.size > 0) await this.#unload(session, reason)
-    else this.#markUnloaded(session, reason)
-    if (session.hooksRunning !== undefined) await session.hooksRunning
-    const deleted = session.values.deleteAll(reason)
-    if (deleted !== undefined) await deleted
-    if (ended.size > 0) await this.hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
-    for (const epilogue of session.epilogues) {
-      await epilogue().catch(error => this.hooks.report(error, { source: 'files', session: session.id }))
-    }
+    return this.#lifecycle.finish(session, reason, claimed)
   }
 
   async #close(timeout: number): Promise<CloseReport> {
     this.closing = true
     const outran: ErrorContext[] = []
     this.hooks.timedOut = outran
-    for (const session of this.all()) void this.end(session, 'shutdown')
-    const all = Promise.all(this.#sessions.ending.map(session => session.finished))
+    for (const session of this.all()) {
+      // What other nodes may go on with is not ended here.
+      if (this.isShared) void this.#finish(session, 'shutdown', undefined)
+      else void this.end(session, 'shutdown')
+    }
+    const all = Promise.all([
+      ...this.#sessions.ending.map(session => session.finished),
+      this.#lifecycle.idle(),
+    ])
     await this.deadlines.within(all, timeout)
     this.hooks.timedOut = undefined
     const unfinished = this.#sessions.ending.map(session => ({
@@ -335,8 +358,6 @@ export function closed(): GradioStateError {
   return new GradioStateError('CLOSED', 'Expected gradioState() to be running, but close() was called.')
 }
 
-/** How many sessions are unloaded or ended at once. */
-const PARALLEL_SESSIONS = 256
 /** How many values that outlived their time have their callbacks running at once. */
 const PARALLEL_VALUES = 256
 /** How soon a shared engine is asked again whether an unload is over. */

@@ -7,6 +7,10 @@ import type { SessionView, State } from './view.js'
 export interface Audience {
   /** They have to go: at the end, and when the host session has expired. */
   part(reason: EndReason): void
+  /** Another node holds that page from now on. */
+  moved(page: string): void
+  /** That page has said goodbye to another node. */
+  goodbye(page: string, epoch: number | undefined): void
   /** One of them is to send a request, whose answer renews the cookie of the host session. */
   renew(): void
 }
@@ -31,6 +35,8 @@ export class Session {
   finished: Promise<void> | undefined
   holders = 0
   pages = 0
+  /** How many pages other nodes hold, as far as is known. */
+  pagesElsewhere = 0
   hadPage = false
   /** Whether anything came after the first request. */
   returned = false

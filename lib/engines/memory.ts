@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { v4 as uuid } from 'uuid'
 import type { Clock } from '../clock.js'
 import { TimerWheel, WheelNode } from '../timer-wheel.js'
-import type { Arrival, Claim, Departure, Engine, EngineEvents, Holder, Life } from './engine.js'
+import type { Arrival, Claim, Departure, EndReason, Engine, EngineEvents, Holder, Life } from './engine.js'
+import { MemoryValues } from './memory-values.js'
 
 /** The embedded engine: it knows this process only, and answers synchronously. */
 export function memory(clock: Clock): Engine {
@@ -9,6 +11,9 @@ export function memory(clock: Clock): Engine {
 }
 
 class MemoryEngine implements Engine {
+  readonly isShared = false
+  readonly secret = randomBytes(32)
+  readonly values = new MemoryValues()
   readonly #clock: Clock
   readonly #entries = new Map<string, Entry>()
   readonly #wheel = new TimerWheel<Entry>()
@@ -27,13 +32,14 @@ class MemoryEngine implements Engine {
     let phase: Life['phase'] = 'loaded'
     if (entry === undefined) {
       if (!arrival.create) return undefined
-      entry = new Entry(token, uuid())
+      entry = new Entry(token, uuid(), this.#clock.wall())
       this.#entries.set(token, entry)
       phase = 'new'
     } else if (entry.phase === 'unloading') {
       phase = 'unloading'
     } else if (entry.phase === 'unloaded') {
       entry.phase = 'loaded'
+      entry.load++
       entry.hadPage = entry.pages > 0
       phase = 'returned'
     }
@@ -43,7 +49,8 @@ class MemoryEngine implements Engine {
     }
     entry.unloadAt = Math.max(entry.unloadAt, this.#clock.now() + arrival.unloadIn)
     this.#arm(entry)
-    return { id: entry.life, phase }
+    const { life, createdAt, load } = entry
+    return { id: life, phase, createdAt, load, pagesElsewhere: 0 }
   }
 
   release(token: string, holder: Holder, departure: Departure): void {
@@ -53,9 +60,12 @@ class MemoryEngine implements Engine {
     this.#arm(entry)
   }
 
-  end(token: string, life: string): void {
+  end(token: string, life: string, reason: EndReason): Claim | undefined {
     const entry = this.#entries.get(token)
-    if (entry?.life === life) this.#forget(entry)
+    if (entry?.life !== life) return undefined
+    this.#wheel.cancel(entry)
+    this.#entries.delete(token)
+    return entry.claim('end', reason)
   }
 
   expire(token: string, life: string, endIn: number): void {
@@ -76,14 +86,7 @@ class MemoryEngine implements Engine {
     this.#wheel.expire(now, limit, entry => {
       const phase = entry.endDue() <= now ? 'end' : 'unload'
       if (phase === 'end') this.#entries.delete(entry.token)
-      else entry.unload()
-      claims.push({
-        token: entry.token,
-        life: entry.life,
-        phase,
-        reason: entry.reason,
-        fence: ++entry.fence,
-      })
+      claims.push(entry.claim(phase, entry.reason))
     })
     return claims
   }
@@ -101,6 +104,10 @@ class MemoryEngine implements Engine {
     return true
   }
 
+  goodbye(): boolean {
+    return false
+  }
+
   close(): void {
     for (const entry of this.#entries.values()) this.#wheel.cancel(entry)
     this.#entries.clear()
@@ -112,22 +119,20 @@ class MemoryEngine implements Engine {
     this.#wheel.schedule(entry, due)
     if (due !== Number.POSITIVE_INFINITY) this.#wake()
   }
-
-  #forget(entry: Entry): void {
-    this.#wheel.cancel(entry)
-    this.#entries.delete(entry.token)
-  }
 }
 
 /** What the engine knows of one life. The node in the wheel stands at the earlier of its two deadlines. */
 class Entry extends WheelNode {
   readonly token: string
   readonly life: string
+  readonly createdAt: number
   readonly holders = new Set<Holder>()
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
   /** Why its next unload or end is due. */
   reason: 'disconnected' | 'expired' = 'disconnected'
   fence = 0
+  /** The how-manieth time it is loaded. */
+  load = 1
   pages = 0
   navigations = 0
   /** Whether a page was here since the last load. */
@@ -138,11 +143,13 @@ class Entry extends WheelNode {
   #awaited: number[] = []
   /** Pages that arrived before their navigation's answer was at its end, as those of a streamed page do. */
   #early = 0
+  #everHadPage = false
 
-  constructor(token: string, life: string) {
+  constructor(token: string, life: string, createdAt: number) {
     super()
     this.token = token
     this.life = life
+    this.createdAt = createdAt
   }
 
   add(holder: Holder, now: number): void {
@@ -151,6 +158,7 @@ class Entry extends WheelNode {
     if (holder.kind !== 'page') return
     this.pages++
     this.hadPage = true
+    this.#everHadPage = true
     this.#dropLate(now)
     if (this.#awaited.length > 0) this.#awaited.shift()
     else if (this.#early < this.navigations) this.#early++
@@ -174,9 +182,27 @@ class Entry extends WheelNode {
     while ((this.#awaited[0] ?? Number.POSITIVE_INFINITY) <= now) this.#awaited.shift()
   }
 
-  unload(): void {
-    this.phase = 'unloading'
-    this.#awaited = []
+  /** Its work is handed to the caller. */
+  claim(phase: Claim['phase'], reason: EndReason): Claim {
+    const { token, life, createdAt, load } = this
+    const isLoaded = this.phase !== 'unloaded'
+    if (phase === 'unload') {
+      this.phase = 'unloading'
+      this.#awaited = []
+    }
+    const fence = ++this.fence
+    return {
+      token,
+      life,
+      phase,
+      reason,
+      fence,
+      createdAt,
+      load,
+      isLoaded,
+      hadPage: this.#everHadPage,
+      values: [],
+    }
   }
 
   unloadDue(): number {

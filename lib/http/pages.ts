@@ -108,6 +108,10 @@ export class Pages {
         part(reason) {
           for (const page of map.values()) page.part(session, reason)
         },
+        moved(page) {
+          map.get(page)?.leave()
+        },
+        goodbye() {},
         // All pages of a browser have the same cookie.
         renew() {
           for (const page of map.values()) if (page.renew()) return

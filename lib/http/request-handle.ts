@@ -77,7 +77,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     const host = this.#hostOf()
     const token = host.find()
     if (token === undefined) return
-    const visit = this.manager.enter(token, this.#kind)
+    const visit = this.manager.enter(token, { kind: this.#kind })
     this.#host = host
     if (isThenable(visit)) return Promise.resolve(visit).then(visit => this.#arrived(visit))
     return this.#arrived(visit)
@@ -122,7 +122,7 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Counts a socket of this user's as a page until it closes. */
   track(socket: Closable): void {
-    const visit = this.manager.enter(this.use().token, 'page')
+    const visit = this.manager.enter(this.use().token, { kind: 'page' })
     const leave = () => void Promise.resolve(visit).then(visit => visit?.leave({ abrupt: true }))
     if (isClosed(socket)) leave()
     else socket.once('close', leave)
@@ -190,7 +190,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     const host = this.#hostOf()
     const token = host.prepare()
     const isKnown = host.find() === token
-    const visit = this.manager.enter(token, kind, { info: this.#info })
+    const visit = this.manager.enter(token, { kind }, { info: this.#info })
     host.keep(token)
     this.#host = host
     this.introduced ||= !isKnown

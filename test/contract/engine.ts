@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
+import type { Clock } from '../../lib/clock.ts'
 import type {
   Arrival,
   Claim,
@@ -15,8 +16,8 @@ import type {
 /** An engine, new for each test and started by it, and the time that it goes by. */
 export interface EngineUnderTest {
   readonly engine: Engine
-  /** The time that {@link Engine.nextDue} is told in. */
-  now(): number
+  /** What {@link Engine.nextDue} is told by. */
+  readonly clock: Clock
   /** Lets that many milliseconds pass. */
   pass(ms: number): MaybePromise<void>
 }
@@ -53,7 +54,7 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
     test('further holders share it', async ({ open }) => {
       const first = await open('a', page())
       for (const holder of [page(), request(), navigation()]) {
-        assert.deepEqual(await open('a', holder), { id: first?.id, phase: 'loaded' })
+        assert.deepEqual(about(await open('a', holder)), { id: first?.id, phase: 'loaded' })
       }
     })
 
@@ -180,11 +181,14 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
       await release('a', holder, { unloadIn: 0 })
       const [claim] = (await due(1)) as [Claim]
       const arrived = page()
-      assert.deepEqual(await open('a', arrived), { id: life?.id, phase: 'unloading' })
+      assert.deepEqual(about(await open('a', arrived)), { id: life?.id, phase: 'unloading' })
       assert.equal(await engine.renew(claim), true)
       assert.equal(await engine.settle(claim), true)
-      assert.deepEqual(await open('a', arrived, { create: false }), { id: life?.id, phase: 'returned' })
-      assert.deepEqual(await open('a', arrived, { create: false }), { id: life?.id, phase: 'loaded' })
+      assert.deepEqual(about(await open('a', arrived, { create: false })), {
+        id: life?.id,
+        phase: 'returned',
+      })
+      assert.deepEqual(about(await open('a', arrived, { create: false })), { id: life?.id, phase: 'loaded' })
       assert.deepEqual(await due(5), [])
       // Registered twice, released once.
       await release('a', arrived, { unloadIn: 0 })
@@ -362,7 +366,7 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
         await release('a', first, { unloadIn: 9, endIn: 9 })
         await expire('a', life, 1)
         const back = holder(arrived)
-        assert.deepEqual(await open('a', back), { id: life?.id, phase: 'loaded' })
+        assert.deepEqual(about(await open('a', back)), { id: life?.id, phase: 'loaded' })
         assert.deepEqual(await due(5), [])
         await release('a', back, { unloadIn: 0, endIn: 20 })
         assert.deepEqual(await told(due(10)), ['unload disconnected'])
@@ -376,7 +380,7 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
       await expire('a', life, 3)
       await unload('a')
       const back = request()
-      assert.deepEqual(await open('a', back), { id: life?.id, phase: 'returned' })
+      assert.deepEqual(about(await open('a', back)), { id: life?.id, phase: 'returned' })
       assert.deepEqual(await due(5), [])
       await release('a', back, { unloadIn: 0, endIn: 4 })
       await unload('a')
@@ -392,7 +396,10 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
       await expire('a', gone, 0)
       await expire('never seen', gone, 0)
       assert.deepEqual(await due(5), [])
-      assert.deepEqual(await open('a', request(), { create: false }), { id: next?.id, phase: 'loaded' })
+      assert.deepEqual(about(await open('a', request(), { create: false })), {
+        id: next?.id,
+        phase: 'loaded',
+      })
     })
 
     test('wakes the manager', async ({ open, expire, woken }) => {
@@ -454,15 +461,25 @@ class EngineSite {
   }
 
   start(): MaybePromise<void> {
-    return this.engine.start({
-      wake: () => {
-        this.#woken++
+    return this.engine.start(
+      {
+        wake: () => {
+          this.#woken++
+        },
+        gone: () => {},
+        unloaded: () => {},
+        expired: () => {},
+        moved: () => {},
+        goodbye: () => {},
+        problem: error => {
+          throw error
+        },
       },
-      gone: () => {},
-    })
+      { clock: this.#made.clock, departure: { unloadIn: 2 * UNIT, endIn: NEVER } },
+    )
   }
 
-  readonly now = () => this.#made.now()
+  readonly now = () => this.#made.clock.now()
   readonly pass = (units: number) => this.#made.pass(units * UNIT)
   readonly woken = () => this.#woken
 
@@ -499,10 +516,13 @@ class EngineSite {
   readonly claimAll = async (limit: number, into: Claim[][]): Promise<void> => {
     for (let calls = 0; (this.engine.nextDue() ?? NEVER) <= this.now(); calls++) {
       assert.ok(calls < 10_000, 'what is said to be due must be handed out')
-      into.push(await this.engine.claim(limit))
+      into.push((await this.engine.claim(limit)).filter(claim => claim.phase !== 'value'))
     }
   }
 }
+
+/** Which life it is, and in what phase. */
+const about = (life: Life | undefined) => ({ id: life?.id, phase: life?.phase })
 
 const told = async (due: Promise<Claim[]>) => (await due).map(({ phase, reason }) => `${phase} ${reason}`)
 

@@ -231,7 +231,7 @@ describe('an engine that fails', () => {
     await rest()
     assert.deepEqual(errors.splice(0)[0]?.context, { source: 'engine', session: id })
     await gradio.endSession(id)
-    assert.deepEqual(errors.splice(0)[0]?.context, { source: 'engine' })
+    assert.deepEqual(errors.splice(0)[0]?.context, { source: 'engine', session: id })
   })
 })
 

@@ -9,6 +9,6 @@ for (const [name, wrap] of Object.entries({
 })) {
   describeEngine(name, () => {
     const clock = fakeClock()
-    return { engine: wrap(memory(clock)), now: clock.now, pass: ms => clock.advance(ms / 1000) }
+    return { engine: wrap(memory(clock)), clock, pass: ms => clock.advance(ms / 1000) }
   })
 }

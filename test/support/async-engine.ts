@@ -27,7 +27,11 @@ export function asyncEngine(engine: Engine): Engine {
   }
 
   return {
-    start: events => later(() => engine.start(events)),
+    isShared: false,
+    secret: engine.secret,
+    values: engine.values,
+    goodbye: (token, page, epoch) => later(() => engine.goodbye(token, page, epoch)),
+    start: (events, context) => later(() => engine.start(events, context)),
     open: (token, holder, arrival) => later(() => engine.open(token, holder, arrival)),
     release: (token, holder, departure) => later(() => engine.release(token, holder, departure)),
     end: (token, life, reason) => later(() => engine.end(token, life, reason)),

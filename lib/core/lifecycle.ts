@@ -1,0 +1,161 @@
+import createDebug from 'debug'
+import type { Claim, EndReason, Engine, MaybePromise } from '../engines/engine.js'
+import type { ValueClaim } from '../engines/shared-values.js'
+import { warnOfNoPage } from '../warnings.js'
+import { Claims } from './claims.js'
+import type { Deadlines } from './deadlines.js'
+import { Gate } from './gate.js'
+import type { Hooks } from './hooks.js'
+import { Load, type Session } from './session.js'
+import type { SessionTable } from './session-table.js'
+
+const debug = createDebug('gradio-state:session')
+
+/** What the lifecycle works with. */
+export interface LifecycleParts {
+  readonly engine: Engine
+  readonly deadlines: Deadlines
+  readonly hooks: Hooks
+  readonly sessions: SessionTable
+  /** A session that does not live here, for whose hooks this node has to stand in. */
+  readonly standIn: (claim: Claim) => Session
+  /** Tells the callback of a shared value that it was deleted. Never rejects. */
+  readonly release: (claim: ValueClaim) => Promise<void>
+  /** Tells the callbacks of all shared values that end with a session. Never rejects. */
+  readonly releaseAll: (session: Session, claim: Claim) => Promise<void>
+}
+
+/** Loads, unloads and ends sessions: runs what the app has asked for, in its order, and once. */
+export class Lifecycle {
+  readonly #parts: LifecycleParts
+  readonly #gate: Gate
+  readonly #claims: Claims
+  #saidNoPage = false
+
+  constructor(parts: LifecycleParts) {
+    this.#parts = parts
+    const { engine, deadlines, hooks } = parts
+    this.#gate = new Gate(PARALLEL_SESSIONS, () => deadlines.wake())
+    this.#claims = new Claims(engine, this.#gate, hooks, deadlines, claim => this.#due(claim))
+    deadlines.add(this.#claims)
+  }
+
+  /** The session is loaded, by an arrival here. */
+  load(session: Session, serial: number): void {
+    this.noteLoad(session, serial)
+    this.runLoad(session)
+  }
+
+  runLoad(session: Session): void {
+    const { hooks } = this.#parts
+    const key = `${session.id}:load:${session.load.serial}`
+    if (hooks.load.size > 0) void session.afterHooks(() => hooks.runLoad(session.view, key))
+  }
+
+  /** The session is loaded, by whomever: the node that did it has run the hooks. */
+  noteLoad(session: Session, serial: number): void {
+    if (session.loaded && session.load.serial === serial) return
+    session.loaded = true
+    session.load = new Load(serial)
+  }
+
+  /** The session is unloaded, by whomever. */
+  noteUnload(session: Session, reason: EndReason): void {
+    if (!session.loaded) return
+    session.loaded = false
+    session.load.end()
+    debug('%s is unloaded: %s', session.id, reason)
+  }
+
+  /**
+   * Ends what there is of the session in this process; resolves when its last callback has run.
+   * @param claimed what else the end asks for, if that is this node's to do
+   */
+  finish(session: Session, reason: EndReason, claimed: MaybePromise<Claim | undefined>): Promise<void> {
+    if (session.finished !== undefined) return session.finished
+    const { sessions } = this.#parts
+    session.ended = reason
+    // Set before anything of the app's runs: a listener of the signal may end the session again.
+    session.finished = Promise.resolve(claimed).then(claim =>
+      this.#gate.run(() =>
+        claim === undefined
+          ? this.#deletePart(session, reason)
+          : this.#claims.hold(claim, () => this.#delete(session, claim)),
+      ),
+    )
+    void session.finished.finally(() => sessions.forget(session))
+    sessions.end(session, reason)
+    debug('%s ends: %s', session.id, reason)
+    session.load.end()
+    for (const farewell of session.farewells) farewell(reason)
+    session.audience?.part(reason)
+    return session.finished
+  }
+
+  /** Resolves when no claim of a shared engine is being worked on. */
+  idle(): Promise<void> {
+    return this.#claims.idle()
+  }
+
+  #due(claim: Claim | ValueClaim): void {
+    if (claim.phase === 'value') {
+      void this.#gate.run(() => this.#claims.hold(claim, () => this.#parts.release(claim)))
+      return
+    }
+    const session = this.#parts.sessions.findById(claim.life) ?? this.#parts.standIn(claim)
+    if (claim.phase === 'end') void this.finish(session, claim.reason, claim)
+    else {
+      session.unloading = this.#gate.run(() =>
+        this.#claims.hold(claim, () => this.#unload(session, claim, claim.reason)),
+      )
+    }
+  }
+
+  async #unload(session: Session, { isLoaded, load }: Claim, reason: EndReason): Promise<void> {
+    // Somebody else has done it; or an end that overtook a claimed unload has.
+    if (!isLoaded || (session.load.serial === load && !session.loaded)) return
+    this.noteLoad(session, load)
+    this.noteUnload(session, reason)
+    const key = `${session.id}:unload:${load}`
+    await session.afterHooks(() => this.#parts.hooks.runLeave('unload', session.view, key, reason))
+  }
+
+  async #delete(session: Session, claim: Claim): Promise<void> {
+    const { hooks, releaseAll } = this.#parts
+    const { reason } = claim
+    if (reason === 'disconnected' && !claim.hadPage && !this.#saidNoPage) {
+      this.#saidNoPage = true
+      warnOfNoPage()
+    }
+    // Promises are most of the work of a storm of ends, so those that nobody needs are not made.
+    if (hooks.unload.size > 0) await this.#unload(session, claim, reason)
+    await this.#deleteValues(session, reason)
+    if (claim.values.length > 0) await releaseAll(session, claim)
+    if (hooks.ended.size > 0) await hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
+    await this.#deleteFiles(session)
+  }
+
+  /** The session has ended elsewhere, or goes on there. */
+  async #deletePart(session: Session, reason: EndReason): Promise<void> {
+    await this.#deleteValues(session, reason)
+    await this.#deleteFiles(session)
+  }
+
+  #deleteValues(session: Session, reason: EndReason): void | Promise<void> {
+    this.noteUnload(session, reason)
+    const running = session.hooksRunning
+    return running === undefined
+      ? session.values.deleteAll(reason)
+      : running.then(() => session.values.deleteAll(reason))
+  }
+
+  async #deleteFiles(session: Session): Promise<void> {
+    const { hooks } = this.#parts
+    for (const epilogue of session.epilogues) {
+      await epilogue().catch(error => hooks.report(error, { source: 'files', session: session.id }))
+    }
+  }
+}
+
+/** How many sessions are unloaded or ended at once. */
+const PARALLEL_SESSIONS = 256

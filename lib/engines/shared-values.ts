@@ -1,0 +1,53 @@
+import type { MaybePromise } from './engine.js'
+
+/**
+ * The values that all nodes share, each by a session's token and life and a name. All methods throw or reject with
+ * `SESSION_ENDED` when that life is over, and with `ENGINE_UNAVAILABLE` while the engine can't be reached.
+ */
+export interface SharedValues {
+  read(token: string, life: string, name: string): MaybePromise<SharedValue | undefined>
+
+  /**
+   * Writes a value, and starts its time to live.
+   * @returns what has become of it: `written: false` when `over` was given and isn't the present version
+   */
+  write(token: string, life: string, name: string, data: string, how: Writing): MaybePromise<Written>
+
+  /** Restarts the time to live. `false`: there is no value. */
+  touch(token: string, life: string, name: string, timeToLive: number): MaybePromise<boolean>
+
+  /** Deletes a value, and gives the claim of its callback; `undefined` where there was no value. */
+  delete(token: string, life: string, name: string): MaybePromise<ValueClaim | undefined>
+}
+
+export interface Writing {
+  /** Milliseconds, or `Infinity`. */
+  readonly timeToLive: number
+  /** Write only when this is the present version; 0: only when there is no value. */
+  readonly over?: number
+  /** Whether a value that is overwritten is handed out, for its callback. */
+  readonly claimReplaced?: boolean
+}
+
+export interface Written {
+  readonly written: boolean
+  /** The value that was overwritten; to be settled when its callback has run. */
+  readonly replaced?: ValueClaim | undefined
+}
+
+export interface SharedValue {
+  readonly name: string
+  readonly data: string
+  /** Grows with each write of a session; so it tells one value of a name from the next. */
+  readonly version: number
+}
+
+/** A shared value that was deleted, to be told to its callback by one node. */
+export interface ValueClaim extends SharedValue {
+  readonly phase: 'value'
+  readonly token: string
+  readonly life: string
+  readonly createdAt: number
+  readonly reason: 'timeToLive' | 'deleted' | 'replaced'
+  readonly fence: number
+}
