@@ -1,0 +1,114 @@
+import { GradioStateError } from '../../errors.js'
+import type { Script } from './scripts.js'
+
+/** A client of node-redis 5 or later, or its cluster client: of their methods, those that are needed. */
+export interface RedisClient {
+  readonly isOpen: boolean
+  readonly isReady: boolean
+  connect(): Promise<unknown>
+  duplicate(): RedisClient
+  destroy(): void
+  eval(script: string, options: ScriptOptions): Promise<unknown>
+  evalSha(sha1: string, options: ScriptOptions): Promise<unknown>
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
+  unsubscribe(channel: string): Promise<unknown>
+  on(event: string, listener: (...args: never[]) => void): unknown
+  off(event: string, listener: (...args: never[]) => void): unknown
+}
+
+export interface ScriptOptions {
+  keys: string[]
+  arguments: string[]
+}
+
+/** Gives the client, which need not be connected. */
+export type ClientSource = () => Promise<{ client: RedisClient; isOwn: boolean }>
+
+/** The way to Redis. It fails fast while Redis is away: what would wait in a client's queue could come too late. */
+export class Connection {
+  readonly #source: ClientSource
+  readonly #channel: string
+  readonly #onMessage: (message: string) => void
+  readonly #onReady: () => void
+  readonly #onError: (error: unknown) => void
+  #client: RedisClient | undefined
+  #subscriber: RedisClient | undefined
+  #isOwn = false
+  #isClosed = false
+
+  /**
+   * @param onReady called whenever Redis can be asked again
+   * @param onError told why it can't
+   */
+  constructor(
+    source: ClientSource,
+    channel: string,
+    on: { message: (message: string) => void; ready: () => void; error: (error: unknown) => void },
+  ) {
+    this.#source = source
+    this.#channel = channel
+    this.#onMessage = on.message
+    this.#onReady = on.ready
+    this.#onError = on.error
+  }
+
+  get isReady(): boolean {
+    return this.#client?.isReady === true
+  }
+
+  async open(): Promise<void> {
+    const { client, isOwn } = await this.#source()
+    if (this.#isClosed) return
+    this.#client = client
+    this.#isOwn = isOwn
+    client.on('ready', this.#ready)
+    // Without a listener, node-redis would end the process for each lost connection.
+    client.on('error', this.#failed)
+    // A connection that listens can, by RESP 2, do nothing else; a cluster client has one of its own for that.
+    this.#subscriber = 'masters' in client ? client : client.duplicate()
+    if (this.#subscriber !== client) this.#subscriber.on('error', this.#failed)
+    // Both keep trying by themselves, so a failure says no more than the event does.
+    const connecting = [...new Set([client, this.#subscriber])].map(async each => {
+      if (!each.isOpen) await each.connect()
+    })
+    await Promise.all(connecting)
+    if (this.#isClosed) return
+    await this.#subscriber.subscribe(this.#channel, this.#onMessage)
+    this.#onReady()
+  }
+
+  /** Runs a script in the slot of `tag`. */
+  async run(script: Script, tag: string, args: string[]): Promise<unknown[]> {
+    const client = this.#client
+    if (!client?.isReady) throw away()
+    const options = { keys: [tag], arguments: args }
+    try {
+      return (await client.evalSha(script.sha, options)) as unknown[]
+    } catch (error) {
+      if (!String((error as Error).message).startsWith('NOSCRIPT')) throw error
+      return (await client.eval(script.source, options)) as unknown[]
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const client = this.#client
+    const subscriber = this.#subscriber
+    client?.off('ready', this.#ready)
+    if (subscriber === client) await client?.unsubscribe(this.#channel).catch(() => {})
+    else if (subscriber?.isOpen) subscriber.destroy()
+    if (!this.#isOwn) client?.off('error', this.#failed)
+    else if (client?.isOpen) client.destroy()
+  }
+
+  readonly #ready = () => this.#onReady()
+  readonly #failed = (error: unknown) => this.#onError(error)
+}
+
+export function away(cause?: unknown): GradioStateError {
+  return new GradioStateError(
+    'ENGINE_UNAVAILABLE',
+    'Expected Redis to answer, but it is away. Local values work meanwhile; nothing is deleted. Try again later.',
+    ...(cause === undefined ? [] : [{ cause }]),
+  )
+}

@@ -1,0 +1,96 @@
+import type { Claim } from '../engine.js'
+import type { ValueClaim } from '../shared-values.js'
+import type { Part } from './part.js'
+import type { Answer, Shard } from './shard.js'
+
+/** A claim as this engine knows it again. */
+export interface HeldClaim {
+  readonly shard: Shard
+  /** What Redis knows it by: phase, session, and life or value. */
+  readonly words: readonly [phase: string, key: string, id: string]
+  /** A claim that took too long is handed out again, with another fence, also to the node that still has it. */
+  newestFence: number
+  /** When it was asked for, or for more time. */
+  grantedAt: number
+}
+
+type AnyClaim = (Claim | ValueClaim) & HeldClaim
+
+/** The claims that this node has: those that were fetched, and those that are being worked on. */
+export class HandedOut {
+  readonly #fetched: AnyClaim[] = []
+  readonly #held = new Map<string, AnyClaim>()
+
+  /** How many were fetched and not yet taken. */
+  get size(): number {
+    return this.#fetched.length
+  }
+
+  /** @param part what this node has of the session, if anything */
+  add(shard: Shard, answer: Answer, grantedAt: number, part: Part | undefined): void {
+    const claim = this.#known(answer, grantedAt)
+    if (claim === undefined) this.#fetched.push(this.hold(shard, answer, grantedAt, part))
+  }
+
+  /** A claim from an answer to another order than `claim`. */
+  hold(shard: Shard, answer: Answer, grantedAt: number, part: Part | undefined): AnyClaim {
+    const claim = toClaim(shard, answer, grantedAt, part)
+    this.#held.set(claim.words.join(' '), claim)
+    return claim
+  }
+
+  take(limit: number): AnyClaim[] {
+    return this.#fetched.splice(0, limit)
+  }
+
+  drop({ words }: HeldClaim): void {
+    this.#held.delete(words.join(' '))
+  }
+
+  /** The life has ended, and with it the claim of an unload. */
+  doubt(key: string, life: string): void {
+    const held = this.#held.get(`unload ${key} ${life}`)
+    if (held !== undefined) held.grantedAt = Number.NEGATIVE_INFINITY
+  }
+
+  #known(answer: Answer, grantedAt: number): AnyClaim | undefined {
+    const held = this.#held.get(wordsOf(answer).join(' '))
+    if (held !== undefined) {
+      held.newestFence = answer[4]
+      held.grantedAt = grantedAt
+    }
+    return held
+  }
+}
+
+function wordsOf([phase, key, life, , , , , version]: Answer): [string, string, string] {
+  return [phase, key, phase === 'value' ? `${life}:${version}` : life]
+}
+
+function toClaim(shard: Shard, answer: Answer, grantedAt: number, part: Part | undefined): AnyClaim {
+  const [phase, key, life, reason, fence, createdAt, ...rest] = answer
+  const common = {
+    shard,
+    words: wordsOf(answer),
+    newestFence: fence,
+    grantedAt,
+    token: part?.token ?? key,
+    life: part?.life ?? life,
+    reason,
+    fence,
+    createdAt: Number(createdAt),
+  }
+  if (phase === 'value') {
+    const [name, version, data] = rest
+    return { ...common, phase, name, version: Number(version), data }
+  }
+  const [load, isLoaded, hadPage, values] = rest
+  return {
+    ...common,
+    phase,
+    load: Number(load),
+    isLoaded: isLoaded === 1,
+    hadPage: hadPage === 1,
+    values: (values as Answer[]).map(([name, version, data]) => ({ name, version: Number(version), data })),
+  }
+}

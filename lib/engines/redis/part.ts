@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import type { Holder } from '../engine.js'
+
+/** What this node has of a session: who holds it here, and what is known of it. */
+export class Part {
+  readonly token: string
+  /** What the session is called in Redis: the token itself is a credential. */
+  readonly key: string
+  /** What this process knows the life by; not settled before it has begun. */
+  life: string
+  /** Whether anybody was told of the life: before that, Redis is being asked. */
+  isBegun = false
+  /**
+   * What the nodes know it by. It differs where this node could not wait for Redis to begin a life, and there was one already.
+   */
+  shared: string
+  createdAt: number
+  load = 1
+  /** The epoch of the Redis that has confirmed it; empty before that. */
+  epoch = ''
+  isUnloaded = false
+  /** Its host session has expired: what this node holds does not put off the unload any more. */
+  isExpired = false
+  hadPage = false
+  pagesElsewhere = 0
+  navigations = 0
+  requests = 0
+  readonly #holders = new Set<Holder>()
+  readonly #pages = new Map<string, number>()
+
+  constructor(token: string, life: string, createdAt: number) {
+    this.token = token
+    this.key = keyOf(token)
+    this.life = life
+    this.shared = life
+    this.createdAt = createdAt
+  }
+
+  get pages(): string[] {
+    return [...this.#pages.keys()]
+  }
+
+  /** Whether a page here keeps the session, so that requests change nothing for the other nodes. */
+  get isKept(): boolean {
+    return this.#pages.size > 0 && this.epoch !== '' && !this.isExpired && !this.isUnloaded
+  }
+
+  get isHeld(): boolean {
+    return this.#holders.size > 0
+  }
+
+  has(holder: Holder): boolean {
+    return this.#holders.has(holder)
+  }
+
+  /** @returns whether it is new */
+  add(holder: Holder): boolean {
+    if (this.#holders.has(holder)) return false
+    this.#holders.add(holder)
+    if (holder.kind === 'page') {
+      this.#pages.set(holder.id, (this.#pages.get(holder.id) ?? 0) + 1)
+      this.hadPage = true
+    }
+    this.#count(holder, 1)
+    return true
+  }
+
+  /** @returns whether it was there, and (of a page) nobody else holds it for the same page */
+  remove(holder: Holder): boolean {
+    if (!this.#holders.delete(holder)) return false
+    this.#count(holder, -1)
+    if (holder.kind !== 'page') return true
+    const left = (this.#pages.get(holder.id) ?? 0) - 1
+    if (left > 0) this.#pages.set(holder.id, left)
+    else this.#pages.delete(holder.id)
+    return left <= 0
+  }
+
+  /** Another node holds that page from now on. */
+  dropPage(page: string): void {
+    for (const holder of this.#holders) if (holder.id === page) this.#holders.delete(holder)
+    this.#pages.delete(page)
+  }
+
+  #count({ kind }: Holder, by: number): void {
+    if (kind === 'navigation') this.navigations += by
+    else if (kind === 'request') this.requests += by
+  }
+}
+
+/** 128 bits tell as many tokens apart as there may be. */
+export function keyOf(token: string): string {
+  return createHash('sha256').update(token).digest().toString('base64url', 0, 16)
+}
