@@ -1,25 +1,70 @@
-// Compiles lib to ES modules and to CommonJS, without comments: those for users are in the declarations.
+// Bundles lib to CommonJS, a file for each entry of the package: so it is small, and quick to load. ES modules are a layer
+// over that (Node.js docs, "Writing dual packages while avoiding or minimizing hazards"): a process that imports the
+// package, and one of whose packages requires it, has one copy. Only the browser module is an ES module of its own.
 
 import { execFileSync } from 'node:child_process'
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 rmSync('dist', { recursive: true, force: true })
 
-for (const format of ['types', 'esm', 'cjs']) {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', `tsconfig.${format}.json`], {
-    stdio: 'inherit',
+const { exports } = JSON.parse(readFileSync('package.json', 'utf8'))
+const entries = Object.values(exports).filter(entry => entry.import)
+const client = exports['./client']
+const sourceOf = file => file.replace(/^\.\/dist\/(cjs|esm)\//, './lib/').replace(/\.js$/, '.ts')
+
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'], {
+  stdio: 'inherit',
+})
+
+// Names are kept: they stand in the stack traces that users send.
+const settings = {
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  target: 'node20',
+  minifyWhitespace: true,
+  minifySyntax: true,
+}
+const strippedLua = {
+  name: 'lua-without-comments',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /redis\/scripts\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(/^ *--.*\n/gm, ''),
+      loader: 'ts',
+    })),
+}
+for (const { require: cjs } of entries) {
+  const { default: outfile } = cjs
+  await build({
+    ...settings,
+    entryPoints: [sourceOf(outfile)],
+    outfile,
+    format: 'cjs',
+    plugins: [strippedLua],
   })
 }
+await build({
+  ...settings,
+  entryPoints: [sourceOf(client.require.default)],
+  outfile: client.import.default,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2020',
+})
+
+// The package is of type "module"; this folder is not.
+writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n')
 
 // Declarations that no entry of the package leads to are of no use to anybody.
-const { exports } = JSON.parse(readFileSync('package.json', 'utf8'))
 const reached = new Set()
-for (const entry of Object.values(exports)) if (entry.import) reach(resolve(entry.import.types))
-for (const path of readdirSync('dist/esm', { recursive: true })) {
-  const file = resolve('dist/esm', path)
+for (const entry of entries) reach(resolve(entry.require.types))
+for (const path of readdirSync('dist/cjs', { recursive: true })) {
+  const file = resolve('dist/cjs', path)
   if (file.endsWith('.d.ts') && !reached.has(file)) rmSync(file)
 }
 
@@ -31,11 +76,13 @@ function reach(file) {
   }
 }
 
-// The declarations are the same for both.
-cpSync('dist/esm', 'dist/cjs', {
-  recursive: true,
-  filter: path => statSync(path).isDirectory() || path.endsWith('.d.ts'),
-})
-
-// The package is of type "module"; this folder is not.
-writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n')
+const require = createRequire(import.meta.url)
+for (const entry of entries) {
+  const module = entry.import.default
+  const from = relative(dirname(module), entry.require.default)
+  mkdirSync(dirname(module), { recursive: true })
+  writeFileSync(entry.import.types, `export * from '${from}'\n`)
+  if (entry === client) continue
+  const names = Object.keys(require(resolve(entry.require.default))).join(', ')
+  writeFileSync(module, `import cjs from '${from}'\n\nexport const { ${names} } = cjs\n`)
+}
