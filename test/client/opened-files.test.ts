@@ -47,7 +47,7 @@ describe('a file that is opened by itself', { timeout: 60_000 }, () => {
         const { duration, error, readyState } = document.querySelector('video') as HTMLVideoElement
         return { duration, error: error?.message, isReady: readyState >= 2 }
       })
-    for (let tries = 0; tries < 100; tries++) {
+    for (let tries = 0; tries < 1000; tries++) {
       const { error, isReady } = await look()
       if (isReady || error) break
       await tab.waitForTimeout(20)
