@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import express from 'express'
-import { type CachedFile, type GradioStateOptions, gradioState } from '../../lib/index.ts'
+import { type CachedFile, type GradioStateOptions, gradioState, type Pin } from '../../lib/index.ts'
 import { testCache } from '../support/cache.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
 import { serve, until } from '../support/express.ts'
@@ -56,11 +56,15 @@ describe('deleteCache', () => {
     const { state, end } = await user().begin()
     const directory = await state.directory()
     mkdirSync(join(directory, 'a/b'), { recursive: true })
-    writeFileSync(join(directory, 'a/b/c.txt'), 'text')
-    const written = Date.now()
+    const stray = join(directory, 'a/b/c.txt')
+    writeFileSync(stray, 'text')
+    // Young, however long this machine takes until it is looked at.
+    utimesSync(stray, new Date(), new Date(Date.now() + 3_600_000))
     await clock.advance(10)
-    if (Date.now() < written + 150) await until(() => gradio.stats().fileBytes === 4)
-    await until(() => Date.now() > written + 250)
+    await until(() => gradio.stats().fileBytes === 4)
+    utimesSync(stray, new Date(), new Date())
+    const touched = Date.now()
+    await until(() => Date.now() > touched + 250)
     await clock.advance(10)
     await until(() => !existsSync(join(directory, 'a')))
     await until(() => gradio.stats().fileBytes === 0)
@@ -113,9 +117,16 @@ describe('a sweep', () => {
     const gradio = gradioState({ cacheDir: scratch(t), deleteCache: [0.02, 0.1] })
     const app = express()
     app.use(gradio)
+    let untilItBegins: Pin | undefined
     app.post('/save', (req, res, next) => {
       const bytes = Buffer.alloc(20_000_000, 'x')
-      req.gradioState.saveFile(bytes, { name: 'big.bin' }).then(file => res.json(file), next)
+      const saved = req.gradioState.saveFile(bytes, { name: 'big.bin' })
+      saved
+        .then(file => {
+          untilItBegins = req.gradioState.pin(file)
+          res.json(file)
+        })
+        .catch(next)
     })
     const { origin, visitor } = await serve(t, app)
     t.after(() => gradio.close({ timeout: 0 }))
@@ -125,6 +136,7 @@ describe('a sweep', () => {
     const request = get(new URL(file.url, origin), { headers: { cookie } })
     const [response] = (await once(request, 'response')) as [IncomingMessage]
     assert.equal(response.statusCode, 200)
+    untilItBegins?.release()
     const since = performance.now()
     await until(() => performance.now() - since > 400)
     assert.ok(existsSync(file.path), 'held by the download')
