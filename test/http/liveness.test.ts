@@ -1,20 +1,28 @@
 import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
 import { it } from 'node:test'
 import { visitor as visitorOf } from '../../lib/testing/index.ts'
 import { forEachExpress, idle, pass, site, until } from '../support/express.ts'
 import { dial, heartbeat } from '../support/handshake.ts'
 import { tcpLine } from '../support/tcp-line.ts'
 
+/** The least a peer sends for a pong: RFC 6455 §5.2, with a mask and without a payload. */
+const PONG = 6
+
 forEachExpress((_name, express) => {
   for (const seconds of [1, 7, 15, 20, 25, 30]) {
     it(`a peer that vanishes is noticed within 60 s, with a heartbeat of ${seconds} s`, async t => {
-      const { gradio, clock, port } = await site(t, express, { options: { heartbeat: seconds } })
+      const { gradio, clock, port, server } = await site(t, express, { options: { heartbeat: seconds } })
+      const sockets: Socket[] = []
+      server.on('connection', socket => sockets.push(socket))
+      const bytesRead = () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0)
       const line = await tcpLine(t, port)
       const user = visitorOf(`http://127.0.0.1:${line.port}`)
       await user.openPage()
       for (let beats = 0; beats < 10; beats++) {
+        const before = bytesRead()
         await clock.advance(seconds)
-        await new Promise(resolve => setTimeout(resolve, 3))
+        await until(() => bytesRead() >= before + PONG, 'a pong')
       }
       assert.equal(gradio.stats().pages, 1, 'it is here as long as it answers')
       line.cut()

@@ -121,8 +121,13 @@ forEachExpress((_name, express) => {
         'Content-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nbegun',
     )
     await until(() => gradio.stats().sessions === 1)
-    await sleep(50)
-    assert.equal(Object.keys(await store.stored()).length, 1)
+    let stored = 0
+    await until(() => {
+      void store.stored().then(sessions => {
+        stored = Object.keys(sessions).length
+      })
+      return stored === 1
+    }, 'the session in the store')
   })
 
   it('an upload of a known user makes the store write nothing, even with rolling', async t => {
