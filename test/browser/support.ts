@@ -141,12 +141,24 @@ export async function picture(tab: Page): Promise<string> {
   return (await tab.textContent('#caption')) ?? ''
 }
 
-/** Presses the button, and waits for the picture; gives its name. */
+/**
+ * Presses the button, and waits for the picture; gives its name. By the answer, since the page also shows what other tabs
+ * have made, whenever it looks.
+ */
 export async function generate(tab: Page): Promise<string> {
-  const before = await tab.textContent('#caption')
-  await tab.click('#generate')
-  await tab.waitForFunction(before => document.querySelector('#caption')?.textContent !== before, before)
-  return picture(tab)
+  const [answer] = await Promise.all([
+    tab.waitForResponse(response => response.url().endsWith('/generate')),
+    tab.click('#generate'),
+  ])
+  const { pictures } = (await answer.json()) as { pictures: { name: string }[] }
+  const name = pictures.at(-1)?.name ?? assert.fail('Expected a picture')
+  await tab.waitForFunction(
+    name =>
+      [...document.querySelectorAll('#gallery button')].some(button => button.getAttribute('name') === name),
+    name,
+  )
+  await picture(tab)
+  return name
 }
 
 /** The names of all pictures that the page shows. */
