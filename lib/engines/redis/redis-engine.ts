@@ -36,7 +36,7 @@ export class RedisEngine implements Engine, ShardSite {
   readonly #byShared = new Map<string, Part>()
   readonly #handedOut = new HandedOut()
   /** Ends that Redis has not confirmed. */
-  readonly #ending = new Set<(claim: undefined) => void>()
+  readonly #ending = new Set<() => void>()
   #events: EngineEvents | undefined
   #cancelBeat = () => {}
   #beatAt = Number.POSITIVE_INFINITY
@@ -131,16 +131,27 @@ export class RedisEngine implements Engine, ShardSite {
     const part = this.#partOf(token, life)
     if (part === undefined) return Promise.resolve(undefined)
     this.#forget(part)
+    const { epoch } = shard
     return new Promise(resolve => {
+      // While Redis is away, only what is here can end; the rest follows as a claim when it is back.
+      let isLate = false
+      const late = () => {
+        isLate = true
+        resolve(undefined)
+      }
+      const cancel = this.clock.setTimer(late, LONGEST_WAIT)
       const askedAt = this.clock.now()
-      // Without `failed`: who ends a session while Redis is away has it ended when that is back.
-      this.#ending.add(resolve)
+      if (shard.isAway) late()
+      this.#ending.add(late)
       shard.send({
         words: ['end', part.key, part.shared, reason],
         answered: answer => {
-          this.#ending.delete(resolve)
-          const claim = answer.length === 0 ? undefined : this.#handedOut.hold(shard, answer, askedAt, part)
-          resolve(claim as Claim | undefined)
+          cancel()
+          this.#ending.delete(late)
+          const found = answer.length > 0 ? answer : shard.epoch === epoch ? undefined : endOf(part, reason)
+          if (found === undefined) resolve(undefined)
+          else if (isLate) this.#take(shard, found, askedAt)
+          else resolve(this.#handedOut.hold(shard, found, askedAt, part) as Claim)
         },
       })
     })
@@ -190,17 +201,15 @@ export class RedisEngine implements Engine, ShardSite {
     const part = this.#byShared.get(words[2])
     if (claim.phase === 'unload' && part !== undefined) part.isUnloaded = true
     return new Promise(resolve => {
+      // While Redis is away, it is settled later: what is done must not be claimed again.
+      const cancel = this.clock.setTimer(() => resolve(false), LONGEST_WAIT)
       shard.send({
         words: ['settle', ...words, held.newestFence],
         answered: ([isDone, due]) => {
+          cancel()
           this.#handedOut.drop(held)
           shard.noteDue(due ?? -1)
           resolve(isDone === 1)
-        },
-        // Then it is handed out again, with the same key.
-        failed: () => {
-          this.#handedOut.drop(held)
-          resolve(false)
         },
       })
     })
@@ -220,7 +229,7 @@ export class RedisEngine implements Engine, ShardSite {
     this.#cancelBeat()
     this.#beatAt = Number.NEGATIVE_INFINITY
     await Promise.allSettled(this.#shards.map(shard => shard.leave()))
-    for (const resolve of this.#ending) resolve(undefined)
+    for (const giveUp of this.#ending) giveUp()
     this.#events = undefined
     await this.connection.close()
   }
@@ -491,6 +500,7 @@ export class RedisEngine implements Engine, ShardSite {
     const part = this.#byShared.get(life)
     if (phase === 'end' && part !== undefined) this.#forget(part)
     this.#handedOut.add(shard, claim, askedAt, part)
+    this.#events?.wake()
   }
 
   /** Of a life that was begun without waiting, the name may be another one by the time of the answer. */
@@ -508,8 +518,10 @@ export class RedisEngine implements Engine, ShardSite {
     try {
       const [isKept] = await held.shard.ask('renew', ...held.words, held.newestFence)
       if (isKept === 1) held.grantedAt = askedAt
+      else this.#handedOut.drop(held)
       return isKept === 1
     } catch {
+      this.#handedOut.drop(held)
       return false
     }
   }
@@ -527,7 +539,14 @@ function onTwoNodes(life: string): GradioStateError {
   )
 }
 
+/** The claim of an end that Redis has lost, with all that it knew of the session. */
+function endOf({ key, shared, createdAt, load, isUnloaded, hadPage }: Part, reason: EndReason): Answer {
+  return ['end', key, shared, reason, 0, createdAt, load, isUnloaded ? 0 : 1, hadPage ? 1 : 0, []]
+}
+
 const SHARDS = 16
+/** How long who ends or settles something waits for Redis. */
+const LONGEST_WAIT = 2_000
 const FIRST_CONNECTION = 2_000
 /** For how long a claim is surely this node's, which is less than the time after which others may have it. */
 const SURE = 5_000

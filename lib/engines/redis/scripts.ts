@@ -325,7 +325,8 @@ local function claim_session(k)
   local s = load(k)
   if not s then redis.call('ZREM', key('due', me), k); return nil end
   local at, ending = due(s)
-  if s.f.o ~= me or at > now then arm(s, s.f.o); return nil end
+  if s.f.o ~= me then redis.call('ZREM', key('due', me), k); return nil end
+  if at > now then arm(s, me); return nil end
   if ending <= now then return finish(s, s.f.w, me) end
   if s.f.p == 'l' then
     for field in pairs(s.f) do
