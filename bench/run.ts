@@ -11,6 +11,7 @@ const suites: Record<string, () => Promise<{ title: string; run(): Promise<Row[]
   request: () => import('./request.js'),
   expiry: () => import('./expiry.js'),
   upload: () => import('./upload.js'),
+  redis: () => import('./redis.js'),
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(suites)

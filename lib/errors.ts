@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'CLOSED'
   | 'CROSS_SITE'
   | 'DISK_FULL'
+  | 'ENGINE_UNAVAILABLE'
   | 'ESTABLISH_FIRST'
   | 'FILE_TOO_LARGE'
   | 'FILE_UNKNOWN'
@@ -20,17 +21,23 @@ export type ErrorCode =
   | 'PAGE_GONE'
   | 'PAGE_ID_INVALID'
   | 'PAGE_UNKNOWN'
+  | 'REDIS_MISSING'
   | 'SESSION_ENDED'
   | 'SESSION_FULL'
   | 'STATE_DEFINED'
   | 'STATE_DUPLICATE'
   | 'STATE_FOREIGN'
+  | 'STATE_UNKNOWN'
   | 'STORE_TIMEOUT'
   | 'TOO_MANY_PAGES'
   | 'TOO_MANY_SESSIONS'
   | 'TWO_INSTANCES'
   | 'UPLOAD_INVALID'
+  | 'VALUES_ON_TWO_NODES'
+  | 'VALUE_TOO_LARGE'
   | 'VALUE_UNCLONEABLE'
+  | 'VALUE_UNREADABLE'
+  | 'VALUE_UNSERIALIZABLE'
 
 /** The HTTP status of the codes that a browser may come to see; the others are mistakes of the program: 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
@@ -38,6 +45,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   CLOSED: 503,
   CROSS_SITE: 403,
   DISK_FULL: 507,
+  ENGINE_UNAVAILABLE: 503,
   FILE_TOO_LARGE: 413,
   FILE_UNKNOWN: 404,
   HOST_SESSION_UNAVAILABLE: 503,
@@ -49,6 +57,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   TOO_MANY_PAGES: 429,
   TOO_MANY_SESSIONS: 503,
   UPLOAD_INVALID: 400,
+  VALUE_TOO_LARGE: 413,
 }
 
 // Registered, so that `instanceof` also holds between the ESM and the CommonJS copy of this package in one process.
@@ -97,4 +106,12 @@ export function show(value: unknown): string {
 /** Makes the error of a wrong option or argument: which one, what was expected, what was received. */
 export function invalid(what: string, expected: string, received: unknown): GradioStateError {
   return new GradioStateError('OPTION_INVALID', `Expected ${what} to be ${expected}, got ${show(received)}.`)
+}
+
+/** @param reason why the session has ended, where that is known */
+export function sessionEnded(reason?: string): GradioStateError {
+  return new GradioStateError(
+    'SESSION_ENDED',
+    `Expected a session that lives, got one that has ended${reason === undefined ? '' : ` (${reason})`}. The next request of its user begins a new one.`,
+  )
 }

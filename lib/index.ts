@@ -3,8 +3,9 @@ import type { Multer, StorageEngine } from 'multer'
 import type { ErrorListener, HookEvent, LeaveEvent } from './core/events.js'
 import { Manager } from './core/manager.js'
 import type { CloseReport, SessionStats } from './core/reports.js'
-import type { StateOptions } from './core/state.js'
-import type { State } from './core/view.js'
+import { SharedDefinition, type SharedStateOptions } from './core/shared-state.js'
+import { StateDefinition, type StateOptions } from './core/state.js'
+import type { SharedState, State } from './core/view.js'
 import { memory } from './engines/memory.js'
 import { invalid } from './errors.js'
 import { FileCache } from './files/cache.js'
@@ -27,10 +28,12 @@ import { type GradioStateOptions, parseOptions } from './options.js'
 import { type Duration, duration, known } from './parse.js'
 
 export type { Clock } from './clock.js'
+export type { Codec } from './core/codec.js'
 export type { ErrorContext, ErrorListener, HookEvent, LeaveEvent } from './core/events.js'
 export type { CloseReport } from './core/reports.js'
+export type { SharedStateOptions } from './core/shared-state.js'
 export type { DeleteEvent, DeleteReason, StateOptions, ValueOptions } from './core/state.js'
-export type { SessionView, State } from './core/view.js'
+export type { SessionView, SharedState, State } from './core/view.js'
 export type {
   Arrival,
   Claim,
@@ -41,6 +44,7 @@ export type {
   Holder,
   Life,
 } from './engines/engine.js'
+export type { SharedValue, SharedValues, ValueClaim, Writing, Written } from './engines/shared-values.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { FileData } from './files/sources.js'
 export type { CachedFile } from './files/stored-file.js'
@@ -80,6 +84,14 @@ export interface GradioState {
    */
   state<T>(name: string, options: StateOptions<T> & { value: T | (() => T) }): State<T>
   state<T = unknown>(name: string, options?: StateOptions<T>): State<T | undefined>
+
+  /**
+   * Defines a value that each session holds for itself on all nodes: its user finds it in whichever process answers. It has
+   * the methods of other values, which then give promises; what they read is a copy.
+   * @throws GradioStateError as {@link state}
+   */
+  sharedState<T>(name: string, options: SharedStateOptions<T> & { value: T | (() => T) }): SharedState<T>
+  sharedState<T = unknown>(name: string, options?: SharedStateOptions<T>): SharedState<T | undefined>
 
   /** Runs `hook` when a session becomes loaded: at its first use, and when its user returns after an unload. */
   load(hook: (event: HookEvent) => unknown): this
@@ -140,10 +152,10 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const upload = multerOf(storage as StorageEngine)
   const watch = new ExpiryWatch(manager, config)
   if (config.store !== undefined) watch.watch(ExpressStore.of(config.store))
-  const identity = new Identity(config, watch)
+  const identity = new Identity(config, watch, () => manager.secret)
   const shared = { config, manager, cache, identity, base: { path: config.path } }
-  const pages = new Pages(manager)
-  const sockets = new Sockets(pages, manager.deadlines, config.heartbeat)
+  const pages = new Pages(manager, config.clock)
+  const sockets = new Sockets(pages, manager, config.heartbeat)
   const routes = new Routes(shared, pages, uploadTo(storage as StorageEngine))
   const parts = { ...shared, routes, sockets }
   const { hooks, states } = manager
@@ -157,7 +169,10 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const methods = {
     upload,
     storage,
-    state: (name: string, options: StateOptions<unknown> = {}) => states.define(name, options),
+    state: (name: string, options: StateOptions<unknown> = {}) =>
+      states.define(name, options, StateDefinition),
+    sharedState: (name: string, options: SharedStateOptions<unknown> = {}) =>
+      states.define(name, options, SharedDefinition),
     load: (hook: (event: HookEvent) => unknown) => add(hooks.load, 'load', hook),
     unload: (hook: (event: LeaveEvent) => unknown) => add(hooks.unload, 'unload', hook),
     ended: (hook: (event: LeaveEvent) => unknown) => add(hooks.ended, 'ended', hook),

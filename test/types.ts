@@ -14,6 +14,7 @@ import {
   type RequestState,
   type SessionState,
   type SessionView,
+  type SharedState,
   type State,
   type Stats,
 } from '../lib/index.ts'
@@ -85,13 +86,51 @@ is<boolean>()(req.gradioState.has(history))
 is<boolean>()(req.gradioState.touch(history))
 is<Promise<boolean>>()(req.gradioState.delete(history))
 // @ts-expect-error not an array
-req.gradioState.set(history, picture)
+void req.gradioState.set(history, picture)
 // @ts-expect-error gives another type
-req.gradioState.update(history, () => 'none')
+void req.gradioState.update(history, () => 'none')
 // @ts-expect-error gives a promise
-req.gradioState.update(history, async pictures => pictures)
+void req.gradioState.update(history, async pictures => pictures)
 // @ts-expect-error the options of a definition stand in it
 req.gradioState.set(history, [], { timeToLive: 60 })
+
+// A shared state has the same methods, which give promises.
+const count = gradio.sharedState('count', { value: 0 as number, maxSize: '1kb', timeToLive: '1d' })
+is<SharedState<number>>()(count)
+is<SharedState<Picture | undefined>>()(gradio.sharedState<Picture>('shared without a value'))
+is<SharedState<Date>>()(
+  gradio.sharedState('with a codec', {
+    value: () => new Date(),
+    codec: { encode: date => date.toISOString(), decode: text => new Date(text) },
+    deleteCallback: date => is<Date>()(date),
+  }),
+)
+const now: number = await req.gradioState.get(count)
+void now
+// @ts-expect-error a promise
+const later: number = req.gradioState.get(count)
+void later
+is<Promise<number>>()(req.gradioState.get(count))
+is<Promise<void>>()(req.gradioState.set(count, 1))
+is<Promise<void>>()(req.gradioState.update(count, value => value + 1))
+is<Promise<boolean>>()(req.gradioState.has(count))
+is<Promise<boolean>>()(req.gradioState.touch(count))
+is<Promise<boolean>>()(req.gradioState.delete(count))
+gradio.ended(({ session }) => is<Promise<number | undefined>>()(session.get(count)))
+// @ts-expect-error not a number
+await req.gradioState.set(count, 'one')
+// @ts-expect-error gives a promise
+await req.gradioState.update(count, async value => value)
+// @ts-expect-error the options of a definition stand in it
+await req.gradioState.set(count, 1, { timeToLive: 60 })
+// @ts-expect-error the initial value is of another type
+gradio.sharedState<Picture[]>('wrong', { value: 'none' })
+// @ts-expect-error the codec is of another type
+gradio.sharedState<number>('wrong', { codec: { encode: String, decode: String } })
+// @ts-expect-error not shared
+is<SharedState<Picture[]>>()(history satisfies SharedState<Picture[]>)
+// @ts-expect-error shared
+is<State<number>>()(count satisfies State<number>)
 
 // A plain name takes anything, and gives back what nobody knows.
 is<unknown>()(req.gradioState.get('model'))

@@ -1,15 +1,20 @@
-import type { EndReason } from '../engines/engine.js'
-import { GradioStateError, invalid } from '../errors.js'
-import { isThenable } from './hooks.js'
+import type { MaybePromise } from '../engines/engine.js'
+import { invalid, sessionEnded } from '../errors.js'
+import { notPromise } from './hooks.js'
 import type { Manager } from './manager.js'
 import type { Session } from './session.js'
 import type { SessionValues } from './session-values.js'
+import type { SharedAccess } from './shared-access.js'
+import { SharedDefinition } from './shared-state.js'
 import { NO_OPTIONS, plainValueConfig, type ValueConfig, type ValueOptions } from './state.js'
 import type { State } from './view.js'
 
 type AnyState = Pick<State<unknown>, 'name'> | string
 
-/** The operations on a session's values, whichever way the session is come by. */
+/**
+ * The operations on a session's values, whichever way the session is come by. What each of them gives is told by the
+ * overloads of {@link SessionValues}; `never` fits them all.
+ */
 export abstract class StateAccess implements SessionValues {
   protected readonly manager: Manager
 
@@ -19,6 +24,8 @@ export abstract class StateAccess implements SessionValues {
 
   /** The session, begun if need be. Throws when its life is over. */
   protected abstract use(): Session
+  /** As {@link use}, for who can wait for an engine that answers later. */
+  protected abstract useLater(): MaybePromise<Session>
   /** The session, if there is one, also when it has ended. */
   protected abstract known(): Session | undefined
 
@@ -34,6 +41,7 @@ export abstract class StateAccess implements SessionValues {
   }
 
   get(state: AnyState): never {
+    if (state instanceof SharedDefinition) return this.#getShared(state) as never
     const { name, definition } = this.#resolve(state)
     const initial = definition?.initial
     if (initial === undefined) return this.peek()?.values.get(name) as never
@@ -42,40 +50,38 @@ export abstract class StateAccess implements SessionValues {
     return values.get(name) as never
   }
 
-  set(state: AnyState, value: unknown, options?: ValueOptions<never>): void {
+  set(state: AnyState, value: unknown, options?: ValueOptions<never>): never {
+    if (state instanceof SharedDefinition) return this.#setShared(state, value, options) as never
     const { name, definition } = this.#resolve(state)
-    if (definition !== undefined && options !== undefined) {
-      throw invalid('the options of set()', 'given to state(), where this one was defined', options)
-    }
+    if (definition !== undefined) refuseOptions(options)
     const config = options === undefined ? definition?.config : plainValueConfig(name, options)
-    this.#set(name, value, config)
+    return this.#set(name, value, config) as never
   }
 
-  update(state: AnyState, change: (value: never) => unknown): void {
+  update(state: AnyState, change: (value: never) => unknown): never {
+    if (state instanceof SharedDefinition) return this.#updateShared(state, change) as never
     const { name, definition } = this.#resolve(state)
-    if (typeof change !== 'function') throw invalid('the second argument of update()', 'a function', change)
-    const value = change(this.get(state))
-    if (isThenable(value)) {
-      // What else it fails with would be an unhandled rejection, and end the process.
-      if (value instanceof Promise) value.catch(() => {})
-      throw new TypeError(
-        'Expected the function of update() to give the new value, got a promise. Await first, then update: a value read before an await may be outdated after it.',
-      )
-    }
-    this.#set(name, value, definition?.config)
+    checkChange(change)
+    return this.#set(name, notPromise(change(this.get(state))), definition?.config) as never
   }
 
-  touch(state: AnyState): boolean {
+  touch(state: AnyState): never {
+    if (state instanceof SharedDefinition)
+      return this.#ask(state, false, (shared, session) => shared.touch(session, state)) as never
     const { name } = this.#resolve(state)
-    return this.peek()?.values.touch(name) ?? false
+    return (this.peek()?.values.touch(name) ?? false) as never
   }
 
-  has(state: AnyState): boolean {
+  has(state: AnyState): never {
+    if (state instanceof SharedDefinition)
+      return this.#ask(state, false, (shared, session) => shared.has(session, state)) as never
     const { name } = this.#resolve(state)
-    return this.peek()?.values.has(name) ?? false
+    return (this.peek()?.values.has(name) ?? false) as never
   }
 
   async delete(state: AnyState): Promise<boolean> {
+    if (state instanceof SharedDefinition)
+      return this.#ask(state, false, (shared, session) => shared.delete(session, state))
     const { name } = this.#resolve(state)
     return (await this.peek()?.values.delete(name)) ?? false
   }
@@ -89,6 +95,39 @@ export abstract class StateAccess implements SessionValues {
   protected peek(): Session | undefined {
     const session = this.known()
     return session && usable(session)
+  }
+
+  async #getShared(state: SharedDefinition): Promise<unknown> {
+    if (state.initial === undefined) {
+      return this.#ask(state, undefined, (shared, session) => shared.get(session, state))
+    }
+    this.#resolve(state)
+    return this.manager.shared.get(await this.useLater(), state)
+  }
+
+  async #setShared(state: SharedDefinition, value: unknown, options: unknown): Promise<void> {
+    this.#resolve(state)
+    refuseOptions(options)
+    // At once: what the app does to the value later is another write.
+    const text = state.encode(value)
+    await this.manager.shared.set(await this.useLater(), state, text)
+  }
+
+  async #updateShared(state: SharedDefinition, change: (value: never) => unknown): Promise<void> {
+    this.#resolve(state)
+    checkChange(change)
+    await this.manager.shared.update(await this.useLater(), state, change)
+  }
+
+  /** Does what makes no session; without one, its answer is `absent`. */
+  async #ask<T>(
+    state: SharedDefinition,
+    absent: T,
+    work: (shared: SharedAccess, session: Session) => Promise<T>,
+  ): Promise<T> {
+    this.#resolve(state)
+    const session = this.peek()
+    return session === undefined ? absent : work(this.manager.shared, session)
   }
 
   #set(name: string, value: unknown, config: ValueConfig | undefined): void {
@@ -108,9 +147,11 @@ export function usable(session: Session): Session {
   throw sessionEnded(session.ended)
 }
 
-function sessionEnded(reason: EndReason): GradioStateError {
-  return new GradioStateError(
-    'SESSION_ENDED',
-    `Expected a session that lives, got one that has ended (${reason}). The next request of its user begins a new one.`,
-  )
+function checkChange(change: unknown): void {
+  if (typeof change !== 'function') throw invalid('the second argument of update()', 'a function', change)
+}
+
+function refuseOptions(options: unknown): void {
+  if (options !== undefined)
+    throw invalid('the options of set()', 'given to state(), where this one was defined', options)
 }

@@ -19,7 +19,7 @@ export class Claims implements DueSource {
   })
   #isPaused = false
   /** The work on a shared engine's claims: what `close()` waits for. */
-  readonly #held = new Set<Promise<void>>()
+  readonly #held = new Set<Promise<boolean>>()
 
   /** @param handle does what a claim asks for, by way of {@link hold} */
   constructor(
@@ -55,16 +55,19 @@ export class Claims implements DueSource {
   /**
    * Does `work`, which must not reject, for a claim, and settles it. Of a shared engine's claim it is made sure that it
    * is still this node's: a process that was paused, or cut off, may have lost it to another one. Never rejects.
+   * @returns whether it was this node's
    */
-  async hold(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<void> {
+  async hold(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<boolean> {
     if (!this.#engine.isShared) {
       await work()
-      return this.#settle(claim)
+      await this.#settle(claim)
+      return true
     }
     const held = this.#holdShared(claim, work)
     this.#held.add(held)
-    await held
+    const isOurs = await held
     this.#held.delete(held)
+    return isOurs
   }
 
   /** Resolves when no work is going on for any claim that needed one. */
@@ -72,12 +75,13 @@ export class Claims implements DueSource {
     while (this.#held.size > 0) await Promise.all(this.#held)
   }
 
-  async #holdShared(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<void> {
-    if (!(await this.#renew(claim))) return
+  async #holdShared(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<boolean> {
+    if (!(await this.#renew(claim))) return false
     const stop = this.#deadlines.every(RENEW, () => this.#renew(claim))
     await work()
     stop()
     await this.#settle(claim)
+    return true
   }
 
   /** An engine that can't tell leaves it open whether the claim is lost: then it is better not acted upon. */

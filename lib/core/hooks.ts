@@ -177,6 +177,16 @@ function describe({ source, session, name }: ErrorContext): string {
   )
 }
 
+/** Gives back what the function of `update()` gave, unless that is a promise. */
+export function notPromise<T>(value: T): T {
+  if (!isThenable(value)) return value
+  // What else it fails with would be an unhandled rejection, and end the process.
+  if (value instanceof Promise) value.catch(() => {})
+  throw new TypeError(
+    'Expected the function of update() to give the new value, got a promise. Await first, then update: a value read before an await may be outdated after it.',
+  )
+}
+
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'

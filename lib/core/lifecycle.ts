@@ -77,11 +77,11 @@ export class Lifecycle {
     session.ended = reason
     // Set before anything of the app's runs: a listener of the signal may end the session again.
     session.finished = Promise.resolve(claimed).then(claim =>
-      this.#gate.run(() =>
-        claim === undefined
-          ? this.#deletePart(session, reason)
-          : this.#claims.hold(claim, () => this.#delete(session, claim)),
-      ),
+      this.#gate.run(async () => {
+        const isOurs =
+          claim !== undefined && (await this.#claims.hold(claim, () => this.#delete(session, claim)))
+        if (!isOurs) await this.#deletePart(session, reason)
+      }),
     )
     void session.finished.finally(() => sessions.forget(session))
     sessions.end(session, reason)
@@ -92,6 +92,11 @@ export class Lifecycle {
     return session.finished
   }
 
+  /** Tells the callback of a shared value that it was deleted, and settles the claim. Never rejects. */
+  async release(claim: ValueClaim): Promise<void> {
+    await this.#claims.hold(claim, () => this.#parts.release(claim))
+  }
+
   /** Resolves when no claim of a shared engine is being worked on. */
   idle(): Promise<void> {
     return this.#claims.idle()
@@ -99,15 +104,15 @@ export class Lifecycle {
 
   #due(claim: Claim | ValueClaim): void {
     if (claim.phase === 'value') {
-      void this.#gate.run(() => this.#claims.hold(claim, () => this.#parts.release(claim)))
+      void this.#gate.run(() => this.release(claim))
       return
     }
     const session = this.#parts.sessions.findById(claim.life) ?? this.#parts.standIn(claim)
     if (claim.phase === 'end') void this.finish(session, claim.reason, claim)
     else {
-      session.unloading = this.#gate.run(() =>
-        this.#claims.hold(claim, () => this.#unload(session, claim, claim.reason)),
-      )
+      session.unloading = this.#gate.run(async () => {
+        await this.#claims.hold(claim, () => this.#unload(session, claim, claim.reason))
+      })
     }
   }
 
@@ -123,6 +128,7 @@ export class Lifecycle {
   async #delete(session: Session, claim: Claim): Promise<void> {
     const { hooks, releaseAll } = this.#parts
     const { reason } = claim
+    session.sharedAtEnd = claim.values
     if (reason === 'disconnected' && !claim.hadPage && !this.#saidNoPage) {
       this.#saidNoPage = true
       warnOfNoPage()

@@ -22,6 +22,7 @@ import { Lifecycle } from './lifecycle.js'
 import type { CloseReport, SessionStats } from './reports.js'
 import { Load, Session } from './session.js'
 import { SessionTable } from './session-table.js'
+import { SharedAccess } from './shared-access.js'
 import { StateRegistry } from './state.js'
 import type { ValuesContext } from './values.js'
 import { type Leaving, Visit } from './visit.js'
@@ -58,6 +59,7 @@ export class Manager {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
   readonly states = new StateRegistry()
+  readonly shared: SharedAccess
   /** Whether `close()` was called: nothing new is let in. */
   closing = false
   readonly #config: ManagerConfig
@@ -83,10 +85,12 @@ export class Manager {
       deadlines: this.deadlines,
       hooks: this.hooks,
       sessions: this.#sessions,
-      standIn: claim => this.#session(claim.token, claim.life, claim.createdAt, undefined),
-      release: async () => {},
-      releaseAll: async () => {},
+      standIn: claim => this.#standIn(claim),
+      release: claim =>
+        this.shared.release(this.findById(claim.life) ?? this.#standIn(claim), claim, claim.reason),
+      releaseAll: (session, { values, reason }) => this.shared.releaseAll(session, values, reason),
     })
+    this.shared = new SharedAccess(engine, this.hooks, this.states, claim => this.#lifecycle.release(claim))
     this.#background(engine.start(this.#events(), { clock: config.clock, departure: this.#departure(true) }))
   }
 
@@ -251,7 +255,12 @@ export class Manager {
   #session(token: string, id: string, createdAt: number, info: unknown): Session {
     const directory = this.#config.directoryOf(id)
     const about = { id, info, createdAt: new Date(createdAt), directory }
-    return new Session(token, about, this.states, this.#values)
+    return new Session(token, about, this.states, this.shared, this.#values)
+  }
+
+  /** A session that doesn't live here, as far as a claim knows it. */
+  #standIn({ token, life, createdAt }: Pick<Claim, 'token' | 'life' | 'createdAt'>): Session {
+    return this.#session(token, life, createdAt, undefined)
   }
 
   /**

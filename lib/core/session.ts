@@ -1,4 +1,7 @@
 import type { EndReason } from '../engines/engine.js'
+import type { SharedValue } from '../engines/shared-values.js'
+import type { SharedAccess, SharedOwner } from './shared-access.js'
+import { SharedDefinition } from './shared-state.js'
 import type { StateRegistry } from './state.js'
 import { Values, type ValuesContext } from './values.js'
 import type { SessionView, State } from './view.js'
@@ -16,7 +19,7 @@ export interface Audience {
 }
 
 /** One life of one user, as far as it lives in this process. */
-export class Session {
+export class Session implements SharedOwner {
   readonly token: string
   readonly id: string
   readonly view: SessionView
@@ -33,6 +36,7 @@ export class Session {
   ended: EndReason | undefined
   /** Resolves when the last callback of the end has run. */
   finished: Promise<void> | undefined
+  sharedAtEnd: readonly SharedValue[] | undefined
   holders = 0
   pages = 0
   /** How many pages other nodes hold, as far as is known. */
@@ -50,14 +54,17 @@ export class Session {
     token: string,
     about: Pick<SessionView, 'id' | 'info' | 'createdAt' | 'directory'>,
     registry: StateRegistry,
+    shared: SharedAccess,
     context: ValuesContext,
   ) {
     this.token = token
     this.id = about.id
     this.view = {
       ...about,
-      get: (state: State<unknown> | string) =>
-        this.values.getOrFinal(registry.resolve(state)?.name ?? (state as string)),
+      get: (state: Pick<State<unknown>, 'name'> | string): never =>
+        (state instanceof SharedDefinition
+          ? shared.peek(this, state)
+          : this.values.getOrFinal(registry.resolve(state)?.name ?? (state as string))) as never,
     }
     this.values = new Values(context, this.view)
   }

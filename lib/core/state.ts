@@ -2,6 +2,7 @@ import type { EndReason } from '../engines/engine.js'
 import { GradioStateError, invalid, show } from '../errors.js'
 import type { Duration } from '../parse.js'
 import { duration, known, optionalFunction } from '../parse.js'
+import { findUncloneable, PLAIN, prototypesOf } from './cloneable.js'
 import type { SessionView, State } from './view.js'
 
 /** Why a value was deleted. */
@@ -40,50 +41,64 @@ export interface ValueConfig {
   readonly deleteReplaced: boolean
 }
 
-export class StateDefinition implements State<unknown> {
+/** What `state()` and `sharedState()` return. */
+export abstract class Definition {
   readonly name: string
   readonly config: ValueConfig
   /** Makes the initial value; `undefined` where there is none. */
+  abstract readonly initial: (() => unknown) | undefined
+
+  /** @param what the options, in messages */
+  constructor(name: string, what: string, options: ValueOptions<never>) {
+    this.name = name
+    this.config = valueConfig(what, options)
+  }
+}
+
+export class StateDefinition extends Definition implements State<unknown> {
   readonly initial: (() => unknown) | undefined
 
   constructor(name: string, options: StateOptions<unknown>) {
     const what = `the options of state ${show(name)}`
     known(what, options, STATE_OPTIONS)
-    this.name = name
-    this.config = valueConfig(what, options)
+    super(name, what, options)
     this.initial = initialValue(name, options.value)
   }
 }
 
 /** The definitions of one instance. */
 export class StateRegistry {
-  readonly #definitions = new Map<string, StateDefinition>()
+  readonly #definitions = new Map<string, Definition>()
 
-  define(name: string, options: StateOptions<unknown>): StateDefinition {
+  /** @param Kind what the definition is made by */
+  define<O>(name: string, options: O, Kind: new (name: string, options: O) => Definition): Definition {
     checkName(name)
     if (this.#definitions.has(name)) {
       throw new GradioStateError(
         'STATE_DUPLICATE',
-        `Expected one definition of state ${show(name)}, got a second one. Keep what the first state() returned, and use that.`,
+        `Expected one definition of state ${show(name)}, got a second one. Keep what the first one returned, and use that.`,
       )
     }
-    const definition = new StateDefinition(name, options)
+    const definition = new Kind(name, options)
     this.#definitions.set(name, definition)
     return definition
   }
 
+  find(name: string): Definition | undefined {
+    return this.#definitions.get(name)
+  }
+
   /** The definition behind what a caller gave, or `undefined` for a plain name that has none. */
-  resolve(state: Pick<State<unknown>, 'name'> | string): StateDefinition | undefined {
+  resolve(state: Pick<State<unknown>, 'name'> | string): Definition | undefined {
     if (typeof state === 'string') {
       checkName(state)
       if (!this.#definitions.has(state)) return undefined
       throw new GradioStateError(
         'STATE_DEFINED',
-        `Expected a plain name without a definition, got ${show(state)}, which state() has defined. Use what state() returned.`,
+        `Expected a plain name without a definition, got ${show(state)}, which is defined. Use what state() or sharedState() returned.`,
       )
     }
-    if (!(state instanceof StateDefinition))
-      throw invalid('the state', 'what state() returned, or a name', state)
+    if (!(state instanceof Definition)) throw invalid('the state', 'what state() returned, or a name', state)
     if (this.#definitions.get(state.name) === state) return state
     throw new GradioStateError(
       'STATE_FOREIGN',
@@ -97,7 +112,10 @@ const VALUE_OPTIONS: Readonly<Record<keyof ValueOptions<unknown>, true>> = {
   deleteCallback: true,
   deleteReplaced: true,
 }
-const STATE_OPTIONS: Readonly<Record<keyof StateOptions<unknown>, true>> = { value: true, ...VALUE_OPTIONS }
+export const STATE_OPTIONS: Readonly<Record<keyof StateOptions<unknown>, true>> = {
+  value: true,
+  ...VALUE_OPTIONS,
+}
 
 /** The options of a value that is set under a plain name. */
 export function plainValueConfig(name: string, options: ValueOptions<never>): ValueConfig {
@@ -136,7 +154,7 @@ function initialValue(name: string, value: unknown): (() => unknown) | undefined
   if (value === undefined) return undefined
   if (typeof value === 'function') return value as () => unknown
   if (typeof value !== 'object' || value === null) return () => value
-  const foreign = findUncloneable(value, new Set())
+  const foreign = findUncloneable(value, CLONEABLE)
   if (foreign !== undefined) throw uncloneable(name, foreign)
   // Cloned at once too, so that later changes to the given object change no session's initial value.
   const original = clone(name, value)
@@ -160,34 +178,5 @@ function uncloneable(name: string, foreign: string, cause?: unknown): GradioStat
   )
 }
 
-/** `structuredClone` silently strips a class instance to a plain object, so what it keeps whole is told by prototype. */
-function findUncloneable(value: unknown, seen: Set<unknown>): string | undefined {
-  if (typeof value === 'function' || typeof value === 'symbol') return show(value)
-  if (typeof value !== 'object' || value === null || seen.has(value)) return undefined
-  seen.add(value)
-  const prototype: object | null = Object.getPrototypeOf(value)
-  if (prototype !== null && !CLONEABLE.has(prototype) && !isPlainView(prototype)) return show(value)
-  if (value instanceof Map) return findIn([...value.keys(), ...value.values()], seen)
-  if (value instanceof Set) return findIn(value, seen)
-  return ArrayBuffer.isView(value) ? undefined : findIn(Object.values(value), seen)
-}
-
-function findIn(values: Iterable<unknown>, seen: Set<unknown>): string | undefined {
-  for (const value of values) {
-    const found = findUncloneable(value, seen)
-    if (found !== undefined) return found
-  }
-  return undefined
-}
-
-/** Typed arrays of all kinds, but not what extends one, as Buffer does: its clone is a bare Uint8Array. */
-function isPlainView(prototype: object): boolean {
-  return Object.getPrototypeOf(prototype) === TYPED_ARRAY
-}
-
-const TYPED_ARRAY: unknown = Object.getPrototypeOf(Uint8Array.prototype)
-const CLONEABLE = new Set<unknown>(
-  [Object, Array, Map, Set, Date, RegExp, ArrayBuffer, DataView, Error, Boolean, Number, String, Blob].map(
-    type => type.prototype,
-  ),
-)
+// Not Buffer: its clone is a bare Uint8Array.
+const CLONEABLE = prototypesOf([...PLAIN, Error, Blob])

@@ -96,6 +96,12 @@ export class Values {
     else return this.#releaseAll(toRelease, reason, final)
   }
 
+  /** The end of the session waits for that callback. */
+  track(running: Promise<void>): void {
+    this.#pending.add(running)
+    void running.finally(() => this.#pending.delete(running))
+  }
+
   async #releaseAll(slots: Slot[], reason: DeleteReason, final: ReadonlyMap<string, Slot>): Promise<void> {
     await eachBounded(slots, PARALLEL, slot => this.#release(slot, reason))
     if (this.#pending.size > 0) await Promise.all(this.#pending)
@@ -116,7 +122,7 @@ export class Values {
 
   #expire(slot: Slot): void {
     this.#remove(slot)
-    if (slot.needsRelease) this.#track(this.#context.gate.run(async () => this.#release(slot, 'timeToLive')))
+    if (slot.needsRelease) this.track(this.#context.gate.run(async () => this.#release(slot, 'timeToLive')))
   }
 
   /** Tells the app that a value, already gone from the session, is no longer held. */
@@ -124,7 +130,7 @@ export class Values {
     if (!slot.needsRelease) return
     const context = { source: 'deleteCallback', session: this.#session.id, name: slot.name } as const
     const running = this.#context.hooks.call(context, limit => this.#tell(slot, reason, limit))
-    if (running !== undefined) this.#track(running)
+    if (running !== undefined) this.track(running)
     return running
   }
 
@@ -140,11 +146,6 @@ export class Values {
         return limit.signal
       },
     })
-  }
-
-  #track(running: Promise<void>): void {
-    this.#pending.add(running)
-    void running.finally(() => this.#pending.delete(running))
   }
 }
 

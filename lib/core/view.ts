@@ -4,7 +4,14 @@ declare const valueType: unique symbol
 export interface State<T> {
   readonly name: string
   /** For the compiler only: ties the type of the value to the definition. */
-  readonly [valueType]?: (value: T) => T
+  readonly [valueType]?: { readonly local: (value: T) => T }
+}
+
+/** A typed name for a value that each session holds for itself on all nodes. Made by `gradio.sharedState()`. */
+export interface SharedState<T> {
+  readonly name: string
+  /** For the compiler only: ties the type of the value to the definition. */
+  readonly [valueType]?: { readonly shared: (value: T) => T }
 }
 
 /** A session as hooks and callbacks see it. */
@@ -17,6 +24,7 @@ export interface SessionView {
   /** Where the session's files are, if it has any. It goes after all hooks and callbacks. */
   readonly directory: string
   /** The value as it is, without making an initial one; in `ended` hooks, as it was at the end. */
+  get<T>(state: SharedState<T>): Promise<T | undefined>
   get<T>(state: State<T>): T | undefined
   get(name: string): unknown
 }

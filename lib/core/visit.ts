@@ -9,6 +9,8 @@ export interface Leaving {
   readonly awaitPage?: boolean
 }
 
+let visits = 0
+
 /** The stay of one page or one request in a session. */
 export class Visit {
   readonly session: Session
@@ -16,6 +18,8 @@ export class Visit {
   /** Set while the unload hooks of the session run: the visitor waits for it before it goes on. Never rejects. */
   ready: Promise<unknown> | undefined
   left = false
+  /** Grows with each visit. */
+  readonly serial = ++visits
   readonly #onLeave: (visit: Visit, leaving: Leaving) => void
 
   constructor(session: Session, holder: Holder, onLeave: (visit: Visit, leaving: Leaving) => void) {

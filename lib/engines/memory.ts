@@ -4,6 +4,7 @@ import type { Clock } from '../clock.js'
 import { TimerWheel, WheelNode } from '../timer-wheel.js'
 import type { Arrival, Claim, Departure, EndReason, Engine, EngineEvents, Holder, Life } from './engine.js'
 import { MemoryValues } from './memory-values.js'
+import type { SharedValue, ValueClaim } from './shared-values.js'
 
 /** The embedded engine: it knows this process only, and answers synchronously. */
 export function memory(clock: Clock): Engine {
@@ -13,7 +14,7 @@ export function memory(clock: Clock): Engine {
 class MemoryEngine implements Engine {
   readonly isShared = false
   readonly secret = randomBytes(32)
-  readonly values = new MemoryValues()
+  readonly values: MemoryValues
   readonly #clock: Clock
   readonly #entries = new Map<string, Entry>()
   readonly #wheel = new TimerWheel<Entry>()
@@ -21,6 +22,11 @@ class MemoryEngine implements Engine {
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.values = new MemoryValues(
+      clock,
+      token => this.#entries.get(token),
+      () => this.#wake(),
+    )
   }
 
   start(events: EngineEvents): void {
@@ -65,7 +71,7 @@ class MemoryEngine implements Engine {
     if (entry?.life !== life) return undefined
     this.#wheel.cancel(entry)
     this.#entries.delete(token)
-    return entry.claim('end', reason)
+    return entry.claim('end', reason, this.values.end(life))
   }
 
   expire(token: string, life: string, endIn: number): void {
@@ -77,26 +83,33 @@ class MemoryEngine implements Engine {
   }
 
   nextDue(): number | undefined {
-    return this.#wheel.next()
+    const due = this.#wheel.next()
+    const valueDue = this.values.nextDue()
+    return due === undefined || (valueDue !== undefined && valueDue < due) ? valueDue : due
   }
 
-  claim(limit: number): Claim[] {
+  claim(limit: number): (Claim | ValueClaim)[] {
     const now = this.#clock.now()
-    const claims: Claim[] = []
-    this.#wheel.expire(now, limit, entry => {
-      const phase = entry.endDue() <= now ? 'end' : 'unload'
-      if (phase === 'end') this.#entries.delete(entry.token)
-      claims.push(entry.claim(phase, entry.reason))
+    // Before the sessions: a value's own time was over before that of its session, or at the same time.
+    const claims: (Claim | ValueClaim)[] = this.values.claim(limit)
+    this.#wheel.expire(now, limit - claims.length, entry => {
+      if (entry.endDue() > now) {
+        claims.push(entry.claim('unload', entry.reason))
+        return
+      }
+      this.#entries.delete(entry.token)
+      claims.push(entry.claim('end', entry.reason, this.values.end(entry.life)))
     })
     return claims
   }
 
-  renew(claim: Claim): boolean {
+  renew(claim: Claim | ValueClaim): boolean {
+    if (claim.phase === 'value') return true
     return this.#entries.get(claim.token)?.fence === claim.fence
   }
 
-  settle(claim: Claim): boolean {
-    if (claim.phase === 'end') return true
+  settle(claim: Claim | ValueClaim): boolean {
+    if (claim.phase !== 'unload') return true
     const entry = this.#entries.get(claim.token)
     if (entry?.life !== claim.life || entry.fence !== claim.fence) return false
     entry.phase = 'unloaded'
@@ -111,6 +124,7 @@ class MemoryEngine implements Engine {
   close(): void {
     for (const entry of this.#entries.values()) this.#wheel.cancel(entry)
     this.#entries.clear()
+    this.values.close()
     this.#wake = () => {}
   }
 
@@ -183,7 +197,7 @@ class Entry extends WheelNode {
   }
 
   /** Its work is handed to the caller. */
-  claim(phase: Claim['phase'], reason: EndReason): Claim {
+  claim(phase: Claim['phase'], reason: EndReason, values: readonly SharedValue[] = NO_VALUES): Claim {
     const { token, life, createdAt, load } = this
     const isLoaded = this.phase !== 'unloaded'
     if (phase === 'unload') {
@@ -201,7 +215,7 @@ class Entry extends WheelNode {
       load,
       isLoaded,
       hadPage: this.#everHadPage,
-      values: [],
+      values,
     }
   }
 
@@ -217,3 +231,5 @@ class Entry extends WheelNode {
     return this.phase === 'unloading' || this.holders.size > 0 ? Number.POSITIVE_INFINITY : this.endAt
   }
 }
+
+const NO_VALUES: readonly SharedValue[] = []

@@ -1,5 +1,3 @@
-import type { MaybePromise } from './engine.js'
-
 /**
  * The values that all nodes share, each by a session's token and life and a name. All methods throw or reject with
  * `SESSION_ENDED` when that life is over, and with `ENGINE_UNAVAILABLE` while the engine can't be reached.
@@ -8,7 +6,8 @@ export interface SharedValues {
   read(token: string, life: string, name: string): MaybePromise<SharedValue | undefined>
 
   /**
-   * Writes a value, and starts its time to live.
+   * Writes a value, and starts its time to live. What is identical to the present data restarts the time to live and
+   * replaces nothing: the version stays, and nothing is handed out.
    * @returns what has become of it: `written: false` when `over` was given and isn't the present version
    */
   write(token: string, life: string, name: string, data: string, how: Writing): MaybePromise<Written>
@@ -19,6 +18,8 @@ export interface SharedValues {
   /** Deletes a value, and gives the claim of its callback; `undefined` where there was no value. */
   delete(token: string, life: string, name: string): MaybePromise<ValueClaim | undefined>
 }
+
+type MaybePromise<T> = T | Promise<T>
 
 export interface Writing {
   /** Milliseconds, or `Infinity`. */

@@ -1,10 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import { type CookieHost, mintFor } from './cookie.js'
 import { type Host, type Marker, markedToken } from './host.js'
-import { minted } from './minted.js'
+import type { Mint } from './minted.js'
 
-/** Whether `req.session` objects of an unknown make are kept between requests, as far as was seen. */
+/** What the hosts of an instance that carry tokens have in common. */
 export interface Carrying {
+  readonly mint: Mint
+  /** Whether `req.session` objects of an unknown make are kept between requests, as far as was seen. */
   isProven: boolean
 }
 
@@ -29,7 +31,7 @@ export class CarriedHost implements Host {
   }
 
   find(): string | undefined {
-    const token = minted(markedToken(this.#session))
+    const token = this.#carrying.mint.minted(markedToken(this.#session))
     if (token !== undefined) {
       this.#carrying.isProven = true
       return token
@@ -38,7 +40,7 @@ export class CarriedHost implements Host {
   }
 
   prepare(): string {
-    return this.find() ?? mintFor(this.#res)
+    return this.find() ?? mintFor(this.#res, this.#carrying.mint)
   }
 
   keep(token: string): void {

@@ -1,48 +1,39 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { parse, serialize } from 'cookie'
 import onHeaders from 'on-headers'
 import type { CookieConfig } from '../options.js'
-import { canSetCookie, type Host, headersSent, type RequestContext } from './host.js'
-import { mint, minted } from './minted.js'
+import { type Caller, canSetCookie, type Host, headersSent } from './host.js'
+import type { Mint } from './minted.js'
 
 /** The library's own cookie, where there is no session of the host. */
 export class CookieHost implements Host {
-  readonly #req: IncomingMessage
-  readonly #res: ServerResponse
-  readonly #context: RequestContext
-  readonly #base: string
+  readonly #caller: Caller
   readonly #config: CookieConfig
+  readonly #mint: Mint
 
-  /** @param base the path that the middleware is mounted on: at the first use, `context.baseUrl` is some router's */
-  constructor(
-    req: IncomingMessage,
-    res: ServerResponse,
-    context: RequestContext,
-    base: string,
-    config: CookieConfig,
-  ) {
-    this.#req = req
-    this.#context = context
-    this.#res = res
-    this.#base = base
+  constructor(caller: Caller, config: CookieConfig, mint: Mint) {
+    this.#caller = caller
     this.#config = config
+    this.#mint = mint
   }
 
   find(): string | undefined {
-    const header = this.#req.headers.cookie
-    return header === undefined ? undefined : minted(parse(header)[this.#config.name])
+    const header = this.#caller.req.headers.cookie
+    return header === undefined ? undefined : this.#mint.minted(parse(header)[this.#config.name])
   }
 
   prepare(): string {
-    return this.find() ?? mintFor(this.#res)
+    return this.find() ?? mintFor(this.#caller.res, this.#mint)
   }
 
   keep(token: string): void {
-    if (token === this.find()) return
+    const { res } = this.#caller
+    if (token === this.find() || token === kept.get(res)) return
+    kept.set(res, token)
     const cookie = this.#serialize(token)
     // As late as can be: an app's own `setHeader('Set-Cookie', …)` replaces what was set before it.
-    onHeaders(this.#res, function () {
+    onHeaders(res, function () {
       this.appendHeader('Set-Cookie', cookie)
     })
   }
@@ -54,7 +45,7 @@ export class CookieHost implements Host {
     return serialize(name, token, {
       httpOnly: true,
       sameSite,
-      path: path ?? (this.#base || '/'),
+      path: path ?? (this.#caller.base || '/'),
       secure: secure === 'auto' ? this.#isSecure() : secure,
       ...(domain !== undefined && { domain }),
       ...(maxAge !== undefined && { maxAge }),
@@ -63,12 +54,18 @@ export class CookieHost implements Host {
 
   /** Frameworks know what a trusted proxy said. */
   #isSecure(): boolean {
-    return this.#context.secure ?? (this.#req.socket as TLSSocket).encrypted === true
+    const { context, req } = this.#caller
+    return context.secure ?? (req.socket as TLSSocket).encrypted === true
   }
 }
 
-/** A new token for an answer that can still bring it to the browser. */
-export function mintFor(res: ServerResponse): string {
+/** What answers bring the browser in the own cookie. */
+const kept = new WeakMap<ServerResponse, string>()
+
+/** A new token for an answer that can still bring it to the browser; the same for the same answer. */
+export function mintFor(res: ServerResponse, mint: Mint): string {
+  const known = kept.get(res)
+  if (known !== undefined) return known
   if (!canSetCookie(res)) throw headersSent()
-  return mint()
+  return mint.mint()
 }

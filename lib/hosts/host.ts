@@ -42,8 +42,24 @@ export interface KoaSessionContent extends Marker {
   toJSON(): object
 }
 
+/** A request, with all that its host can be told by. */
+export interface Caller {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly context: RequestContext
+  /** The path that the middleware is mounted on: at the first use, `context.baseUrl` is some router's. */
+  readonly base: string
+  /** What the expiry watch had counted when the request came. */
+  readonly arrivedAt: number
+}
+
 /** Where one request carries the token of its session. */
 export interface Host {
+  /**
+   * `false` when nothing tells that there ever was a session: the token that {@link find} gives is only the one that
+   * it would have. Only some hosts can tell.
+   */
+  readonly isMarked?: boolean
   /** The token that the request came with. Free of effects. */
   find(): string | undefined
   /**

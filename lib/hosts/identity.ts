@@ -1,45 +1,37 @@
 import { createHash } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
 import { CarriedHost, type Carrying } from './carried.js'
 import { CookieHost } from './cookie.js'
 import type { ExpiryWatch } from './expiry-watch.js'
 import { ExpressSessionHost, hasExpressSession } from './express-session.js'
-import type { Host, RequestContext } from './host.js'
+import type { Caller, Host } from './host.js'
 import { koaSessionHost } from './koa-session.js'
+import { Mint } from './minted.js'
 import { mountsExpressSession } from './mounted-session.js'
-
-/** A request, with all that its host can be told by. */
-export interface Caller {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  readonly context: RequestContext
-  /** The path that the middleware is mounted on. */
-  readonly base: string
-  /** What the expiry watch had counted when the request came. */
-  readonly arrivedAt: number
-}
 
 /** Tells which host a request's session is found by. */
 export class Identity {
   readonly #config: Config
   readonly #watch: ExpiryWatch
-  readonly #carrying: Carrying = { isProven: false }
+  readonly #carrying: Carrying
   /** Whether a host session was ever seen, or the middleware that makes them. From then on its absence is a fault, not another identity. */
   #sawHostSession: boolean
 
-  constructor(config: Config, watch: ExpiryWatch) {
+  /** @param secret gives what all nodes know, and nobody else */
+  constructor(config: Config, watch: ExpiryWatch, secret: () => Buffer) {
     this.#config = config
     this.#watch = watch
+    this.#carrying = { mint: new Mint(secret), isProven: false }
     this.#sawHostSession = config.store !== undefined
   }
 
-  hostOf({ req, res, context, base, arrivedAt }: Caller): Host {
+  hostOf(caller: Caller): Host {
+    const { req, res, context, arrivedAt } = caller
     const { identify, session, cookie, onRegenerate, store } = this.#config
     const own = identify?.(req)
     if (own !== undefined) return identified(own)
-    const ownCookie = new CookieHost(req, res, context, base, cookie)
+    const ownCookie = new CookieHost(caller, cookie, this.#carrying.mint)
     if (session === 'cookie') return ownCookie
     const hostSession = context.session
     if (typeof hostSession === 'object' && hostSession !== null) {

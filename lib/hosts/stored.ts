@@ -40,11 +40,13 @@ export abstract class StoredHost implements Host, HostSessionSeen {
     return this.isUnsaved ? this.marker : undefined
   }
 
+  get isMarked(): boolean {
+    return this.#marked() !== undefined
+  }
+
   find(): string | undefined {
     if (this.#isOver) return undefined
-    const marked = markedToken(this.marker)
-    if (marked !== undefined && this.#isRight(marked)) return marked
-    return this.isStored() ? this.#derive() : undefined
+    return this.#marked() ?? (this.isStored() ? this.#derive() : undefined)
   }
 
   prepare(): string {
@@ -65,6 +67,11 @@ export abstract class StoredHost implements Host, HostSessionSeen {
 
   follow(session: Session): void {
     this.context.watch.follow(session, this)
+  }
+
+  #marked(): string | undefined {
+    const token = markedToken(this.marker)
+    return token !== undefined && this.#isRight(token) ? token : undefined
   }
 
   /**

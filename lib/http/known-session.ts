@@ -33,6 +33,10 @@ export class KnownSession extends FileAccess implements SessionState {
     return usable(this.#session)
   }
 
+  protected useLater(): Session {
+    return this.use()
+  }
+
   protected known(): Session {
     return this.#session
   }

@@ -1,10 +1,11 @@
-import { randomBytes } from 'node:crypto'
+import type { Clock } from '../clock.js'
 import { Deadline } from '../core/deadlines.js'
 import type { Manager } from '../core/manager.js'
-import type { Session } from '../core/session.js'
+import type { Audience, Session } from '../core/session.js'
 import type { Visit } from '../core/visit.js'
-import type { EndReason } from '../engines/engine.js'
+import type { EndReason, MaybePromise } from '../engines/engine.js'
 import { GradioStateError, show } from '../errors.js'
+import { hashOrigin, type Ticket, Tickets } from './tickets.js'
 
 /** One live socket of a page: a WebSocket or an event stream. */
 export interface Connection {
@@ -18,21 +19,15 @@ export interface Connection {
   terminate(): void
 }
 
-/** What admits one socket to a page. */
-export interface Ticket {
-  readonly page: Page
-  /** The origin of the page that was given the ticket. */
-  readonly origin: string | undefined
-}
-
 /** The pages of all sessions, and what is known of those that have just left. */
 export class Pages {
   readonly #manager: Manager
   readonly #bySession = new WeakMap<Session, Map<string, Page>>()
-  readonly #tickets = new Map<string, Ticket>()
+  readonly #tickets: Tickets
 
-  constructor(manager: Manager) {
+  constructor(manager: Manager, clock: Clock) {
     this.#manager = manager
+    this.#tickets = new Tickets(() => manager.secret, clock)
   }
 
   /**
@@ -48,18 +43,12 @@ export class Pages {
     enter: () => Promise<Visit>,
   ): Promise<Page> {
     if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
-    const known = session && this.#bySession.get(session)?.get(id)
+    const known = this.#find(session, id)
     known?.refuseOutdated(epoch)
     if (known === undefined) this.#checkRoom(session)
     let page = known
-    if (!page?.isOpen) {
-      const visit = await enter()
-      page = this.#page(visit.session, id)
-      // A twin of this request may have opened the page meanwhile, or its goodbye may have overtaken it.
-      if (page.isOpen || page.isOutdated(epoch)) visit.leave()
-      else page.enter(visit)
-      page.refuseOutdated(epoch)
-    }
+    if (page?.isOpen && this.#manager.isShared) page = await this.#confirm(page, epoch)
+    if (!page?.isOpen) page = this.#entered(await enter(), id, epoch)
     page.beat(epoch)
     await page.ready
     // It may have left, or its session ended, while it waited for hooks.
@@ -68,67 +57,116 @@ export class Pages {
     return page
   }
 
-  /** A page says goodbye. @throws GradioStateError `PAGE_UNKNOWN` when it is no page of this session */
-  goodbye(session: Session | undefined, id: string, epoch: number | undefined): void {
-    const page = session && this.#bySession.get(session)?.get(id)
-    if (page === undefined) {
-      throw new GradioStateError('PAGE_UNKNOWN', `Expected a page of this session, got ${show(id)}.`)
-    }
-    if (epoch !== undefined && epoch < page.epoch) return
+  /**
+   * A page says goodbye here.
+   * @returns whether that is all: else another node may have to be told
+   */
+  goodbye(session: Session | undefined, id: string, epoch: number | undefined): boolean {
+    const page = this.#find(session, id)
+    if (page === undefined) return false
+    if (epoch !== undefined && epoch < page.epoch) return true
+    const isHeldHere = page.isOpen && (epoch === undefined || epoch === page.epoch)
+    const isKnownGone = page.isOutdated(epoch)
     // It may have overtaken the heartbeat that it takes back.
     page.epoch = epoch ?? page.epoch
     page.leave({ isGone: true })
+    return isHeldHere || isKnownGone
+  }
+
+  /** Whether that page of the session was here lately. */
+  knows(session: Session | undefined, id: string): boolean {
+    return this.#find(session, id) !== undefined
   }
 
   /** A ticket for one socket of the page; the one before it is void. */
   issueTicket(page: Page, origin: string | undefined): string {
-    const ticket = randomBytes(16).toString('base64url')
-    this.#tickets.delete(page.ticket)
-    this.#tickets.set(ticket, { page, origin })
-    page.ticket = ticket
+    const { id, token, epoch } = page
+    page.ticket = this.#tickets.seal({ token, page: id, epoch, origin: origin && hashOrigin(origin) })
+    return page.ticket
+  }
+
+  /**
+   * What a ticket admits to, if it is good: where its page is, the newest that was given out there; elsewhere, that of
+   * another node.
+   */
+  findTicket(sealed: string): Ticket | undefined {
+    const ticket = this.#tickets.open(sealed)
+    if (ticket === undefined) return undefined
+    const page = this.#find(this.#manager.find(ticket.token), ticket.page)
+    if (page?.isOpen) return page.ticket === sealed ? ticket : undefined
+    if (!this.#manager.isShared || ticket.isOwn || page?.isOutdated(ticket.epoch)) return undefined
     return ticket
   }
 
-  /** What a ticket admits to. */
-  findTicket(ticket: string): Ticket | undefined {
-    return this.#tickets.get(ticket)
+  /**
+   * Uses up a ticket that was just found. Gives its page, which is opened if another node had it until now.
+   * @throws GradioStateError `PAGE_UNKNOWN`, and what {@link open} throws
+   */
+  admit(sealed: string, { token, page: id, epoch }: Ticket): MaybePromise<Page> {
+    const session = this.#manager.find(token)
+    const page = this.#find(session, id)
+    if (page?.isOpen) {
+      page.ticket = ''
+      return page
+    }
+    if (!this.#tickets.spend(sealed)) throw unknown(id)
+    return this.open(id, epoch, session, async () => {
+      const visit = await this.#manager.enter(token, { kind: 'page', page: id })
+      if (visit === undefined) throw unknown(id)
+      return visit
+    })
   }
 
-  voidTicket(page: Page): void {
-    this.#tickets.delete(page.ticket)
+  /**
+   * A page that is open here is heard of again. Meanwhile it may have been at another node, which held it since; so the
+   * engine is told anew.
+   */
+  async #confirm(page: Page, epoch: number | undefined): Promise<Page | undefined> {
+    // Before the wait, which may fail: the close of a socket that the page has lost already would count as its leaving.
+    page.beat(epoch)
+    const visit = await this.#manager.enter(page.token, { kind: 'page', page: page.id })
+    return visit && this.#entered(visit, page.id, epoch)
+  }
+
+  /** A visit of the page has begun. */
+  #entered(visit: Visit, id: string, epoch: number | undefined): Page {
+    const page = this.#page(visit.session, id)
+    // Its goodbye may have overtaken it.
+    if (!page.isOpen && page.isOutdated(epoch)) visit.leave()
+    else page.enter(visit)
+    page.refuseOutdated(epoch)
+    return page
+  }
+
+  #find(session: Session | undefined, id: string): Page | undefined {
+    return session && this.#bySession.get(session)?.get(id)
   }
 
   #page(session: Session, id: string): Page {
     let pages = this.#bySession.get(session)
     if (pages === undefined) {
-      const map = new Map<string, Page>()
-      pages = map
-      this.#bySession.set(session, map)
-      session.audience = {
-        part(reason) {
-          for (const page of map.values()) page.part(session, reason)
-        },
-        moved(page) {
-          map.get(page)?.leave()
-        },
-        goodbye() {},
-        // All pages of a browser have the same cookie.
-        renew() {
-          for (const page of map.values()) if (page.renew()) return
-        },
-      }
+      pages = new Map()
+      this.#bySession.set(session, pages)
+      session.audience = this.#audience(session, pages)
     }
-    let page = pages.get(id)
-    if (page === undefined) {
-      page = new Page(
-        id,
-        this.#manager,
-        () => this.voidTicket(page as Page),
-        () => pages.delete(id),
-      )
-      pages.set(id, page)
-    }
+    const page = pages.get(id) ?? new Page(id, session.token, this.#manager, () => pages.delete(id))
+    pages.set(id, page)
     return page
+  }
+
+  #audience(session: Session, pages: ReadonlyMap<string, Page>): Audience {
+    return {
+      part(reason) {
+        for (const page of pages.values()) page.part(session, reason)
+      },
+      // The engine knows of no visit here any more, so that this one's end does nothing there.
+      moved: id => pages.get(id)?.leave(),
+      goodbye: (id, epoch) => void this.goodbye(session, id, epoch),
+      // All pages of a browser have the same cookie.
+      renew() {
+        for (const page of pages.values()) if (page.renew()) return
+      },
+    }
   }
 
   #checkRoom(session: Session | undefined): void {
@@ -144,11 +182,13 @@ export class Pages {
 /** One loaded document in a browser, as this process knows it. */
 export class Page {
   readonly id: string
+  /** Its session's. */
+  readonly token: string
   /** The highest epoch that the page has told; it grows with each return from the back/forward cache. */
   epoch = 0
+  /** The newest, until it is used. */
   ticket = ''
   readonly #manager: Manager
-  readonly #closed: () => void
   readonly #connections = new Set<Connection>()
   /** While the page is open without a socket: until when a beat is awaited. Afterwards: how long it is remembered. */
   readonly #deadline: Deadline
@@ -160,14 +200,11 @@ export class Page {
    */
   #leasedUntil = 0
 
-  /**
-   * @param closed called whenever the page leaves
-   * @param forget called when a page that has left need not be remembered any more
-   */
-  constructor(id: string, manager: Manager, closed: () => void, forget: () => void) {
+  /** @param forget called when a page that has left need not be remembered any more */
+  constructor(id: string, token: string, manager: Manager, forget: () => void) {
     this.id = id
+    this.token = token
     this.#manager = manager
-    this.#closed = closed
     this.#deadline = new Deadline(() => (this.isOpen ? this.leave() : forget()))
   }
 
@@ -197,9 +234,16 @@ export class Page {
     return this.#isGone ? this.epoch + 1 : this.epoch
   }
 
+  /** A visit has begun. Of two, the engine knows only the one that began last. */
   enter(visit: Visit): void {
+    const other = this.#visit
+    if (other !== undefined && other.serial > visit.serial) {
+      visit.leave()
+      return
+    }
     this.#visit = visit
     this.#isGone = false
+    other?.leave()
   }
 
   /** The page is alive: without a socket it has to say so again before the lease is over. */
@@ -239,7 +283,7 @@ export class Page {
     if (this.#visit === undefined) return
     this.#visit.leave({ abrupt })
     this.#visit = undefined
-    this.#closed()
+    this.ticket = ''
     this.#manager.deadlines.schedule(this.#deadline, REMEMBERED)
     this.#dropConnections()
   }
@@ -291,6 +335,10 @@ function gone(least: number, received: number): GradioStateError {
     'PAGE_GONE',
     `Expected an epoch n of at least ${least}, got ${received}: the page has left.`,
   )
+}
+
+export function unknown(id: string): GradioStateError {
+  return new GradioStateError('PAGE_UNKNOWN', `Expected a page of this session, got ${show(id)}.`)
 }
 
 function idInvalid(id: string): GradioStateError {

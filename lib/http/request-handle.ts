@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { usable } from '../core/access.js'
 import { isThenable } from '../core/hooks.js'
-import { closed, type Manager } from '../core/manager.js'
+import { closed, type Manager, type Visiting } from '../core/manager.js'
 import type { Load, Session } from '../core/session.js'
 import type { Visit } from '../core/visit.js'
 import type { EndReason, Holder, MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import type { Host, RequestContext } from '../hosts/host.js'
-import type { Caller, Identity } from '../hosts/identity.js'
+import type { Caller, Host, RequestContext } from '../hosts/host.js'
+import type { Identity } from '../hosts/identity.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
@@ -77,10 +77,32 @@ export class RequestHandle extends FileAccess implements RequestState {
     const host = this.#hostOf()
     const token = host.find()
     if (token === undefined) return
+    const { isShared } = this.manager
+    // A host session that was never used here: to ask would cost each of its requests a round trip.
+    if (isShared && host.isMarked === false && this.manager.find(token) === undefined) return
     const visit = this.manager.enter(token, { kind: this.#kind })
     this.#host = host
     if (isThenable(visit)) return Promise.resolve(visit).then(visit => this.#arrived(visit))
     return this.#arrived(visit)
+  }
+
+  /** Another node may hold that page of this request's session: it is told that the page says goodbye. */
+  goodbye(page: string, epoch: number | undefined): MaybePromise<boolean> {
+    const token = this.#hostOf().find()
+    return token !== undefined && this.manager.isShared && this.manager.goodbye(token, page, epoch)
+  }
+
+  /** Whether its session may have files on other nodes. */
+  get isShared(): boolean {
+    return this.manager.isShared
+  }
+
+  /** Whether this request came with a session that lives, here or maybe on another node. */
+  get hasSession(): boolean {
+    const host = this.#hostOf()
+    const token = host.find()
+    if (token === undefined) return false
+    return this.manager.find(token) !== undefined || (this.manager.isShared && host.isMarked !== false)
   }
 
   /** The session that this request came with, if it lives here. Free of effects. */
@@ -100,8 +122,8 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** Begins a page's visit in this request's session, and the session if need be. */
-  async enterPage(): Promise<Visit> {
-    const visit = await this.#begin('page')
+  async enterPage(page: string): Promise<Visit> {
+    const visit = await this.#begin({ kind: 'page', page })
     this.#host?.follow?.(visit.session)
     // A store that hangs would hold the session for longer than the browser waits.
     const leave = () => visit.leave()
@@ -122,8 +144,13 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Counts a socket of this user's as a page until it closes. */
   track(socket: Closable): void {
-    const visit = this.manager.enter(this.use().token, { kind: 'page' })
-    const leave = () => void Promise.resolve(visit).then(visit => visit?.leave({ abrupt: true }))
+    const entering = Promise.resolve(this.manager.enter(this.use().token, { kind: 'page' }))
+    entering.catch(error => this.manager.hooks.report(error, { source: 'engine' }))
+    const leave = () =>
+      void entering.then(
+        visit => visit?.leave({ abrupt: true }),
+        () => {},
+      )
     if (isClosed(socket)) leave()
     else socket.once('close', leave)
   }
@@ -143,8 +170,15 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   protected use(): Session {
     if (this.manager.closing) throw closed()
-    const visit = this.#enter()
+    const visit = this.#enter({ atOnce: true })
     if (isThenable(visit)) throw establishFirst()
+    return usable(visit.session)
+  }
+
+  protected async useLater(): Promise<Session> {
+    if (this.manager.closing) throw closed()
+    const visit = await this.#enter()
+    await visit.ready
     return usable(visit.session)
   }
 
@@ -168,29 +202,32 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** This request's visit; its first use begins it. */
-  #enter(): MaybePromise<Visit> {
+  #enter({ atOnce = false } = {}): MaybePromise<Visit> {
     const current = this.#current()
     if (current !== undefined) return current
-    if (this.#entering !== undefined) return this.#entering
-    const visit = this.#begin(this.#kind)
+    // Who can't wait for the one that is on its way begins another: of the two, the later is left at once.
+    if (this.#entering !== undefined && !(atOnce && this.manager.isShared)) return this.#entering
+    const visit = this.#begin({ kind: this.#kind, atOnce })
     if (!isThenable(visit)) return this.#bind(visit)
-    this.#entering = visit.then(visit => this.#bind(visit))
-    // Whoever awaits it is told, too.
-    this.#entering.catch(() => {
+    const entering = visit.then(visit => this.#bind(visit))
+    this.#entering = entering
+    const isOver = () => {
       this.#entering = undefined
-    })
-    return this.#entering
+    }
+    // Of a failure, whoever awaits it is told too.
+    entering.then(isOver, isOver)
+    return entering
   }
 
   /** Begins a visit, and the session if need be. */
-  #begin(kind: Holder['kind']): MaybePromise<Visit> {
+  #begin(visiting: Visiting): MaybePromise<Visit> {
     if (!this.#sawSession && this.#caller.context.session !== undefined && this.#identity.followsHost) {
       throw mountedBefore()
     }
     const host = this.#hostOf()
     const token = host.prepare()
     const isKnown = host.find() === token
-    const visit = this.manager.enter(token, { kind }, { info: this.#info })
+    const visit = this.manager.enter(token, visiting, { info: this.#info })
     host.keep(token)
     this.#host = host
     this.introduced ||= !isKnown
@@ -203,6 +240,11 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   #bind(visit: Visit): Visit {
+    const earlier = this.#current()
+    if (earlier !== undefined && earlier.session.ended === undefined) {
+      visit.leave()
+      return earlier
+    }
     this.#visit = visit
     this.#hostId = this.#caller.context.sessionID
     this.#host?.follow?.(visit.session)

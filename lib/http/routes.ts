@@ -14,7 +14,7 @@ import { mimeTypeOf } from './file-access.js'
 import { serveFile } from './files.js'
 import type { InstanceParts } from './instance.js'
 import { allowOrigin, refuseCrossSite } from './origin.js'
-import type { Pages } from './pages.js'
+import { type Pages, unknown } from './pages.js'
 import type { RequestHandle } from './request-handle.js'
 import { expectMultipart, type Upload } from './upload.js'
 
@@ -99,7 +99,7 @@ export class Routes {
 
   async #open(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins)
-    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage())
+    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
     const ticket = this.#pages.issueTicket(page, req.headers.origin)
     answer(req, res, 200, { ticket }, state.introduced)
   }
@@ -110,7 +110,7 @@ export class Routes {
     ...[req, res, state]: Parameters<Route>
   ): Promise<void> {
     refuseCrossSite(req, this.#config.origins)
-    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage())
+    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
     if (res.closed) {
       if (!page.isConnected) page.leave({ abrupt: true })
       return
@@ -163,14 +163,20 @@ export class Routes {
   /** An answer that the host's session middleware takes part in, as in those of the app: with `rolling` it sets its cookie. */
   async #renew(...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins)
-    const isRenewed = this.#config.keepAlive && state.find() !== undefined
+    const isRenewed = this.#config.keepAlive && state.hasSession
     if (isRenewed) await state.renew()
     answer(req, res, 204, undefined, isRenewed)
   }
 
-  #goodbye(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): void {
+  async #goodbye(
+    id: string,
+    epoch: number | undefined,
+    ...[req, res, state]: Parameters<Route>
+  ): Promise<void> {
     refuseCrossSite(req, this.#config.origins)
-    this.#pages.goodbye(state.find(), id, epoch)
+    const session = state.find()
+    const isDone = this.#pages.goodbye(session, id, epoch) || (await state.goodbye(id, epoch))
+    if (!isDone && !this.#pages.knows(session, id)) throw unknown(id)
     answer(req, res, 204)
   }
 }

@@ -1,26 +1,32 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
-import type { Deadlines } from '../core/deadlines.js'
+import { isThenable } from '../core/hooks.js'
+import type { Manager } from '../core/manager.js'
+import type { MaybePromise } from '../engines/engine.js'
+import { GradioStateError } from '../errors.js'
 import { SocketConnection } from './connections.js'
 import { isSameHost } from './origin.js'
-import type { Pages, Ticket } from './pages.js'
+import type { Page, Pages } from './pages.js'
+import { hashOrigin, type Ticket } from './tickets.js'
 import { takeUpgrades } from './upgrades.js'
 
 /** The WebSockets of our client. The handshake needs the ticket alone: no session middleware, and no store. */
 export class Sockets {
   readonly #pages: Pages
-  readonly #deadlines: Deadlines
+  readonly #manager: Manager
   readonly #heartbeat: number
   readonly #detach = new Map<Server, () => void>()
   /** Where the library's routes were seen to be: an upgrade below one of these is ours, with or without a ticket. */
   readonly #bases = new Set<string>()
+  /** Those whose pages have yet to be opened here. */
+  readonly #waiting = new Set<Duplex>()
   #isClosed = false
   readonly #server = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: 1024 })
 
-  constructor(pages: Pages, deadlines: Deadlines, heartbeat: number) {
+  constructor(pages: Pages, manager: Manager, heartbeat: number) {
     this.#pages = pages
-    this.#deadlines = deadlines
+    this.#manager = manager
     this.#heartbeat = heartbeat
   }
 
@@ -44,6 +50,8 @@ export class Sockets {
   /** Leaves all servers. The sockets themselves are closed as their sessions end. */
   close(): void {
     this.#isClosed = true
+    for (const socket of this.#waiting) refuse(socket, 503)
+    this.#waiting.clear()
     for (const server of this.#detach.keys()) this.#release(server)
   }
 
@@ -57,33 +65,63 @@ export class Sockets {
     if (found === null || req.headers.upgrade?.toLowerCase() !== 'websocket') return false
     const [, base, id, query] = found as unknown as [string, string, string, string]
     const parameters = new URLSearchParams(query)
-    const ticket = this.#pages.findTicket(parameters.get('ticket') ?? '')
+    const sealed = parameters.get('ticket') ?? ''
+    const ticket = this.#pages.findTicket(sealed)
     if (ticket === undefined) {
       if (!this.#bases.has(base)) return false
       refuse(socket, 401)
-    } else if (ticket.page.id !== id || String(ticket.page.epoch) !== parameters.get('n')) {
+    } else if (ticket.page !== id || String(ticket.epoch) !== parameters.get('n')) {
       refuse(socket, 409)
     } else if (!isOriginOf(ticket, req)) {
       refuse(socket, 403)
     } else {
-      this.#accept(ticket, req, socket, head)
+      void this.#admit(() => this.#pages.admit(sealed, ticket), [req, socket, head])
     }
     return true
   }
 
-  #accept({ page }: Ticket, req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#pages.voidTicket(page)
-    this.#server.handleUpgrade(req, socket, head, webSocket => {
-      new SocketConnection(webSocket, page, this.#deadlines, this.#heartbeat)
+  /** @param admit gives the page, at once where this node has it: a slow handshake holds up the browser's other tabs */
+  async #admit(admit: () => MaybePromise<Page>, upgrade: Upgrade): Promise<void> {
+    const [, socket] = upgrade
+    const fail = () => socket.destroy()
+    socket.on('error', fail)
+    this.#waiting.add(socket)
+    try {
+      const admitted = admit()
+      const page = isThenable(admitted) ? await admitted : admitted
+      // A socket that was lost meanwhile is no leaving: the page goes on by its beats, as with any failed handshake.
+      if (!this.#waiting.has(socket) || socket.destroyed) return
+      socket.off('error', fail)
+      this.#accept(page, upgrade)
+    } catch (error) {
+      this.#fail(error, socket)
+    } finally {
+      this.#waiting.delete(socket)
+    }
+  }
+
+  #accept(page: Page, upgrade: Upgrade): void {
+    this.#server.handleUpgrade(...upgrade, webSocket => {
+      new SocketConnection(webSocket, page, this.#manager.deadlines, this.#heartbeat)
     })
   }
+
+  #fail(error: unknown, socket: Duplex): void {
+    if (!this.#waiting.has(socket)) return
+    const isOurs = error instanceof GradioStateError
+    if (!isOurs) this.#manager.hooks.report(error, { source: 'engine' })
+    if (isOurs) refuse(socket, error.code === 'PAGE_UNKNOWN' ? 401 : error.status)
+    else refuse(socket, 503)
+  }
 }
+
+type Upgrade = [req: IncomingMessage, socket: Duplex, head: Buffer]
 
 /** The page that was given the ticket opens the socket; where that one told no origin, the host is compared. */
 function isOriginOf(ticket: Ticket, req: IncomingMessage): boolean {
   const { origin } = req.headers
   if (origin === undefined) return true
-  return ticket.origin === undefined ? isSameHost(req, origin) : ticket.origin === origin
+  return ticket.origin === undefined ? isSameHost(req, origin) : ticket.origin === hashOrigin(origin)
 }
 
 function refuse(socket: Duplex, status: number): void {

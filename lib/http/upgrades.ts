@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
@@ -77,5 +77,30 @@ function replay(server: Server, req: IncomingMessage, socket: Socket, head: Buff
     if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${req.rawHeaders[i + 1]}`)
   }
   socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
-  server.emit((socket as TLSSocket).encrypted ? 'secureConnection' : 'connection', socket)
+  afterAnswers(socket, () => {
+    server.emit((socket as TLSSocket).encrypted ? 'secureConnection' : 'connection', socket)
+  })
+}
+
+/**
+ * Runs `task` when the requests that came before on this connection are answered. Node.js keeps their order in a list of each
+ * 'connection' event, so an answer that belongs to the next event would never get its turn.
+ */
+function afterAnswers(socket: Socket & { _httpMessage?: ServerResponse | null }, task: () => void): void {
+  // Whose turn it is, as `ServerResponse.assignSocket` notes it (lib/_http_server.js).
+  const answer = socket._httpMessage
+  if (!answer) {
+    task()
+    return
+  }
+  // At an upgrade Node.js takes away the listeners of its own that did these.
+  const drain = () => answer.emit('drain')
+  const fail = () => socket.destroy()
+  socket.on('drain', drain).on('error', fail)
+  answer.once('finish', () => {
+    socket.off('drain', drain).off('error', fail)
+    // The time that a connection may be idle has begun with the answer.
+    socket.setTimeout(0)
+    if (!socket.writableEnded && !socket.destroyed) afterAnswers(socket, task)
+  })
 }

@@ -2,14 +2,15 @@ import { after, before } from 'node:test'
 import { createClient } from 'redis'
 import { systemClock } from '../../lib/clock.ts'
 import { redis } from '../../lib/engines/redis/index.ts'
-import { describeEngine } from '../contract/engine.ts'
+import { describeEngine, type EngineUnderTest } from '../contract/engine.ts'
+import { describeSharedValues } from '../contract/shared-values.ts'
 import { type RedisServer, redisServer } from '../support/redis-server.ts'
 
 let server: RedisServer
 let client: ReturnType<typeof createClient>
 before(async () => {
   server = await redisServer()
-  client = createClient({ socket: { path: server.socket } })
+  client = createClient({ socket: { path: server.socket, tls: false } })
   client.on('error', () => {})
   await client.connect()
 })
@@ -19,8 +20,11 @@ after(async () => {
 })
 
 let tests = 0
-describeEngine('Redis', () => ({
+const make = (): EngineUnderTest => ({
   engine: redis({ client, prefix: `test-${++tests}` }),
   clock: systemClock,
   pass: ms => new Promise(resolve => setTimeout(resolve, ms + 5)),
-}))
+})
+
+describeEngine('Redis', make)
+describeSharedValues('Redis', make)

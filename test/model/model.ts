@@ -32,6 +32,7 @@ import {
 const RECONNECT = 1_500
 /** How long a page may take to come after the answer to its navigation. */
 const PAGE_LOAD = 30_000
+const TICKET = 30_000
 /** How long a page without a socket is open after each of its beats, and how long it is remembered when it has left. */
 const BEAT_LEASE = 95_000
 const REMEMBERED = 120_000
@@ -409,7 +410,7 @@ export class Model {
       if (page.visit === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
       if (stream === undefined) {
-        page.ticket = { label, epoch: page.epoch }
+        page.ticket = { label, epoch: page.epoch, at: this.now }
         return
       }
       stream.connection = { label, page, exclusive: false }
@@ -440,7 +441,7 @@ export class Model {
     }
     for (const life of this.lives.values()) {
       for (const page of life.pages.values()) {
-        if (page.ticket?.label !== ticket) continue
+        if (page.ticket?.label !== ticket || this.now - page.ticket.at > TICKET) continue
         if (page.ticket.epoch !== page.epoch) {
           this.#answer(label, 'gone')
           return

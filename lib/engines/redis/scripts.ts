@@ -245,7 +245,10 @@ function orders.open(k, life, born, make, only, kind, page, navigations, request
   if kind == 'page' then
     local node = s.f['p:' .. page]
     s.f['p:' .. page] = me
-    if node and node ~= me then tell(node, 'moved', s.f.id, page)
+    if node and node ~= me then
+      tell(node, 'moved', s.f.id, page)
+      -- It was taken from this node before, which need not hear of that any more.
+      redis.call('LREM', key('in', me), 0, cjson.encode({ 'moved', s.f.id, page }))
     elseif not node then page_came(s, others) end
   end
   if is_new then s.f.w = 'disconnected' end

@@ -1,0 +1,222 @@
+import { spawn } from 'node:child_process'
+import { EventEmitter } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Queue, Worker } from 'bullmq'
+import { createClient } from 'redis'
+import { redis as redisEngine } from '../lib/engines/redis/index.js'
+import { gradioState, type RequestState } from '../lib/index.js'
+import { ms, type Row } from './table.js'
+
+export const title =
+  'sessions on a real Redis, each with a request, an unload and an end; against a delayed job of BullMQ for each'
+
+const SESSIONS = Number(process.env.COUNT ?? 20_000)
+/** How many begin at once. */
+const PARALLEL = 256
+/** How long after its request a session ends, and a job is due. */
+const DELAY = 1_000
+
+export async function run(): Promise<Row[]> {
+  const server = await redisServer()
+  try {
+    return [
+      ...(await lives(server, 'gradio-state: a life of one request', library)),
+      ...(await lives(server, 'BullMQ: a delayed job', jobs)),
+      await requests(server),
+    ]
+  } finally {
+    await server.stop()
+  }
+}
+
+/** What is measured: `begin` one of them; `ended` counts those that are over. */
+interface Contender {
+  begin(index: number): Promise<void>
+  ended(): number
+  close(): Promise<void>
+}
+
+async function lives(
+  server: RedisServer,
+  name: string,
+  contend: (server: RedisServer) => Promise<Contender>,
+): Promise<Row[]> {
+  const contender = await contend(server)
+  const before = await server.usage()
+  const cpu = process.cpuUsage()
+  const begun = performance.now()
+  let next = 0
+  const beginAll = async () => {
+    while (next < SESSIONS) await contender.begin(next++)
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, beginAll))
+  const all = performance.now()
+  while (contender.ended() < SESSIONS) await sleep(5)
+  const end = performance.now()
+  const { user, system } = process.cpuUsage(cpu)
+  const after = await server.usage()
+  await contender.close()
+  const each = (total: number) => `${((total / SESSIONS) * 1_000).toFixed(0)} µs`
+  return [
+    {
+      name,
+      'begun per second': perSecond(SESSIONS, all - begun),
+      'begun and ended per second': perSecond(SESSIONS, end - begun - DELAY),
+      'calls to Redis each': ((after.calls - before.calls) / SESSIONS).toFixed(2),
+      'CPU of Redis each': each(after.cpu - before.cpu),
+      'CPU of Node each': each((user + system) / 1_000),
+    },
+  ]
+}
+
+/** Round trips that a request waits for, and what it takes. */
+async function requests(server: RedisServer): Promise<Row> {
+  const site = await nodeOf(server)
+  const { state } = await site.visit('known')
+  await state.establish()
+  const count = Math.min(SESSIONS, 5_000)
+  const begun = performance.now()
+  const before = await server.usage()
+  for (let i = 0; i < count; i++) {
+    const { state, leave } = await site.visit('known')
+    state.get('value')
+    leave()
+  }
+  const after = await server.usage()
+  const each = (performance.now() - begun) / count
+  await site.gradio.close()
+  return {
+    name: 'gradio-state: a request of a known session, one after another',
+    'calls to Redis each': ((after.calls - before.calls) / count).toFixed(2),
+    'time each': ms(each),
+  }
+}
+
+async function library(server: RedisServer): Promise<Contender> {
+  const { gradio, visit } = await nodeOf(server)
+  let ended = 0
+  gradio.unload(() => {})
+  gradio.ended(() => {
+    ended++
+  })
+  return {
+    async begin(index) {
+      const { state, leave } = await visit(`user ${index}`)
+      await state.establish()
+      leave()
+    },
+    ended: () => ended,
+    close: async () => void (await gradio.close()),
+  }
+}
+
+/** An instance, and requests to it without the cost of HTTP. */
+async function nodeOf(server: RedisServer) {
+  const client = createClient({ socket: { path: server.socket, tls: false } })
+  client.on('error', () => {})
+  await client.connect()
+  const gradio = gradioState({
+    engine: redisEngine({ client, prefix: `bench-${++prefixes}` }),
+    maxSessions: Number.POSITIVE_INFINITY,
+    unloadDelay: 0,
+    gracePeriod: DELAY / 1_000,
+    identify: req => req.headers['x-user'] as string,
+  })
+  // What is said once about sessions without pages would stand in the table.
+  process.removeAllListeners('warning')
+  const visit = async (user: string) => {
+    const req = { method: 'GET', url: '/', headers: { 'x-user': user } } as unknown as IncomingMessage
+    const res = Object.assign(new EventEmitter(), { headersSent: false, closed: false })
+    await new Promise(next => gradio(req, res as unknown as ServerResponse, next))
+    const { gradioState: state } = req as IncomingMessage & { gradioState: RequestState }
+    return { state, leave: () => void res.emit('close') }
+  }
+  return { gradio, visit }
+}
+
+let prefixes = 0
+
+async function jobs(server: RedisServer): Promise<Contender> {
+  const connection = { path: server.socket, maxRetriesPerRequest: null }
+  const queue = new Queue('ends', { connection })
+  let ended = 0
+  const worker = new Worker(
+    'ends',
+    async () => {
+      ended++
+    },
+    { connection, concurrency: PARALLEL },
+  )
+  await Promise.all([queue.waitUntilReady(), worker.waitUntilReady()])
+  return {
+    async begin(index) {
+      await queue.add(
+        'end',
+        { session: index },
+        { delay: DELAY, jobId: `job-${index}`, removeOnComplete: true },
+      )
+    },
+    ended: () => ended,
+    async close() {
+      await worker.close()
+      await queue.close()
+    },
+  }
+}
+
+interface RedisServer {
+  readonly socket: string
+  /** Scripts and blocking reads so far, which are calls from outside, and milliseconds of CPU. */
+  usage(): Promise<{ calls: number; cpu: number }>
+  stop(): Promise<void>
+}
+
+async function redisServer(): Promise<RedisServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'gradio-state-bench-'))
+  const socket = join(folder, 'socket')
+  const settings = [
+    '--port',
+    '0',
+    '--unixsocket',
+    socket,
+    '--dir',
+    folder,
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ]
+  const server = spawn('redis-server', settings, { stdio: 'ignore' })
+  const stop = async () => {
+    server.kill('SIGKILL')
+    await rm(folder, { recursive: true, force: true })
+  }
+  process.once('exit', () => server.kill('SIGKILL'))
+  const client = createClient({ socket: { path: socket, tls: false, reconnectStrategy: 20 } })
+  client.on('error', () => {})
+  await client.connect()
+  return {
+    socket,
+    async usage() {
+      const stats = await client.info('commandstats')
+      const outer = [...stats.matchAll(/cmdstat_(?:evalsha|eval|bzpopmin):calls=(\d+)/g)]
+      const cpu = /used_cpu_sys:([\d.]+)[\s\S]*used_cpu_user:([\d.]+)/.exec(await client.info('cpu'))
+      return {
+        calls: outer.reduce((sum, [, calls]) => sum + Number(calls), 0),
+        cpu: (Number(cpu?.[1]) + Number(cpu?.[2])) * 1_000,
+      }
+    },
+    async stop() {
+      client.destroy()
+      await stop()
+    },
+  }
+}
+
+function perSecond(count: number, duration: number): string {
+  return ((count / duration) * 1_000).toFixed(0)
+}

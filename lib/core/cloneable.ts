@@ -1,0 +1,59 @@
+import { types } from 'node:util'
+import { show } from '../errors.js'
+
+/**
+ * Finds what a clone of `value` would lose, and names it. Most of it would be lost silently: an instance of a class becomes a
+ * plain object, and a property under a symbol disappears, such as a disposer.
+ * @param kinds the prototypes of what is kept whole, beside those of typed arrays
+ */
+export function findUncloneable(value: unknown, kinds: ReadonlySet<unknown>): string | undefined {
+  const seen = new Set<unknown>([value])
+  // A set takes in what is added while it is walked.
+  for (const item of seen) {
+    if (typeof item === 'function' || typeof item === 'symbol') return show(item)
+    if (typeof item !== 'object' || item === null) continue
+    if (types.isProxy(item)) return 'a Proxy'
+    const prototype: object | null = Object.getPrototypeOf(item)
+    if (prototype !== null && !kinds.has(prototype) && !isPlainView(prototype)) return show(item)
+    if (ArrayBuffer.isView(item)) continue
+    const hidden = hiddenIn(item)
+    if (hidden !== undefined) return `${show(item)} with ${String(hidden)}`
+    for (const part of partsOf(item)) if (!isPrimitive(part)) seen.add(part)
+  }
+  return undefined
+}
+
+function partsOf(item: object): Iterable<unknown> {
+  if (item instanceof Map) return [...item.keys(), ...item.values()]
+  return item instanceof Set ? item : Object.values(item)
+}
+
+/** A property that a clone doesn't have. */
+function hiddenIn(item: object): PropertyKey | undefined {
+  if (item instanceof Map || item instanceof Set || item instanceof Date) return Reflect.ownKeys(item)[0]
+  // Not for all: Errors and Blobs have some of their own, and of an array it would take long.
+  if (Array.isArray(item)) return Object.getOwnPropertySymbols(item)[0]
+  const prototype: unknown = Object.getPrototypeOf(item)
+  if (prototype !== Object.prototype && prototype !== null) return undefined
+  const keys = Reflect.ownKeys(item)
+  if (keys.length === Object.keys(item).length) return undefined
+  return keys.find(key => !Object.prototype.propertyIsEnumerable.call(item, key) || typeof key === 'symbol')
+}
+
+function isPrimitive(value: unknown): boolean {
+  return value === null || !['object', 'function', 'symbol'].includes(typeof value)
+}
+
+/** Typed arrays of all kinds, but not what extends one, as Buffer does. */
+function isPlainView(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) === TYPED_ARRAY
+}
+
+const TYPED_ARRAY: unknown = Object.getPrototypeOf(Uint8Array.prototype)
+
+/** What `structuredClone` and `v8.serialize` both keep whole. */
+export const PLAIN = [Object, Array, Map, Set, Date, RegExp, ArrayBuffer, DataView, Boolean, Number, String]
+
+export function prototypesOf(types: readonly { prototype: unknown }[]): ReadonlySet<unknown> {
+  return new Set(types.map(type => type.prototype))
+}

@@ -1,0 +1,80 @@
+import { Deserializer, Serializer } from 'node:v8'
+import { findUncloneable, PLAIN, prototypesOf } from './cloneable.js'
+
+/** How the values of a shared state become text, and values again. */
+export interface Codec<T> {
+  encode(value: T): string
+  decode(text: string): T
+}
+
+/** Node's own serialisation, in base64. */
+export const v8Codec: Codec<unknown> = {
+  encode(value) {
+    const foreign = findUncloneable(value, SERIALIZABLE)
+    if (foreign !== undefined)
+      throw new TypeError(`it has ${foreign} in it, which would not arrive whole elsewhere`)
+    const writer = new Writer()
+    writer.writeHeader()
+    writer.writeValue(value)
+    return writer.releaseBuffer().toString('base64')
+  },
+  decode(text) {
+    const reader = new Reader(Buffer.from(text, 'base64'))
+    reader.readHeader()
+    return reader.readValue()
+  },
+}
+
+const SERIALIZABLE = prototypesOf([...PLAIN, Buffer])
+
+/** Writes of a view what it shows, where V8 by itself writes all that lies under it: of a small Buffer, Node's whole pool. */
+class Writer extends Serializer {
+  /** Node's, documented; its types don't know it. */
+  declare _setTreatArrayBufferViewsAsHostObjects: (flag: boolean) => void
+
+  constructor() {
+    super()
+    this._setTreatArrayBufferViewsAsHostObjects(true)
+  }
+
+  _writeHostObject(view: ArrayBufferView): void {
+    const kind = VIEWS.findIndex(({ prototype }) => prototype === Object.getPrototypeOf(view))
+    if (kind < 0) throw new TypeError(`no such kind of view is known: ${view.constructor.name}`)
+    this.writeUint32(kind)
+    this.writeUint32(view.byteLength)
+    this.writeRawBytes(view as NodeJS.TypedArray)
+  }
+}
+
+/** Gives each view memory of its own, where `v8.deserialize` gives all of them the same, or Node's pool. */
+class Reader extends Deserializer {
+  _readHostObject(): unknown {
+    const View = VIEWS[this.readUint32()]
+    if (View === undefined) throw new TypeError('a kind of view that is not known')
+    const { buffer } = new Uint8Array(this.readRawBytes(this.readUint32()))
+    return View === Buffer ? Buffer.from(buffer) : new View(buffer)
+  }
+}
+
+type View = { new (buffer: ArrayBuffer): ArrayBufferView; readonly prototype: unknown }
+
+/** Node has it since version 24. */
+const Float16 = (globalThis as { Float16Array?: View }).Float16Array
+
+/** Their places here stand in what is written: new ones go to the end. */
+const VIEWS: readonly View[] = [
+  Buffer as unknown as View,
+  DataView,
+  Int8Array,
+  Uint8Array,
+  Uint8ClampedArray,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  Float32Array,
+  Float64Array,
+  BigInt64Array,
+  BigUint64Array,
+  ...(Float16 === undefined ? [] : [Float16]),
+]
