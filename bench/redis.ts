@@ -88,7 +88,7 @@ async function requests(server: RedisServer): Promise<Row> {
   }
   const after = await server.usage()
   const each = (performance.now() - begun) / count
-  await site.gradio.close()
+  await site.close()
   return {
     name: 'gradio-state: a request of a known session, one after another',
     'calls to Redis each': ((after.calls - before.calls) / count).toFixed(2),
@@ -97,7 +97,7 @@ async function requests(server: RedisServer): Promise<Row> {
 }
 
 async function library(server: RedisServer): Promise<Contender> {
-  const { gradio, visit } = await nodeOf(server)
+  const { gradio, visit, close } = await nodeOf(server)
   let ended = 0
   gradio.unload(() => {})
   gradio.ended(() => {
@@ -110,7 +110,7 @@ async function library(server: RedisServer): Promise<Contender> {
       leave()
     },
     ended: () => ended,
-    close: async () => void (await gradio.close()),
+    close,
   }
 }
 
@@ -135,7 +135,11 @@ async function nodeOf(server: RedisServer) {
     const { gradioState: state } = req as IncomingMessage & { gradioState: RequestState }
     return { state, leave: () => void res.emit('close') }
   }
-  return { gradio, visit }
+  const close = async () => {
+    await gradio.close()
+    client.destroy()
+  }
+  return { gradio, visit, close }
 }
 
 let prefixes = 0

@@ -20,6 +20,9 @@ export class Claims implements DueSource {
   #isPaused = false
   /** The work on a shared engine's claims: what `close()` waits for. */
   readonly #held = new Set<Promise<boolean>>()
+  /** Those for which more time is asked, now and then. */
+  readonly #worked = new Set<Claim | ValueClaim>()
+  #stopRenewing: (() => void) | undefined
 
   /** @param handle does what a claim asks for, by way of {@link hold} */
   constructor(
@@ -77,11 +80,19 @@ export class Claims implements DueSource {
 
   async #holdShared(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<boolean> {
     if (!(await this.#renew(claim))) return false
-    const stop = this.#deadlines.every(RENEW, () => this.#renew(claim))
+    this.#worked.add(claim)
+    this.#stopRenewing ??= this.#deadlines.every(RENEW, () => this.#renewAll())
     await work()
-    stop()
+    this.#worked.delete(claim)
     await this.#settle(claim)
     return true
+  }
+
+  async #renewAll(): Promise<void> {
+    await Promise.all([...this.#worked].map(claim => this.#renew(claim)))
+    if (this.#worked.size > 0) return
+    this.#stopRenewing?.()
+    this.#stopRenewing = undefined
   }
 
   /** An engine that can't tell leaves it open whether the claim is lost: then it is better not acted upon. */

@@ -68,29 +68,22 @@ function wordsOf([phase, key, life, , , , , version]: Answer): [string, string, 
 }
 
 function toClaim(shard: Shard, answer: Answer, grantedAt: number, part: Part | undefined): AnyClaim {
-  const [phase, key, life, reason, fence, createdAt, ...rest] = answer
-  const common = {
-    shard,
-    words: wordsOf(answer),
-    newestFence: fence,
-    grantedAt,
-    token: part?.token ?? key,
-    life: part?.life ?? life,
-    reason,
-    fence,
-    createdAt: Number(createdAt),
-  }
+  const [phase, key, shared, reason, fence, born, ...rest] = answer
+  const words = wordsOf(answer)
+  const token = part?.token ?? key
+  const life = part?.life ?? shared
+  const createdAt = Number(born)
+  const held = { shard, words, newestFence: fence, grantedAt, token, life, reason, fence, createdAt }
   if (phase === 'value') {
     const [name, version, data] = rest
-    return { ...common, phase, name, version: Number(version), data }
+    return Object.assign(held, { phase, name, version: Number(version), data })
   }
   const [load, isLoaded, hadPage, values] = rest
-  return {
-    ...common,
+  return Object.assign(held, {
     phase,
     load: Number(load),
     isLoaded: isLoaded === 1,
     hadPage: hadPage === 1,
     values: (values as Answer[]).map(([name, version, data]) => ({ name, version: Number(version), data })),
-  }
+  })
 }

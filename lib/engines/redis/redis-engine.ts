@@ -35,8 +35,6 @@ export class RedisEngine implements Engine, ShardSite {
   readonly #parts = new Map<string, Part>()
   readonly #byShared = new Map<string, Part>()
   readonly #handedOut = new HandedOut()
-  /** Ends that Redis has not confirmed. */
-  readonly #ending = new Set<() => void>()
   #events: EngineEvents | undefined
   #cancelBeat = () => {}
   #beatAt = Number.POSITIVE_INFINITY
@@ -132,27 +130,23 @@ export class RedisEngine implements Engine, ShardSite {
     if (part === undefined) return Promise.resolve(undefined)
     this.#forget(part)
     const { epoch } = shard
+    const askedAt = this.clock.now()
     return new Promise(resolve => {
-      // While Redis is away, only what is here can end; the rest follows as a claim when it is back.
       let isLate = false
-      const late = () => {
+      // While Redis is away, only what is here can end; the rest follows as a claim when it is back.
+      const delayed = () => {
         isLate = true
         resolve(undefined)
       }
-      const cancel = this.clock.setTimer(late, LONGEST_WAIT)
-      const askedAt = this.clock.now()
-      if (shard.isAway) late()
-      this.#ending.add(late)
       shard.send({
         words: ['end', part.key, part.shared, reason],
         answered: answer => {
-          cancel()
-          this.#ending.delete(late)
           const found = answer.length > 0 ? answer : shard.epoch === epoch ? undefined : endOf(part, reason)
           if (found === undefined) resolve(undefined)
           else if (isLate) this.#take(shard, found, askedAt)
           else resolve(this.#handedOut.hold(shard, found, askedAt, part) as Claim)
         },
+        delayed,
       })
     })
   }
@@ -169,6 +163,7 @@ export class RedisEngine implements Engine, ShardSite {
           shard.noteDue(due ?? -1)
           resolve()
         },
+        delayed: resolve,
       })
     })
   }
@@ -201,16 +196,15 @@ export class RedisEngine implements Engine, ShardSite {
     const part = this.#byShared.get(words[2])
     if (claim.phase === 'unload' && part !== undefined) part.isUnloaded = true
     return new Promise(resolve => {
-      // While Redis is away, it is settled later: what is done must not be claimed again.
-      const cancel = this.clock.setTimer(() => resolve(false), LONGEST_WAIT)
       shard.send({
         words: ['settle', ...words, held.newestFence],
         answered: ([isDone, due]) => {
-          cancel()
           this.#handedOut.drop(held)
           shard.noteDue(due ?? -1)
           resolve(isDone === 1)
         },
+        // While Redis is away, it is settled later: what is done must not be claimed again.
+        delayed: () => resolve(false),
       })
     })
   }
@@ -229,7 +223,6 @@ export class RedisEngine implements Engine, ShardSite {
     this.#cancelBeat()
     this.#beatAt = Number.NEGATIVE_INFINITY
     await Promise.allSettled(this.#shards.map(shard => shard.leave()))
-    for (const giveUp of this.#ending) giveUp()
     this.#events = undefined
     await this.connection.close()
   }
@@ -275,6 +268,10 @@ export class RedisEngine implements Engine, ShardSite {
 
   wake(): void {
     this.#events?.wake()
+  }
+
+  /** Sets the timer to the beat that is due first. */
+  setBeat(): void {
     const next = Math.min(...this.#shards.map(({ beatAt }) => beatAt))
     if (next >= this.#beatAt) return
     this.#beatAt = next
@@ -296,7 +293,7 @@ export class RedisEngine implements Engine, ShardSite {
       shard.beatAt = Number.POSITIVE_INFINITY
       void shard.beat()
     }
-    this.wake()
+    this.setBeat()
   }
 
   #retry(): void {
@@ -318,8 +315,8 @@ export class RedisEngine implements Engine, ShardSite {
   }
 
   #shardOf(token: string): Shard {
-    const digest = keyOf(token)
-    return this.#shards[digest.charCodeAt(0) % SHARDS] as Shard
+    const key = this.#parts.get(token)?.key ?? keyOf(token)
+    return this.#shards[key.charCodeAt(0) % SHARDS] as Shard
   }
 
   #partOf(token: string, life: string): Part | undefined {
@@ -545,8 +542,6 @@ function endOf({ key, shared, createdAt, load, isUnloaded, hadPage }: Part, reas
 }
 
 const SHARDS = 16
-/** How long who ends or settles something waits for Redis. */
-const LONGEST_WAIT = 2_000
 const FIRST_CONNECTION = 2_000
 /** For how long a claim is surely this node's, which is less than the time after which others may have it. */
 const SURE = 5_000

@@ -11,8 +11,10 @@ export interface Order {
   readonly words: readonly unknown[]
   /** Given what the script answers. */
   answered(answer: Answer): void
-  /** Redis is away. An order without it waits until it is back. */
+  /** Redis is away, and the order was dropped. One without it waits until Redis is back, */
   failed?(error: unknown): void
+  /** and is told here that it will take long. */
+  delayed?(): void
 }
 
 /** Texts, numbers and lists of them, as a script returns them. */
@@ -34,8 +36,10 @@ export interface ShardSite {
   /** The answer to the announcement of a part. */
   announced(part: Part, shard: Shard, answer: Answer): void
   message(shard: Shard, message: string[]): void
-  /** The shard's {@link Shard.dueAt} or {@link Shard.beatAt} has become earlier. */
+  /** The shard's {@link Shard.dueAt} has become earlier. */
   wake(): void
+  /** The shard's {@link Shard.beatAt} has changed. */
+  setBeat(): void
   /** The shard can't be asked, or can again. */
   isAway(shard: Shard, error: unknown): void
 }
@@ -74,9 +78,10 @@ export class Shard {
 
   /** Sends an order, together with what else is asked in this turn. */
   send(order: Order): void {
-    if (this.#state === 'away' && order.failed !== undefined) {
-      order.failed(away())
-      return
+    if (this.#state === 'away') {
+      order.delayed?.()
+      order.failed?.(away())
+      if (order.failed !== undefined) return
     }
     this.#queue.push(order)
     if (this.#state === 'joined') this.#flushSoon()
@@ -181,7 +186,7 @@ export class Shard {
         for (const message of messages) this.#site.message(this, JSON.parse(message) as string[])
         this.#beatsAgain ||= more === 1
       } while (this.#beatsAgain && this.#state === 'joined')
-      this.#site.wake()
+      this.#site.setBeat()
     } catch (error) {
       this.#left(error)
     } finally {
@@ -202,7 +207,10 @@ export class Shard {
     this.#recall()
     const orders = this.#queue
     this.#queue = orders.filter(({ failed }) => failed === undefined)
-    for (const order of orders) order.failed?.(error)
+    for (const order of orders) {
+      order.failed?.(error)
+      order.delayed?.()
+    }
   }
 
   /** What was sent in vain goes first, in the order in which it was. */
