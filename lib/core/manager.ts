@@ -313,6 +313,7 @@ export class Manager {
         of(life, session => void this.#finish(session, reason, undefined))
       },
       unloaded: (life, reason) => of(life, session => this.#lifecycle.noteUnload(session, reason)),
+      returned: (life, load) => of(life, session => this.#lifecycle.load(session, load)),
       expired: life => of(life, session => session.audience?.part('expired')),
       moved: (life, page) => of(life, session => session.audience?.moved(page)),
       goodbye: (life, page, epoch) => of(life, session => session.audience?.goodbye(page, epoch)),

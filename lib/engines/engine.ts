@@ -87,6 +87,8 @@ export interface EngineEvents {
   gone(token: string, life: string, reason: EndReason): void
   /** A life that has a part here is unloaded by another node. */
   unloaded(life: string, reason: EndReason): void
+  /** A life that is held here was unloaded by another node, which took the holders for gone; it is loaded again. */
+  returned(life: string, load: number): void
   /** The host session of a life that has a part here has expired. */
   expired(life: string): void
   /** A page that this node holds was opened at another one, which holds it from now on. */

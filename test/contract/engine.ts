@@ -469,6 +469,7 @@ class EngineSite {
         gone: () => {},
         unloaded: () => {},
         expired: () => {},
+        returned: () => {},
         moved: () => {},
         goodbye: () => {},
         problem: error => {

@@ -238,7 +238,7 @@ export class RedisEngine implements Engine, ShardSite {
     if (shard === this.#shards[0]) this.#secret = Buffer.from(shard.secret, 'base64url')
   }
 
-  announced(part: Part, shard: Shard, [outcome, life, load, due]: Answer): void {
+  announced(part: Part, shard: Shard, [outcome, life, load, due, isReturn]: Answer): void {
     if (outcome === 'gone') {
       this.#gone(part, life)
       return
@@ -246,6 +246,10 @@ export class RedisEngine implements Engine, ShardSite {
     this.#confirm(part, shard, life)
     part.load = Number(load)
     shard.noteDue(due)
+    if (isReturn === 0) return
+    // Others took its holders for gone, and have unloaded it.
+    this.#events?.unloaded(part.life, 'disconnected')
+    this.#events?.returned(part.life, part.load)
   }
 
   message(shard: Shard, [what, life = '', ...rest]: string[]): void {
@@ -359,8 +363,8 @@ export class RedisEngine implements Engine, ShardSite {
   #moved(shard: Shard, part: Part, page: string): void {
     part.dropPage(page)
     this.#events?.moved(part.life, page)
-    // Requests were not told of while the page was here.
-    if (part.requests + part.navigations > 0) this.#sync(shard, part, part.shared)
+    // Of requests that came or went while the page was here, nothing was told.
+    this.#sync(shard, part, part.shared)
   }
 
   #sync(shard: Shard, part: Part, life: string): void {
@@ -496,7 +500,8 @@ export class RedisEngine implements Engine, ShardSite {
     const [phase, , life] = claim
     const part = this.#byShared.get(life)
     if (phase === 'end' && part !== undefined) this.#forget(part)
-    this.#handedOut.add(shard, claim, askedAt, part)
+    // Where nothing is here, it may be that this node has just ended it, and with it the claim.
+    this.#handedOut.add(shard, claim, part === undefined ? Number.NEGATIVE_INFINITY : askedAt, part)
     this.#events?.wake()
   }
 

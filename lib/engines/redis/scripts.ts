@@ -537,7 +537,8 @@ return { 'OK', lapse, first[2] and math.max(math.ceil(first[2] - now), 0) or -1,
  * `begin`: a random epoch, and the secret that the node knows. Returns `{ epoch, secret }`: those that hold, which are these
  * where there were none.
  * `hold`: unload and end delays, the epoch the node knows, then each part as a JSON array. Returns an answer for each:
- * `{ 'held', life, load, due in }`, where `life` may be another that has to stand for it, or `{ 'gone', reason }`.
+ * `{ 'held', life, load, due in, whether that loads it again }`, where `life` may be another that stands for it, or
+ * `{ 'gone', reason }`.
  * `end`: the delays, and a limit. Parts that were not named are dropped. Returns `{ how many are left }`.
  */
 const ANNOUNCE = `${PRELUDE}
@@ -596,7 +597,11 @@ local function hold(k, life, born, nth, epoch, pages, navigations, requests, unl
   end
   s.f['n:' .. me] = navigations .. ' ' .. requests
   redis.call('SADD', key('n', me), k)
-  return { 'held', s.f.id, s.f.l, arm(s, s.f.o == '' and me or s.f.o) }
+  local returns = 0
+  if s.f.p == 'n' and not unloaded and #pages + navigations + requests > 0 then
+    s.f.p, s.f.l, returns = 'l', text(s.f.l + 1), 1
+  end
+  return { 'held', s.f.id, s.f.l, arm(s, s.f.o == '' and me or s.f.o), returns }
 end
 
 local answers = {}

@@ -111,8 +111,9 @@ export class Shard {
 
   /** Redis may be back. */
   retry(): void {
-    if (this.#retry === undefined) void this.#join()
-    else this.#retry()
+    this.#retry?.()
+    if (this.#state === 'joining') void this.#join()
+    else void this.beat()
   }
 
   /** Hands back what this node held and claimed. */
