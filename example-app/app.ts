@@ -1,13 +1,16 @@
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import session from 'express-session'
+import session, { type Store } from 'express-session'
 import type { Demo } from './demo.ts'
 import { explain } from './errors.ts'
 import { pageHeaders, publicDir } from './page.ts'
 import type { Settings } from './settings.ts'
 import { uploadPictures } from './uploads.ts'
 
-/** The demo on Express. */
-export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings): Express {
+/**
+ * The demo on Express.
+ * @param store where the sessions are kept; without one, in memory
+ */
+export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings, store?: Store): Express {
   const app = express()
   app.disable('x-powered-by')
 
@@ -21,6 +24,7 @@ export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings):
       resave: false,
       saveUninitialized: false,
       cookie: { sameSite: 'lax' },
+      ...(store && { store }),
     }),
   )
   // Before the page, so that a reload is known to be one from its first byte.
@@ -38,6 +42,7 @@ export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings):
   })
 
   app.post('/pictures', uploadPictures(demo.gradio), async (req, res) => {
+    await demo.addUploads(req.gradioState, req.files)
     res.json(await demo.held(req.gradioState))
   })
 

@@ -19,6 +19,8 @@ export interface Settings {
   /** Of one uploaded picture, with its unit. */
   maxFileSize: string
   sessionSecret: string
+  /** What this process is called where there are several. */
+  node: string | undefined
 }
 
 export class SettingsError extends Error {
@@ -44,6 +46,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     maxFileSize: size(env, 'MAX_FILE_SIZE') ?? '10 MB',
     // The host sessions live in memory: a secret that outlives the process would have nothing to open.
     sessionSecret: env.SESSION_SECRET || randomBytes(32).toString('base64url'),
+    node: env.NODE_NAME || undefined,
   }
 }
 

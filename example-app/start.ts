@@ -2,40 +2,52 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Engine } from 'gradio-state'
 import { createDemo, type Demo } from './demo.ts'
 import { readSettings, type Settings, SettingsError } from './settings.ts'
 
-/** Runs the demo on a web framework: makes what it needs, listens, and stops in good order. */
-export async function start(createApp: (demo: Demo, settings: Settings) => RequestListener): Promise<void> {
+/** What is different where the app runs on several nodes. */
+export interface Cluster {
+  engine: Engine
+  beforeClose?: ((demo: Demo) => Promise<void>) | undefined
+}
+
+/** Runs the demo on a web framework: makes what it needs, listens, and stops in good order. Gives its port. */
+export async function start(
+  createApp: (demo: Demo, settings: Settings) => RequestListener,
+  cluster?: Cluster,
+): Promise<number> {
   try {
     const settings = readSettings()
     await mkdir(settings.pictureDir, { recursive: true, mode: 0o700 })
 
-    const demo = createDemo(settings)
+    const demo = createDemo(settings, cluster?.engine)
     const server = createServer(createApp(demo, settings))
-    stopOnSignal(server, demo)
+    stopOnSignal(server, demo, cluster?.beforeClose)
 
     server.listen(settings.port, settings.host)
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     console.log(`Listening on http://localhost:${port}`)
+    return port
   } catch (error) {
     // What the reader can put right (a setting, a port in use) needs no stack.
     const known = error instanceof SettingsError || (error as NodeJS.ErrnoException).syscall
     console.error(known ? (error as Error).message : error)
-    process.exit(1)
+    return process.exit(1)
   }
 }
 
 /** The first signal lets go of everything in good order; a second one, from who won't wait, just ends. */
-function stopOnSignal(server: Server, { gradio }: Demo): void {
+function stopOnSignal(server: Server, demo: Demo, beforeClose?: Cluster['beforeClose']): void {
   let stoppingSince: number | undefined
 
   const stop = async () => {
     stoppingSince = performance.now()
     server.close()
+    await beforeClose?.(demo)
     // Ends the heartbeats, runs each unload hook and delete callback, and tells what it had to give up.
-    const { timedOut } = await gradio.close({ timeout: '25s' })
+    const { timedOut } = await demo.gradio.close({ timeout: '25s' })
     for (const late of timedOut) console.error('Timed out:', late)
     server.closeAllConnections()
     console.log('CLOSED')

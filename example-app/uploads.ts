@@ -5,6 +5,9 @@ import multer from 'multer'
 const pictureTypes = ['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif']
 const pictureNames = /\.(png|jpe?g|webp|gif|avif)$/i
 
+/** What multer gives of the files of a request. */
+export type Uploaded = Express.Request['files']
+
 /** For a reader of the page. */
 export class NotAPicture extends Error {
   override name = 'NotAPicture'

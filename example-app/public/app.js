@@ -20,6 +20,7 @@ const page = {
   filesUnit: $('files-unit'),
   timeLeft: $('time-left'),
   outlook: $('outlook'),
+  node: $('node'),
   count: $('count'),
   gallery: $('gallery'),
   empty: $('empty'),
@@ -163,13 +164,13 @@ function thumbnails() {
   return [...page.gallery.querySelectorAll('button')]
 }
 
-function thumbnail({ name, colour }, number) {
+function thumbnail({ name, colour, url }, number) {
   const item = document.createElement('li')
   const button = document.createElement('button')
   button.type = 'button'
   button.name = name
   button.setAttribute('aria-label', `Picture ${number}, ${colour}`)
-  button.append(image(name, ''))
+  button.append(image(url, ''))
   item.append(button)
   return item
 }
@@ -182,10 +183,10 @@ function slot() {
   return item
 }
 
-function image(name, alt) {
+function image(url, alt) {
   const image = new Image(100, 100)
   image.alt = alt
-  image.src = `/pictures/${name}`
+  image.src = url
   return image
 }
 
@@ -195,7 +196,7 @@ function show(picture) {
     page.frame.replaceChildren()
     page.caption.textContent = 'No picture'
   } else if (picture.name !== shown) {
-    page.frame.replaceChildren(image(picture.name, `Square in ${picture.colour}`))
+    page.frame.replaceChildren(image(picture.url, `Square in ${picture.colour}`))
     page.caption.textContent = picture.name
   }
   shown = picture?.name
@@ -223,7 +224,7 @@ function moveByArrow(event) {
 }
 
 function drawHeld() {
-  const { values, files, pictures, timeToLive, gracePeriod } = held
+  const { values, files, pictures, timeToLive, gracePeriod, node } = held
   page.values.textContent = values
   page.valuesUnit.textContent = values === 1 ? 'value' : 'values'
   page.files.textContent = files
@@ -231,6 +232,8 @@ function drawHeld() {
   page.outlook.textContent = outlook(pictures.length, timeToLive, gracePeriod)
   for (const element of page.times) element.textContent = inWords(held[element.dataset.time])
   page.unless.hidden = timeToLive === null
+  page.node.hidden = node === null
+  page.node.textContent = `Answered by ${node}`
   tick()
 }
 

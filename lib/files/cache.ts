@@ -1,10 +1,11 @@
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
 import { InstanceFolder } from './folder.js'
 import { RENEWAL } from './owner.js'
 import { Quota } from './quota.js'
 import { type FilesContext, SessionFiles } from './session-files.js'
+import { Siblings } from './siblings.js'
 import type { FileStats } from './stats.js'
 import { Store } from './store.js'
 
@@ -20,6 +21,8 @@ export interface CacheSurroundings {
 
 /** The files of one instance. */
 export class FileCache {
+  /** What the other instances with the same cache directory hold. */
+  readonly siblings: Siblings
   readonly #folder: InstanceFolder
   readonly #context: FilesContext
   readonly #sessions = new Map<string, SessionFiles>()
@@ -36,6 +39,7 @@ export class FileCache {
   constructor(config: CacheConfig, now: () => number) {
     const { cacheDir, isDefaultDir, dedup, deleteCache, maxFileSize, maxSessionBytes, maxCacheBytes } = config
     this.#folder = new InstanceFolder(cacheDir, isDefaultDir, dedup === 'cache')
+    this.siblings = new Siblings(cacheDir, basename(this.#folder.path))
     this.#deleteCache = deleteCache
     this.#context = {
       folder: this.#folder,

@@ -5,6 +5,7 @@ import { contentType } from 'mime-types'
 import send from 'send'
 import { GradioStateError } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
+import type { SiblingFile } from '../files/siblings.js'
 import { hideHostSession } from '../hosts/express-session.js'
 import type { HostRequest } from '../hosts/host.js'
 import { mimeTypeOf } from './file-access.js'
@@ -20,19 +21,22 @@ export async function serveFile(
   state: RequestHandle,
 ): Promise<void> {
   const name = decode(encodedName)
+  if (name === undefined) throw unknown()
   const session = state.find()
-  const file =
-    name === undefined || session === undefined ? undefined : cache.peek(session.id)?.find(sha256, name)
+  const own = session === undefined ? undefined : cache.peek(session.id)?.find(sha256, name)
+  const file = own ?? (state.isShared ? await findElsewhere(cache, sha256, name, state) : undefined)
   if (file === undefined) throw unknown()
   // The browser left while the session was being looked up: no `close` would come to release the file.
   if (res.closed) return
-  // Swept or not, what was begun is served to its end.
-  file.pins++
-  res.once('close', () => {
-    file.pins--
-  })
-  if (!(await file.owner.isThere(file))) throw unknown()
-  if (res.closed) return
+  if (own !== undefined) {
+    // Swept or not, what was begun is served to its end.
+    own.pins++
+    res.once('close', () => {
+      own.pins--
+    })
+    if (!(await own.owner.isThere(own))) throw unknown()
+    if (res.closed) return
+  }
   const type = mimeTypeOf(file.name)
   res.setHeader('Content-Type', contentType(type) || type)
   res.setHeader(
@@ -55,6 +59,21 @@ export async function serveFile(
   })
     .on('error', error => refuse(res, error))
     .pipe(res)
+}
+
+/**
+ * The file in the folder of another node: its user's requests come to any of them. Where the session has no part here, its
+ * nodes are asked whether it lives, by entering it.
+ */
+async function findElsewhere(
+  cache: FileCache,
+  sha256: string,
+  name: string,
+  state: RequestHandle,
+): Promise<SiblingFile | undefined> {
+  if (state.find() === undefined) await state.arrive()
+  const session = state.find()
+  return session && cache.siblings.find(session.id, sha256, name)
 }
 
 const CACHED = 'private, no-cache'

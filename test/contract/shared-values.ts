@@ -360,6 +360,7 @@ class ValuesSite {
       },
       gone: ignored,
       unloaded: ignored,
+      returned: ignored,
       expired: ignored,
       moved: ignored,
       goodbye: ignored,

@@ -1,0 +1,116 @@
+// The demo on three nodes behind a load balancer without sticky sessions.
+
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { createBalancer, type Target } from './balancer.ts'
+import { openRedis } from './own-redis.ts'
+import { readSettings, SettingsError } from './settings.ts'
+
+const names = ['node-1', 'node-2', 'node-3']
+
+/** What has to be undone in the end, the latest first. */
+const undo: (() => unknown)[] = []
+let stopping: Promise<void> | undefined
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(0))
+
+try {
+  const { host, port } = readSettings()
+  const folder = await mkdtemp(path.join(tmpdir(), 'gradio-state-cluster-'))
+  undo.push(() => rm(folder, { recursive: true, force: true }))
+  const redis = await openRedis(process.env.REDIS_URL, folder)
+  undo.push(() => redis.stop())
+
+  const nodes: Node[] = []
+  undo.push(() => Promise.all(nodes.map(stopNode)))
+  const settings = {
+    // One for all: a cookie that one node signs is read by each.
+    SESSION_SECRET: process.env.SESSION_SECRET || randomBytes(32).toString('base64url'),
+    CACHE_DIR: process.env.CACHE_DIR || path.join(folder, 'cache'),
+    REDIS_URL: redis.url,
+    ENDS_WITH_REDIS: process.env.REDIS_URL ? '' : 'yes',
+  }
+  for (const name of names) nodes.push(startNode(name, settings))
+  const targets = await Promise.all(nodes.map(({ ready }) => ready))
+
+  const balancer = createBalancer(targets)
+  const sockets = new Set<Socket>()
+  balancer.on('connection', socket => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  undo.push(() => {
+    balancer.close()
+    // WebSockets, too, which a server doesn't count among its connections.
+    for (const socket of sockets) socket.destroy()
+  })
+  balancer.listen(port, host)
+  await once(balancer, 'listening')
+  console.log(`Listening on http://localhost:${(balancer.address() as AddressInfo).port}`)
+} catch (error) {
+  if (stopping === undefined) {
+    const isKnown = error instanceof SettingsError || (error as NodeJS.ErrnoException).syscall
+    console.error(isKnown ? (error as Error).message : error)
+    stop(1)
+  }
+}
+
+interface Node {
+  readonly process: ChildProcess
+  /** Where it listens. */
+  readonly ready: Promise<Target>
+}
+
+/** Starts a node. What it says is said here, after its name. */
+function startNode(name: string, settings: Record<string, string>): Node {
+  const child = fork(fileURLToPath(new URL('cluster-node.ts', import.meta.url)), {
+    // In a group of its own: a Ctrl+C is for this process, which then sees to them in order.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    env: { ...process.env, ...settings, NODE_NAME: name, HOST: '127.0.0.1', PORT: '0' },
+  })
+  console.log(`${name} is process ${child.pid}`)
+  for (const [stream, say] of [
+    [child.stdout, console.log],
+    [child.stderr, console.error],
+  ] as const) {
+    if (stream) createInterface(stream).on('line', line => say(`${name} ${line}`))
+  }
+  child.once('exit', (code, signal) => {
+    if (stopping === undefined) console.error(`${name} DIED ${signal ?? code}`)
+    else if (code !== 0 && signal !== 'SIGTERM') process.exitCode = 1
+  })
+  const died = once(child, 'exit').then(() => {
+    throw new SettingsError(`${name} has not started.`)
+  })
+  const told = once(child, 'message').then(([message]) => message as Target)
+  const ready = Promise.race([told, died])
+  // Who stops before all have started waits for none.
+  ready.catch(() => {})
+  return { process: child, ready }
+}
+
+async function stopNode({ process: child }: Node): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const closed = once(child, 'close')
+  child.kill('SIGTERM')
+  await closed
+}
+
+/** Nobody new, then all nodes, then what they share. A second call waits for the first. */
+function stop(code: number): void {
+  stopping ??= (async () => {
+    for (const step of undo.reverse()) await step()
+    process.exit(process.exitCode ?? code)
+  })().catch(error => {
+    console.error(error)
+    process.exit(1)
+  })
+}
