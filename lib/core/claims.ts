@@ -1,4 +1,4 @@
-import type { Claim, Engine } from '../engines/engine.js'
+import type { Claim, Engine, MaybePromise } from '../engines/engine.js'
 import type { ValueClaim } from '../engines/shared-values.js'
 import { Deadline, type Deadlines, type DueSource } from './deadlines.js'
 import type { Gate } from './gate.js'
@@ -58,11 +58,12 @@ export class Claims implements DueSource {
   /**
    * Does `work`, which must not reject, for a claim, and settles it. Of a shared engine's claim it is made sure that it
    * is still this node's: a process that was paused, or cut off, may have lost it to another one. Never rejects.
+   * @param work is given what tells whether the claim is still this node's, to be asked between its steps
    * @returns whether it was this node's
    */
-  async hold(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<boolean> {
+  async hold(claim: Claim | ValueClaim, work: (isOurs: IsOurs) => Promise<void>): Promise<boolean> {
     if (!this.#engine.isShared) {
-      await work()
+      await work(ALWAYS)
       await this.#settle(claim)
       return true
     }
@@ -78,11 +79,11 @@ export class Claims implements DueSource {
     while (this.#held.size > 0) await Promise.all(this.#held)
   }
 
-  async #holdShared(claim: Claim | ValueClaim, work: () => Promise<void>): Promise<boolean> {
+  async #holdShared(claim: Claim | ValueClaim, work: (isOurs: IsOurs) => Promise<void>): Promise<boolean> {
     if (!(await this.#renew(claim))) return false
     this.#worked.add(claim)
     this.#stopRenewing ??= this.#deadlines.every(RENEW, () => this.#renewAll())
-    await work()
+    await work(() => this.#renew(claim))
     this.#worked.delete(claim)
     await this.#settle(claim)
     return true
@@ -131,6 +132,11 @@ export class Claims implements DueSource {
     }
   }
 }
+
+/** Whether a claim is still this node's. */
+export type IsOurs = () => MaybePromise<boolean>
+
+const ALWAYS: IsOurs = () => true
 
 /** How long an engine that could not be asked is left alone. */
 const PAUSE = 1_000

@@ -2,7 +2,7 @@ import createDebug from 'debug'
 import type { Claim, EndReason, Engine, MaybePromise } from '../engines/engine.js'
 import type { ValueClaim } from '../engines/shared-values.js'
 import { warnOfNoPage } from '../warnings.js'
-import { Claims } from './claims.js'
+import { Claims, type IsOurs } from './claims.js'
 import type { Deadlines } from './deadlines.js'
 import { Gate } from './gate.js'
 import type { Hooks } from './hooks.js'
@@ -30,6 +30,8 @@ export class Lifecycle {
   readonly #parts: LifecycleParts
   readonly #gate: Gate
   readonly #claims: Claims
+  /** Those that don't live here, while hooks run for them. */
+  readonly #standIns = new Map<string, Session>()
   #saidNoPage = false
 
   constructor(parts: LifecycleParts) {
@@ -79,7 +81,8 @@ export class Lifecycle {
     session.finished = Promise.resolve(claimed).then(claim =>
       this.#gate.run(async () => {
         const isOurs =
-          claim !== undefined && (await this.#claims.hold(claim, () => this.#delete(session, claim)))
+          claim !== undefined &&
+          (await this.#claims.hold(claim, isOurs => this.#delete(session, claim, isOurs)))
         if (!isOurs) await this.#deletePart(session, reason)
       }),
     )
@@ -107,25 +110,37 @@ export class Lifecycle {
       void this.#gate.run(() => this.release(claim))
       return
     }
-    const session = this.#parts.sessions.findById(claim.life) ?? this.#parts.standIn(claim)
-    if (claim.phase === 'end') void this.finish(session, claim.reason, claim)
-    else {
+    const session = this.#parts.sessions.findById(claim.life) ?? this.#standIn(claim)
+    if (claim.phase === 'end') {
+      const finished = this.finish(session, claim.reason, claim)
+      if (this.#standIns.has(claim.life)) void finished.finally(() => this.#standIns.delete(claim.life))
+    } else {
       session.unloading = this.#gate.run(async () => {
-        await this.#claims.hold(claim, () => this.#unload(session, claim, claim.reason))
+        await this.#claims.hold(claim, isOurs => this.#unload(session, claim, isOurs))
+        if (session.finished === undefined) this.#standIns.delete(claim.life)
       })
     }
   }
 
-  async #unload(session: Session, { isLoaded, load }: Claim, reason: EndReason): Promise<void> {
+  /** The hooks of an end wait for those of an unload that is running, so both have to be of one session. */
+  #standIn(claim: Claim): Session {
+    const session = this.#standIns.get(claim.life) ?? this.#parts.standIn(claim)
+    this.#standIns.set(claim.life, session)
+    return session
+  }
+
+  async #unload(session: Session, { isLoaded, load, reason }: Claim, isOurs: IsOurs): Promise<void> {
     // Somebody else has done it; or an end that overtook a claimed unload has.
     if (!isLoaded || (session.load.serial === load && !session.loaded)) return
     this.noteLoad(session, load)
     this.noteUnload(session, reason)
     const key = `${session.id}:unload:${load}`
-    await session.afterHooks(() => this.#parts.hooks.runLeave('unload', session.view, key, reason))
+    await session.afterHooks(async () => {
+      if (await isOurs()) await this.#parts.hooks.runLeave('unload', session.view, key, reason)
+    })
   }
 
-  async #delete(session: Session, claim: Claim): Promise<void> {
+  async #delete(session: Session, claim: Claim, isOurs: IsOurs): Promise<void> {
     const { hooks, releaseAll } = this.#parts
     const { reason } = claim
     session.sharedAtEnd = claim.values
@@ -134,10 +149,11 @@ export class Lifecycle {
       warnOfNoPage()
     }
     // Promises are most of the work of a storm of ends, so those that nobody needs are not made.
-    if (hooks.unload.size > 0) await this.#unload(session, claim, reason)
+    if (hooks.unload.size > 0) await this.#unload(session, claim, isOurs)
     await this.#deleteValues(session, reason)
-    if (claim.values.length > 0) await releaseAll(session, claim)
-    if (hooks.ended.size > 0) await hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
+    if (claim.values.length > 0 && (await isOurs())) await releaseAll(session, claim)
+    if (hooks.ended.size > 0 && (await isOurs()))
+      await hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
     await this.#deleteFiles(session)
   }
 

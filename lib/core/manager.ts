@@ -79,7 +79,7 @@ export class Manager {
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
     // Not the sessions' own gate: an end, which has a place there, waits for the callbacks of values that time took.
     const gate = new Gate(PARALLEL_VALUES, () => {})
-    this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate }
+    this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate, process: randomUUID().slice(0, 8) }
     this.#lifecycle = new Lifecycle({
       engine,
       deadlines: this.deadlines,

@@ -10,6 +10,8 @@ export interface ValuesContext {
   readonly hooks: Hooks
   /** Bounds the callbacks that time sets off; those that a caller waits for run at once. */
   readonly gate: Gate
+  /** Stands in the keys of this process's values: another one may have values of the same session. */
+  readonly process: string
 }
 
 /** The values of one session. Each that leaves, by whatever way, goes through {@link Values.release} once. */
@@ -58,8 +60,12 @@ export class Values {
       this.#arm(old)
       return
     }
-    const slot = new Slot(name, value, config, `${this.#session.id}:${++this.#serial}:${name}`, () =>
-      this.#expire(slot),
+    const slot = new Slot(
+      name,
+      value,
+      config,
+      `${this.#session.id}:${this.#context.process}:${++this.#serial}:${name}`,
+      () => this.#expire(slot),
     )
     this.#slots.set(name, slot)
     this.#arm(slot)

@@ -23,6 +23,8 @@ export class Part {
   isExpired = false
   hadPage = false
   pagesElsewhere = 0
+  /** When its last holder left this node, on the node's clock. */
+  leftAt: number | undefined
   navigations = 0
   requests = 0
   readonly #holders = new Set<Holder>()
@@ -45,6 +47,12 @@ export class Part {
     return this.#pages.size > 0 && this.epoch !== '' && !this.isExpired && !this.isUnloaded
   }
 
+  /** One that holds a page here. */
+  get onePage(): Holder | undefined {
+    for (const holder of this.#holders) if (holder.kind === 'page') return holder
+    return undefined
+  }
+
   get isHeld(): boolean {
     return this.#holders.size > 0
   }
@@ -57,6 +65,7 @@ export class Part {
   add(holder: Holder): boolean {
     if (this.#holders.has(holder)) return false
     this.#holders.add(holder)
+    this.leftAt = undefined
     if (holder.kind === 'page') {
       this.#pages.set(holder.id, (this.#pages.get(holder.id) ?? 0) + 1)
       this.hadPage = true
@@ -76,10 +85,9 @@ export class Part {
     return left <= 0
   }
 
-  /** Another node holds that page from now on. */
-  dropPage(page: string): void {
-    for (const holder of this.#holders) if (holder.id === page) this.#holders.delete(holder)
-    this.#pages.delete(page)
+  /** Who holds that page here. */
+  holdersOf(page: string): Holder[] {
+    return [...this.#holders].filter(({ kind, id }) => kind === 'page' && id === page)
   }
 
   #count({ kind }: Holder, by: number): void {

@@ -93,6 +93,7 @@ export class RedisEngine implements Engine, ShardSite {
     // The life of one that is held no more is over.
     if (!part?.has(holder)) return
     const isLast = part.remove(holder)
+    if (!part.isHeld) part.leftAt = this.clock.now()
     const shard = this.#shardOf(token)
     const { kind, id } = holder
     // While a page is here, no other node need know of requests; what they hold is told when the page leaves.
@@ -247,9 +248,10 @@ export class RedisEngine implements Engine, ShardSite {
     part.load = Number(load)
     shard.noteDue(due)
     if (isReturn === 0) return
-    // Others took its holders for gone, and have unloaded it.
+    // Others took its holders for gone, and have unloaded it, or are about to.
     this.#events?.unloaded(part.life, 'disconnected')
-    this.#events?.returned(part.life, part.load)
+    if (isReturn === 1) this.#events?.returned(part.life, part.load)
+    else void this.#reload(shard, part)
   }
 
   message(shard: Shard, [what, life = '', ...rest]: string[]): void {
@@ -259,6 +261,8 @@ export class RedisEngine implements Engine, ShardSite {
     if (what === 'gone') this.#gone(part, rest[0] as EndReason)
     else if (what === 'alias') this.#rename(part, rest[0] as string)
     else if (what === 'unloaded') {
+      // It has been loaded again since, by this node.
+      if (Number(rest[1]) < part.load) return
       part.isUnloaded = true
       this.#events?.unloaded(part.life, rest[0] as EndReason)
     } else if (what === 'expired') {
@@ -361,10 +365,22 @@ export class RedisEngine implements Engine, ShardSite {
   }
 
   #moved(shard: Shard, part: Part, page: string): void {
-    part.dropPage(page)
-    this.#events?.moved(part.life, page)
-    // Of requests that came or went while the page was here, nothing was told.
-    this.#sync(shard, part, part.shared)
+    const before = part.holdersOf(page)
+    shard.send({
+      // The page may have come back since, and the message be older than that.
+      words: ['holds', part.key, part.shared, page],
+      answered: ([isHere]) => {
+        if (isHere === 1) return
+        for (const holder of before) part.remove(holder)
+        // It may have come back after it was asked.
+        if (part.holdersOf(page).length > 0) return
+        this.#events?.moved(part.life, page)
+        // Of requests that came or went while the page was here, nothing was told.
+        this.#sync(shard, part, part.shared)
+      },
+      // Then it is told again when this node announces the page.
+      failed: () => {},
+    })
   }
 
   #sync(shard: Shard, part: Part, life: string): void {
@@ -428,6 +444,30 @@ export class RedisEngine implements Engine, ShardSite {
     }
   }
 
+  /** Others have taken this node for dead, and its pages for gone: they are still here, so the session is loaded again. */
+  async #reload(shard: Shard, part: Part): Promise<void> {
+    part.isUnloaded = true
+    try {
+      for (;;) {
+        const holder = part.onePage
+        if (holder === undefined || !part.isUnloaded) return
+        const answer = await shard.ask(...this.#openWords(part, holder, NO_ARRIVAL, false, part.shared))
+        // Somebody else's arrival here may have been told so.
+        if (answer.length === 0 || !part.isUnloaded) return
+        const [, phase, , load] = answer
+        if (phase !== 'unloading') {
+          part.isUnloaded = false
+          part.load = Number(load)
+          this.#events?.returned(part.life, part.load)
+          return
+        }
+        await new Promise<void>(resolve => this.clock.setTimer(resolve, ASK_AGAIN))
+      }
+    } catch {
+      // It is announced again when Redis is back.
+    }
+  }
+
   /** @param asked what the holder was put down for, which may not be what was found */
   #admitted(shard: Shard, asked: Part, holder: Holder, answer: Answer): Life {
     const [life, phase, createdAt, load, elsewhere, due] = answer
@@ -443,7 +483,7 @@ export class RedisEngine implements Engine, ShardSite {
     part.load = Number(load)
     part.pagesElsewhere = elsewhere
     part.isExpired = false
-    part.isUnloaded &&= phase === 'unloading'
+    part.isUnloaded = phase === 'unloading'
     shard.noteDue(due)
     return lifeOf(part, phase)
   }
@@ -547,6 +587,9 @@ function endOf({ key, shared, createdAt, load, isUnloaded, hadPage }: Part, reas
 }
 
 const SHARDS = 16
+/** How soon it is asked again whether another node's unload is over. */
+const ASK_AGAIN = 100
+const NO_ARRIVAL: Arrival = { create: false, unloadIn: 0 }
 const FIRST_CONNECTION = 2_000
 /** For how long a claim is surely this node's, which is less than the time after which others may have it. */
 const SURE = 5_000

@@ -17,6 +17,7 @@ import { createHash } from 'node:crypto'
 //        n:<node> navigations and requests it holds · p:<page> node that holds it · v:<node> has values of its own there
 //   :v:<session>    hash: shared values: name -> "version expiry text"
 //   :x:<life>       hash: a session that has ended and is not settled;  :xv:<life> its shared values
+//   :gone:<life>    for a minute: that life was ended and settled
 //   :r:<life>:<version>   hash: a deleted shared value whose callback has not settled
 //
 // Time is that of Redis, in milliseconds; delays come from the nodes. -1 stands for never, and for none.
@@ -200,6 +201,13 @@ local function value_claim(id)
   return { 'value', f[1], f[2], f[6], fence, f[7], f[3], f[4], f[5] }
 end
 
+-- Where no node at all has given a sign of life for so long, it was Redis that was away: all have time to come back.
+local function spare_nodes(dead)
+  local newest = redis.call('ZREVRANGE', key('nodes'), 0, 0, 'WITHSCORES')
+  if not newest[2] or now - newest[2] < dead / 2 then return end
+  for _, node in ipairs(redis.call('ZRANGE', key('nodes'), 0, -1)) do redis.call('ZADD', key('nodes'), now, node) end
+end
+
 local function value_of(k, name)
   local found = redis.call('HGET', key('v', k), name)
   if not found then return nil end
@@ -293,6 +301,12 @@ function orders.sync(k, life, navigations, requests)
   return {}
 end
 
+-- Whether a page is this node's: { 1 or 0 }, also of a life that is over, of which the node hears otherwise.
+function orders.holds(k, life, page)
+  local s = load(k)
+  return { (not s or s.f.id ~= life or s.f['p:' .. page] == me) and 1 or 0 }
+end
+
 -- Ends a life: a claim, or {} where there is nothing to do for this node.
 orders['end'] = function(k, life, reason)
   local s = load(k)
@@ -334,7 +348,7 @@ local function claim_session(k)
   if s.f.p == 'l' then
     for field in pairs(s.f) do
       local node = string.match(field, '^n:(.*)$')
-      if node and node ~= me then tell(node, 'unloaded', s.f.id, s.f.w) end
+      if node and node ~= me then tell(node, 'unloaded', s.f.id, s.f.w, s.f.l) end
     end
   end
   s.f.p, s.f.cu, s.f.cn, s.f.aw = 'u', text(now + VISIBLE), me, nil
@@ -402,7 +416,11 @@ function orders.settle(phase, k, id, fence)
   if not kept(what, id, fence) then return { 0 } end
   redis.call('ZREM', key('due', me), what .. ':' .. id)
   redis.call('DEL', key(what, id))
-  if what == 'x' then redis.call('DEL', key('xv', id)) end
+  if what == 'x' then
+    redis.call('DEL', key('xv', id))
+    -- For nodes whom word of it has not reached.
+    redis.call('SET', key('gone', id), '1', 'PX', 60000)
+  end
   return { 1 }
 end
 
@@ -479,6 +497,7 @@ return answers
 const BEAT = `${PRELUDE}
 local dead, limit, unload_in, end_in = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if redis.call('HEXISTS', key('seq'), me) == 0 then return { 'LAPSED' } end
+spare_nodes(dead)
 redis.call('ZADD', key('nodes'), now, me)
 local more = 0
 
@@ -534,8 +553,8 @@ return { 'OK', lapse, first[2] and math.max(math.ceil(first[2] - now), 0) or -1,
  *
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, the stage, and what it takes:
- * `begin`: a random epoch, and the secret that the node knows. Returns `{ epoch, secret }`: those that hold, which are these
- * where there were none.
+ * `begin`: a random epoch, the secret that the node knows, and after how long without a beat a node is dead. Returns
+ * `{ epoch, secret, whether the node was taken for dead }`, the first two being those given where there were none.
  * `hold`: unload and end delays, the epoch the node knows, then each part as a JSON array. Returns an answer for each:
  * `{ 'held', life, load, due in, whether that loads it again }`, where `life` may be another that stands for it, or
  * `{ 'gone', reason }`.
@@ -546,10 +565,12 @@ local stage = ARGV[3]
 if stage == 'begin' then
   redis.call('SET', key('epoch'), ARGV[4], 'NX')
   redis.call('SET', key('secret'), ARGV[5], 'NX')
+  spare_nodes(tonumber(ARGV[6]))
   redis.call('ZADD', key('nodes'), now, me)
+  local lapsed = 1 - redis.call('HEXISTS', key('seq'), me)
   redis.call('HSET', key('seq'), me, '0')
   for _, k in ipairs(redis.call('SMEMBERS', key('n', me))) do redis.call('SADD', key('old', me), k) end
-  return { redis.call('GET', key('epoch')), redis.call('GET', key('secret')) }
+  return { redis.call('GET', key('epoch')), redis.call('GET', key('secret')), lapsed }
 end
 
 local unload_in, end_in = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -565,14 +586,14 @@ if stage == 'end' then
   return { redis.call('SCARD', key('old', me)) }
 end
 
-local function hold(k, life, born, nth, epoch, pages, navigations, requests, unloaded, had_page)
+local function hold(k, life, born, nth, epoch, pages, navigations, requests, unloaded, had_page, ago, lapsed)
   local s = load(k)
   redis.call('SREM', key('old', me), k)
   if not s or s.f.id ~= life then
     if redis.call('EXISTS', key('x', life)) == 1 then
       return { 'gone', redis.call('HGET', key('x', life), 'why') }
-    elseif epoch == ARGV[6] then
-      -- It was here, and is not any more.
+    elseif redis.call('EXISTS', key('gone', life)) == 1 or (epoch == ARGV[6] and lapsed == 1) then
+      -- It was here, and is not any more. Of a node that was never taken for dead, it was not ended: Redis has lost it.
       return { 'gone', 'disconnected' }
     elseif not s then
       s = create(k, life, born)
@@ -587,6 +608,8 @@ local function hold(k, life, born, nth, epoch, pages, navigations, requests, unl
       s.f.id, s.f.b = life, text(born)
     end
   end
+  -- Another node, which knew of an earlier load only, has announced it first; or it was loaded while Redis was away.
+  if nth > tonumber(s.f.l) then s.f.l, s.f.p, s.f.cu, s.f.cn = text(nth), unloaded and 'n' or 'l', nil, nil end
   for field, value in pairs(s.f) do
     if string.sub(field, 1, 2) == 'p:' and value == me then s.f[field] = nil end
   end
@@ -597,7 +620,13 @@ local function hold(k, life, born, nth, epoch, pages, navigations, requests, unl
   end
   s.f['n:' .. me] = navigations .. ' ' .. requests
   redis.call('SADD', key('n', me), k)
+  -- They may have left while Redis was away.
+  if ago >= 0 then
+    s.f.ua = text(math.max(tonumber(s.f.ua), now - ago + unload_in))
+    s.f.ea = end_in < 0 and '' or text(math.max(tonumber(s.f.ea) or 0, now - ago + end_in))
+  end
   local returns = 0
+  if s.f.p == 'u' and not unloaded and #pages > 0 then returns = 2 end
   if s.f.p == 'n' and not unloaded and #pages + navigations + requests > 0 then
     s.f.p, s.f.l, returns = 'l', text(s.f.l + 1), 1
   end

@@ -255,7 +255,13 @@ export class Shard {
     const { secret, departure } = this.#site
     const own = this.#site.parts(this)
     const proposal = randomBytes(9).toString('base64url')
-    const [epoch, shared] = await this.#run(scripts.announce, 'begin', proposal, secret.toString('base64url'))
+    const [epoch, shared, lapsed] = await this.#run(
+      scripts.announce,
+      'begin',
+      proposal,
+      secret.toString('base64url'),
+      String(DEAD),
+    )
     this.epoch = epoch as string
     this.secret = shared as string
     for (let i = 0; i < own.length; i += PORTION) {
@@ -277,6 +283,8 @@ export class Shard {
             part.requests,
             part.isUnloaded,
             part.hadPage,
+            part.leftAt === undefined ? -1 : Math.ceil(this.#site.clock.now() - part.leftAt),
+            lapsed,
           ]),
         ),
       )
@@ -294,11 +302,14 @@ export class Shard {
   #run(script: Script, ...args: string[]): Promise<unknown[]> {
     const { connection, node, channel, clock } = this.#site
     return new Promise((resolve, reject) => {
-      const cancel = clock.setTimer(() => reject(away()), LONGEST_ANSWER)
+      let cancel = clock.setTimer(() => {
+        // After a stall of this process, timers come before what the sockets have brought meanwhile.
+        cancel = clock.setTimer(() => reject(away()), LAST_CHANCE)
+      }, LONGEST_ANSWER)
       connection
         .run(script, this.tag, [node, channel, ...args])
         .then(resolve, error => reject(away(error)))
-        .finally(cancel)
+        .finally(() => cancel())
     })
   }
 
@@ -329,3 +340,4 @@ const DEAD = 15_000
 const PORTION = 128
 /** An answer that comes later is as good as none: requests wait for it. */
 const LONGEST_ANSWER = 2_000
+const LAST_CHANCE = 100

@@ -1,0 +1,21 @@
+import { describe, it } from 'node:test'
+import { forgotten, outage, rolledBack } from '../support/cluster-outages.ts'
+import { onRedis } from '../support/cluster-servers.ts'
+
+describe('processes whose Redis', { concurrency: true, timeout: 120_000 }, () => {
+  it('is away for a while go on, delete nothing meanwhile, and catch up', async () => {
+    await onRedis((at, server) => outage(at, server, 60, 3))
+  })
+
+  it('is away for longer than their leases do not take each other for dead', async () => {
+    await onRedis((at, server) => outage(at, server, 30, 17))
+  })
+
+  it('comes back empty tell it what they hold', async () => {
+    await onRedis((_at, server) => forgotten(server, 60))
+  })
+
+  it('comes back without what was written last tell it that', async () => {
+    await onRedis((_at, server) => rolledBack(server, 30))
+  })
+})

@@ -1,0 +1,45 @@
+// What the tests do with few sessions, with as many as one likes:
+//   node --import tsx test/cluster/run.ts spread 3000 300    sessions, and how many of them come back on another node
+//   node --import tsx test/cluster/run.ts slots 3000 300     the same, on a Redis Cluster
+//   node --import tsx test/cluster/run.ts outage 300 30      sessions, and for how many seconds Redis is away
+// and so on: see below.
+
+import { chaos } from '../support/cluster-chaos.ts'
+import { crash, endInStandIn, pause, pauseInGrace, pauseInHook } from '../support/cluster-crashes.ts'
+import { endTwice, onTwoNodes, shutdown } from '../support/cluster-farewells.ts'
+import { forgotten, outage, rolledBack } from '../support/cluster-outages.ts'
+import { onRedis, onRedisCluster } from '../support/cluster-servers.ts'
+import { spread } from '../support/cluster-spread.ts'
+
+const runs: Record<string, (...numbers: number[]) => Promise<unknown>> = {
+  spread: (users = 3_000, returning = 300) => onRedis(at => spread(at, users, returning)),
+  slots: (users = 3_000, returning = 300) => onRedisCluster(at => spread(at, users, returning)),
+  // A node is killed: just so, or in a hook.
+  crash: (users = 1_000) => onRedis(at => crash(at, users, 'at once')),
+  unload: (users = 1_000) => onRedis(at => crash(at, users, 'unload')),
+  ended: (users = 1_000) => onRedis(at => crash(at, users, 'ended')),
+  // It is stopped, and goes on.
+  pause: (users = 600, seconds = 18) => onRedis(at => pause(at, users, seconds)),
+  grace: (users = 100, seconds = 25) => onRedis(at => pauseInGrace(at, users, seconds)),
+  hook: (users = 10, seconds = 18) => onRedis(at => pauseInHook(at, users, seconds)),
+  'stand-in': () => onRedis(at => endInStandIn(at)),
+  // Redis is.
+  outage: (users = 300, seconds = 30) => onRedis((at, server) => outage(at, server, users, seconds)),
+  // One master of three is away.
+  master: (users = 300, seconds = 30) =>
+    onRedisCluster((at, [server]) => outage(at, server!, users, seconds, false)),
+  forgotten: (users = 300) => onRedis((_at, server) => forgotten(server, users)),
+  'rolled-back': (users = 300) => onRedis((_at, server) => rolledBack(server, users)),
+  // Users come and go, and nodes stop for moments.
+  chaos: (users = 100, seconds = 60, longest = 2) => onRedis(at => chaos(at, users, seconds, longest)),
+  shutdown: (users = 1_000) => onRedis(at => shutdown(at, users)),
+  end: (users = 300) => onRedis(at => endTwice(at, users)),
+  two: (users = 20) => onRedis(at => onTwoNodes(at, users)),
+}
+
+const [what = '', ...amounts] = process.argv.slice(2)
+const run = runs[what]
+if (run === undefined) throw new Error(`Expected what to run: ${Object.keys(runs).join(', ')}`)
+const begun = performance.now()
+console.log(await run(...amounts.map(Number)))
+console.log(`${Math.round((performance.now() - begun) / 1000)} s`)

@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { chaos } from '../support/cluster-chaos.ts'
+import { onRedis, onRedisCluster } from '../support/cluster-servers.ts'
+import { spread } from '../support/cluster-spread.ts'
+
+describe('three processes that share a Redis', { concurrency: true, timeout: 120_000 }, () => {
+  it('unload and end each session once, and lose nothing of those who come back on another', async () => {
+    const { reloaded } = await onRedis(at => spread(at, 300, 30))
+    assert.ok(reloaded > 0, 'that some had been unloaded meanwhile')
+  })
+
+  it('lose nobody and forget nobody while all come and go, and nodes stop for moments', async () => {
+    await onRedis(at => chaos(at, 30, 8, 1.5))
+  })
+
+  // Of shared values, `update` from several clients on all nodes has its place here.
+
+  it('do so on a Redis Cluster of three masters', async () => {
+    const { reloaded } = await onRedisCluster(at => spread(at, 300, 30))
+    assert.ok(reloaded > 0, 'that some had been unloaded meanwhile')
+  })
+})
