@@ -9,6 +9,7 @@ import { crash, endInStandIn, pause, pauseInGrace, pauseInHook } from '../suppor
 import { endTwice, onTwoNodes, shutdown } from '../support/cluster-farewells.ts'
 import { forgotten, outage, rolledBack } from '../support/cluster-outages.ts'
 import { onRedis, onRedisCluster } from '../support/cluster-servers.ts'
+import { count } from '../support/cluster-shared.ts'
 import { spread } from '../support/cluster-spread.ts'
 
 const runs: Record<string, (...numbers: number[]) => Promise<unknown>> = {
@@ -32,6 +33,8 @@ const runs: Record<string, (...numbers: number[]) => Promise<unknown>> = {
   'rolled-back': (users = 300) => onRedis((_at, server) => rolledBack(server, users)),
   // Users come and go, and nodes stop for moments.
   chaos: (users = 100, seconds = 60, longest = 2) => onRedis(at => chaos(at, users, seconds, longest)),
+  // Clients on all nodes count up one value.
+  count: (increments = 10_000, clients = 8) => onRedis(at => count(at, increments, clients)),
   shutdown: (users = 1_000) => onRedis(at => shutdown(at, users)),
   end: (users = 300) => onRedis(at => endTwice(at, users)),
   two: (users = 20) => onRedis(at => onTwoNodes(at, users)),

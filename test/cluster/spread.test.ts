@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { chaos } from '../support/cluster-chaos.ts'
 import { onRedis, onRedisCluster } from '../support/cluster-servers.ts'
+import { count } from '../support/cluster-shared.ts'
 import { spread } from '../support/cluster-spread.ts'
 
 describe('three processes that share a Redis', { concurrency: true, timeout: 120_000 }, () => {
@@ -14,7 +15,9 @@ describe('three processes that share a Redis', { concurrency: true, timeout: 120
     await onRedis(at => chaos(at, 30, 8, 1.5))
   })
 
-  // Of shared values, `update` from several clients on all nodes has its place here.
+  it('lose no update of a shared value, whoever makes it where, and tell of its deletion once', async () => {
+    await onRedis(at => count(at, 1_000))
+  })
 
   it('do so on a Redis Cluster of three masters', async () => {
     const { reloaded } = await onRedisCluster(at => spread(at, 300, 30))

@@ -55,6 +55,11 @@ const gallery = gradio.state<string[]>('gallery', {
   deleteCallback: (value, { reason, session, key }) =>
     took({ what: 'delete', session: session.id, key, reason, value: value.join() }),
 })
+const counter = gradio.sharedState<number>('counter', {
+  value: 0,
+  deleteCallback: (value, { reason, session, key }) =>
+    took({ what: 'shared', session: session.id, key, reason, value: String(value) }),
+})
 gradio.load(({ session, key }) => took({ what: 'load', session: session.id, key }))
 gradio.unload(({ session, key, reason }) => took({ what: 'unload', session: session.id, key, reason }))
 gradio.ended(({ session, key, reason }) => took({ what: 'ended', session: session.id, key, reason }))
@@ -88,6 +93,13 @@ app.post('/touch', async (req, res) => {
   await state(req).establish()
   state(req).update(gallery, pictures => [...pictures, name])
   res.json({ id: state(req).id, gallery: state(req).get(gallery) })
+})
+app.post('/count', async (req, res) => {
+  await state(req).update(counter, count => count + 1)
+  res.end()
+})
+app.get('/count', async (req, res) => {
+  res.json({ count: await state(req).get(counter) })
 })
 // Uses the session, and no value.
 app.post('/visit', async (req, res) => {

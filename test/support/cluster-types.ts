@@ -15,7 +15,7 @@ export interface NodeSettings {
 
 /** One line of a node's log. */
 export interface ClusterEvent {
-  readonly what: 'load' | 'unload' | 'ended' | 'delete' | 'error' | 'aborted' | 'closed'
+  readonly what: 'load' | 'unload' | 'ended' | 'delete' | 'shared' | 'error' | 'aborted' | 'closed'
   readonly session: string
   /** The library's, or the code of an error. */
   readonly key: string

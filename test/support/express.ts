@@ -52,7 +52,7 @@ export async function serve(t: TestContext, app: RequestListener | Server): Prom
 }
 
 export interface SiteOptions {
-  /** The options of `gradioState()`; the clock is a fake one. */
+  /** The options of `gradioState()`. @default for the clock: a new fake one; another has to be fake, too */
   options?: GradioStateOptions
   /** The options of express-session; `false`: no host session. @default what the README recommends */
   session?: Partial<SessionOptions> | false
@@ -74,8 +74,8 @@ export async function site(
   module: ExpressModule,
   { options, session: sessionOptions = {}, before = [], routes }: SiteOptions = {},
 ): Promise<Site> {
-  const clock = fakeClock()
-  const gradio = gradioState({ clock, ...options })
+  const clock = (options?.clock as FakeClock | undefined) ?? fakeClock()
+  const gradio = gradioState({ ...options, clock })
   const app = module()
   app.set('env', 'test')
   for (const handler of before) app.use(handler)
@@ -88,6 +88,8 @@ export async function site(
     await clock.advance(1)
     await closed
   })
+  // A shared engine has to find the others first.
+  await clock.advance(0)
   return { ...served, app, gradio, clock }
 }
 
