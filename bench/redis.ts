@@ -25,8 +25,12 @@ export async function run(): Promise<Row[]> {
   try {
     return [
       ...(await lives(server, 'gradio-state: a life of one request', library)),
+      ...(await lives(server, 'gradio-state: a life of one request and one page', server =>
+        library(server, true),
+      )),
       ...(await lives(server, 'BullMQ: a delayed job', jobs)),
-      await requests(server),
+      await requests(server, 'gradio-state: a request of a known session', false),
+      await requests(server, 'gradio-state: a request while a page is at its node', true),
     ]
   } finally {
     await server.stop()
@@ -73,11 +77,14 @@ async function lives(
   ]
 }
 
-/** Round trips that a request waits for, and what it takes. */
-async function requests(server: RedisServer): Promise<Row> {
+/** Round trips that a request waits for, and what it takes, one after another. */
+async function requests(server: RedisServer, name: string, hasPage: boolean): Promise<Row> {
   const site = await nodeOf(server)
-  const { state } = await site.visit('known')
+  const { state, req } = await site.visit('known')
   await state.establish()
+  const socket = new EventEmitter()
+  if (hasPage) site.gradio.track(req, socket)
+  await sleep(100)
   const count = Math.min(SESSIONS, 5_000)
   const begun = performance.now()
   const before = await server.usage()
@@ -88,15 +95,16 @@ async function requests(server: RedisServer): Promise<Row> {
   }
   const after = await server.usage()
   const each = (performance.now() - begun) / count
+  socket.emit('close')
   await site.close()
   return {
-    name: 'gradio-state: a request of a known session, one after another',
+    name,
     'calls to Redis each': ((after.calls - before.calls) / count).toFixed(2),
     'time each': ms(each),
   }
 }
 
-async function library(server: RedisServer): Promise<Contender> {
+async function library(server: RedisServer, hasPage = false): Promise<Contender> {
   const { gradio, visit, close } = await nodeOf(server)
   let ended = 0
   gradio.unload(() => {})
@@ -105,8 +113,14 @@ async function library(server: RedisServer): Promise<Contender> {
   })
   return {
     async begin(index) {
-      const { state, leave } = await visit(`user ${index}`)
+      const { state, req, leave } = await visit(`user ${index}`)
       await state.establish()
+      if (hasPage) {
+        const socket = new EventEmitter()
+        gradio.track(req, socket)
+        leave()
+        socket.emit('close')
+      }
       leave()
     },
     ended: () => ended,
@@ -133,7 +147,7 @@ async function nodeOf(server: RedisServer) {
     const res = Object.assign(new EventEmitter(), { headersSent: false, closed: false })
     await new Promise(next => gradio(req, res as unknown as ServerResponse, next))
     const { gradioState: state } = req as IncomingMessage & { gradioState: RequestState }
-    return { state, leave: () => void res.emit('close') }
+    return { req, state, leave: () => void res.emit('close') }
   }
   const close = async () => {
     await gradio.close()
