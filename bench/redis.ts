@@ -29,8 +29,7 @@ export async function run(): Promise<Row[]> {
         library(server, true),
       )),
       ...(await lives(server, 'BullMQ: a delayed job', jobs)),
-      await requests(server, 'gradio-state: a request of a known session', false),
-      await requests(server, 'gradio-state: a request while a page is at its node', true),
+      ...(await single(server)),
     ]
   } finally {
     await server.stop()
@@ -77,30 +76,49 @@ async function lives(
   ]
 }
 
-/** Round trips that a request waits for, and what it takes, one after another. */
-async function requests(server: RedisServer, name: string, hasPage: boolean): Promise<Row> {
+/** What single things cost, one after another. */
+async function single(server: RedisServer): Promise<Row[]> {
   const site = await nodeOf(server)
+  const counter = site.gradio.sharedState<number>('counter', { value: 0 })
   const { state, req } = await site.visit('known')
-  await state.establish()
+  await state.get(counter)
   const socket = new EventEmitter()
-  if (hasPage) site.gradio.track(req, socket)
-  await sleep(100)
-  const count = Math.min(SESSIONS, 5_000)
-  const begun = performance.now()
-  const before = await server.usage()
-  for (let i = 0; i < count; i++) {
+  const request = async () => {
     const { state, leave } = await site.visit('known')
     state.get('value')
     leave()
   }
-  const after = await server.usage()
-  const each = (performance.now() - begun) / count
+  const rows = [
+    await cost(server, 'a request of a known session', request),
+    await cost(server, 'get of a shared value', () => state.get(counter)),
+    await cost(server, 'set of a shared value', index => state.set(counter, index)),
+    await cost(server, 'update of a shared value', () => state.update(counter, count => count + 1)),
+  ]
+  site.gradio.track(req, socket)
+  await sleep(100)
+  rows.push(await cost(server, 'a request while a page is at its node', request))
+  rows.push(await cost(server, 'a second of a node with nothing to do', () => sleep(1_000), 15))
   socket.emit('close')
   await site.close()
+  return rows
+}
+
+async function cost(
+  server: RedisServer,
+  name: string,
+  action: (index: number) => Promise<unknown>,
+  count = 5_000,
+): Promise<Row> {
+  const before = await server.usage()
+  const begun = performance.now()
+  for (let index = 0; index < count; index++) await action(index)
+  const time = (performance.now() - begun) / count
+  const after = await server.usage()
   return {
-    name,
+    name: `gradio-state: ${name}`,
     'calls to Redis each': ((after.calls - before.calls) / count).toFixed(2),
-    'time each': ms(each),
+    'CPU of Redis each': `${(((after.cpu - before.cpu) / count) * 1_000).toFixed(0)} µs`,
+    'time each': ms(time),
   }
 }
 
