@@ -2,16 +2,25 @@
 // does about it.
 
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import { counter } from '../support/counter.ts'
-import { forEachExpress, idle, json, site, until } from '../support/express.ts'
+import { it, type TestContext } from 'node:test'
+import type { GradioStateOptions } from '../../lib/index.ts'
+import { counter as counterOn } from '../support/counter.ts'
+import { forEachSetting } from '../support/engines.ts'
+import { idle, json, site, until } from '../support/express.ts'
 
 const POST = { method: 'POST' }
 
-forEachExpress((_name, express) => {
+forEachSetting((express, { place, calm }) => {
+  const counter = (
+    t: TestContext,
+    state: Parameters<typeof counterOn>[2] = {},
+    options: GradioStateOptions = {},
+  ) => counterOn(t, express, state, { ...place(), ...options })
+
   it('a callback that throws or rejects stops no other (in Gradio it ends the clean-up for good)', async t => {
     const called: string[] = []
     const { gradio, clock, visitor } = await site(t, express, {
+      options: place(),
       routes(app, gradio) {
         app.post('/hold', (req, res) => {
           const hold = (name: string, deleteCallback: () => unknown) =>
@@ -42,7 +51,7 @@ forEachExpress((_name, express) => {
 
   it('an async callback is awaited, and holds up neither the server nor other users (Gradio awaits none)', async t => {
     const finish: (() => void)[] = []
-    const { gradio, clock, visitor } = await counter(t, express, {
+    const { gradio, clock, visitor } = await counter(t, {
       deleteCallback: () => new Promise<void>(resolve => finish.push(resolve)),
     })
     for (let users = 0; users < 3; users++) await visitor().fetch('/add', POST)
@@ -56,7 +65,7 @@ forEachExpress((_name, express) => {
   })
 
   it('an overwritten value can have its callback too (Gradio drops it)', async t => {
-    const { deleted, visitor } = await counter(t, express, { deleteReplaced: true })
+    const { deleted, visitor } = await counter(t, { deleteReplaced: true })
     const user = visitor()
     await user.fetch('/add', POST)
     await user.fetch('/add', POST)
@@ -67,7 +76,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a shutdown runs the callbacks of all values (Gradio runs none)', async t => {
-    const { gradio, deleted, visitor } = await counter(t, express)
+    const { gradio, deleted, visitor } = await counter(t)
     const user = visitor()
     await user.openPage()
     await user.fetch('/add', POST)
@@ -81,10 +90,11 @@ forEachExpress((_name, express) => {
 
   it('nothing scans the sessions: one timer, which sleeps until something is due (Gradio looks each second)', async t => {
     // Sessions of a host are asked for in its store every few minutes, by the same timer: test/hosts/expiry-cost.test.ts.
-    const { gradio, clock, visitor } = await counter(t, express, {}, { session: 'cookie' })
+    const { gradio, clock, visitor } = await counter(t, {}, { session: 'cookie' })
     for (let users = 0; users < 10; users++) await visitor().fetch('/add', POST)
     await idle(gradio)
     await clock.advance('3s')
+    await calm(clock)
     assert.equal(clock.timers, 1)
     let woke = 0
     const { setTimer } = clock

@@ -2,10 +2,11 @@
 // code does about it. What concerns files is promised, and tested, elsewhere.
 
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
-import type { GradioState } from '../../lib/index.ts'
-import { counter } from '../support/counter.ts'
-import { forEachExpress, idle, json, pass } from '../support/express.ts'
+import { it, type TestContext } from 'node:test'
+import type { GradioState, GradioStateOptions } from '../../lib/index.ts'
+import { counter as counterOn } from '../support/counter.ts'
+import { forEachSetting } from '../support/engines.ts'
+import { idle, json, pass } from '../support/express.ts'
 
 const POST = { method: 'POST' }
 const minutes = (count: number) => count * 60
@@ -19,9 +20,15 @@ function hooksOf(gradio: GradioState): string[] {
   return log
 }
 
-forEachExpress((_name, express) => {
+forEachSetting((express, { place, calm }) => {
+  const counter = (
+    t: TestContext,
+    state: Parameters<typeof counterOn>[2] = {},
+    options: GradioStateOptions = {},
+  ) => counterOn(t, express, state, { ...place(), ...options })
+
   it('a reconnect within the grace period deletes nothing, ever (Gradio never reset is_closed)', async t => {
-    const { gradio, clock, deleted, visitor } = await counter(t, express)
+    const { gradio, clock, deleted, visitor } = await counter(t)
     const user = visitor()
     await user.fetch('/add', POST)
     const page = await user.openPage()
@@ -35,7 +42,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a connection that is lost and comes back is no new user, however often (Gradio never reset is_closed)', async t => {
-    const { gradio, clock, deleted, visitor } = await counter(t, express)
+    const { gradio, clock, deleted, visitor } = await counter(t)
     const log = hooksOf(gradio)
     const user = visitor()
     const first = await user.openPage()
@@ -56,7 +63,7 @@ forEachExpress((_name, express) => {
   })
 
   it('state waits 60 minutes from the moment the tab closed (Gradio counts from the last write)', async t => {
-    const { gradio, clock, deleted, visitor } = await counter(t, express)
+    const { gradio, clock, deleted, visitor } = await counter(t)
     const user = visitor()
     const page = await user.openPage()
     await user.fetch('/add', POST)
@@ -70,7 +77,7 @@ forEachExpress((_name, express) => {
   })
 
   it('closing the tab never lengthens a time to live (Gradio replaces it with 60 minutes)', async t => {
-    const { gradio, clock, deleted, visitor } = await counter(t, express, { timeToLive: 10 })
+    const { gradio, clock, deleted, visitor } = await counter(t, { timeToLive: 10 })
     const user = visitor()
     const page = await user.openPage()
     await user.fetch('/add', POST)
@@ -86,7 +93,7 @@ forEachExpress((_name, express) => {
   })
 
   it('who reloads the page connects again: a new page, the same state (in Gradio, a new session)', async t => {
-    const { gradio, clock, deleted, visitor } = await counter(t, express)
+    const { gradio, clock, deleted, visitor } = await counter(t)
     const log = hooksOf(gradio)
     const user = visitor()
     for (let count = 1; count <= 3; count++) {
@@ -101,7 +108,7 @@ forEachExpress((_name, express) => {
   })
 
   it('two tabs are two connections: the first close disturbs nothing (in Gradio it closes the session)', async t => {
-    const { gradio, clock, deleted, visitor } = await counter(t, express)
+    const { gradio, clock, deleted, visitor } = await counter(t)
     const log = hooksOf(gradio)
     const user = visitor()
     await user.fetch('/add', POST)
@@ -117,7 +124,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a value that was only ever read is deleted with its callback (Gradio forgets it)', async t => {
-    const { gradio, clock, deleted, visitor } = await counter(t, express)
+    const { gradio, clock, deleted, visitor } = await counter(t)
     await visitor().fetch('/read')
     await idle(gradio)
     await clock.advance('1h')
@@ -125,7 +132,7 @@ forEachExpress((_name, express) => {
   })
 
   it('the time to live counts from the creation, also of a value only read or changed in place', async t => {
-    const { clock, deleted, visitor } = await counter(t, express, { timeToLive: 60 })
+    const { clock, deleted, visitor } = await counter(t, { timeToLive: 60 })
     await visitor().fetch('/read')
     const user = visitor()
     await user.fetch('/read')
@@ -140,7 +147,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a value that is made anew lives its whole time (Gradio deletes it again within a second)', async t => {
-    const { clock, deleted, visitor } = await counter(t, express, { timeToLive: 60 })
+    const { clock, deleted, visitor } = await counter(t, { timeToLive: 60 })
     const user = visitor()
     await user.openPage()
     await user.fetch('/add', POST)
@@ -153,7 +160,7 @@ forEachExpress((_name, express) => {
   })
 
   it('nothing is left of a session that has ended (Gradio keeps the object until 10 000 others came)', async t => {
-    const { gradio, clock, visitor } = await counter(t, express)
+    const { gradio, clock, visitor } = await counter(t)
     for (let times = 0; times < 20; times++) await visitor().fetch('/add', POST)
     await idle(gradio)
     assert.equal(gradio.stats().sessions, 20)
@@ -171,11 +178,12 @@ forEachExpress((_name, express) => {
       },
     )
     assert.equal(ended.disconnected, 20)
+    await calm(clock)
     assert.equal(clock.timers, 0)
   })
 
   it('clients without a heartbeat are closed too: five calls of curl are gone after the grace', async t => {
-    const { gradio, clock, deleted, origin } = await counter(t, express)
+    const { gradio, clock, deleted, origin } = await counter(t)
     const log = hooksOf(gradio)
     for (let times = 0; times < 5; times++) await fetch(`${origin}/add`, POST)
     await idle(gradio)
@@ -187,7 +195,7 @@ forEachExpress((_name, express) => {
   })
 
   it('calls that use nothing, and the goodbye of a page that nobody knows, make no session', async t => {
-    const { gradio, visitor } = await counter(t, express)
+    const { gradio, visitor } = await counter(t)
     const user = visitor()
     for (let times = 0; times < 5; times++) await user.fetch('/nothing')
     const goodbye = await user.fetch('/gradio_api/pagehide/unknown?n=1', POST)
@@ -197,17 +205,18 @@ forEachExpress((_name, express) => {
   })
 
   it('who makes room for others is deleted with its callback (Gradio skips it)', async t => {
-    const { gradio, deleted, visitor } = await counter(t, express, {}, { maxSessions: 2 })
+    const { gradio, clock, deleted, visitor } = await counter(t, {}, { maxSessions: 2 })
     for (let times = 0; times < 3; times++) {
       await visitor().fetch('/add', POST)
       await idle(gradio)
     }
+    await clock.advance(0)
     assert.deepEqual(deleted, [{ value: { count: 1 }, reason: 'evicted' }])
     assert.equal(gradio.stats().sessions, 2)
   })
 
   it('a user who is here never makes room for others (Gradio evicts live sessions too)', async t => {
-    const { gradio, deleted, visitor } = await counter(t, express, {}, { maxSessions: 2 })
+    const { gradio, deleted, visitor } = await counter(t, {}, { maxSessions: 2 })
     const users = [visitor(), visitor()]
     for (const user of users) await user.openPage()
     for (const user of users) await user.fetch('/add', POST)

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import { connect } from '../../lib/client/index.ts'
 import { visitor as visitorOf } from '../../lib/testing/index.ts'
+import { forEachSetting } from '../support/engines.ts'
 import {
   type ExpressModule,
-  forEachExpress,
   idle,
   json,
   pass,
@@ -15,12 +15,13 @@ import {
   site,
   until,
 } from '../support/express.ts'
+import { RECONNECT } from '../support/harness.ts'
 import { tcpLine } from '../support/tcp-line.ts'
 
 const POST = { method: 'POST' }
 
 /** An app with a value for each user, and what its hooks and callbacks were told. */
-async function chat(t: TestContext, express: ExpressModule, { options, routes }: SiteOptions = {}) {
+async function chatOn(t: TestContext, express: ExpressModule, { options, routes }: SiteOptions) {
   const log: string[] = []
   const made = await site(t, express, {
     ...(options && { options }),
@@ -47,9 +48,12 @@ async function chat(t: TestContext, express: ExpressModule, { options, routes }:
   return { ...made, log }
 }
 
-forEachExpress((_name, express) => {
+forEachSetting((express, { isShared, place, beside }) => {
+  const chat = (t: TestContext, { options, routes }: SiteOptions = {}) =>
+    chatOn(t, express, { options: { ...place(), ...options }, ...(routes && { routes }) })
+
   it('unload runs once when the user has left, not once for each socket (Gradio: for each)', async t => {
-    const { gradio, clock, log, visitor } = await chat(t, express)
+    const { gradio, clock, log, visitor } = await chat(t)
     const user = visitor()
     const tabs = [await user.openPage(), await user.openPage(), await user.openPage()]
     const reopened = await user.openPage({ id: tabs[0]?.id as string })
@@ -61,7 +65,7 @@ forEachExpress((_name, express) => {
 
   it('unload runs without delay once the tab is closed: 2 s, or none at all with unloadDelay 0', async t => {
     for (const unloadDelay of [2, 0]) {
-      const { clock, log, visitor } = await chat(t, express, { options: { unloadDelay } })
+      const { clock, log, visitor } = await chat(t, { options: { unloadDelay } })
       const page = await visitor().openPage()
       await page.close()
       if (unloadDelay > 0) {
@@ -74,17 +78,22 @@ forEachExpress((_name, express) => {
   })
 
   it('a shutdown unloads who is here, and nobody twice (Gradio runs it again for who had left)', async t => {
-    const { gradio, clock, log, visitor } = await chat(t, express)
+    const { gradio, clock, log, visitor } = await chat(t)
     const left = await visitor().openPage()
     await left.close()
     await clock.advance(2)
     await visitor().openPage()
+    // With a shared engine, that is for another node to do, unless the user comes back there before.
+    const other = isShared ? await chat(t, { options: beside(clock) }) : undefined
     await gradio.close()
-    assert.deepEqual(log, ['load', 'unload: disconnected', 'load', 'unload: shutdown'])
+    await clock.advance(RECONNECT + 2)
+    const both = [...log, ...(other?.log ?? [])]
+    const reason = isShared ? 'disconnected' : 'shutdown'
+    assert.deepEqual(both, ['load', 'unload: disconnected', 'load', `unload: ${reason}`])
   })
 
   it('an unload hook that throws, rejects or hangs keeps no other from running (Gradio stops there)', async t => {
-    const { gradio, clock, log, visitor } = await chat(t, express)
+    const { gradio, clock, log, visitor } = await chat(t)
     gradio.unload(() => {
       throw new Error('broken')
     })
@@ -101,7 +110,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a blip in the network is no unload: the page redials (Gradio never reconnects)', async t => {
-    const { gradio, clock, log, visitor } = await chat(t, express)
+    const { gradio, clock, log, visitor } = await chat(t)
     const user = visitor()
     const page = await user.openPage()
     await page.crash()
@@ -116,7 +125,7 @@ forEachExpress((_name, express) => {
   })
 
   it('who returns by the back button is here again: loaded, counted, and unloaded in turn (Gradio: neither)', async t => {
-    const { gradio, clock, log, visitor } = await chat(t, express)
+    const { gradio, clock, log, visitor } = await chat(t)
     const user = visitor()
     const page = await user.openPage({ epoch: 1 })
     await user.fetch('/say/hello')
@@ -134,7 +143,7 @@ forEachExpress((_name, express) => {
 
   it('a closed tab is noticed whatever the page did before, or does still (in Gradio: not after a predict)', async t => {
     const answered: (() => void)[] = []
-    const { gradio, clock, log, visitor } = await chat(t, express, {
+    const { gradio, clock, log, visitor } = await chat(t, {
       routes: app => {
         app.get('/stream', (req, res) => {
           req.gradioState.set('job', {})
@@ -156,7 +165,7 @@ forEachExpress((_name, express) => {
   })
 
   it('state that is first used long after the page opened is cleaned up as any other (Gradio cuts the heartbeat)', async t => {
-    const { clock, gradio, log, visitor } = await chat(t, express)
+    const { clock, gradio, log, visitor } = await chat(t)
     const user = visitor()
     const page = await user.openPage()
     await pass(clock, 600)
@@ -171,7 +180,7 @@ forEachExpress((_name, express) => {
 
   it('a peer that vanished without a word is noticed within a minute (in Gradio, after 16 to 30)', async t => {
     for (const heartbeat of [5, 15, 30]) {
-      const { gradio, clock, log, port } = await chat(t, express, { options: { heartbeat } })
+      const { gradio, clock, log, port } = await chat(t, { options: { heartbeat } })
       const line = await tcpLine(t, port)
       const user = visitorOf(`http://127.0.0.1:${line.port}`)
       await user.openPage()
@@ -184,7 +193,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a page that is rendered on the server opens no connection there (in Gradio, one that never closes)', async t => {
-    const { gradio, clock, log, origin } = await chat(t, express)
+    const { gradio, clock, log, origin } = await chat(t)
     await assert.rejects(connect(`${origin}/gradio_api`), /needs a browser/)
     // A crawler, or a server that renders: it takes the HTML and never runs its script.
     const answer = await fetch(`${origin}/html`, { headers: { accept: 'text/html' } })
@@ -198,7 +207,7 @@ forEachExpress((_name, express) => {
   })
 
   it('nobody can close, unload or delete what belongs to another user (in Gradio, whoever knows the hash)', async t => {
-    const { gradio, clock, log, visitor } = await chat(t, express)
+    const { gradio, clock, log, visitor } = await chat(t)
     const victim = visitor()
     const page = await victim.openPage({ id: 'victim' })
     await victim.fetch('/say/mine')

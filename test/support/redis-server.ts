@@ -24,7 +24,10 @@ export async function redisServer(): Promise<RedisServer> {
   return server
 }
 
-/** As {@link redisServer}, but its time is what a test says, and it keeps nothing on a disk. Its timeouts, which go by another clock, are as ever. */
+/**
+ * As {@link redisServer}, but its time is what a test says, and it keeps nothing on a disk. Its timeouts, which go by
+ * another clock, are as ever.
+ */
 export async function stillRedisServer(time = Date.UTC(2026, 0, 1)): Promise<StillRedisServer> {
   // In memory, since libfaketime reads the time from a file whenever it is asked.
   const folder = await newFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined)
@@ -116,9 +119,12 @@ async function ask(socket: string, command = ['PING']): Promise<unknown> {
   }
 }
 
-/** As libfaketime reads it: a time without an `@` before it stands still. */
+/**
+ * As libfaketime reads it: a time without an `@` before it stands still. It reads it into a floating point number, and
+ * cuts that off; half a millisecond more keeps the whole ones whole.
+ */
 function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().replace('T', ' ').replace('Z', '')}\n`
+  return `${new Date(ms).toISOString().replace('T', ' ').replace('Z', '500')}\n`
 }
 
 function libfaketime(): string {

@@ -96,7 +96,15 @@ export class Part {
   }
 }
 
-/** 128 bits tell as many tokens apart as there may be. */
+/** 128 bits tell as many tokens apart as there may be. A token that is a hash already is no credential. */
 export function keyOf(token: string): string {
+  if (/^(i\.)?[\da-f]{64}$/.test(token)) return token.slice(0, -32)
   return createHash('sha256').update(token).digest().toString('base64url', 0, 16)
+}
+
+/** Which of so many shards a session is in. */
+export function shardIndexOf(key: string, shards: number): number {
+  let hash = 0
+  for (let i = 2; i < 10; i++) hash = (hash * 31 + key.charCodeAt(i)) | 0
+  return (hash >>> 0) % shards
 }

@@ -17,7 +17,7 @@ import type {
 import type { SharedValues, ValueClaim } from '../shared-values.js'
 import { away, type ClientSource, Connection } from './connection.js'
 import { HandedOut, type HeldClaim } from './handed-out.js'
-import { keyOf, Part } from './part.js'
+import { keyOf, Part, shardIndexOf } from './part.js'
 import { RedisValues } from './redis-values.js'
 import { type Answer, delay, Shard, type ShardSite } from './shard.js'
 
@@ -324,7 +324,7 @@ export class RedisEngine implements Engine, ShardSite {
 
   #shardOf(token: string): Shard {
     const key = this.#parts.get(token)?.key ?? keyOf(token)
-    return this.#shards[key.charCodeAt(0) % SHARDS] as Shard
+    return this.#shards[shardIndexOf(key, SHARDS)] as Shard
   }
 
   #partOf(token: string, life: string): Part | undefined {
