@@ -17,6 +17,18 @@ const components = [
     hint: 'or point REDIS_SERVER_PATH at one',
   },
   {
+    // It lets the time of a Redis be what a test says.
+    name: 'libfaketime',
+    get paths() {
+      const given = process.env.LIBFAKETIME_PATH
+      if (given !== undefined) return [given]
+      // Below a folder for the architecture.
+      return ['*', ...readdirSync('/usr/lib')].map(name => `/usr/lib/${name}/faketime/libfaketime.so.1`)
+    },
+    package: 'libfaketime',
+    hint: 'or point LIBFAKETIME_PATH at one',
+  },
+  {
     name: 'PostgreSQL',
     // A folder for each major version, of which Debian has one that it calls just `postgresql`.
     get paths() {

@@ -8,15 +8,28 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Express } from 'express'
 import type { GradioState } from '../../lib/index.ts'
+import { type EngineSetting, redisSetting } from '../support/engines.ts'
 import { pass, until } from '../support/express.ts'
 import { dial, goodbye, heartbeat } from '../support/handshake.ts'
 import { type Node, type Nodes, nodes, wanderer } from '../support/nodes.ts'
 
 const POST = { method: 'POST' }
 
-/** What fails here would often wait for good. */
-function it(behaviour: string, run: (t: TestContext) => Promise<void>) {
+const onRedis = redisSetting()
+const settings = new WeakMap<TestContext, EngineSetting>()
+
+/** On views of the engine in memory, whose answers can be held back. What fails here would often wait for good. */
+function itInMemory(behaviour: string, run: (t: TestContext) => Promise<void>) {
   test(behaviour, { timeout: 20_000 }, run)
+}
+
+/** On Redis, too. */
+function it(behaviour: string, run: (t: TestContext) => Promise<void>) {
+  itInMemory(behaviour, run)
+  test(`${behaviour}, on Redis`, { timeout: 60_000 }, t => {
+    settings.set(t, onRedis)
+    return run(t)
+  })
 }
 
 /** The app: says which session a request is of, and how many pages that has. */
@@ -34,7 +47,9 @@ function routes(app: Express, gradio: GradioState) {
 
 async function cluster(t: TestContext, count = 3) {
   const left: string[] = []
+  const setting = settings.get(t)
   const all = await nodes(t, count, {
+    ...(setting && { setting }),
     routes(app, gradio) {
       routes(app, gradio)
       gradio.unload(({ reason }) => left.push(reason))
@@ -161,28 +176,31 @@ it('a page may come back to a node that it was moved from, with the same epoch',
   await becomes(all, 1, 0)
 })
 
-it('a heartbeat holds against the move that came before it, of which the node hears late', async t => {
-  for (const hasSocket of [false, true]) {
-    const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
-    const user = wanderer()
-    const first = await heartbeat(user.at(a), 'page')
-    if (hasSocket) await dial(t, a, 'page', first)
-    const release = a.hold()
-    await heartbeat(user.at(b), 'page')
-    assert.deepEqual(counts(all), [1, 1])
-    const again = heartbeat(user.at(a), 'page')
-    await becomes(all, 1, 0)
-    release()
-    const { status, ticket } = await again
-    assert.equal(status, 200)
-    assert.deepEqual(counts(all), [1, 0])
-    assert.equal((await dial(t, a, 'page', { ticket })).status, 101)
-    await pass(clock, 60)
-    assert.deepEqual([counts(all), left], [[1, 0], []])
-  }
-})
+itInMemory(
+  'a heartbeat holds against the move that came before it, of which the node hears late',
+  async t => {
+    for (const hasSocket of [false, true]) {
+      const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
+      const user = wanderer()
+      const first = await heartbeat(user.at(a), 'page')
+      if (hasSocket) await dial(t, a, 'page', first)
+      const release = a.hold()
+      await heartbeat(user.at(b), 'page')
+      assert.deepEqual(counts(all), [1, 1])
+      const again = heartbeat(user.at(a), 'page')
+      await becomes(all, 1, 0)
+      release()
+      const { status, ticket } = await again
+      assert.equal(status, 200)
+      assert.deepEqual(counts(all), [1, 0])
+      assert.equal((await dial(t, a, 'page', { ticket })).status, 101)
+      await pass(clock, 60)
+      assert.deepEqual([counts(all), left], [[1, 0], []])
+    }
+  },
+)
 
-it('a socket that closes while its page is heard of again hurts nobody', async t => {
+itInMemory('a socket that closes while its page is heard of again hurts nobody', async t => {
   const { all, left, clock, 0: a } = await cluster(t, 2)
   const user = wanderer()
   const { socket } = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
@@ -213,7 +231,7 @@ it('a heartbeat keeps its page also when the engine fails', async t => {
   assert.deepEqual([counts(all), left], [[1, 0], []])
 })
 
-it('a goodbye that comes while its page is heard of again holds', async t => {
+itInMemory('a goodbye that comes while its page is heard of again holds', async t => {
   const { all, 0: a } = await cluster(t, 2)
   const user = wanderer()
   await heartbeat(user.at(a), 'page')
@@ -258,10 +276,11 @@ it('a ticket is good for one socket, on whichever node', async t => {
 })
 
 it('a ticket that was made void by a newer one is refused where the page is', async t => {
-  const { 0: a, 1: b } = await cluster(t, 2)
+  const { all, 0: a, 1: b } = await cluster(t, 2)
   const user = wanderer()
   const { ticket: older } = await heartbeat(user.at(a), 'page')
   const { ticket: newer } = await heartbeat(user.at(b), 'page')
+  await becomes(all, 0, 1)
   for (const node of [a, b]) assert.equal((await dial(t, node, 'page', { ticket: older })).status, 401)
   assert.equal((await dial(t, b, 'page', { ticket: newer })).status, 101)
 })
@@ -341,7 +360,7 @@ it('a ticket tells scripts nothing, and is short', async t => {
   assert.ok(!Buffer.from(ticket, 'base64url').includes(token))
 })
 
-it('what comes on the socket while its page is being opened is not lost', async t => {
+itInMemory('what comes on the socket while its page is being opened is not lost', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
   const { ticket } = await heartbeat(wanderer().at(a), 'page')
   const release = b.hold()
@@ -363,28 +382,31 @@ it('what comes on the socket while its page is being opened is not lost', async 
   assert.equal((await b.gradio.stats()).open, 0)
 })
 
-it('a socket that is cut while its page is being opened does no harm: the page goes on by its beats', async t => {
-  const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
-  const { ticket } = await heartbeat(wanderer().at(a), 'page')
-  const release = b.hold()
-  const socket = connect({ port: b.port, host: '127.0.0.1' })
-  socket.on('error', () => {})
-  socket.write(handshake(ticket))
-  await sleep(20)
-  socket.resetAndDestroy()
-  await sleep(20)
-  release()
-  await becomes(all, 0, 1)
-  await clock.advance(94)
-  assert.deepEqual([counts(all), left], [[0, 1], []])
-  await clock.advance(1)
-  await becomes(all, 0, 0)
-  await clock.advance(2)
-  await until(() => left.length > 0)
-  assert.deepEqual([left, b.errors], [['disconnected'], []])
-})
+itInMemory(
+  'a socket that is cut while its page is being opened does no harm: the page goes on by its beats',
+  async t => {
+    const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
+    const { ticket } = await heartbeat(wanderer().at(a), 'page')
+    const release = b.hold()
+    const socket = connect({ port: b.port, host: '127.0.0.1' })
+    socket.on('error', () => {})
+    socket.write(handshake(ticket))
+    await sleep(20)
+    socket.resetAndDestroy()
+    await sleep(20)
+    release()
+    await becomes(all, 0, 1)
+    await clock.advance(94)
+    assert.deepEqual([counts(all), left], [[0, 1], []])
+    await clock.advance(1)
+    await becomes(all, 0, 0)
+    await clock.advance(2)
+    await until(() => left.length > 0)
+    assert.deepEqual([left, b.errors], [['disconnected'], []])
+  },
+)
 
-it('close() refuses a socket whose page is being opened', async t => {
+itInMemory('close() refuses a socket whose page is being opened', async t => {
   for (const isAnswered of [false, true]) {
     const { all, 0: a, 1: b } = await cluster(t, 2)
     const { ticket } = await heartbeat(wanderer().at(a), 'page')

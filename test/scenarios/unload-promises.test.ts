@@ -6,15 +6,7 @@ import { it, type TestContext } from 'node:test'
 import { connect } from '../../lib/client/index.ts'
 import { visitor as visitorOf } from '../../lib/testing/index.ts'
 import { forEachSetting } from '../support/engines.ts'
-import {
-  type ExpressModule,
-  idle,
-  json,
-  pass,
-  type SiteOptions,
-  site,
-  until,
-} from '../support/express.ts'
+import { type ExpressModule, idle, json, pass, type SiteOptions, site, until } from '../support/express.ts'
 import { RECONNECT } from '../support/harness.ts'
 import { tcpLine } from '../support/tcp-line.ts'
 

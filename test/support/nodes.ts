@@ -14,6 +14,7 @@ import {
   type Life,
 } from '../../lib/index.ts'
 import { type FakeClock, fakeClock, type Visitor } from '../../lib/testing/index.ts'
+import type { EngineSetting } from './engines.ts'
 import { type Served, serve } from './express.ts'
 
 // Several processes behind a balancer without sticky sessions, in one process: each is a server of its own, with an
@@ -28,6 +29,9 @@ export interface Node extends Served {
   hold(): () => void
 }
 
+/** What the nodes share, where it is not the engine in memory: as a setting of engines.ts. */
+type Shared = Pick<EngineSetting, 'place' | 'beside'>
+
 export interface Nodes extends Array<Node> {
   readonly clock: FakeClock
 }
@@ -39,17 +43,21 @@ export interface Wanderer {
 
 export interface NodesOptions {
   readonly options?: GradioStateOptions
+  /** A shared engine, whose answers can't be held back. @default views on the one in memory */
+  readonly setting?: Shared
   /** What is mounted on each node, before the library and after. */
   before?(app: Express, node: number): void
   routes?(app: Express, gradio: GradioState): void
 }
 
 export async function nodes(t: TestContext, count: number, setUp: NodesOptions = {}): Promise<Nodes> {
-  const clock = fakeClock()
-  const hub = new Hub(clock)
+  const { setting } = setUp
+  const clock = setting?.place().clock ?? fakeClock()
+  const hub = setting === undefined ? new Hub(clock) : undefined
   const all: Node[] = []
   for (let number = 0; number < count; number++) {
-    const engine = hub.node()
+    const view = hub?.node()
+    const engine = view ?? (setting?.beside(clock).engine as Engine)
     const gradio = gradioState({ clock, engine, ...setUp.options })
     const errors: unknown[] = []
     gradio.on('error', error => errors.push(error))
@@ -65,9 +73,16 @@ export async function nodes(t: TestContext, count: number, setUp: NodesOptions =
       await clock.advance(1)
       await closed
     })
-    all.push({ ...served, gradio, engine, errors, hold: () => engine.hold() })
+    all.push({ ...served, gradio, engine, errors, hold: () => held(view) })
   }
+  // A shared engine has to find the others first.
+  await clock.advance(0)
   return Object.assign(all, { clock })
+}
+
+function held(view: View | undefined): () => void {
+  if (view === undefined) throw new Error('Expected views on the engine in memory')
+  return view.hold()
 }
 
 /** A new user, without cookies. */

@@ -253,10 +253,7 @@ function orders.open(k, life, born, make, only, kind, page, navigations, request
   if kind == 'page' then
     local node = s.f['p:' .. page]
     s.f['p:' .. page] = me
-    if node and node ~= me then
-      tell(node, 'moved', s.f.id, page)
-      -- It was taken from this node before, which need not hear of that any more.
-      redis.call('LREM', key('in', me), 0, cjson.encode({ 'moved', s.f.id, page }))
+    if node and node ~= me then tell(node, 'moved', s.f.id, page)
     elseif not node then page_came(s, others) end
   end
   if is_new then s.f.w = 'disconnected' end
@@ -490,7 +487,8 @@ return answers
  *
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, after how long without a beat a node is dead, the most sessions to take over
- * at once, and how its pages are taken to have left: their unload and their end, that long after.
+ * at once, how its pages are taken to have left: their unload and their end, that long after; and how many messages the
+ * node has got with the last answer: those go, so that none is lost with an answer.
  * Returns: `{ 'OK', until the next node may be dead, until something is due here, whether more is to take over, messages }`,
  * the messages that came for this node, as JSON; or `{ 'LAPSED' }`.
  */
@@ -538,8 +536,8 @@ for _, node in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), '-inf', now - de
 end
 inherit('')
 
+redis.call('LTRIM', key('in', me), ARGV[7], -1)
 local messages = redis.call('LRANGE', key('in', me), 0, -1)
-redis.call('DEL', key('in', me))
 local first = redis.call('ZRANGE', key('due', me), 0, 0, 'WITHSCORES')
 local lapse = -1
 for i, node in ipairs(redis.call('ZRANGE', key('nodes'), 0, 1)) do

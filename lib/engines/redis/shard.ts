@@ -62,6 +62,8 @@ export class Shard {
   #isFlushing = false
   #beating: Promise<void> | undefined
   #beatsAgain = false
+  /** How many messages the last beat has brought, which Redis still has. */
+  #taken = 0
   #retry: (() => void) | undefined
   /** On the node's clock: when something may be claimed, and when the next beat is due. */
   dueAt = Number.POSITIVE_INFINITY
@@ -175,6 +177,7 @@ export class Shard {
           String(DEAD),
           String(PORTION),
           ...delays(departure),
+          String(this.#taken),
         )) as [string, number, number, number, string[]]
         if (outcome !== 'OK') {
           void this.#join()
@@ -184,6 +187,7 @@ export class Shard {
         const next = lapse < 0 ? BEAT : Math.min(BEAT, lapse + 20 + Math.random() * 100)
         this.beatAt = clock.now() + next
         this.noteDue(due)
+        this.#taken = messages.length
         for (const message of messages) this.#site.message(this, JSON.parse(message) as string[])
         this.#beatsAgain ||= more === 1
       } while (this.#beatsAgain && this.#state === 'joined')
@@ -294,7 +298,7 @@ export class Shard {
     for (let left = 1; left > 0; ) {
       ;[left] = (await this.#run(scripts.announce, 'end', ...delays(departure), String(PORTION))) as [number]
     }
-    this.#batch = 0
+    this.#batch = this.#taken = 0
     this.#site.joined(this)
   }
 
