@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import type { Place } from '../support/engines.ts'
 import {
   HOOK_TIMEOUT,
   type Mode,
@@ -63,17 +64,24 @@ export class Run {
   readonly #pages = new Map<string, BrowserPage>()
   readonly #tickets: string[] = []
   readonly #settings: Settings
+  readonly #isShared: boolean
   #isClosed = false
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, place?: Place) {
     this.#settings = settings
+    this.#isShared = place?.engine?.isShared ?? false
     const users: User[] = USERS.map(user => ({ ...user, token: user.identified ? user.name : undefined }))
     this.model = new Model(settings, this.#modes, users)
-    this.world = new World(settings, this.#modes)
+    this.world = new World(settings, this.#modes, place)
   }
 
   /** Does it in both, and compares. */
   async step(action: Action): Promise<void> {
+    if (this.#isShared && action.do === 'burst') {
+      // What comes at once is done in the order of a shared engine's answers, of which the model knows nothing.
+      for (const each of action.actions) await this.step(each)
+      return
+    }
     if (action.do === 'wait') await this.#pass(action.ms)
     else if (action.do === 'waitUntilDue') await this.#pass(this.#due(action.but))
     else await this.#passUntilQuiet()
@@ -453,16 +461,25 @@ export interface Counter {
 /**
  * The property that the library does what the model does.
  * @param isAsync whether the engine answers later
+ * @param place makes the place of each run, of a shared engine. Such a one is closed only when nobody is left: what is
+ * there before would be for other nodes.
  */
-export function agreement(isAsync: boolean, maxCommands: number, counter: Counter) {
+export function agreement(isAsync: boolean, maxCommands: number, counter: Counter, place?: () => Place) {
   return fc.asyncProperty(
     settings(isAsync),
     commands(maxCommands),
     ending,
     async (settings, commands, { close, after, how }) => {
-      const run = new Run(settings)
+      const made = place?.()
+      const run = new Run(settings, made)
       try {
+        // The first of all waits until a shared engine has found the others.
+        if (made !== undefined) await run.step({ do: 'wait', ms: 1 })
         await fc.asyncModelRun(() => ({ model: run, real: run }), commands)
+        if (made !== undefined) {
+          await run.finish('leave')
+          return
+        }
         if (close !== undefined) await run.step({ do: 'close', timeout: close })
         for (const action of after) await run.step(action)
         await run.finish(how)

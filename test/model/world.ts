@@ -15,8 +15,9 @@ import {
   type SessionView,
   type State,
 } from '../../lib/index.ts'
-import { fakeClock } from '../../lib/testing/index.ts'
+import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { asyncEngine } from '../support/async-engine.ts'
+import type { Place } from '../support/engines.ts'
 import { StubResponse, StubSocket, stubRequest } from '../support/stub-http.ts'
 import {
   HOOK_TIMEOUT,
@@ -54,7 +55,7 @@ export interface WorldUser {
 
 /** The library, driven by its surface: its middleware, its routes and its upgrades, without a network. */
 export class World {
-  readonly clock = fakeClock()
+  readonly clock: FakeClock
   readonly watch = new Watch()
   readonly gradio: GradioState
   readonly requests = new Map<string, LiveRequest>()
@@ -75,8 +76,11 @@ export class World {
   #log: string[] = []
   #initials = 0
 
-  constructor(settings: Settings, modes: Modes) {
+  /** @param place where the sessions are kept. @default in memory */
+  constructor(settings: Settings, modes: Modes, place?: Place) {
     this.#modes = modes
+    this.clock = place?.clock ?? fakeClock()
+    const engine = place?.engine ?? (settings.isAsync ? asyncEngine(memory(this.clock)) : undefined)
     this.gradio = gradioState({
       clock: this.clock,
       cacheDir: NO_DIRECTORY,
@@ -87,7 +91,7 @@ export class World {
       heartbeat: 30,
       identify: req => req.headers['x-user'] as string | undefined,
       info: req => (req as { label?: string }).label,
-      ...(settings.isAsync && { engine: asyncEngine(memory(this.clock)) }),
+      ...(engine && { engine }),
     })
     this.#history = this.gradio.state<Thing>('history', {
       ...this.#callback('history'),

@@ -1,0 +1,103 @@
+import { after, before, describe } from 'node:test'
+import express from 'express'
+import { createClient } from 'redis'
+import type { RedisClient } from '../../lib/engines/redis/index.ts'
+import type { Engine } from '../../lib/index.ts'
+import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
+import { type ExpressModule, forEachExpress } from './express.ts'
+import { type RedisClock, redisClock } from './redis-clock.ts'
+import { stillRedisServer } from './redis-server.ts'
+
+/** Where one test has its sessions: options of `gradioState()`. */
+export interface Place {
+  readonly clock: FakeClock
+  /** @default that of this process */
+  readonly engine?: Engine
+}
+
+/** What a suite of tests is run on. */
+export interface EngineSetting {
+  readonly isShared: boolean
+  /** A new place, for one test. */
+  place(): Place
+  /** Of a shared engine: what another node has, at the place with that clock. */
+  beside(clock: FakeClock): Place
+  /** Lets those timers run out that a shared engine's claims had, which are settled. */
+  calm(clock: FakeClock): Promise<void>
+}
+
+/** Declares the same tests for each engine. */
+export function forEachEngine(define: (setting: EngineSetting) => void): void {
+  describe('in memory', () => define(IN_MEMORY))
+  describe('on Redis', () => define(redisSetting()))
+}
+
+/** Declares the same tests for each version of Express, and for each engine with one of them. */
+export function forEachSetting(define: (express: ExpressModule, setting: EngineSetting) => void): void {
+  forEachEngine(setting => {
+    // Which one it is makes no difference to what the engine is asked, and the hours of Redis take their time.
+    if (setting.isShared) define(express, setting)
+    else forEachExpress((_name, express) => define(express, setting))
+  })
+}
+
+/** Places in a Redis that the tests of a suite share. To be called within `describe`, or for a whole file. */
+export function redisSetting(): EngineSetting {
+  let places: Places
+  before(async () => {
+    places = await openPlaces()
+  })
+  after(() => places.close())
+  return {
+    isShared: true,
+    place: () => places.place(),
+    beside: clock => places.beside(clock),
+    calm: clock => clock.advance(VISIBLE),
+  }
+}
+
+/** A Redis with places in it, which know nothing of each other. One is used at a time, since its time is that of all. */
+export interface Places {
+  place(): Place
+  /** What another node has at the place with that clock. */
+  beside(clock: FakeClock): Place
+  close(): Promise<void>
+}
+
+export async function openPlaces(): Promise<Places> {
+  const server = await stillRedisServer()
+  const client = createClient({ socket: { path: server.socket, tls: false } })
+  client.on('error', () => {})
+  await client.connect()
+  const clocks = new Map<FakeClock, { readonly clock: RedisClock; readonly prefix: string }>()
+  function beside(of: FakeClock): Place {
+    const known = clocks.get(of)
+    if (known === undefined) throw new Error('Expected the clock of a place')
+    const { clock, prefix } = known
+    return { clock, engine: clock.engine(client as unknown as RedisClient, prefix) }
+  }
+  return {
+    place() {
+      const clock = redisClock(server)
+      clocks.set(clock, { clock, prefix: `place-${clocks.size}` })
+      return beside(clock)
+    },
+    beside,
+    async close() {
+      client.destroy()
+      await server.remove()
+    },
+  }
+}
+
+const IN_MEMORY: EngineSetting = {
+  isShared: false,
+  place: () => ({ clock: fakeClock() }),
+  beside() {
+    throw new Error('Expected a shared engine')
+  },
+  calm: async () => {},
+}
+
+/** After how many seconds Redis hands out a claim again that is not settled. */
+const VISIBLE = 15
