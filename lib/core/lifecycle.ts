@@ -130,13 +130,18 @@ export class Lifecycle {
   }
 
   async #unload(session: Session, { isLoaded, load, reason }: Claim, isOurs: IsOurs): Promise<void> {
-    // Somebody else has done it; or an end that overtook a claimed unload has.
-    if (!isLoaded || (session.load.serial === load && !session.loaded)) return
-    this.noteLoad(session, load)
-    this.noteUnload(session, reason)
+    // Somebody else has done it.
+    if (!isLoaded) return
+    if (session.loaded || session.load.serial !== load) {
+      this.noteLoad(session, load)
+      this.noteUnload(session, reason)
+    }
     const key = `${session.id}:unload:${load}`
     await session.afterHooks(async () => {
-      if (await isOurs()) await this.#parts.hooks.runLeave('unload', session.view, key, reason)
+      // An end that overtook a claimed unload takes its claim: then it has to do what that could not begin any more.
+      if (session.unloadsRun >= load || !(await isOurs())) return
+      session.unloadsRun = load
+      await this.#parts.hooks.runLeave('unload', session.view, key, reason)
     })
   }
 

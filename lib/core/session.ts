@@ -46,6 +46,8 @@ export class Session implements SharedOwner {
   returned = false
   /** Resolves when the unload that is running has been settled. */
   unloading: Promise<void> = Promise.resolve()
+  /** The last load whose unload hooks were begun in this process. */
+  unloadsRun = 0
   #unanswered: (() => void)[] | undefined
   #hooks: Promise<void> = Promise.resolve()
   #waiting = 0

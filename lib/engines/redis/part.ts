@@ -28,6 +28,7 @@ export class Part {
   navigations = 0
   requests = 0
   readonly #holders = new Set<Holder>()
+  readonly #asked = new Set<Holder>()
   readonly #pages = new Map<string, number>()
 
   constructor(token: string, life: string, createdAt: number) {
@@ -44,13 +45,25 @@ export class Part {
 
   /** Whether a page here keeps the session, so that requests change nothing for the other nodes. */
   get isKept(): boolean {
-    return this.#pages.size > 0 && this.epoch !== '' && !this.isExpired && !this.isUnloaded
+    return this.#pageHolders > this.#asked.size && this.epoch !== '' && !this.isExpired && !this.isUnloaded
   }
 
   /** One that holds a page here. */
   get onePage(): Holder | undefined {
     for (const holder of this.#holders) if (holder.kind === 'page') return holder
     return undefined
+  }
+
+  /** Redis is being asked about the holder of a page, and has not answered: until then it keeps nothing. */
+  noteAsked(holder: Holder, isAnswered: boolean): void {
+    if (isAnswered || !this.#holders.has(holder)) this.#asked.delete(holder)
+    else if (holder.kind === 'page') this.#asked.add(holder)
+  }
+
+  get #pageHolders(): number {
+    let sum = 0
+    for (const count of this.#pages.values()) sum += count
+    return sum
   }
 
   get isHeld(): boolean {
@@ -77,6 +90,7 @@ export class Part {
   /** @returns whether it was there, and (of a page) nobody else holds it for the same page */
   remove(holder: Holder): boolean {
     if (!this.#holders.delete(holder)) return false
+    this.#asked.delete(holder)
     this.#count(holder, -1)
     if (holder.kind !== 'page') return true
     const left = (this.#pages.get(holder.id) ?? 0) - 1

@@ -431,8 +431,10 @@ export class RedisEngine implements Engine, ShardSite {
   async #ask(shard: Shard, token: string, holder: Holder, arrival: Arrival): Promise<Life | undefined> {
     const part = this.#parts.get(token) ?? this.#part(token)
     const isNew = part.add(holder)
+    if (isNew) part.noteAsked(holder, false)
     try {
       const answer = await shard.ask(...this.#openWords(part, holder, arrival, isNew, ''))
+      part.noteAsked(holder, true)
       if (answer.length > 0) return this.#admitted(shard, part, holder, answer)
       part.remove(holder)
       if (!part.isBegun && !part.isHeld) this.#forget(part)
