@@ -21,10 +21,16 @@ if (files.length === 0) {
   process.exit(1)
 }
 
+/** How long one file may take, in ms. The slowest takes about two minutes; one that hangs fails, and the others are run. */
+const LIMIT = 15 * 60_000
+
 const { status } = spawnSync(
   process.execPath,
-  // Only the last lines of a long log may be kept, and this reporter repeats there what has failed.
-  ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
+  [
+    ...['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${LIMIT}`],
+    // Only the last lines of a long log may be kept, and this reporter repeats there what has failed.
+    ...['--test-reporter=spec', ...files],
+  ],
   { stdio: 'inherit' },
 )
 process.exit(status ?? 1)

@@ -5,7 +5,7 @@ import { describe, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import express, { type Express, type RequestHandler } from 'express'
 import session, { type SessionOptions } from 'express-session'
-import { type GradioState, type GradioStateOptions, gradioState } from '../../lib/index.ts'
+import { type Clock, type GradioState, type GradioStateOptions, gradioState } from '../../lib/index.ts'
 import { type FakeClock, fakeClock, type Visitor, visitor } from '../../lib/testing/index.ts'
 
 export type ExpressModule = typeof express
@@ -52,7 +52,7 @@ export async function serve(t: TestContext, app: RequestListener | Server): Prom
 }
 
 export interface SiteOptions {
-  /** The options of `gradioState()`. @default for the clock: a new fake one; another has to be fake, too */
+  /** The options of `gradioState()`. @default for the clock: a new fake one */
   options?: GradioStateOptions
   /** The options of express-session; `false`: no host session. @default what the README recommends */
   session?: Partial<SessionOptions> | false
@@ -65,6 +65,7 @@ export interface SiteOptions {
 export interface Site extends Served {
   readonly app: Express
   readonly gradio: GradioState
+  /** What it goes by. With a real clock among the options, nothing that moves. */
   readonly clock: FakeClock
 }
 
@@ -74,7 +75,10 @@ export async function site(
   module: ExpressModule,
   { options, session: sessionOptions = {}, before = [], routes }: SiteOptions = {},
 ): Promise<Site> {
-  const clock = (options?.clock as FakeClock | undefined) ?? fakeClock()
+  const clock = options?.clock ?? fakeClock()
+  const advance = async (seconds: number) => {
+    if (isFake(clock)) await clock.advance(seconds)
+  }
   const gradio = gradioState({ ...options, clock })
   const app = module()
   app.set('env', 'test')
@@ -85,12 +89,16 @@ export async function site(
   const served = await serve(t, app)
   t.after(async () => {
     const closed = gradio.close({ timeout: 0 })
-    await clock.advance(1)
+    await advance(1)
     await closed
   })
   // A shared engine has to find the others first.
-  await clock.advance(0)
-  return { ...served, app, gradio, clock }
+  await advance(0)
+  return { ...served, app, gradio, clock: clock as FakeClock }
+}
+
+function isFake(clock: Clock): clock is FakeClock {
+  return 'advance' in clock
 }
 
 /** What the README recommends, and what `options` change in it. */
