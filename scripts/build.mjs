@@ -33,7 +33,7 @@ const settings = {
 const strippedLua = {
   name: 'lua-without-comments',
   setup: ({ onLoad }) =>
-    onLoad({ filter: /redis\/scripts\.ts$/ }, ({ path }) => ({
+    onLoad({ filter: /redis\/scripts\/\w+\.ts$/ }, ({ path }) => ({
       contents: readFileSync(path, 'utf8').replace(/^ *--.*\n/gm, ''),
       loader: 'ts',
     })),

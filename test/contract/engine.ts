@@ -1,44 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import type { Clock } from '../../lib/clock.ts'
-import type {
-  Arrival,
-  Claim,
-  Departure,
-  Engine,
-  Holder,
-  Life,
-  MaybePromise,
-} from '../../lib/engines/engine.ts'
+import type { Arrival, Claim, Departure, Holder, Life, MaybePromise } from '../../lib/engines/engine.ts'
+import { EngineSite, type EngineUnderTest, NEVER, UNIT } from './engine-site.ts'
+
+export type { EngineUnderTest } from './engine-site.ts'
 
 // What every engine has to do. To test one of your own, call `describeEngine` in a test file.
-
-/** An engine, new for each test and started by it, and the time that it goes by. */
-export interface EngineUnderTest {
-  readonly engine: Engine
-  /** What {@link Engine.nextDue} is told by. */
-  readonly clock: Clock
-  /** Lets that many milliseconds pass. */
-  pass(ms: number): MaybePromise<void>
-}
-
-/** Time is counted in units of 100 ms, so that an engine with a real clock can be tested too. */
-const UNIT = 100
-const NEVER = Number.POSITIVE_INFINITY
 
 /** Declares the tests of the contract for one engine. */
 export function describeEngine(name: string, make: (t: TestContext) => MaybePromise<EngineUnderTest>): void {
   /** Declares a test, which is given an engine that is started. */
-  function test(behaviour: string, run: (site: EngineSite) => Promise<void>): void {
-    it(behaviour, async t => {
-      const site = new EngineSite(await make(t))
-      await site.start()
-      try {
-        await run(site)
-      } finally {
-        await site.engine.close()
-      }
-    })
+  function test(behaviour: string, run: (site: LivesSite) => Promise<void>): void {
+    it(behaviour, async t => new LivesSite(await make(t)).during(run))
   }
 
   describe(`${name}: lives`, () => {
@@ -421,8 +394,7 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
       }
       assert.ok((engine.nextDue() ?? NEVER) <= site.now() + UNIT)
       await site.pass(2)
-      const portions: Claim[][] = []
-      await site.claimAll(7, portions)
+      const portions = await site.claimAll(7)
       assert.ok(portions.every(portion => portion.length <= 7))
       const claimed = portions.flat()
       assert.deepEqual(claimed.map(({ token }) => token).sort(), tokens.sort())
@@ -449,41 +421,8 @@ export function describeEngine(name: string, make: (t: TestContext) => MaybeProm
   })
 }
 
-/** An engine, and what the tests do with it; time in units. */
-class EngineSite {
-  readonly engine: Engine
-  readonly #made: EngineUnderTest
-  #woken = 0
-
-  constructor(made: EngineUnderTest) {
-    this.#made = made
-    this.engine = made.engine
-  }
-
-  start(): MaybePromise<void> {
-    return this.engine.start(
-      {
-        wake: () => {
-          this.#woken++
-        },
-        gone: () => {},
-        unloaded: () => {},
-        expired: () => {},
-        returned: () => {},
-        moved: () => {},
-        goodbye: () => {},
-        problem: error => {
-          throw error
-        },
-      },
-      { clock: this.#made.clock, departure: { unloadIn: 2 * UNIT, endIn: NEVER } },
-    )
-  }
-
-  readonly now = () => this.#made.clock.now()
-  readonly pass = (units: number) => this.#made.pass(units * UNIT)
-  readonly woken = () => this.#woken
-
+/** An engine, and what the tests of lives do with it; time in units. */
+class LivesSite extends EngineSite {
   readonly open = (token: string, holder: Holder, { create = true, unloadIn = 0 }: Partial<Arrival> = {}) =>
     this.engine.open(token, holder, { create, unloadIn: unloadIn * UNIT })
 
@@ -499,9 +438,8 @@ class EngineSite {
   /** What is handed out when so many units have passed. */
   readonly due = async (units: number): Promise<Claim[]> => {
     await this.pass(units)
-    const portions: Claim[][] = []
-    await this.claimAll(100, portions)
-    return portions.flat()
+    const claims = (await this.claimAll(100)).flat()
+    return claims.filter(claim => claim.phase !== 'value')
   }
 
   readonly phases = async (units: number) => (await this.due(units)).map(({ phase }) => phase)
@@ -511,14 +449,6 @@ class EngineSite {
     const [claim] = (await this.due(0)) as [Claim]
     assert.deepEqual([claim.token, claim.phase], [token, 'unload'])
     assert.equal(await this.engine.settle(claim), true)
-  }
-
-  /** Claims for as long as the engine says that something is due. */
-  readonly claimAll = async (limit: number, into: Claim[][]): Promise<void> => {
-    for (let calls = 0; (this.engine.nextDue() ?? NEVER) <= this.now(); calls++) {
-      assert.ok(calls < 10_000, 'what is said to be due must be handed out')
-      into.push((await this.engine.claim(limit)).filter(claim => claim.phase !== 'value'))
-    }
   }
 }
 

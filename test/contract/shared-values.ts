@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import type { Claim, Engine, EngineEvents, Holder, MaybePromise } from '../../lib/engines/engine.ts'
+import type { Claim, Holder, MaybePromise } from '../../lib/engines/engine.ts'
 import type { SharedValue, ValueClaim, Writing } from '../../lib/engines/shared-values.ts'
-import type { EngineUnderTest } from './engine.ts'
+import { EngineSite, type EngineUnderTest, NEVER, UNIT } from './engine-site.ts'
 
 // What every engine has to do for the values that all nodes share. To test one of your own, call `describeSharedValues`
 // in a test file; the engines are those of `describeEngine`.
-
-/** Time is counted in units of 100 ms, so that an engine with a real clock can be tested too. */
-const UNIT = 100
-const NEVER = Number.POSITIVE_INFINITY
 
 /** Declares the tests of the contract for one engine. */
 export function describeSharedValues(
@@ -17,15 +13,7 @@ export function describeSharedValues(
   make: (t: TestContext) => MaybePromise<EngineUnderTest>,
 ): void {
   function test(behaviour: string, run: (site: ValuesSite) => Promise<void>): void {
-    it(behaviour, async t => {
-      const site = new ValuesSite(await make(t))
-      await site.start()
-      try {
-        await run(site)
-      } finally {
-        await site.engine.close()
-      }
-    })
+    it(behaviour, async t => new ValuesSite(await make(t)).during(run))
   }
 
   describe(`${name}: shared values`, () => {
@@ -341,42 +329,8 @@ export function describeSharedValues(
   })
 }
 
-/** An engine, and what the tests do with it; time in units. */
-class ValuesSite {
-  readonly engine: Engine
-  readonly #made: EngineUnderTest
-  #woken = 0
-
-  constructor(made: EngineUnderTest) {
-    this.#made = made
-    this.engine = made.engine
-  }
-
-  start(): MaybePromise<void> {
-    const ignored = () => {}
-    const events: EngineEvents = {
-      wake: () => {
-        this.#woken++
-      },
-      gone: ignored,
-      unloaded: ignored,
-      returned: ignored,
-      expired: ignored,
-      moved: ignored,
-      goodbye: ignored,
-      problem: error => {
-        throw error
-      },
-    }
-    return this.engine.start(events, {
-      clock: this.#made.clock,
-      departure: { unloadIn: 2 * UNIT, endIn: NEVER },
-    })
-  }
-
-  readonly now = () => this.#made.clock.now()
-  readonly pass = (units: number) => this.#made.pass(units * UNIT)
-  readonly woken = () => this.#woken
+/** An engine, and what the tests of shared values do with it; time in units. */
+class ValuesSite extends EngineSite {
   readonly settle = (claim: ValueClaim | undefined) => this.engine.settle(claim as ValueClaim)
 
   /** A life that somebody holds, and its values. */
@@ -418,16 +372,6 @@ class ValuesSite {
     const claims = (await this.claims(units)) as ValueClaim[]
     for (const claim of claims) await this.settle(claim)
     return claims.map(told)
-  }
-
-  /** Claims for as long as the engine says that something is due. */
-  readonly claimAll = async (limit: number): Promise<(Claim | ValueClaim)[][]> => {
-    const portions: (Claim | ValueClaim)[][] = []
-    for (let calls = 0; (this.engine.nextDue() ?? NEVER) <= this.now(); calls++) {
-      assert.ok(calls < 10_000, 'what is said to be due must be handed out')
-      portions.push(await this.engine.claim(limit))
-    }
-    return portions
   }
 }
 

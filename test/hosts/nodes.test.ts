@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
 import session, { MemoryStore } from 'express-session'
 import { Mint } from '../../lib/hosts/minted.ts'
+import { countOpens } from '../support/count-opens.ts'
 import { sessionDefaults, until } from '../support/express.ts'
 import { dial, heartbeat } from '../support/handshake.ts'
 import { type Node, type NodesOptions, nodes, wanderer } from '../support/nodes.ts'
@@ -31,23 +32,12 @@ function hostSessions(): NodesOptions {
   }
 }
 
-/** How often a node asks its engine for a session. */
-function countOpens({ engine }: Node): { readonly opens: number } {
-  const counted = { opens: 0 }
-  const { open } = engine
-  engine.open = (...asked) => {
-    counted.opens++
-    return open.apply(engine, asked)
-  }
-  return counted
-}
-
 it('a host session that was never used here costs no round trip', async t => {
   const all = await nodes(t, 2, hostSessions())
   const [a, b] = [...all] as [Node, Node]
   const user = wanderer()
   await user.at(a).fetch('/plain')
-  const asked = all.map(countOpens)
+  const asked = all.map(({ engine }) => countOpens(engine))
   for (const node of [a, b]) await user.at(node).fetch('/plain')
   assert.deepEqual(asked, [{ opens: 0 }, { opens: 0 }])
   const id = await (await user.at(a).fetch('/who')).text()

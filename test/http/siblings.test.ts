@@ -7,9 +7,10 @@ import { join } from 'node:path'
 import { it, type TestContext } from 'node:test'
 import express from 'express'
 import { memory } from '../../lib/engines/memory.ts'
-import type { CachedFile, Engine } from '../../lib/index.ts'
+import type { CachedFile } from '../../lib/index.ts'
 import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
 import { cloakroom, DIGITS, ifNoneMatch, save } from '../support/cloakroom.ts'
+import { countOpens } from '../support/count-opens.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
 import { until } from '../support/express.ts'
 import { type Node, nodes, wanderer } from '../support/nodes.ts'
@@ -48,17 +49,6 @@ async function put(user: Visitor, name = 'digits.txt', body = DIGITS): Promise<S
 async function told(answer: Response) {
   const { date, 'keep-alive': _, ...headers } = Object.fromEntries(answer.headers)
   return { status: answer.status, headers, body: await answer.text() }
-}
-
-/** How often an engine is asked for a session. */
-function countOpens(engine: Engine): { opens: number } {
-  const counted = { opens: 0 }
-  const { open } = engine
-  engine.open = (...asked) => {
-    counted.opens++
-    return open.apply(engine, asked)
-  }
-  return counted
 }
 
 it('a file is served by any node as by the one that has it', async t => {

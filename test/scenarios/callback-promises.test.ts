@@ -2,20 +2,15 @@
 // does about it.
 
 import assert from 'node:assert/strict'
-import { it, type TestContext } from 'node:test'
-import type { GradioStateOptions } from '../../lib/index.ts'
-import { counter as counterOn } from '../support/counter.ts'
+import { it } from 'node:test'
+import { counters } from '../support/counter.ts'
 import { forEachSetting } from '../support/engines.ts'
 import { idle, json, site, until } from '../support/express.ts'
 
 const POST = { method: 'POST' }
 
 forEachSetting((express, { place, calm }) => {
-  const counter = (
-    t: TestContext,
-    state: Parameters<typeof counterOn>[2] = {},
-    options: GradioStateOptions = {},
-  ) => counterOn(t, express, state, { ...place(), ...options })
+  const counter = counters(express, place)
 
   it('a callback that throws or rejects stops no other (in Gradio it ends the clean-up for good)', async t => {
     const called: string[] = []

@@ -2,9 +2,9 @@
 // code does about it. What concerns files is promised, and tested, elsewhere.
 
 import assert from 'node:assert/strict'
-import { it, type TestContext } from 'node:test'
-import type { GradioState, GradioStateOptions } from '../../lib/index.ts'
-import { counter as counterOn } from '../support/counter.ts'
+import { it } from 'node:test'
+import type { GradioState } from '../../lib/index.ts'
+import { counters } from '../support/counter.ts'
 import { forEachSetting } from '../support/engines.ts'
 import { idle, json, pass } from '../support/express.ts'
 
@@ -21,11 +21,7 @@ function hooksOf(gradio: GradioState): string[] {
 }
 
 forEachSetting((express, { place, calm }) => {
-  const counter = (
-    t: TestContext,
-    state: Parameters<typeof counterOn>[2] = {},
-    options: GradioStateOptions = {},
-  ) => counterOn(t, express, state, { ...place(), ...options })
+  const counter = counters(express, place)
 
   it('a reconnect within the grace period deletes nothing, ever (Gradio never reset is_closed)', async t => {
     const { gradio, clock, deleted, visitor } = await counter(t)

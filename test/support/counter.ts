@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test'
 import type { GradioStateOptions, StateOptions } from '../../lib/index.ts'
+import type { Place } from './engines.ts'
 import { type ExpressModule, site } from './express.ts'
 
 interface Counter {
@@ -11,12 +12,18 @@ interface Deleted {
   reason: string
 }
 
-/** An app that counts for each of its users, and what it was told of the values that were deleted. */
-export async function counter(
+/** Makes apps that count for each of their users, each app at a place of its own. */
+export function counters(express: ExpressModule, place: () => Place) {
+  return (t: TestContext, state: StateOptions<Counter> = {}, options: GradioStateOptions = {}) =>
+    counter(t, express, state, { ...place(), ...options })
+}
+
+/** Such an app, and what it was told of the values that were deleted. */
+async function counter(
   t: TestContext,
   express: ExpressModule,
-  state: StateOptions<Counter> = {},
-  options: GradioStateOptions = {},
+  state: StateOptions<Counter>,
+  options: GradioStateOptions,
 ) {
   const deleted: Deleted[] = []
   const made = await site(t, express, {

@@ -1,5 +1,5 @@
 import { GradioStateError } from '../../errors.js'
-import type { Script } from './scripts.js'
+import type { Script } from './scripts/index.js'
 
 /** A client of node-redis 5 or later, or its cluster client: of their methods, those that are needed. */
 export interface RedisClient {

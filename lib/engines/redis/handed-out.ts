@@ -1,7 +1,8 @@
 import type { Claim } from '../engine.js'
 import type { ValueClaim } from '../shared-values.js'
 import type { Part } from './part.js'
-import type { Answer, Shard } from './shard.js'
+import type { ClaimAnswer } from './protocol.js'
+import type { Shard } from './shard.js'
 
 /** A claim as this engine knows it again. */
 export interface HeldClaim {
@@ -27,13 +28,13 @@ export class HandedOut {
   }
 
   /** @param part what this node has of the session, if anything */
-  add(shard: Shard, answer: Answer, grantedAt: number, part: Part | undefined): void {
+  add(shard: Shard, answer: ClaimAnswer, grantedAt: number, part: Part | undefined): void {
     const claim = this.#known(answer, grantedAt)
     if (claim === undefined) this.#fetched.push(this.hold(shard, answer, grantedAt, part))
   }
 
   /** A claim from an answer to another order than `claim`. */
-  hold(shard: Shard, answer: Answer, grantedAt: number, part: Part | undefined): AnyClaim {
+  hold(shard: Shard, answer: ClaimAnswer, grantedAt: number, part: Part | undefined): AnyClaim {
     const claim = toClaim(shard, answer, grantedAt, part)
     this.#held.set(claim.words.join(' '), claim)
     return claim
@@ -53,7 +54,7 @@ export class HandedOut {
     if (held !== undefined) held.grantedAt = Number.NEGATIVE_INFINITY
   }
 
-  #known(answer: Answer, grantedAt: number): AnyClaim | undefined {
+  #known(answer: ClaimAnswer, grantedAt: number): AnyClaim | undefined {
     const held = this.#held.get(wordsOf(answer).join(' '))
     if (held !== undefined) {
       held.newestFence = answer[4]
@@ -63,27 +64,35 @@ export class HandedOut {
   }
 }
 
-function wordsOf([phase, key, life, , , , , version]: Answer): [string, string, string] {
-  return [phase, key, phase === 'value' ? `${life}:${version}` : life]
+function wordsOf(answer: ClaimAnswer): [string, string, string] {
+  const [phase, key, life] = answer
+  return [phase, key, answer[0] === 'value' ? `${life}:${answer[7]}` : life]
 }
 
-function toClaim(shard: Shard, answer: Answer, grantedAt: number, part: Part | undefined): AnyClaim {
-  const [phase, key, shared, reason, fence, born, ...rest] = answer
-  const words = wordsOf(answer)
-  const token = part?.token ?? key
-  const life = part?.life ?? shared
-  const createdAt = Number(born)
-  const held = { shard, words, newestFence: fence, grantedAt, token, life, reason, fence, createdAt }
-  if (phase === 'value') {
-    const [name, version, data] = rest
-    return Object.assign(held, { phase, name, version: Number(version), data })
+function toClaim(shard: Shard, answer: ClaimAnswer, grantedAt: number, part: Part | undefined): AnyClaim {
+  const [, key, shared, , fence, createdAt] = answer
+  const known = {
+    shard,
+    words: wordsOf(answer),
+    newestFence: fence,
+    grantedAt,
+    token: part?.token ?? key,
+    life: part?.life ?? shared,
+    fence,
+    createdAt: Number(createdAt),
   }
-  const [load, isLoaded, hadPage, values] = rest
-  return Object.assign(held, {
+  if (answer[0] === 'value') {
+    const [phase, , , reason, , , name, version, data] = answer
+    return { ...known, phase, reason, name, version: Number(version), data }
+  }
+  const [phase, , , reason, , , load, isLoaded, hadPage, values] = answer
+  return {
+    ...known,
     phase,
+    reason,
     load: Number(load),
     isLoaded: isLoaded === 1,
     hadPage: hadPage === 1,
-    values: (values as Answer[]).map(([name, version, data]) => ({ name, version: Number(version), data })),
-  })
+    values: values.map(([name, version, data]) => ({ name, version: Number(version), data })),
+  }
 }

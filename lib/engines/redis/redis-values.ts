@@ -1,31 +1,33 @@
 import { GradioStateError } from '../../errors.js'
 import type { SharedValue, SharedValues, ValueClaim, Writing, Written } from '../shared-values.js'
-import type { Answer } from './shard.js'
-
-/** What the values need of their engine. */
-export interface ValuesSite {
-  /** Asks for the value of a session's life, which Redis may know by another id. */
-  askOf(token: string, life: string, order: string, ...words: unknown[]): Promise<Answer>
-  noteDue(token: string, ms: number): void
-  claim(token: string, answer: Answer): ValueClaim
-}
+import type { Claims } from './claims.js'
+import { keyOf } from './part.js'
+import type { Parts } from './parts.js'
+import { type Answers, delay, type Ended, type ValueOrder } from './protocol.js'
+import type { Shards } from './shards.js'
 
 /** The shared values, in Redis. */
 export class RedisValues implements SharedValues {
-  readonly #site: ValuesSite
+  readonly #parts: Parts
+  readonly #shards: Shards
+  readonly #claims: Claims
 
-  constructor(site: ValuesSite) {
-    this.#site = site
+  constructor(parts: Parts, shards: Shards, claims: Claims) {
+    this.#parts = parts
+    this.#shards = shards
+    this.#claims = claims
   }
 
   async read(token: string, life: string, name: string): Promise<SharedValue | undefined> {
-    const [version, data] = await this.#ask(token, life, 'read', name)
-    return version === undefined ? undefined : { name, version, data }
+    const answer = await this.#ask(token, life, 'read', name)
+    if (answer.length === 0) return undefined
+    const [version, data] = answer
+    return { name, version, data }
   }
 
   async write(token: string, life: string, name: string, data: string, how: Writing): Promise<Written> {
     const { timeToLive, over = -1, claimReplaced = false } = how
-    const ttl = wholeOrNever(timeToLive)
+    const ttl = delay(timeToLive)
     const [written, due, replaced] = await this.#ask(
       token,
       life,
@@ -36,33 +38,40 @@ export class RedisValues implements SharedValues {
       over,
       claimReplaced,
     )
-    this.#site.noteDue(token, due ?? -1)
+    this.#shards.of(token).noteDue(due ?? -1)
     return {
       written: written === 1,
-      replaced: replaced === undefined ? undefined : this.#site.claim(token, replaced),
+      replaced: replaced && this.#claims.ofValue(token, replaced),
     }
   }
 
   async touch(token: string, life: string, name: string, timeToLive: number): Promise<boolean> {
-    const [isThere, due] = await this.#ask(token, life, 'touch', name, wholeOrNever(timeToLive))
-    this.#site.noteDue(token, due)
+    const [isThere, due] = await this.#ask(token, life, 'touch', name, delay(timeToLive))
+    this.#shards.of(token).noteDue(due)
     return isThere === 1
   }
 
   async delete(token: string, life: string, name: string): Promise<ValueClaim | undefined> {
     const [claim] = await this.#ask(token, life, 'delete', name)
-    return claim === undefined ? undefined : this.#site.claim(token, claim)
+    return claim && this.#claims.ofValue(token, claim)
   }
 
-  async #ask(token: string, life: string, order: string, ...words: unknown[]): Promise<Answer> {
-    const answer = await this.#site.askOf(token, life, order, ...words)
+  /** Of a life that was begun without waiting, the name may be another one by the time of the answer. */
+  async #ask<N extends ValueOrder>(
+    token: string,
+    life: string,
+    order: N,
+    ...words: unknown[]
+  ): Promise<Exclude<Answers[N], Ended>> {
+    const part = this.#parts.find(token, life)
+    const shared = part?.shared ?? life
+    const shard = this.#shards.of(token)
+    let answer = await shard.ask(order, keyOf(token), shared, ...words)
+    if (answer[0] === 'ENDED' && part !== undefined && part.shared !== shared)
+      answer = await shard.ask(order, keyOf(token), part.shared, ...words)
     if (answer[0] === 'ENDED') throw ended()
-    return answer
+    return answer as Exclude<Answers[N], Ended>
   }
-}
-
-function wholeOrNever(ms: number): number {
-  return ms === Number.POSITIVE_INFINITY ? -1 : Math.ceil(ms)
 }
 
 function ended(): GradioStateError {

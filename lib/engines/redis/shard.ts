@@ -1,25 +1,19 @@
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../clock.js'
 import type { Departure } from '../engine.js'
+import { announce } from './announcement.js'
 import { away, type Connection } from './connection.js'
 import type { Part } from './part.js'
-import { type Script, scripts } from './scripts.js'
-
-/** What a node asks a shard for. */
-export interface Order {
-  /** Its name, and what `scripts.apply` has it take. */
-  readonly words: readonly unknown[]
-  /** Given what the script answers. */
-  answered(answer: Answer): void
-  /** Redis is away, and the order was dropped. One without it waits until Redis is back, */
-  failed?(error: unknown): void
-  /** and is told here that it will take long. */
-  delayed?(): void
-}
-
-/** Texts, numbers and lists of them, as a script returns them. */
-// biome-ignore lint/suspicious/noExplicitAny: what is in it is the script's to say
-export type Answer = any[]
+import {
+  type Announced,
+  type Answers,
+  DEAD,
+  delays,
+  type Order,
+  type OrderName,
+  type OrderWords,
+  PORTION,
+} from './protocol.js'
+import { type Script, scripts } from './scripts/index.js'
 
 /** What a shard needs to know of its engine. */
 export interface ShardSite {
@@ -34,7 +28,7 @@ export interface ShardSite {
   /** Redis knows this node, and all that it holds there. */
   joined(shard: Shard): void
   /** The answer to the announcement of a part. */
-  announced(part: Part, shard: Shard, answer: Answer): void
+  announced(part: Part, shard: Shard, answer: Announced): void
   message(shard: Shard, message: string[]): void
   /** The shard's {@link Shard.dueAt} has become earlier. */
   wake(): void
@@ -79,7 +73,7 @@ export class Shard {
   }
 
   /** Sends an order, together with what else is asked in this turn. */
-  send(order: Order): void {
+  send<N extends OrderName>(order: Order<N>): void {
     if (this.#state === 'away') {
       order.delayed?.()
       order.failed?.(away())
@@ -90,8 +84,8 @@ export class Shard {
   }
 
   /** Sends an order, and gives the answer. Rejects while Redis is away. */
-  ask(...words: unknown[]): Promise<Answer> {
-    return new Promise((answered, failed) => this.send({ words, answered, failed }))
+  ask<N extends OrderName>(...words: OrderWords<N>): Promise<Answers[N]> {
+    return new Promise((answered, failed) => this.send<N>({ words, answered, failed }))
   }
 
   /** Something is to be claimed in so many milliseconds; -1: nothing, as far as is known. */
@@ -156,7 +150,7 @@ export class Shard {
       const words = orders.map(({ words }) => JSON.stringify(words))
       const [outcome, ...answers] = await this.#run(scripts.apply, String(batch), ...words)
       if (outcome === 'OK') {
-        for (const [index, order] of orders.entries()) order.answered(answers[index] as Answer)
+        for (const [index, order] of orders.entries()) order.answered(answers[index] as Answers[OrderName])
         return
       }
       this.#lost.push({ batch, orders })
@@ -237,7 +231,9 @@ export class Shard {
       await Promise.all(this.#inFlight)
       if (isOver()) return
       try {
-        await this.#announce()
+        await announce(this, this.#site, (...args) => this.#run(scripts.announce, ...args))
+        this.#batch = this.#taken = 0
+        this.#site.joined(this)
         break
       } catch (error) {
         if (isOver()) return
@@ -253,53 +249,6 @@ export class Shard {
     this.#recall()
     this.#flush()
     void this.beat()
-  }
-
-  async #announce(): Promise<void> {
-    const { secret, departure } = this.#site
-    const own = this.#site.parts(this)
-    const proposal = randomBytes(9).toString('base64url')
-    const [epoch, shared, lapsed] = await this.#run(
-      scripts.announce,
-      'begin',
-      proposal,
-      secret.toString('base64url'),
-      String(DEAD),
-    )
-    this.epoch = epoch as string
-    this.secret = shared as string
-    for (let i = 0; i < own.length; i += PORTION) {
-      const portion = own.slice(i, i + PORTION)
-      const answers = await this.#run(
-        scripts.announce,
-        'hold',
-        ...delays(departure),
-        this.epoch,
-        ...portion.map(part =>
-          JSON.stringify([
-            part.key,
-            part.shared,
-            part.createdAt,
-            part.load,
-            part.epoch,
-            part.pages,
-            part.navigations,
-            part.requests,
-            part.isUnloaded,
-            part.hadPage,
-            part.leftAt === undefined ? -1 : Math.ceil(this.#site.clock.now() - part.leftAt),
-            lapsed,
-          ]),
-        ),
-      )
-      for (const [index, part] of portion.entries())
-        this.#site.announced(part, this, answers[index] as Answer)
-    }
-    for (let left = 1; left > 0; ) {
-      ;[left] = (await this.#run(scripts.announce, 'end', ...delays(departure), String(PORTION))) as [number]
-    }
-    this.#batch = this.#taken = 0
-    this.#site.joined(this)
   }
 
   /** Runs a script; one that takes too long is taken for failed. */
@@ -328,20 +277,8 @@ export class Shard {
   }
 }
 
-function delays({ unloadIn, endIn }: Departure): [string, string] {
-  return [String(unloadIn), String(delay(endIn))]
-}
-
-/** Never is -1 in the scripts. */
-export function delay(ms: number): number {
-  return ms === Number.POSITIVE_INFINITY ? -1 : Math.ceil(ms)
-}
-
-/** How often a node gives a sign of life, and after how long without one it is dead. */
-export const BEAT = 5_000
-const DEAD = 15_000
-/** How many orders, parts or sessions a script takes at once. */
-const PORTION = 128
+/** How often a node gives a sign of life. */
+const BEAT = 5_000
 /** An answer that comes later is as good as none: requests wait for it. */
 const LONGEST_ANSWER = 2_000
 const LAST_CHANCE = 100

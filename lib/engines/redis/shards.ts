@@ -1,0 +1,63 @@
+import { keyOf, shardIndexOf } from './part.js'
+import type { Parts } from './parts.js'
+import { Shard, type ShardSite } from './shard.js'
+
+/** All shards, and the one timer of their beats. */
+export class Shards {
+  readonly all: readonly Shard[]
+  readonly #site: ShardSite
+  readonly #parts: Parts
+  #cancelBeat = () => {}
+  #beatAt = Number.POSITIVE_INFINITY
+
+  constructor(prefix: string, site: ShardSite, parts: Parts) {
+    this.all = Array.from({ length: SHARDS }, (_, index) => new Shard(`{${prefix}:${index}}`, site))
+    this.#site = site
+    this.#parts = parts
+  }
+
+  /** The one that a session is in. */
+  of(token: string): Shard {
+    const key = this.#parts.get(token)?.key ?? keyOf(token)
+    return this.all[shardIndexOf(key, SHARDS)] as Shard
+  }
+
+  tagged(tag: string): Shard | undefined {
+    return this.all.find(shard => shard.tag === tag)
+  }
+
+  /** Redis may be back. */
+  retry(): void {
+    for (const shard of this.all) shard.retry()
+  }
+
+  /** Sets the timer to the beat that is due first. */
+  setBeat(): void {
+    const next = Math.min(...this.all.map(({ beatAt }) => beatAt))
+    if (next >= this.#beatAt) return
+    this.#beatAt = next
+    this.#cancelBeat()
+    const { clock } = this.#site
+    this.#cancelBeat = clock.setTimer(() => this.#beat(), Math.max(next - clock.now(), 0))
+  }
+
+  /** Hands back what this node held and claimed. Never rejects. */
+  async leave(): Promise<void> {
+    this.#cancelBeat()
+    this.#beatAt = Number.NEGATIVE_INFINITY
+    await Promise.allSettled(this.all.map(shard => shard.leave()))
+  }
+
+  #beat(): void {
+    const now = this.#site.clock.now()
+    this.#beatAt = Number.POSITIVE_INFINITY
+    for (const shard of this.all) {
+      if (shard.beatAt > now) continue
+      shard.beatAt = Number.POSITIVE_INFINITY
+      void shard.beat()
+    }
+    this.setBeat()
+  }
+}
+
+const SHARDS = 16
