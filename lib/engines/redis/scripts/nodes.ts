@@ -19,8 +19,7 @@ local function part_with_all(node, heir, at, unload_in, end_in, limit)
   end
 end
 
--- What else a node was to claim is the heir's. What it was working on is to be done now; and where the heir takes it
--- over by itself, what anybody was.
+-- What else a node was to claim is the heir's. What it was working on is to be done now.
 local function pass_on(node, heir, limit)
   for _, member in ipairs(redis.call('ZRANGE', key('due', node), 0, limit - 1)) do
     if string.find(member, ':', 1, true) then
@@ -30,7 +29,7 @@ local function pass_on(node, heir, limit)
     else
       local s = load(member)
       if s and s.f.o == node then
-        if s.f.p == 'u' and (s.f.cn == node or heir == me) then s.f.cu = text(now) end
+        if s.f.p == 'u' and s.f.cn == node then s.f.cu = text(now) end
         arm(s, heir)
       end
     end
