@@ -6,13 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Queue, Worker } from 'bullmq'
+import { gradioState, type RequestState } from 'gradio-state'
+import { redis as redisEngine } from 'gradio-state/redis'
 import { createClient } from 'redis'
-import { redis as redisEngine } from '../lib/engines/redis/index.js'
-import { gradioState, type RequestState } from '../lib/index.js'
-import { ms, type Row } from './table.js'
-
-export const title =
-  'sessions on a real Redis, each with a request, an unload and an end; against a delayed job of BullMQ for each'
+import { compare, type Result } from './harness/result.js'
+import { inTurns } from './harness/turns.js'
 
 const SESSIONS = Number(process.env.COUNT ?? 20_000)
 /** How many begin at once. */
@@ -20,20 +18,45 @@ const PARALLEL = 256
 /** How long after its request a session ends, and a job is due. */
 const DELAY = 1_000
 
-export async function run(): Promise<Row[]> {
+const ROUNDS = Number(process.env.ROUNDS ?? 3)
+
+export async function run(): Promise<Result[]> {
   const server = await redisServer()
   try {
+    const figures = await inTurns(ROUNDS, {
+      request: () => lives(server, library),
+      page: () => lives(server, server => library(server, true)),
+      job: () => lives(server, jobs),
+    })
     return [
-      ...(await lives(server, 'gradio-state: a life of one request', library)),
-      ...(await lives(server, 'gradio-state: a life of one request and one page', server =>
-        library(server, true),
-      )),
-      ...(await lives(server, 'BullMQ: a delayed job', jobs)),
+      ...compared('a session of one request', figures.request, figures.job),
+      ...compared('a session of one request and one page', figures.page, figures.job),
       ...(await single(server)),
     ]
   } finally {
     await server.stop()
   }
+}
+
+/** What one of them has cost. */
+const UNITS = {
+  'time until it has begun, many at once': 'µs',
+  'time until it has begun and ended, many at once': 'µs',
+  'calls to Redis': 'calls',
+  'CPU of Redis': 'µs',
+  'CPU of Node': 'µs',
+} as const
+type Figures = Record<keyof typeof UNITS, number>
+
+function compared(name: string, ours: Figures[], jobs: Figures[]): Result[] {
+  return Object.entries(UNITS).map(([figure, unit]) =>
+    compare({
+      metric: `${name}: ${figure}`,
+      unit,
+      ours: ours.map(each => each[figure as keyof Figures]),
+      baseline: { name: 'a delayed job of BullMQ', rounds: jobs.map(each => each[figure as keyof Figures]) },
+    }),
+  )
 }
 
 /** What is measured: `begin` one of them; `ended` counts those that are over. */
@@ -45,9 +68,8 @@ interface Contender {
 
 async function lives(
   server: RedisServer,
-  name: string,
   contend: (server: RedisServer) => Promise<Contender>,
-): Promise<Row[]> {
+): Promise<Figures> {
   const contender = await contend(server)
   const before = await server.usage()
   const cpu = process.cpuUsage()
@@ -63,21 +85,18 @@ async function lives(
   const { user, system } = process.cpuUsage(cpu)
   const after = await server.usage()
   await contender.close()
-  const each = (total: number) => `${((total / SESSIONS) * 1_000).toFixed(0)} µs`
-  return [
-    {
-      name,
-      'begun per second': perSecond(SESSIONS, all - begun),
-      'begun and ended per second': perSecond(SESSIONS, end - begun - DELAY),
-      'calls to Redis each': ((after.calls - before.calls) / SESSIONS).toFixed(2),
-      'CPU of Redis each': each(after.cpu - before.cpu),
-      'CPU of Node each': each((user + system) / 1_000),
-    },
-  ]
+  const each = (milliseconds: number) => (milliseconds / SESSIONS) * 1_000
+  return {
+    'time until it has begun, many at once': each(all - begun),
+    'time until it has begun and ended, many at once': each(end - begun - DELAY),
+    'calls to Redis': (after.calls - before.calls) / SESSIONS,
+    'CPU of Redis': each(after.cpu - before.cpu),
+    'CPU of Node': each((user + system) / 1_000),
+  }
 }
 
 /** What single things cost, one after another. */
-async function single(server: RedisServer): Promise<Row[]> {
+async function single(server: RedisServer): Promise<Result[]> {
   const site = await nodeOf(server)
   const counter = site.gradio.sharedState<number>('counter', { value: 0 })
   const { state, req } = await site.visit('known')
@@ -88,19 +107,20 @@ async function single(server: RedisServer): Promise<Row[]> {
     state.get('value')
     leave()
   }
-  const rows = [
-    await cost(server, 'a request of a known session', request),
-    await cost(server, 'get of a shared value', () => state.get(counter)),
-    await cost(server, 'set of a shared value', index => state.set(counter, index)),
-    await cost(server, 'update of a shared value', () => state.update(counter, count => count + 1)),
+  const results = [
+    ...(await cost(server, 'a request of a known session', request)),
+    ...(await cost(server, 'get of a shared value', () => state.get(counter))),
+    ...(await cost(server, 'set of a shared value', index => state.set(counter, index))),
+    ...(await cost(server, 'update of a shared value', () => state.update(counter, count => count + 1))),
   ]
   site.gradio.track(req, socket)
   await sleep(100)
-  rows.push(await cost(server, 'a request while a page is at its node', request))
-  rows.push(await cost(server, 'a second of a node with nothing to do', () => sleep(1_000), 15))
+  results.push(...(await cost(server, 'a request while a page is at its node', request)))
+  const idle = await cost(server, 'a second of a node with nothing to do', () => sleep(1_000), 15)
+  results.push(...idle.slice(0, 2))
   socket.emit('close')
   await site.close()
-  return rows
+  return results
 }
 
 async function cost(
@@ -108,18 +128,19 @@ async function cost(
   name: string,
   action: (index: number) => Promise<unknown>,
   count = 5_000,
-): Promise<Row> {
+): Promise<Result[]> {
   const before = await server.usage()
   const begun = performance.now()
   for (let index = 0; index < count; index++) await action(index)
-  const time = (performance.now() - begun) / count
+  const time = performance.now() - begun
   const after = await server.usage()
-  return {
-    name: `gradio-state: ${name}`,
-    'calls to Redis each': ((after.calls - before.calls) / count).toFixed(2),
-    'CPU of Redis each': `${(((after.cpu - before.cpu) / count) * 1_000).toFixed(0)} µs`,
-    'time each': ms(time),
-  }
+  const row = (figure: string, unit: string, total: number) =>
+    compare({ metric: `${name}: ${figure}`, unit, ours: [total / count] })
+  return [
+    row('calls to Redis', 'calls', after.calls - before.calls),
+    row('CPU of Redis', 'µs', (after.cpu - before.cpu) * 1_000),
+    row('time', 'µs', time * 1_000),
+  ]
 }
 
 async function library(server: RedisServer, hasPage = false): Promise<Contender> {
@@ -251,8 +272,4 @@ async function redisServer(): Promise<RedisServer> {
       await stop()
     },
   }
-}
-
-function perSecond(count: number, duration: number): string {
-  return ((count / duration) * 1_000).toFixed(0)
 }

@@ -1,108 +1,91 @@
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
-import express, { type Express } from 'express'
-import { gradioState } from '../lib/index.js'
-import { median, type Row, times } from './table.js'
+import { load } from './harness/load.js'
+import { type Launched, launch } from './harness/process.js'
+import { compare, type Goal, type Result, ratioUpTo } from './harness/result.js'
+import { inTurns } from './harness/turns.js'
 
-export const title = 'an Express app without and with the middleware, requests that keep their connections'
-
-const REQUESTS = 4_000
+/** Two processes of the same program differ, by where their memory and compiled code happen to be. */
+const LAUNCHES = Number(process.env.LAUNCHES ?? 5)
+const ROUNDS = 5
+const REQUESTS = Number(process.env.COUNT ?? 8_000)
 const CONNECTIONS = 8
-const ROUNDS = 9
 
-export async function run(): Promise<Row[]> {
-  const gradio = gradioState()
-  const counter = gradio.state('counter', { value: 0, timeToLive: '1h' })
-  const using = (change: (app: Express) => void) => (app: Express) => {
-    app.use(gradio)
-    change(app)
-  }
-  const read = using(app =>
-    app.get('/', (req, res) => {
-      res.end(String(req.gradioState.get(counter)))
-    }),
-  )
-  const contenders = {
-    without: await contender(app => app.get('/', (_req, res) => res.end('0'))),
-    'mounted, not used': await contender(using(app => app.get('/', (_req, res) => res.end('0')))),
-    'known session, not used': await contender(
-      using(app => app.get('/', (req, res) => res.end(req.headers.cookie ? '0' : req.gradioState.id))),
-    ),
-    'known session, a value read': await contender(read),
-    'known session, a value updated': await contender(
-      using(app =>
-        app.get('/', (req, res) => {
-          req.gradioState.update(counter, count => count + 1)
-          res.end('0')
-        }),
-      ),
-    ),
-  }
-  const cookies = new Map<string, string | undefined>()
-  for (const [name, { origin }] of Object.entries(contenders)) {
-    const answer = await fetch(origin)
-    await answer.arrayBuffer()
-    cookies.set(name, answer.headers.getSetCookie()[0]?.split(';')[0])
-  }
-  const measured = new Map<string, number[]>()
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, { port }] of Object.entries(contenders)) {
-      const perSecond = await load(port, cookies.get(name))
-      // The first round warms up.
-      if (round > 0) measured.set(name, [...(measured.get(name) ?? []), perSecond])
-    }
-  }
-  for (const { server } of Object.values(contenders)) {
-    server.closeAllConnections()
-    server.close()
-  }
-  await gradio.close()
-  const baseline = median(measured.get('without') as number[])
-  return [...measured].map(([name, rounds]) => ({
-    name,
-    'requests/s': median(rounds).toFixed(0),
-    'each takes': times(baseline / median(rounds)),
-  }))
+const BASELINE = 'Express 5 + express-session'
+
+/** Of one contender, by round, in microseconds a request. */
+interface Figures {
+  readonly cpu: number[]
+  readonly wall: number[]
 }
 
-async function contender(
-  change: (app: Express) => void,
-): Promise<{ server: Server; origin: string; port: number }> {
-  const app = express().disable('x-powered-by')
-  change(app)
-  const server = createServer(app).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return { server, port, origin: `http://127.0.0.1:${port}` }
-}
-
-/** Requests per second. Written and counted by hand, so that the client costs little of what is measured. */
-async function load(port: number, cookie: string | undefined): Promise<number> {
-  const head = `GET / HTTP/1.1\r\nHost: localhost\r\n${cookie === undefined ? '' : `Cookie: ${cookie}\r\n`}\r\n`
-  const sockets = await Promise.all(
-    Array.from({ length: CONNECTIONS }, async () => {
-      const socket = connect(port, '127.0.0.1').setEncoding('latin1')
-      await once(socket, 'connect')
-      return socket
-    }),
-  )
-  const begun = performance.now()
-  await Promise.all(sockets.map(socket => send(socket, head, REQUESTS / CONNECTIONS)))
-  const seconds = (performance.now() - begun) / 1000
-  for (const socket of sockets) socket.destroy()
-  return REQUESTS / seconds
-}
-
-function send(socket: Socket, head: string, count: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let answered = 0
-    socket.once('error', reject)
-    socket.on('data', () => {
-      // One request at a time, and an answer this short comes in one piece.
-      if (++answered === count) resolve()
-      else socket.write(head)
+export async function run(): Promise<Result[]> {
+  const all = { bare: empty(), again: empty(), mounted: empty(), used: empty() }
+  for (let nth = 0; nth < LAUNCHES; nth++) await measure(all)
+  const row = (metric: string, which: keyof Figures, figures: Figures, goal?: Goal) =>
+    compare({
+      metric,
+      unit: 'µs',
+      ours: figures[which],
+      baseline: { name: BASELINE, rounds: all.bare[which] },
+      ...(goal && { goal }),
     })
-    socket.write(head)
-  })
+  return [
+    row('CPU per request, session not touched', 'cpu', all.mounted, ratioUpTo(1.02)),
+    row('CPU per request, one get and one set', 'cpu', all.used, ratioUpTo(1.05)),
+    row('time per request, session not touched', 'wall', all.mounted),
+    row('time per request, one get and one set', 'wall', all.used),
+    row('CPU per request, the baseline against itself', 'cpu', all.again),
+  ]
+}
+
+/** All contenders, each in a new process. */
+async function measure(all: Record<'bare' | 'again' | 'mounted' | 'used', Figures>): Promise<void> {
+  const contenders = {
+    bare: await contender('bare', '/'),
+    again: await contender('bare', '/'),
+    mounted: await contender('mounted', '/'),
+    used: await contender('used', '/used'),
+  }
+  const names = Object.keys(contenders) as (keyof typeof contenders)[]
+  const turns = Object.fromEntries(names.map(name => [name, contenders[name].measure]))
+  const rounds = await inTurns(ROUNDS, turns)
+  for (const name of names) {
+    for (const { cpu, wall } of rounds[name] ?? []) {
+      all[name].cpu.push(cpu)
+      all[name].wall.push(wall)
+    }
+    await contenders[name].server.stop()
+  }
+}
+
+async function contender(name: string, path: string) {
+  const server = await launch('request-process', [name])
+  const port = server.ready as number
+  const login = await fetch(`http://127.0.0.1:${port}/login`)
+  let cookie = cookiesOf(login)
+  const request = { port, path, requests: REQUESTS, connections: CONNECTIONS }
+  // The first answer of a session may set a cookie of its own.
+  const first = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { cookie } })
+  cookie = [cookie, cookiesOf(first)].filter(Boolean).join('; ')
+  await load({ ...request, cookie })
+  return { server, measure: () => cost(server, () => load({ ...request, cookie })) }
+}
+
+async function cost(server: Launched, action: () => Promise<void>): Promise<{ cpu: number; wall: number }> {
+  const before = await server.ask<NodeJS.CpuUsage>('cpu')
+  const begun = performance.now()
+  await action()
+  const wall = ((performance.now() - begun) / REQUESTS) * 1_000
+  const after = await server.ask<NodeJS.CpuUsage>('cpu')
+  return { cpu: (after.user - before.user + after.system - before.system) / REQUESTS, wall }
+}
+
+function cookiesOf({ headers }: Response): string {
+  return headers
+    .getSetCookie()
+    .map(cookie => cookie.split(';')[0])
+    .join('; ')
+}
+
+function empty(): Figures {
+  return { cpu: [], wall: [] }
 }

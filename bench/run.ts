@@ -1,26 +1,41 @@
-// Runs the benchmarks that are named, or all of them:
-//   npm run bench -- timers expiry
-//   COUNT=100000 npm run bench -- expiry
-// Each compares with a baseline in the same run; only the ratios mean something on another machine.
+// Runs the benchmarks that are named, or all of them. Each compares with a baseline in the same run: only the ratios mean
+// something on another machine.
+//   npm run bench -- request expiry
+//   npm run -s bench -- --json request > request.json
 
-import type { Row } from './table.js'
-import { print } from './table.js'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import type { Result } from './harness/result.js'
+import { SUITES } from './harness/suites.js'
+import { table } from './harness/table.js'
 
-const suites: Record<string, () => Promise<{ title: string; run(): Promise<Row[]> }>> = {
-  timers: () => import('./timers.js'),
-  request: () => import('./request.js'),
-  expiry: () => import('./expiry.js'),
-  upload: () => import('./upload.js'),
-  redis: () => import('./redis.js'),
+const isJson = process.argv.includes('--json')
+const names = process.argv.slice(2).filter(name => name !== '--json')
+const unknown = names.filter(name => !Object.hasOwn(SUITES, name))
+if (unknown.length > 0) {
+  console.error(`Expected some of ${Object.keys(SUITES).join(', ')}; got ${unknown.join(', ')}`)
+  process.exit(1)
 }
 
-const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(suites)
-for (const name of names) {
-  const load = suites[name]
-  if (load === undefined) {
-    console.error(`Expected one of ${Object.keys(suites).join(', ')}, got ${name}`)
-    process.exit(1)
-  }
-  const { title, run } = await load()
-  print(`${name}: ${title}`, await run())
+const all: Record<string, Result[]> = {}
+for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
+  if (!isJson) console.log(`\n${name}: ${SUITES[name]}\n`)
+  const results = await suite(name)
+  all[name] = results
+  if (!isJson) console.log(table(results))
+}
+if (isJson) console.log(JSON.stringify(all, null, 2))
+
+async function suite(name: string): Promise<Result[]> {
+  const child = fork(new URL('suite.ts', import.meta.url), [name], {
+    execArgv: ['--import', 'tsx', '--expose-gc', '--max-old-space-size=16000'],
+    stdio: ['ignore', 2, 'inherit', 'ipc'],
+  })
+  let results: Result[] | undefined
+  child.once('message', message => {
+    results = message as Result[]
+  })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  if (results === undefined) throw new Error(`The suite ${name} ended with ${code}, without results`)
+  return results
 }

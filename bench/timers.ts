@@ -1,7 +1,6 @@
 import { TimerWheel, WheelNode } from '../lib/timer-wheel.js'
-import { median, ms, type Row, times } from './table.js'
-
-export const title = 'schedule, move and cancel 100,000 deadlines within an hour'
+import { BELOW_BASELINE, compare, type Result } from './harness/result.js'
+import { inTurns } from './harness/turns.js'
 
 const COUNT = 100_000
 const ROUNDS = 7
@@ -14,34 +13,40 @@ interface Contender {
   cancel(index: number): void
 }
 
-export async function run(): Promise<Row[]> {
-  const contenders: Record<string, () => Contender> = {
-    'timer wheel': wheel,
-    'binary heap': heap,
-    'a setTimeout each': timeouts,
+/** In milliseconds. */
+type Figures = Record<keyof Contender, number>
+
+export async function run(): Promise<Result[]> {
+  const figures = await inTurns(ROUNDS, {
+    wheel: () => measure(wheel),
+    heap: () => measure(heap),
+    timeouts: () => measure(timeouts),
+  })
+  const row = (step: keyof Contender, name: string, theirs: Figures[]) =>
+    compare({
+      metric: step,
+      unit: 'ms',
+      ours: figures.wheel.map(each => each[step]),
+      baseline: { name, rounds: theirs.map(each => each[step]) },
+      goal: BELOW_BASELINE,
+    })
+  const steps = ['schedule', 'move', 'cancel'] as const
+  return [
+    ...steps.map(step => row(step, 'a binary heap', figures.heap)),
+    ...steps.map(step => row(step, 'a setTimeout each', figures.timeouts)),
+  ]
+}
+
+async function measure(make: () => Contender): Promise<Figures> {
+  const contender = make()
+  const figures = {
+    schedule: time(index => contender.schedule(index, dueOf(index))),
+    move: time(index => contender.move(index, dueOf(index + COUNT / 2))),
+    cancel: time(index => contender.cancel(index)),
   }
-  const measured = new Map<string, { schedule: number[]; move: number[]; cancel: number[] }>()
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, make] of Object.entries(contenders)) {
-      const contender = make()
-      const figures = measured.get(name) ?? { schedule: [], move: [], cancel: [] }
-      measured.set(name, figures)
-      figures.schedule.push(time(index => contender.schedule(index, dueOf(index))))
-      figures.move.push(time(index => contender.move(index, dueOf(index + COUNT / 2))))
-      figures.cancel.push(time(index => contender.cancel(index)))
-      await new Promise(setImmediate)
-    }
-  }
-  const totalOf = ({ schedule, move, cancel }: { schedule: number[]; move: number[]; cancel: number[] }) =>
-    median(schedule) + median(move) + median(cancel)
-  const baseline = totalOf(measured.get('timer wheel') as never)
-  return [...measured].map(([name, figures]) => ({
-    name,
-    schedule: ms(median(figures.schedule)),
-    move: ms(median(figures.move)),
-    cancel: ms(median(figures.cancel)),
-    total: times(totalOf(figures) / baseline),
-  }))
+  // Timers that were cancelled are let go.
+  await new Promise(setImmediate)
+  return figures
 }
 
 function time(step: (index: number) => void): number {

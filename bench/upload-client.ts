@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 
-// The other process of the suite `upload`: sends files and tells how long that took. Each begins
-// with bytes of its own.
+// The client of the suite `upload`: sends files and tells how long that took. Each begins with bytes of its own, unless
+// they are to be the same.
 
 const BOUNDARY = 'bench'
 const CHUNK = Buffer.alloc(1024 * 1024, 'gradio-state')
@@ -13,19 +13,21 @@ interface Order {
   readonly files: number
   readonly size: number
   readonly port: number
+  readonly same?: boolean
 }
 
 process.send?.('ready')
 const [order] = (await once(process, 'message')) as [Order]
 await sendAll(order)
 
-async function sendAll({ files, size, port }: Order): Promise<void> {
+async function sendAll({ files, size, port, same }: Order): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL })
   let cookie = ''
   let sent = 0
 
   async function send(): Promise<void> {
-    const name = `${sent++}.bin`
+    const name = `${same ? 0 : sent}.bin`
+    sent++
     const req = request({ port, agent, method: 'POST', headers: { ...TYPE, cookie } })
     req.write(
       `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n\r\n${name.padEnd(16)}`,

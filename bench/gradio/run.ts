@@ -1,0 +1,48 @@
+// Compares with Gradio itself, on the same work in the same run. It installs Gradio, once.
+//   npm run bench:gradio
+//   npm run -s bench:gradio -- --json > bench/results/gradio.json
+
+import type { Result } from '../harness/result.js'
+import { table } from '../harness/table.js'
+import { type Contender, contendersOf } from './contenders.js'
+import { pages } from './pages.js'
+import { sessions } from './sessions.js'
+import { Missing, setUp } from './setup.js'
+import { sweep } from './sweep.js'
+import { uploads } from './uploads.js'
+
+// Each process that is launched has a listener for the exit of this one.
+process.setMaxListeners(0)
+
+const SUITES: Readonly<Record<string, (contenders: readonly [Contender, Contender]) => Promise<Result[]>>> = {
+  sessions,
+  uploads,
+  pages,
+  sweep,
+}
+
+// Whatever was launched goes with this process, but only when it exits by itself.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+const isJson = process.argv.includes('--json')
+const names = process.argv.slice(2).filter(name => name !== '--json')
+const unknown = names.filter(name => !Object.hasOwn(SUITES, name))
+if (unknown.length > 0) {
+  console.error(`Expected some of ${Object.keys(SUITES).join(', ')}; got ${unknown.join(', ')}`)
+  process.exit(1)
+}
+
+try {
+  const contenders = contendersOf(await setUp())
+  const results: Result[] = []
+  for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
+    console.error(`${name} …`)
+    results.push(...((await SUITES[name]?.(contenders)) ?? []))
+  }
+  console.log(isJson ? JSON.stringify({ gradio: results }, null, 2) : `\n${table(results)}`)
+  process.exit()
+} catch (error) {
+  if (!(error instanceof Missing)) throw error
+  console.error(error.message)
+  process.exit(1)
+}

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { launch } from './harness/process.js'
+import { BELOW_BASELINE, compare, type Goal, type Result, ratioUpTo } from './harness/result.js'
+import { inTurns } from './harness/turns.js'
+import type { Heard, Manner } from './page-clients.js'
+import { HEARTBEAT, type PageServerName } from './page-servers.js'
+
+const PAGES = Number(process.env.COUNT ?? 10_000)
+const ROUNDS = 3
+/** Measured over so many heartbeats of each page, after one to warm up. */
+const BEATS = 2
+/** Pages that are open from before the measurement: what is made once, or compiled, is no cost of a page. */
+const BEFORE = 200
+
+const GOALS: Readonly<Record<Exclude<PageServerName, 'gradio-state'>, Goal>> = {
+  'a bare event stream': BELOW_BASELINE,
+  'better-sse': BELOW_BASELINE,
+  'a bare upgraded socket': ratioUpTo(1.3),
+}
+
+export async function run(): Promise<Result[]> {
+  const baselines = Object.keys(GOALS) as (keyof typeof GOALS)[]
+  // The round that warms up is left out: each process does so by itself.
+  const measure = (name: PageServerName) => (round: number) => (round === 0 ? NOTHING : costOf(name, PAGES))
+  const costs = await inTurns(ROUNDS, {
+    'gradio-state': measure('gradio-state'),
+    'a bare event stream': measure('a bare event stream'),
+    'better-sse': measure('better-sse'),
+    'a bare upgraded socket': measure('a bare upgraded socket'),
+  })
+  const line = (
+    metric: string,
+    unit: string,
+    figure: keyof PageCost,
+    name: keyof typeof GOALS,
+    goal?: Goal,
+  ) =>
+    compare({
+      metric,
+      unit,
+      ours: costs['gradio-state'].map(cost => cost[figure]),
+      baseline: { name, rounds: costs[name].map(cost => cost[figure]) },
+      ...(goal && { goal }),
+    })
+  const pages = `${PAGES.toLocaleString('en')} open pages`
+  return [
+    ...baselines.map(name => line(`${pages}: memory of each`, 'B', 'memory', name, GOALS[name])),
+    ...baselines.map(name => line(`${pages}: CPU of a heartbeat`, 'µs', 'cpu', name, GOALS[name])),
+    ...baselines.map(name => line(`${pages}: resident memory of each`, 'B', 'resident', name)),
+  ]
+}
+
+/** What one open page costs its server. */
+export interface PageCost {
+  /** Bytes in the heap and outside of it, after a garbage collection. */
+  readonly memory: number
+  /** Bytes that the process grew by. */
+  readonly resident: number
+  /** Microseconds from one heartbeat to the next. */
+  readonly cpu: number
+}
+
+const NOTHING: PageCost = { memory: 0, resident: 0, cpu: 0 }
+
+/** Opens that many pages; with gradio-state, each is of a user of its own and has a session. */
+export async function costOf(name: PageServerName, count: number): Promise<PageCost> {
+  const server = await launch('pages-process', [name])
+  const clients = await launch('page-clients')
+  try {
+    const open = (count: number) => clients.ask('open', server.ready, MANNERS[name], count)
+    const heard = () => clients.ask<Heard>('heard')
+    await open(BEFORE)
+    while ((await heard()).fewest < 1) await sleep(100)
+    const before = await server.usage()
+    await open(count)
+    while ((await heard()).fewest < 1) await sleep(100)
+    const all = BEFORE + count
+    const [heardBefore, cpuBefore] = [await heard(), await server.ask<number>('cpu')]
+    await sleep(BEATS * HEARTBEAT * 1_000)
+    const [cpuAfter, heardAfter] = [await server.ask<number>('cpu'), await heard()]
+    expectAll(all, heardAfter.beats - heardBefore.beats, heardAfter.open, await server.ask<number>('pages'))
+    const after = await server.usage()
+    return {
+      memory: (after.heap + after.external - before.heap - before.external) / count,
+      resident: (after.rss - before.rss) / count,
+      cpu: ((cpuAfter - cpuBefore) * 1_000) / (all * BEATS),
+    }
+  } finally {
+    await Promise.all([clients.stop(), server.stop()])
+  }
+}
+
+const MANNERS: Readonly<Record<PageServerName, Manner>> = {
+  'gradio-state': 'gradio-state',
+  'a bare event stream': 'stream',
+  'better-sse': 'stream',
+  'a bare upgraded socket': 'upgrade',
+}
+
+/** Nobody saves work by dropping pages, or beats. */
+function expectAll(count: number, beats: number, open: number, counted: number): void {
+  if (open !== count || counted !== count)
+    throw new Error(`Expected ${count} open pages, got ${open} at the clients and ${counted} at the server`)
+  const each = beats / count
+  if (Math.abs(each - BEATS) > 0.1 * BEATS)
+    throw new Error(`Expected ${BEATS} beats of each page, got ${each}`)
+}

@@ -1,0 +1,26 @@
+// An Express app that nobody asks anything: bare, or with sessions that have gone idle.
+
+import express from 'express'
+import { allUnloaded, eachOf, newToken, unlimited, visit } from './begin-sessions.js'
+import { answering } from './harness/process.js'
+
+const count = Number(process.argv[2])
+const app = express()
+if (count > 0) {
+  const gradio = unlimited()
+  const gallery = gradio.state('gallery', { value: () => ({}), deleteCallback: () => {} })
+  app.use(gradio)
+  gradio.unload(() => {})
+  await eachOf(count, () => visit(gradio, newToken(), state => state.get(gallery)))
+  await allUnloaded(gradio)
+}
+app.listen(0, () => {
+  globalThis.gc?.()
+  answering({
+    /** What `usage` gives includes a garbage collection; this doesn't. In milliseconds, of all threads. */
+    cpu() {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1_000
+    },
+  })
+})

@@ -1,0 +1,51 @@
+// Keeps sessions with one value each, in one of several ways.
+
+import { LRUCache } from 'lru-cache'
+import { allUnloaded, eachOf, newToken, unlimited, visit } from './begin-sessions.js'
+import { answering } from './harness/process.js'
+
+export interface Keeper {
+  begin(): void
+  /** Resolves when the sessions that were begun are idle. */
+  idle?(): Promise<void>
+}
+
+const KEEPERS: Readonly<Record<string, () => Keeper>> = {
+  'gradio-state': library,
+  'a Map of Maps': maps,
+  'lru-cache, ttlAutopurge': cache,
+}
+
+const [name] = process.argv.slice(2)
+const keeper = KEEPERS[name as string]?.() as Keeper
+
+answering({
+  /** Gives the time that it took, in milliseconds. */
+  async begin(count: number) {
+    const begun = performance.now()
+    await eachOf(count, () => keeper.begin())
+    return performance.now() - begun
+  },
+  idle: () => keeper.idle?.(),
+})
+
+function library(): Keeper {
+  const gradio = unlimited()
+  const gallery = gradio.state('gallery', { value: () => ({}), deleteCallback: () => {} })
+  return {
+    begin: () => visit(gradio, newToken(), state => state.get(gallery)),
+    idle: () => allUnloaded(gradio),
+  }
+}
+
+/** Nothing in it ever expires. */
+function maps(): Keeper {
+  const sessions = new Map<string, Map<string, object>>()
+  return { begin: () => sessions.set(newToken(), new Map([['gallery', {}]])) }
+}
+
+/** Its value is the session's: a Map of named values would come on top. */
+function cache(): Keeper {
+  const sessions = new LRUCache<string, object>({ ttl: 3_600_000, ttlAutopurge: true, dispose: () => {} })
+  return { begin: () => sessions.set(newToken(), {}) }
+}

@@ -1,0 +1,69 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { createSession } from 'better-sse'
+import express from 'express'
+import { gradioState } from 'gradio-state'
+
+/** A server that keeps pages open, and says so to each of them every {@link HEARTBEAT} seconds. */
+export interface PageServer {
+  readonly server: Server
+  /** How many it takes for open. */
+  pages(): number
+}
+
+/** In seconds: the default of gradio-state. */
+export const HEARTBEAT = 15
+
+export const SERVERS = {
+  /** With a session for each page. */
+  'gradio-state'() {
+    const gradio = gradioState({ heartbeat: HEARTBEAT, maxSessions: MOST_SESSIONS })
+    const app = express()
+    app.use(gradio)
+    return { server: createServer(app), pages: () => gradio.stats().pages }
+  },
+  'a bare event stream'() {
+    const streams = new Set<ServerResponse>()
+    const server = createServer((_req, res) => {
+      res.writeHead(200, EVENT_STREAM).flushHeaders()
+      streams.add(res)
+      res.once('close', () => streams.delete(res))
+    })
+    setInterval(() => {
+      for (const res of streams) res.write(':\n\n')
+    }, HEARTBEAT * 1_000)
+    return { server, pages: () => streams.size }
+  },
+  'better-sse'() {
+    let pages = 0
+    const begin = async (req: IncomingMessage, res: ServerResponse) => {
+      const session = await createSession(req, res, { keepAlive: HEARTBEAT * 1_000 })
+      pages++
+      session.once('disconnected', () => pages--)
+    }
+    const server = createServer((req, res) => void begin(req, res))
+    return { server, pages: () => pages }
+  },
+  'a bare upgraded socket'() {
+    const sockets = new Set<Duplex>()
+    const server = createServer()
+    let heard = 0
+    server.on('upgrade', (_req, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+      sockets.add(socket)
+      socket.on('data', () => heard++)
+      socket.on('error', () => {})
+      socket.once('close', () => sockets.delete(socket))
+    })
+    setInterval(() => {
+      for (const socket of sockets) socket.write(PING)
+    }, HEARTBEAT * 1_000)
+    return { server, pages: () => sockets.size }
+  },
+} satisfies Record<string, () => PageServer>
+
+export type PageServerName = keyof typeof SERVERS
+
+export const MOST_SESSIONS = 10_000_000
+const EVENT_STREAM = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' }
+const PING = Buffer.from([0x89, 0])

@@ -1,0 +1,8 @@
+// One suite, in a process of its own: neither memory nor compiled code of another one is in its way. Started by run.ts.
+
+import type { Result } from './harness/result.js'
+
+const [name] = process.argv.slice(2)
+const { run } = (await import(`./${name}.ts`)) as { run(): Promise<Result[]> }
+const results = await run()
+process.send?.(results, () => process.exit())

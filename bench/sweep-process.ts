@@ -1,0 +1,90 @@
+// Sessions with files, half of which come of age. Its arguments: the cache directory, and how many files there are to be.
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import express from 'express'
+import { gradioState } from 'gradio-state'
+import { visitor } from 'gradio-state/testing'
+import { type LoopDelay, watchLoop } from './harness/loop-delay.js'
+import { answering } from './harness/process.js'
+import { shiftedClock } from './shifted-clock.js'
+
+/** What it took to sweep. */
+export interface Sweep extends LoopDelay {
+  /** Milliseconds from when the files came of age to when the last was deleted. */
+  readonly time: number
+  /** Milliseconds, of all threads. */
+  readonly cpu: number
+}
+
+const [cacheDir = '', count = '0'] = process.argv.slice(2)
+const FILES_OF_EACH = 100
+const SIZE = 32
+const sessions: string[] = []
+
+const FREQUENCY = 1_800
+const AGE = 3_600
+/** More than a frequency, two of which are more than an age. */
+const STEP = 2_000
+
+const clock = shiftedClock()
+const gradio = gradioState({
+  cacheDir,
+  clock,
+  deleteCache: [FREQUENCY, AGE],
+  gracePeriod: '30d',
+  maxSessions: Number(count),
+})
+
+answering({
+  /** Half of the files. */
+  async save(name: string) {
+    if (sessions.length === 0) await begin(Number(count) / FILES_OF_EACH)
+    for (const id of sessions) {
+      const session = gradio.session(id)
+      const save = (_: unknown, index: number) =>
+        session?.saveFile(Buffer.from(`${name} ${index} ${id}`.slice(0, SIZE).padEnd(SIZE)), {
+          name: `${name}-${index}.txt`,
+        })
+      await Promise.all(Array.from({ length: FILES_OF_EACH / 2 }, save))
+    }
+  },
+  age() {
+    clock.shift(STEP * 1_000)
+  },
+  /** Lets those that were saved first come of age. */
+  async sweep(): Promise<Sweep> {
+    const { fileBytes } = gradio.stats()
+    const left = fileBytes / 2
+    globalThis.gc?.()
+    const watched = watchLoop()
+    const cpuBefore = process.cpuUsage()
+    const begun = performance.now()
+    clock.shift(STEP * 1_000)
+    // The bytes of a file are counted until it is gone from the disk.
+    while (gradio.stats().fileBytes > left) await sleep(POLL)
+    const time = performance.now() - begun
+    const { user, system } = process.cpuUsage(cpuBefore)
+    return { time, cpu: (user + system) / 1_000, ...watched() }
+  },
+})
+
+/** As requests of users begin them. */
+async function begin(count: number): Promise<void> {
+  const app = express()
+  app.use(gradio)
+  app.get('/', (req, res) => {
+    res.send(req.gradioState.id)
+  })
+  const server = createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  for (let index = 0; index < count; index++)
+    sessions.push(await (await visitor(`http://127.0.0.1:${port}`).fetch('/')).text())
+  server.close()
+}
+
+/** In milliseconds. */
+const POLL = 10
