@@ -10,6 +10,10 @@ export class Arrivals {
     return this.#fresh
   }
 
+  get any(): boolean {
+    return this.#byToken.size > 0
+  }
+
   /** Whether there are any to the session of that token. */
   has(token: string): boolean {
     return this.#byToken.has(token)

@@ -2,7 +2,12 @@ import { type Clock, MAX_TIMEOUT } from '../clock.js'
 import { TimerWheel, WheelNode } from '../timer-wheel.js'
 
 /** Something that is to run once, at a time of the monotonic clock. Reusable: schedule it again and it moves. */
-export class Deadline extends WheelNode {
+export interface Due extends WheelNode {
+  run(): void
+}
+
+/** A function that is to run once. */
+export class Deadline extends WheelNode implements Due {
   readonly run: () => void
 
   constructor(run: () => void) {
@@ -24,7 +29,7 @@ export interface DueSource {
  */
 export class Deadlines {
   readonly #clock: Clock
-  readonly #wheel = new TimerWheel<Deadline>()
+  readonly #wheel = new TimerWheel<Due>()
   readonly #sources: DueSource[]
   #timerAt = Number.POSITIVE_INFINITY
   #cancelTimer: () => void = () => {}
@@ -55,12 +60,12 @@ export class Deadlines {
   }
 
   /** Runs the deadline in `ms` from now; a deadline that is scheduled already moves. */
-  schedule(deadline: Deadline, ms: number): void {
+  schedule(deadline: Due, ms: number): void {
     this.#wheel.schedule(deadline, this.#clock.now() + ms)
     this.wake()
   }
 
-  cancel(deadline: Deadline): void {
+  cancel(deadline: Due): void {
     this.#wheel.cancel(deadline)
   }
 

@@ -6,7 +6,7 @@ import { Claims, type IsOurs } from './claims.js'
 import type { Deadlines } from './deadlines.js'
 import { Gate } from './gate.js'
 import type { Hooks } from './hooks.js'
-import { Load, type Session } from './session.js'
+import type { Session } from './session.js'
 import type { SessionTable } from './session-table.js'
 
 const debug = createDebug('gradio-state:session')
@@ -50,22 +50,21 @@ export class Lifecycle {
 
   runLoad(session: Session): void {
     const { hooks } = this.#parts
-    const key = `${session.id}:load:${session.load.serial}`
-    if (hooks.load.size > 0) void session.afterHooks(() => hooks.runLoad(session.view, key))
+    if (hooks.load.size === 0) return
+    const key = `${session.id}:load:${session.loadSerial}`
+    void session.afterHooks(() => hooks.runLoad(session.view, key))
   }
 
   /** The session is loaded, by whomever: the node that did it has run the hooks. */
   noteLoad(session: Session, serial: number): void {
-    if (session.loaded && session.load.serial === serial) return
-    session.loaded = true
-    session.load = new Load(serial)
+    if (!session.loaded || session.loadSerial !== serial) session.beginLoad(serial)
   }
 
   /** The session is unloaded, by whomever. */
   noteUnload(session: Session, reason: EndReason): void {
     if (!session.loaded) return
     session.loaded = false
-    session.load.end()
+    session.endLoad()
     debug('%s is unloaded: %s', session.id, reason)
   }
 
@@ -89,8 +88,8 @@ export class Lifecycle {
     void session.finished.finally(() => sessions.forget(session))
     sessions.end(session, reason)
     debug('%s ends: %s', session.id, reason)
-    session.load.end()
-    for (const farewell of session.farewells) farewell(reason)
+    session.endLoad()
+    session.sayFarewell(reason)
     session.audience?.part(reason)
     return session.finished
   }
@@ -115,10 +114,12 @@ export class Lifecycle {
       const finished = this.finish(session, claim.reason, claim)
       if (this.#standIns.has(claim.life)) void finished.finally(() => this.#standIns.delete(claim.life))
     } else {
-      session.unloading = this.#gate.run(async () => {
+      const unloading = this.#gate.run(async () => {
         await this.#claims.hold(claim, isOurs => this.#unload(session, claim, isOurs))
         if (session.finished === undefined) this.#standIns.delete(claim.life)
+        if (session.unloading === unloading) session.unloading = undefined
       })
+      session.unloading = unloading
     }
   }
 
@@ -132,7 +133,7 @@ export class Lifecycle {
   async #unload(session: Session, { isLoaded, load, reason }: Claim, isOurs: IsOurs): Promise<void> {
     // Somebody else has done it.
     if (!isLoaded) return
-    if (session.loaded || session.load.serial !== load) {
+    if (session.loaded || session.loadSerial !== load) {
       this.noteLoad(session, load)
       this.noteUnload(session, reason)
     }
@@ -141,7 +142,8 @@ export class Lifecycle {
       // An end that overtook a claimed unload takes its claim: then it has to do what that could not begin any more.
       if (session.unloadsRun >= load || !(await isOurs())) return
       session.unloadsRun = load
-      await this.#parts.hooks.runLeave('unload', session.view, key, reason)
+      const { hooks } = this.#parts
+      if (hooks.unload.size > 0) await hooks.runLeave('unload', session.view, key, reason)
     })
   }
 

@@ -20,11 +20,10 @@ import { Gate } from './gate.js'
 import { Hooks, isThenable } from './hooks.js'
 import { Lifecycle } from './lifecycle.js'
 import type { CloseReport, SessionStats } from './reports.js'
-import { Load, Session } from './session.js'
+import { Session, type SessionContext } from './session.js'
 import { SessionTable } from './session-table.js'
 import { SharedAccess } from './shared-access.js'
 import { StateRegistry } from './state.js'
-import type { ValuesContext } from './values.js'
 import { type Leaving, Visit } from './visit.js'
 
 const debug = createDebug('gradio-state:session')
@@ -64,7 +63,7 @@ export class Manager {
   closing = false
   readonly #config: ManagerConfig
   readonly #engine: Engine
-  readonly #values: ValuesContext
+  readonly #context: SessionContext
   readonly #sessions: SessionTable
   readonly #lifecycle: Lifecycle
   readonly #arrivals = new Arrivals()
@@ -79,7 +78,6 @@ export class Manager {
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
     // Not the sessions' own gate: an end, which has a place there, waits for the callbacks of values that time took.
     const gate = new Gate(PARALLEL_VALUES, () => {})
-    this.#values = { deadlines: this.deadlines, hooks: this.hooks, gate, process: randomUUID().slice(0, 8) }
     this.#lifecycle = new Lifecycle({
       engine,
       deadlines: this.deadlines,
@@ -91,12 +89,20 @@ export class Manager {
       releaseAll: (session, { values, reason }) => this.shared.releaseAll(session, values, reason),
     })
     this.shared = new SharedAccess(engine, this.hooks, this.states, claim => this.#lifecycle.release(claim))
+    const values = { deadlines: this.deadlines, hooks: this.hooks, gate, process: randomUUID().slice(0, 8) }
+    const { directoryOf } = config
+    this.#context = { states: this.states, shared: this.shared, values, directoryOf }
     this.#background(engine.start(this.#events(), { clock: config.clock, departure: this.#departure(true) }))
   }
 
   /** Whether other processes may hold the same sessions. */
   get isShared(): boolean {
     return this.#engine.isShared
+  }
+
+  /** Whether visitors wait for an engine that answers later: what they begin can't be found yet. */
+  get expectsSessions(): boolean {
+    return this.#arrivals.any
   }
 
   /** What all nodes know, and nobody else. */
@@ -233,7 +239,7 @@ export class Manager {
       this.#engine.release(session.token, holder, {
         ...this.#departure(abrupt),
         ...(awaitPage && { awaitPage: PAGE_LOAD }),
-        hasValues: session.values.size > 0,
+        hasValues: !session.values.isEmpty,
       }),
     )
   }
@@ -245,22 +251,16 @@ export class Manager {
         noted = create.info()
       })
     }
-    const session = this.#session(token, life.id, life.createdAt, noted)
-    session.load = new Load(life.load)
+    const { id, createdAt, load } = life
+    const session = new Session({ token, id, createdAt, info: noted }, load, this.#context)
     this.#sessions.add(session)
     debug('%s begins', life.id)
     return session
   }
 
-  #session(token: string, id: string, createdAt: number, info: unknown): Session {
-    const directory = this.#config.directoryOf(id)
-    const about = { id, info, createdAt: new Date(createdAt), directory }
-    return new Session(token, about, this.states, this.shared, this.#values)
-  }
-
   /** A session that doesn't live here, as far as a claim knows it. */
   #standIn({ token, life, createdAt }: Pick<Claim, 'token' | 'life' | 'createdAt'>): Session {
-    return this.#session(token, life, createdAt, undefined)
+    return new Session({ token, id: life, createdAt, info: undefined }, 1, this.#context)
   }
 
   /**

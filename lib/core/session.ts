@@ -18,95 +18,226 @@ export interface Audience {
   renew(): void
 }
 
-/** One life of one user, as far as it lives in this process. */
+/** What all sessions of an instance share. */
+export interface SessionContext {
+  readonly states: StateRegistry
+  readonly shared: SharedAccess
+  readonly values: ValuesContext
+  /** Where the directory of a session is, or would be. */
+  readonly directoryOf: (id: string) => string
+}
+
+/** What a session is from its beginning to its end. */
+export interface SessionOrigin {
+  readonly token: string
+  readonly id: string
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  readonly info: unknown
+}
+
+/**
+ * One life of one user, as far as it lives in this process. Most of its life nobody is here: what such a session does
+ * not need is not made before it is asked for, since each empty Set, promise or closure adds a tenth to its memory.
+ */
 export class Session implements SharedOwner {
   readonly token: string
   readonly id: string
-  readonly view: SessionView
+  readonly createdAt: number
+  readonly info: unknown
   readonly values: Values
-  /** Called at the end at once, before any hook. */
-  readonly farewells = new Set<(reason: EndReason) => void>()
-  /** Awaited at the end, after all hooks and callbacks: what they may still use goes last. */
-  readonly epilogues = new Set<() => Promise<void>>()
-  /** Its pages, once there was one. */
-  audience: Audience | undefined
-  load = new Load(1)
+  readonly #context: SessionContext
+  #view: SessionView | undefined
+  #extras: Extras | undefined
   loaded = true
+  /** The how-manieth time it is loaded, or was last. */
+  loadSerial: number
+  #load: Load | undefined
   /** Why it has ended; from then on nobody can use it. */
   ended: EndReason | undefined
-  /** Resolves when the last callback of the end has run. */
-  finished: Promise<void> | undefined
-  sharedAtEnd: readonly SharedValue[] | undefined
   holders = 0
   pages = 0
-  /** How many pages other nodes hold, as far as is known. */
-  pagesElsewhere = 0
   hadPage = false
   /** Whether anything came after the first request. */
   returned = false
-  /** Resolves when the unload that is running has been settled. */
-  unloading: Promise<void> = Promise.resolve()
+  /** While an unload is running: resolves when it has been settled. */
+  unloading: Promise<void> | undefined
   /** The last load whose unload hooks were begun in this process. */
   unloadsRun = 0
-  #unanswered: (() => void)[] | undefined
-  #hooks: Promise<void> = Promise.resolve()
-  #waiting = 0
+  #hooks: Promise<void> | undefined
 
-  constructor(
-    token: string,
-    about: Pick<SessionView, 'id' | 'info' | 'createdAt' | 'directory'>,
-    registry: StateRegistry,
-    shared: SharedAccess,
-    context: ValuesContext,
-  ) {
-    this.token = token
-    this.id = about.id
-    this.view = {
-      ...about,
-      get: (state: Pick<State<unknown>, 'name'> | string): never =>
-        (state instanceof SharedDefinition
-          ? shared.peek(this, state)
-          : this.values.getOrFinal(registry.resolve(state)?.name ?? (state as string))) as never,
-    }
-    this.values = new Values(context, this.view)
+  constructor(origin: SessionOrigin, loadSerial: number, context: SessionContext) {
+    this.token = origin.token
+    this.id = origin.id
+    this.createdAt = origin.createdAt
+    this.info = origin.info
+    this.loadSerial = loadSerial
+    this.#context = context
+    this.values = new Values(context.values, this)
+  }
+
+  /** The session as the app's functions see it: the same for all of them. */
+  get view(): SessionView {
+    this.#view ??= new View(this, this.#context)
+    return this.#view
+  }
+
+  /** The load that is, or that was last. */
+  get load(): Load {
+    this.#load ??= new Load(!this.loaded || this.ended !== undefined)
+    return this.#load
+  }
+
+  beginLoad(serial: number): void {
+    this.loaded = true
+    this.loadSerial = serial
+    this.#load = undefined
+  }
+
+  endLoad(): void {
+    this.#load?.end()
+    this.#load = undefined
   }
 
   /** Resolves when all hooks that were begun have settled; `undefined` when none is running. */
   get hooksRunning(): Promise<void> | undefined {
-    return this.#waiting > 0 ? this.#hooks : undefined
+    return this.#hooks
+  }
+
+  /** Its pages, once there was one. */
+  get audience(): Audience | undefined {
+    return this.#extras?.audience
+  }
+
+  set audience(audience: Audience) {
+    this.#extra.audience = audience
+  }
+
+  /** How many pages other nodes hold, as far as is known. */
+  get pagesElsewhere(): number {
+    return this.#extras?.pagesElsewhere ?? 0
+  }
+
+  set pagesElsewhere(count: number) {
+    if (count !== this.pagesElsewhere) this.#extra.pagesElsewhere = count
+  }
+
+  /** Resolves when the last callback of the end has run. */
+  get finished(): Promise<void> | undefined {
+    return this.#extras?.finished
+  }
+
+  set finished(finished: Promise<void>) {
+    this.#extra.finished = finished
+  }
+
+  get sharedAtEnd(): readonly SharedValue[] | undefined {
+    return this.#extras?.sharedAtEnd
+  }
+
+  set sharedAtEnd(values: readonly SharedValue[]) {
+    this.#extra.sharedAtEnd = values
+  }
+
+  /** Calls `farewell` at the end at once, before any hook. */
+  atEnd(farewell: (reason: EndReason) => void): void {
+    this.#extra.farewells.push(farewell)
+  }
+
+  sayFarewell(reason: EndReason): void {
+    for (const farewell of this.#extras?.farewells ?? []) farewell(reason)
+  }
+
+  /** Awaits `epilogue` at the end, after all hooks and callbacks: what they may still use goes last. */
+  afterEnd(epilogue: () => Promise<void>): void {
+    this.#extra.epilogues.push(epilogue)
+  }
+
+  get epilogues(): readonly (() => Promise<void>)[] {
+    return this.#extras?.epilogues ?? []
   }
 
   /** Runs `task` as soon as no request of the session is in flight. */
   afterAnswers(task: () => void): void {
-    this.#unanswered ??= []
-    this.#unanswered.push(task)
+    this.#extra.unanswered.push(task)
     this.noteAnswers()
   }
 
   /** To be called when a request has left. */
   noteAnswers(): void {
-    if (this.#unanswered === undefined || this.holders > this.pages) return
-    for (const task of this.#unanswered.splice(0)) task()
+    if (this.#extras === undefined || this.holders > this.pages) return
+    for (const task of this.#extras.unanswered.splice(0)) task()
   }
 
   /** Lets `task`, which must not reject, run after all hooks of this session that were begun before. */
   afterHooks(task: () => Promise<void>): Promise<void> {
-    this.#waiting++
-    this.#hooks = this.#hooks.then(task).then(() => {
-      this.#waiting--
+    const running = (this.#hooks ?? Promise.resolve()).then(task).then(() => {
+      if (this.#hooks === running) this.#hooks = undefined
     })
-    return this.#hooks
+    this.#hooks = running
+    return running
+  }
+
+  get #extra(): Extras {
+    this.#extras ??= new Extras()
+    return this.#extras
+  }
+}
+
+/** What a session does not have while nobody uses more of it than its values. */
+class Extras {
+  audience: Audience | undefined
+  pagesElsewhere = 0
+  finished: Promise<void> | undefined
+  sharedAtEnd: readonly SharedValue[] | undefined
+  readonly farewells: ((reason: EndReason) => void)[] = []
+  readonly epilogues: (() => Promise<void>)[] = []
+  /** To be done when no request is in flight. */
+  readonly unanswered: (() => void)[] = []
+}
+
+/** What hooks and callbacks see. */
+class View implements SessionView {
+  readonly id: string
+  readonly info: unknown
+  readonly #session: Session
+  readonly #context: SessionContext
+
+  constructor(session: Session, context: SessionContext) {
+    this.id = session.id
+    this.info = session.info
+    this.#session = session
+    this.#context = context
+  }
+
+  get createdAt(): Date {
+    return new Date(this.#session.createdAt)
+  }
+
+  get directory(): string {
+    return this.#context.directoryOf(this.id)
+  }
+
+  get(state: Pick<State<unknown>, 'name'> | string): never {
+    const { states, shared } = this.#context
+    if (state instanceof SharedDefinition) return shared.peek(this.#session, state) as never
+    return this.#session.values.getOrFinal(states.resolve(state)?.name ?? (state as string)) as never
+  }
+
+  /** As it stands in logs. */
+  toJSON() {
+    const { id, createdAt, info, directory } = this
+    return { id, createdAt, info, directory }
   }
 }
 
 /** The time from a load to its unload: what is done for a user who is here. */
 export class Load {
-  readonly serial: number
   #controller: AbortController | undefined
-  #over = false
+  #over: boolean
 
-  constructor(serial: number) {
-    this.serial = serial
+  constructor(isOver: boolean) {
+    this.#over = isOver
   }
 
   /** Aborts at the unload. */

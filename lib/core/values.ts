@@ -1,4 +1,5 @@
-import { Deadline, type Deadlines } from './deadlines.js'
+import { WheelNode } from '../timer-wheel.js'
+import type { Deadlines, Due } from './deadlines.js'
 import { eachBounded, type Gate } from './gate.js'
 import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
 import type { DeleteReason, ValueConfig } from './state.js'
@@ -14,69 +15,69 @@ export interface ValuesContext {
   readonly process: string
 }
 
+/** Whose values they are. */
+export interface ValuesOwner {
+  readonly id: string
+  readonly view: SessionView
+}
+
 /** The values of one session. Each that leaves, by whatever way, goes through {@link Values.release} once. */
 export class Values {
   readonly #context: ValuesContext
-  readonly #session: SessionView
-  readonly #slots = new Map<string, Slot>()
+  readonly #owner: ValuesOwner
+  #slots: Slots
   /** Callbacks under way: the session's end waits for them. */
-  readonly #pending = new Set<Promise<void>>()
+  #pending: Set<Promise<void>> | undefined
   #serial = 0
   /** What was there at the end, for the `ended` hooks. */
-  #final: ReadonlyMap<string, Slot> | undefined
+  #final: Slots
 
-  constructor(context: ValuesContext, session: SessionView) {
+  constructor(context: ValuesContext, owner: ValuesOwner) {
     this.#context = context
-    this.#session = session
+    this.#owner = owner
   }
 
-  get size(): number {
-    return this.#slots.size
+  get isEmpty(): boolean {
+    return this.#slots === undefined
   }
 
   has(name: string): boolean {
-    return this.#slots.has(name)
+    return find(this.#slots, name) !== undefined
   }
 
   get(name: string): unknown {
-    return this.#slots.get(name)?.value
+    return find(this.#slots, name)?.value
   }
 
   /** Like {@link get}; in `ended` hooks, what there was at the end. */
   getOrFinal(name: string): unknown {
-    return (this.#final ?? this.#slots).get(name)?.value
+    return find(this.#final ?? this.#slots, name)?.value
   }
 
   /** How the present value of a plain name was set. */
   configOf(name: string): ValueConfig | undefined {
-    return this.#slots.get(name)?.config
+    return find(this.#slots, name)?.config
   }
 
   /** Sets the value and restarts its time to live. The identical reference replaces nothing. */
   set(name: string, value: unknown, config: ValueConfig): void {
-    const old = this.#slots.get(name)
+    const old = find(this.#slots, name)
     if (old !== undefined && Object.is(old.value, value)) {
       old.config = config
       this.#arm(old)
       return
     }
-    const slot = new Slot(
-      name,
-      value,
-      config,
-      `${this.#session.id}:${this.#context.process}:${++this.#serial}:${name}`,
-      () => this.#expire(slot),
-    )
-    this.#slots.set(name, slot)
+    const slot = new Slot(this, name, value, config, ++this.#serial)
+    this.#put(slot)
     this.#arm(slot)
     if (old === undefined) return
-    this.#context.deadlines.cancel(old.deadline)
+    this.#context.deadlines.cancel(old)
     if (old.config.deleteReplaced) void this.#release(old, 'replaced')
   }
 
   /** Restarts the time to live. */
   touch(name: string): boolean {
-    const slot = this.#slots.get(name)
+    const slot = find(this.#slots, name)
     if (slot === undefined) return false
     this.#arm(slot)
     return true
@@ -84,7 +85,7 @@ export class Values {
 
   /** Deletes the value; resolves when its callback has run. */
   async delete(name: string): Promise<boolean> {
-    const slot = this.#slots.get(name)
+    const slot = find(this.#slots, name)
     if (slot === undefined) return false
     this.#remove(slot)
     await this.#release(slot, 'deleted')
@@ -93,61 +94,76 @@ export class Values {
 
   /** Deletes all values at once. Done when their callbacks, and those already under way, have run. */
   deleteAll(reason: DeleteReason): void | Promise<void> {
-    const slots = [...this.#slots.values()]
-    for (const slot of slots) this.#context.deadlines.cancel(slot.deadline)
-    const final = new Map(this.#slots)
-    this.#slots.clear()
+    const final = this.#slots
+    const slots = listOf(final)
+    for (const slot of slots) this.#context.deadlines.cancel(slot)
+    this.#slots = undefined
     const toRelease = slots.filter(slot => slot.needsRelease)
-    if (toRelease.length === 0 && this.#pending.size === 0) this.#final = final
+    if (toRelease.length === 0 && this.#pending === undefined) this.#final = final
     else return this.#releaseAll(toRelease, reason, final)
+  }
+
+  /** The time to live of a value is over. */
+  expire(slot: Slot): void {
+    this.#remove(slot)
+    if (slot.needsRelease) this.track(this.#context.gate.run(async () => this.#release(slot, 'timeToLive')))
   }
 
   /** The end of the session waits for that callback. */
   track(running: Promise<void>): void {
-    this.#pending.add(running)
-    void running.finally(() => this.#pending.delete(running))
+    this.#pending ??= new Set()
+    const pending = this.#pending.add(running)
+    void running.finally(() => {
+      pending.delete(running)
+      if (pending.size === 0) this.#pending = undefined
+    })
   }
 
-  async #releaseAll(slots: Slot[], reason: DeleteReason, final: ReadonlyMap<string, Slot>): Promise<void> {
+  async #releaseAll(slots: Slot[], reason: DeleteReason, final: Slots): Promise<void> {
     await eachBounded(slots, PARALLEL, slot => this.#release(slot, reason))
-    if (this.#pending.size > 0) await Promise.all(this.#pending)
+    if (this.#pending !== undefined) await Promise.all(this.#pending)
     // Not before: to a callback, what is being deleted is gone.
     this.#final = final
   }
 
   #arm(slot: Slot): void {
     const { timeToLive } = slot.config
-    if (timeToLive === Number.POSITIVE_INFINITY) this.#context.deadlines.cancel(slot.deadline)
-    else this.#context.deadlines.schedule(slot.deadline, timeToLive)
+    if (timeToLive === Number.POSITIVE_INFINITY) this.#context.deadlines.cancel(slot)
+    else this.#context.deadlines.schedule(slot, timeToLive)
+  }
+
+  #put(slot: Slot): void {
+    const slots = this.#slots
+    if (slots instanceof Map) slots.set(slot.name, slot)
+    else if (slots === undefined || slots.name === slot.name) this.#slots = slot
+    else this.#slots = new Map([slots, slot].map(each => [each.name, each]))
   }
 
   #remove(slot: Slot): void {
-    this.#context.deadlines.cancel(slot.deadline)
-    this.#slots.delete(slot.name)
-  }
-
-  #expire(slot: Slot): void {
-    this.#remove(slot)
-    if (slot.needsRelease) this.track(this.#context.gate.run(async () => this.#release(slot, 'timeToLive')))
+    const slots = this.#slots
+    this.#context.deadlines.cancel(slot)
+    if (slots instanceof Map) slots.delete(slot.name)
+    if (slots === slot || (slots instanceof Map && slots.size === 0)) this.#slots = undefined
   }
 
   /** Tells the app that a value, already gone from the session, is no longer held. */
   #release(slot: Slot, reason: DeleteReason): void | Promise<void> {
     if (!slot.needsRelease) return
-    const context = { source: 'deleteCallback', session: this.#session.id, name: slot.name } as const
+    const context = { source: 'deleteCallback', session: this.#owner.id, name: slot.name } as const
     const running = this.#context.hooks.call(context, limit => this.#tell(slot, reason, limit))
     if (running !== undefined) this.track(running)
     return running
   }
 
   #tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
-    const { name, value, key, config } = slot
+    const { name, value, config, serial } = slot
+    const { id, view } = this.#owner
     if (config.deleteCallback === undefined) return dispose(value as Partial<AsyncDisposable & Disposable>)
     return config.deleteCallback(value, {
       reason,
-      session: this.#session,
+      session: view,
       name,
-      key,
+      key: `${id}:${this.#context.process}:${serial}:${name}`,
       get signal() {
         return limit.signal
       },
@@ -155,19 +171,39 @@ export class Values {
   }
 }
 
-class Slot {
+/** By name. Most sessions have one value, for which a Map would take more memory than all else that they have. */
+type Slots = Slot | Map<string, Slot> | undefined
+
+function find(slots: Slots, name: string): Slot | undefined {
+  if (slots instanceof Map) return slots.get(name)
+  return slots?.name === name ? slots : undefined
+}
+
+function listOf(slots: Slots): Slot[] {
+  if (slots instanceof Map) return [...slots.values()]
+  return slots === undefined ? [] : [slots]
+}
+
+/** A value; in the wheel, its time to live. */
+class Slot extends WheelNode implements Due {
   readonly name: string
   readonly value: unknown
-  readonly key: string
-  readonly deadline: Deadline
+  /** Tells it from the values of that name before it. */
+  readonly serial: number
   config: ValueConfig
+  readonly #values: Values
 
-  constructor(name: string, value: unknown, config: ValueConfig, key: string, expire: () => void) {
+  constructor(values: Values, name: string, value: unknown, config: ValueConfig, serial: number) {
+    super()
+    this.#values = values
     this.name = name
     this.value = value
     this.config = config
-    this.key = key
-    this.deadline = new Deadline(expire)
+    this.serial = serial
+  }
+
+  run(): void {
+    this.#values.expire(this)
   }
 
   get needsRelease(): boolean {

@@ -38,7 +38,7 @@ class MemoryEngine implements Engine {
     let phase: Life['phase'] = 'loaded'
     if (entry === undefined) {
       if (!arrival.create) return undefined
-      entry = new Entry(token, uuid(), this.#clock.wall())
+      entry = new Entry(token, flat(uuid()), this.#clock.wall())
       this.#entries.set(token, entry)
       phase = 'new'
     } else if (entry.phase === 'unloading') {
@@ -49,11 +49,11 @@ class MemoryEngine implements Engine {
       entry.hadPage = entry.pages > 0
       phase = 'returned'
     }
-    if (!entry.holders.has(holder)) {
+    if (!entry.has(holder)) {
       entry.add(holder, this.#clock.now())
       entry.reason = 'disconnected'
     }
-    entry.unloadAt = Math.max(entry.unloadAt, this.#clock.now() + arrival.unloadIn)
+    entry.unloadAt = Math.max(entry.unloadAt, Math.ceil(this.#clock.now() + arrival.unloadIn))
     this.#arm(entry)
     const { life, createdAt, load } = entry
     return { id: life, phase, createdAt, load, pagesElsewhere: 0 }
@@ -61,7 +61,7 @@ class MemoryEngine implements Engine {
 
   release(token: string, holder: Holder, departure: Departure): void {
     const entry = this.#entries.get(token)
-    if (!entry?.holders.has(holder)) return
+    if (!entry?.has(holder)) return
     entry.remove(holder, departure, this.#clock.now())
     this.#arm(entry)
   }
@@ -78,7 +78,7 @@ class MemoryEngine implements Engine {
     const entry = this.#entries.get(token)
     if (entry?.life !== life) return
     entry.reason = 'expired'
-    entry.endAt = this.#clock.now() + endIn
+    entry.endsAt(this.#clock.now() + endIn)
     this.#arm(entry)
   }
 
@@ -140,7 +140,9 @@ class Entry extends WheelNode {
   readonly token: string
   readonly life: string
   readonly createdAt: number
-  readonly holders = new Set<Holder>()
+  /** Who holds it: mostly one at a time, and nobody for most of its life. */
+  #holder: Holder | undefined
+  #others: Set<Holder> | undefined
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
   /** Why its next unload or end is due. */
   reason: 'disconnected' | 'expired' = 'disconnected'
@@ -152,9 +154,9 @@ class Entry extends WheelNode {
   /** Whether a page was here since the last load. */
   hadPage = false
   unloadAt = 0
-  endAt = Number.POSITIVE_INFINITY
+  #endAt = NEVER
   /** Until when the pages are awaited that answered navigations have yet to bring; the earliest first. */
-  #awaited: number[] = []
+  #awaited: number[] | undefined
   /** Pages that arrived before their navigation's answer was at its end, as those of a streamed page do. */
   #early = 0
   #everHadPage = false
@@ -166,34 +168,56 @@ class Entry extends WheelNode {
     this.createdAt = createdAt
   }
 
+  get isHeld(): boolean {
+    return this.#holder !== undefined || this.#others !== undefined
+  }
+
+  has(holder: Holder): boolean {
+    return this.#holder === holder || this.#others?.has(holder) === true
+  }
+
   add(holder: Holder, now: number): void {
-    this.holders.add(holder)
+    if (this.#holder === undefined) this.#holder = holder
+    else {
+      this.#others ??= new Set()
+      this.#others.add(holder)
+    }
     if (holder.kind === 'navigation') this.navigations++
     if (holder.kind !== 'page') return
     this.pages++
     this.hadPage = true
     this.#everHadPage = true
     this.#dropLate(now)
-    if (this.#awaited.length > 0) this.#awaited.shift()
+    if (this.#awaited !== undefined) this.#awaited.shift()
     else if (this.#early < this.navigations) this.#early++
   }
 
   remove(holder: Holder, departure: Departure, now: number): void {
-    this.holders.delete(holder)
-    this.endAt = now + departure.endIn
+    if (this.#holder === holder) this.#holder = undefined
+    else if (this.#others?.delete(holder) && this.#others.size === 0) this.#others = undefined
+    this.endsAt(now + departure.endIn)
     if (holder.kind === 'page') this.pages--
     if (holder.kind === 'page' || !this.hadPage)
-      this.unloadAt = Math.max(this.unloadAt, now + departure.unloadIn)
+      this.unloadAt = Math.max(this.unloadAt, Math.ceil(now + departure.unloadIn))
     if (holder.kind !== 'navigation') return
     this.navigations--
     this.#dropLate(now)
     if (this.#early > 0) this.#early--
-    else if (departure.awaitPage !== undefined) this.#awaited.push(now + departure.awaitPage)
+    else if (departure.awaitPage !== undefined) {
+      this.#awaited ??= []
+      this.#awaited.push(now + departure.awaitPage)
+    }
+  }
+
+  /** @param at on the engine's clock */
+  endsAt(at: number): void {
+    this.#endAt = at === Number.POSITIVE_INFINITY ? NEVER : Math.ceil(at)
   }
 
   /** Pages that have not come in time are awaited no longer. */
   #dropLate(now: number): void {
-    while ((this.#awaited[0] ?? Number.POSITIVE_INFINITY) <= now) this.#awaited.shift()
+    const inTime = this.#awaited?.filter(until => until > now)
+    this.#awaited = inTime?.length ? inTime : undefined
   }
 
   /** Its work is handed to the caller. */
@@ -202,7 +226,7 @@ class Entry extends WheelNode {
     const isLoaded = this.phase !== 'unloaded'
     if (phase === 'unload') {
       this.phase = 'unloading'
-      this.#awaited = []
+      this.#awaited = undefined
     }
     const fence = ++this.fence
     return {
@@ -223,13 +247,22 @@ class Entry extends WheelNode {
     if (this.phase !== 'loaded') return Number.POSITIVE_INFINITY
     if (this.reason === 'expired') return 0
     if (this.pages > 0 || this.navigations > 0) return Number.POSITIVE_INFINITY
-    if (!this.hadPage && this.holders.size > 0) return Number.POSITIVE_INFINITY
-    return Math.max(this.unloadAt, this.#awaited.at(-1) ?? 0)
+    if (!this.hadPage && this.isHeld) return Number.POSITIVE_INFINITY
+    return Math.max(this.unloadAt, this.#awaited?.at(-1) ?? 0)
   }
 
   endDue(): number {
-    return this.phase === 'unloading' || this.holders.size > 0 ? Number.POSITIVE_INFINITY : this.endAt
+    const isPutOff = this.phase === 'unloading' || this.isHeld || this.#endAt === NEVER
+    return isPutOff ? Number.POSITIVE_INFINITY : this.#endAt
   }
 }
 
 const NO_VALUES: readonly SharedValue[] = []
+
+// Deadlines are whole milliseconds: V8 keeps a number that is no small integer in an object of its own.
+const NEVER = -1
+
+/** A text that was put together is kept by V8 as its parts, which take ten times the memory. */
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
+}

@@ -71,7 +71,7 @@ export class ExpiryWatch implements DueSource {
       track = added
       this.#byToken.set(token, track)
       track.store.tracks.set(track.id, track)
-      session.farewells.add(() => this.#remove(added))
+      session.atEnd(() => this.#remove(added))
     } else if (track.id !== seen.id) {
       this.#move(track, seen.id)
     }
@@ -84,6 +84,12 @@ export class ExpiryWatch implements DueSource {
   /** The id of the host session that leads to the session of that token, if any was seen to. */
   carrierOf(token: string): string | undefined {
     return this.#byToken.get(token)?.id
+  }
+
+  /** Whether the host session of that id leads to a session here. */
+  follows(id: string): boolean {
+    for (const { tracks } of this.#stores.values()) if (tracks.has(id)) return true
+    return false
   }
 
   nextDue(): number | undefined {

@@ -30,9 +30,10 @@ export class ExpressSessionHost extends StoredHost {
     req: ExpressSessionRequest,
     res: ServerResponse,
     context: StoredHostContext,
+    arrivedAt: number,
     store: SessionStore | undefined,
   ) {
-    super(req.sessionID, context)
+    super(req.sessionID, context, arrivedAt)
     this.#req = req
     this.#res = res
     this.#store = store

@@ -60,6 +60,8 @@ export interface Host {
    * it would have. Only some hosts can tell.
    */
   readonly isMarked?: boolean
+  /** Whether a session of this process has come by this host session. Only hosts that say {@link isMarked} tell. */
+  readonly isFollowed?: boolean
   /** The token that the request came with. Free of effects. */
   find(): string | undefined
   /**

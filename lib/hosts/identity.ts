@@ -9,12 +9,14 @@ import type { Caller, Host } from './host.js'
 import { koaSessionHost } from './koa-session.js'
 import { Mint } from './minted.js'
 import { mountsExpressSession } from './mounted-session.js'
+import type { StoredHostContext } from './stored.js'
 
 /** Tells which host a request's session is found by. */
 export class Identity {
   readonly #config: Config
   readonly #watch: ExpiryWatch
   readonly #carrying: Carrying
+  readonly #stored: StoredHostContext
   /** Whether a host session was ever seen, or the middleware that makes them. From then on its absence is a fault, not another identity. */
   #sawHostSession: boolean
 
@@ -23,34 +25,43 @@ export class Identity {
     this.#config = config
     this.#watch = watch
     this.#carrying = { mint: new Mint(secret), isProven: false }
+    this.#stored = { watch, onRegenerate: config.onRegenerate }
     this.#sawHostSession = config.store !== undefined
   }
 
   hostOf(caller: Caller): Host {
-    const { req, res, context, arrivedAt } = caller
-    const { identify, session, cookie, onRegenerate, store } = this.#config
+    const { req, context } = caller
+    const { identify, session } = this.#config
     const own = identify?.(req)
     if (own !== undefined) return identified(own)
-    const ownCookie = new CookieHost(caller, cookie, this.#carrying.mint)
-    if (session === 'cookie') return ownCookie
+    if (session === 'cookie') return this.#ownCookie(caller)
     const hostSession = context.session
     if (typeof hostSession === 'object' && hostSession !== null) {
       this.#sawHostSession = true
-      const stored = { watch: this.#watch, onRegenerate, arrivedAt }
-      const { koaSession } = context
-      if (koaSession !== undefined) {
-        return koaSessionHost({ koaSession, res, context: stored, ownCookie, carrying: this.#carrying })
-      }
-      if (hasExpressSession(req)) return new ExpressSessionHost(req, res, stored, store)
-      return new CarriedHost(hostSession, res, ownCookie, this.#carrying)
+      return this.#hostSession(caller, hostSession)
     }
     this.#sawHostSession ||= mountsExpressSession(req)
-    return session === 'host' || this.#sawHostSession ? UNAVAILABLE : ownCookie
+    return session === 'host' || this.#sawHostSession ? UNAVAILABLE : this.#ownCookie(caller)
   }
 
   /** What a request is to note when it comes. */
   get arrivals(): number {
     return this.#watch.over.serial
+  }
+
+  #hostSession(caller: Caller, session: object): Host {
+    const { req, res, context, arrivedAt } = caller
+    const { koaSession } = context
+    if (koaSession === undefined && hasExpressSession(req))
+      return new ExpressSessionHost(req, res, this.#stored, arrivedAt, this.#config.store)
+    const carrying = this.#carrying
+    const ownCookie = this.#ownCookie(caller)
+    if (koaSession === undefined) return new CarriedHost(session, res, ownCookie, carrying)
+    return koaSessionHost({ koaSession, res, context: this.#stored, arrivedAt, ownCookie, carrying })
+  }
+
+  #ownCookie(caller: Caller): CookieHost {
+    return new CookieHost(caller, this.#config.cookie, this.#carrying.mint)
   }
 
   /** Whether sessions are found by `req.session`, so that it has to be there before this middleware runs. */
@@ -62,7 +73,8 @@ export class Identity {
 function identified(own: unknown): Host {
   if (typeof own !== 'string' || own === '')
     throw invalid('what identify() gives', 'a string or undefined', own)
-  const token = `i.${createHash('sha256').update(own).digest('hex')}`
+  // 128 bits tell as many users apart as there may be, and each idle session keeps them. Tokens of other hosts are longer.
+  const token = createHash('sha256').update(own).digest().toString('base64url', 0, 16)
   return { find: () => token, prepare: () => token, keep: () => {}, persist: async () => {} }
 }
 

@@ -19,14 +19,16 @@ export interface KoaHostParts {
   readonly koaSession: KoaSession
   readonly res: ServerResponse
   readonly context: StoredHostContext
+  readonly arrivedAt: number
   readonly ownCookie: CookieHost
   readonly carrying: Carrying
 }
 
 /** The session of koa-session, of either kind. */
-export function koaSessionHost({ koaSession, res, context, ownCookie, carrying }: KoaHostParts): Host {
+export function koaSessionHost(parts: KoaHostParts): Host {
+  const { koaSession, res, context, arrivedAt, ownCookie, carrying } = parts
   const { externalKey, session } = koaSession
-  if (externalKey !== undefined) return new KoaSessionHost(externalKey, koaSession, res, context)
+  if (externalKey !== undefined) return new KoaSessionHost(externalKey, koaSession, res, context, arrivedAt)
   carrying.isProven = true
   return new KoaCookieHost(session as KoaSessionContent, res, ownCookie, carrying, koaSession)
 }
@@ -36,8 +38,14 @@ class KoaSessionHost extends StoredHost {
   readonly #koaSession: KoaSession
   readonly #res: ServerResponse
 
-  constructor(id: string, koaSession: KoaSession, res: ServerResponse, context: StoredHostContext) {
-    super(id, context)
+  constructor(
+    id: string,
+    koaSession: KoaSession,
+    res: ServerResponse,
+    context: StoredHostContext,
+    arrivedAt: number,
+  ) {
+    super(id, context, arrivedAt)
     this.#koaSession = koaSession
     this.#res = res
   }

@@ -5,12 +5,10 @@ import type { ExpiryWatch, HostSessionSeen } from './expiry-watch.js'
 import { type Host, headersSent, type Marker, markedToken } from './host.js'
 import type { HostStore } from './host-store.js'
 
-/** What all hosts of an instance share, and when the request came. */
+/** What all hosts of an instance share. */
 export interface StoredHostContext {
   readonly watch: ExpiryWatch
   readonly onRegenerate: 'end' | 'keep'
-  /** What {@link ExpiryWatch.over} had counted. */
-  readonly arrivedAt: number
 }
 
 /** A host session that is kept in a store, and has an id that only its browser knows. */
@@ -21,10 +19,11 @@ export abstract class StoredHost implements Host, HostSessionSeen {
   protected isUnsaved = false
   readonly #isOver: boolean
 
-  constructor(id: string, context: StoredHostContext) {
+  /** @param arrivedAt what {@link ExpiryWatch.over} had counted when the request came */
+  constructor(id: string, context: StoredHostContext, arrivedAt: number) {
     this.id = id
     this.context = context
-    this.#isOver = context.watch.over.has(id, context.arrivedAt)
+    this.#isOver = context.watch.over.has(id, arrivedAt)
   }
 
   /** The host session itself, where the token is put. */
@@ -42,6 +41,10 @@ export abstract class StoredHost implements Host, HostSessionSeen {
 
   get isMarked(): boolean {
     return this.#marked() !== undefined
+  }
+
+  get isFollowed(): boolean {
+    return this.context.watch.follows(this.id)
   }
 
   find(): string | undefined {

@@ -89,7 +89,7 @@ export function mimeTypeOf(name: string): string {
 /** The files of a session; with the first, its end will see to them. */
 function filesOf(cache: FileCache, session: Session): SessionFiles {
   return cache.of(session.id, () => {
-    session.farewells.add(() => cache.abort(session.id))
-    session.epilogues.add(() => cache.end(session.id))
+    session.atEnd(() => cache.abort(session.id))
+    session.afterEnd(() => cache.end(session.id))
   })
 }

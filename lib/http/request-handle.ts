@@ -7,7 +7,6 @@ import type { Visit } from '../core/visit.js'
 import type { EndReason, Holder, MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
 import type { Caller, Host, RequestContext } from '../hosts/host.js'
-import type { Identity } from '../hosts/identity.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
@@ -17,12 +16,8 @@ import type { Closable, RequestState } from './request-state.js'
 export class RequestHandle extends FileAccess implements RequestState {
   /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
   introduced = false
-  readonly #identity: Identity
+  readonly #parts: InstanceParts
   readonly #caller: Caller
-  readonly #res: ServerResponse
-  readonly #path: string
-  readonly #info: () => unknown
-  readonly #kind: Holder['kind']
   /** Whether `req.session` was there when this middleware ran. */
   readonly #sawSession: boolean
   /** The host session that the visit belongs to. */
@@ -37,19 +32,15 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   constructor(parts: InstanceParts, req: IncomingMessage, res: ServerResponse, context: RequestContext) {
     super(parts.manager, parts.cache)
-    this.#identity = parts.identity
+    this.#parts = parts
     const base = context.baseUrl ?? ''
     this.#caller = { req, res, context, base, arrivedAt: parts.identity.arrivals }
-    this.#res = res
-    this.#path = parts.config.path
-    this.#info = () => parts.config.info?.(req)
-    this.#kind = isNavigation(req) ? 'navigation' : 'request'
     this.#sawSession = context.session !== undefined
   }
 
   /** Where the library's routes are for the browser. */
   get base(): string {
-    return this.#caller.base + this.#path
+    return this.#caller.base + this.#parts.config.path
   }
 
   get signal(): AbortSignal {
@@ -75,6 +66,8 @@ export class RequestHandle extends FileAccess implements RequestState {
   arrive(): MaybePromise<void> {
     if (this.manager.closing) return
     const host = this.#hostOf()
+    // Told without the hash that the token of a host session takes: most requests of most apps end here.
+    if (host.isMarked === false && host.isFollowed === false && !this.manager.expectsSessions) return
     const token = host.find()
     if (token === undefined) return
     const { isShared } = this.manager
@@ -127,8 +120,9 @@ export class RequestHandle extends FileAccess implements RequestState {
     this.#host?.follow?.(visit.session)
     // A store that hangs would hold the session for longer than the browser waits.
     const leave = () => visit.leave()
-    if (this.#res.closed) leave()
-    else this.#res.once('close', leave)
+    const { res } = this.#caller
+    if (res.closed) leave()
+    else res.once('close', leave)
     try {
       await this.#host?.persist()
       usable(visit.session)
@@ -137,7 +131,7 @@ export class RequestHandle extends FileAccess implements RequestState {
       leave()
       throw error
     } finally {
-      this.#res.off('close', leave)
+      res.off('close', leave)
     }
     return visit
   }
@@ -187,7 +181,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   #hostOf(): Host {
-    return this.#identity.hostOf(this.#caller)
+    return this.#parts.identity.hostOf(this.#caller)
   }
 
   /** This request's visit, unless it was given another host session since, by a login or a logout. */
@@ -221,7 +215,7 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Begins a visit, and the session if need be. */
   #begin(visiting: Visiting): MaybePromise<Visit> {
-    if (!this.#sawSession && this.#caller.context.session !== undefined && this.#identity.followsHost) {
+    if (!this.#sawSession && this.#caller.context.session !== undefined && this.#parts.identity.followsHost) {
       throw mountedBefore()
     }
     const host = this.#hostOf()
@@ -252,13 +246,19 @@ export class RequestHandle extends FileAccess implements RequestState {
     if (visit.ready === undefined) this.#follow(visit.session.load)
     else void visit.ready.then(() => this.#follow(visit.session.load))
     // An upgrade has no response; the socket that it brings is counted by `track`.
-    if (typeof this.#res.once !== 'function' || this.#res.closed) visit.leave()
-    else this.#res.once('close', () => visit.leave({ awaitPage: this.#bringsPage() }))
+    const { res } = this.#caller
+    const navigates = visit.holder.kind === 'navigation'
+    if (typeof res.once !== 'function' || res.closed) visit.leave()
+    else res.once('close', () => visit.leave({ awaitPage: navigates && isPage(res) }))
     return visit
   }
 
-  #bringsPage(): boolean {
-    return this.#kind === 'navigation' && isPage(this.#res)
+  get #kind(): Holder['kind'] {
+    return isNavigation(this.#caller.req) ? 'navigation' : 'request'
+  }
+
+  get #info(): () => unknown {
+    return () => this.#parts.config.info?.(this.#caller.req)
   }
 
   #follow(load: Load): void {
