@@ -257,8 +257,9 @@ export class RequestHandle extends FileAccess implements RequestState {
     return isNavigation(this.#caller.req) ? 'navigation' : 'request'
   }
 
-  get #info(): () => unknown {
-    return () => this.#parts.config.info?.(this.#caller.req)
+  get #info(): (() => unknown) | undefined {
+    const { info } = this.#parts.config
+    return info && (() => info(this.#caller.req))
   }
 
   #follow(load: Load): void {

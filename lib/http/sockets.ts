@@ -1,13 +1,14 @@
-import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { WebSocketServer } from 'ws'
 import { isThenable } from '../core/hooks.js'
 import type { Manager } from '../core/manager.js'
 import type { MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import { SocketConnection } from './connections.js'
+import { refuse, shakeHands } from './handshake.js'
 import { isSameHost } from './origin.js'
-import type { Page, Pages } from './pages.js'
+import type { Page } from './page.js'
+import type { Pages } from './pages.js'
+import { SocketConnection } from './socket-connection.js'
 import { hashOrigin, type Ticket } from './tickets.js'
 import { takeUpgrades } from './upgrades.js'
 
@@ -22,7 +23,6 @@ export class Sockets {
   /** Those whose pages have yet to be opened here. */
   readonly #waiting = new Set<Duplex>()
   #isClosed = false
-  readonly #server = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: 1024 })
 
   constructor(pages: Pages, manager: Manager, heartbeat: number) {
     this.#pages = pages
@@ -100,10 +100,10 @@ export class Sockets {
     }
   }
 
-  #accept(page: Page, upgrade: Upgrade): void {
-    this.#server.handleUpgrade(...upgrade, webSocket => {
-      new SocketConnection(webSocket, page, this.#manager.deadlines, this.#heartbeat)
-    })
+  #accept(page: Page, [req, socket, head]: Upgrade): void {
+    if (!shakeHands(req, socket)) return
+    if (head.length > 0) socket.unshift(head)
+    new SocketConnection(socket, page, this.#manager.deadlines, this.#heartbeat)
   }
 
   #fail(error: unknown, socket: Duplex): void {
@@ -122,11 +122,6 @@ function isOriginOf(ticket: Ticket, req: IncomingMessage): boolean {
   const { origin } = req.headers
   if (origin === undefined) return true
   return ticket.origin === undefined ? isSameHost(req, origin) : ticket.origin === hashOrigin(origin)
-}
-
-function refuse(socket: Duplex, status: number): void {
-  socket.on('error', () => socket.destroy())
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 
 const MOST_BASES = 64

@@ -42,9 +42,10 @@ class UpgradeGuest {
     this.#server = server
     this.#emitBefore = server.emit
     const guest = this
-    this.#emit = function (this: Server, event: string, ...args: unknown[]): boolean {
-      if (event === 'upgrade' && guest.#isTaken(args as Parameters<UpgradeTaker>)) return true
-      return guest.#emitBefore.apply(this, [event, ...args] as never)
+    // Each request is emitted too: what is only passed on makes no array of its own.
+    this.#emit = function (this: Server, ...args: unknown[]): boolean {
+      if (args[0] === 'upgrade' && guest.#isTaken(args.slice(1) as Parameters<UpgradeTaker>)) return true
+      return guest.#emitBefore.apply(this, args as never)
     } as Server['emit']
     server.emit = this.#emit
     server.on('upgrade', this.#onForeign)

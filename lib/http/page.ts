@@ -1,0 +1,200 @@
+import { Deadline, type Deadlines, type Due } from '../core/deadlines.js'
+import type { Visit } from '../core/visit.js'
+import type { EndReason } from '../engines/engine.js'
+import { GradioStateError } from '../errors.js'
+import { WheelNode } from '../timer-wheel.js'
+import type { Connection } from './connections.js'
+import { all, type Few, includes, including, without } from './few.js'
+import type { SessionPages } from './session-pages.js'
+
+/** One loaded document in a browser, as this process knows it. */
+export class Page extends WheelNode implements Due {
+  readonly id: string
+  /** The highest epoch that the page has told; it grows with each return from the back/forward cache. */
+  epoch = 0
+  /** The newest, until it is used. */
+  ticket = ''
+  readonly #pages: SessionPages
+  #connections: Few<Connection> = undefined
+  #visit: Visit | undefined
+  #isGone = false
+  /**
+   * Until when the page counts by its last beat. One that comes while there is a socket says that this socket is lost to
+   * the page already, and that its close is only late.
+   */
+  #leasedUntil = 0
+
+  constructor(id: string, pages: SessionPages) {
+    super()
+    this.id = id
+    this.#pages = pages
+  }
+
+  /** Its session's. */
+  get token(): string {
+    return this.#pages.session.token
+  }
+
+  get isOpen(): boolean {
+    return this.#visit !== undefined
+  }
+
+  get isConnected(): boolean {
+    return this.#connections !== undefined
+  }
+
+  get ready(): Promise<unknown> | undefined {
+    return this.#visit?.ready
+  }
+
+  /** Whether that epoch is over. */
+  isOutdated(epoch: number | undefined): epoch is number {
+    return epoch !== undefined && epoch < this.#leastEpoch
+  }
+
+  /** @throws GradioStateError `PAGE_GONE` for an epoch that is over */
+  refuseOutdated(epoch: number | undefined): void {
+    if (this.isOutdated(epoch)) throw gone(this.#leastEpoch, epoch)
+  }
+
+  get #leastEpoch(): number {
+    return this.#isGone ? this.epoch + 1 : this.epoch
+  }
+
+  /** While the page is open without a socket, a beat is due; after it has left, its being forgotten. */
+  run(): void {
+    if (this.isOpen) this.leave()
+    else this.#pages.forget(this)
+  }
+
+  /** A visit has begun. Of two, the engine knows only the one that began last. */
+  enter(visit: Visit): void {
+    const other = this.#visit
+    if (other !== undefined && other.serial > visit.serial) {
+      visit.leave()
+      return
+    }
+    this.#visit = visit
+    this.#isGone = false
+    other?.leave()
+  }
+
+  /** The page is alive: without a socket it has to say so again before the lease is over. */
+  beat(epoch = this.epoch): void {
+    if (epoch > this.epoch) {
+      this.epoch = epoch
+      // The document was away: the sockets it had before are no part of it any more.
+      this.#dropConnections()
+    }
+    // A whole number takes no object of its own in V8.
+    this.#leasedUntil = Math.ceil(this.#deadlines.now + BEAT_LEASE)
+    if (!this.isConnected) this.#awaitBeat()
+  }
+
+  connect(connection: Connection): void {
+    for (const older of all(this.#connections)) {
+      if (!connection.isExclusive || !older.isExclusive) continue
+      // Taken out first: its late close must not hurt the page.
+      this.#connections = without(this.#connections, older)
+      older.terminate()
+    }
+    this.#connections = including(this.#connections, connection)
+    this.#leasedUntil = 0
+    this.#deadlines.cancel(this)
+  }
+
+  /** A connection has closed; does nothing for one that was replaced. */
+  disconnect(connection: Connection, isGoodbye: boolean): void {
+    if (!includes(this.#connections, connection)) return
+    this.#connections = without(this.#connections, connection)
+    if (isGoodbye) this.leave({ isGone: true })
+    else if (this.isConnected) return
+    else if (this.#leasedUntil > this.#deadlines.now) this.#awaitBeat()
+    else this.leave({ abrupt: true })
+  }
+
+  /**
+   * The page says goodbye here.
+   * @returns whether that is all: else another node may have to be told
+   */
+  goodbye(epoch: number | undefined): boolean {
+    if (epoch !== undefined && epoch < this.epoch) return true
+    const isHeldHere = this.isOpen && (epoch === undefined || epoch === this.epoch)
+    const isKnownGone = this.isOutdated(epoch)
+    // It may have overtaken the heartbeat that it takes back.
+    this.epoch = epoch ?? this.epoch
+    this.leave({ isGone: true })
+    return isHeldHere || isKnownGone
+  }
+
+  leave({ isGone = false, abrupt = false } = {}): void {
+    this.#isGone ||= isGone
+    if (this.#visit === undefined) return
+    this.#visit.leave({ abrupt })
+    this.#visit = undefined
+    this.ticket = ''
+    this.#deadlines.schedule(this, REMEMBERED)
+    this.#dropConnections()
+  }
+
+  /**
+   * The session has ended or its host session has expired, and the page is told why. It reconnects, so not before the
+   * answer to a login or logout has brought the browser its new cookie: with the old one it would come as nobody.
+   */
+  part(reason: EndReason): void {
+    const { session } = this.#pages
+    const connections = [...all(this.#connections)]
+    this.#connections = undefined
+    this.leave()
+    if (session.ended !== undefined) this.#deadlines.cancel(this)
+    if (connections.length === 0) return
+    const close = () => {
+      for (const connection of connections.splice(0)) connection.close(reason)
+    }
+    if (reason === 'destroyed' || reason === 'regenerated') this.#afterAnswers(close)
+    else close()
+  }
+
+  renew(): boolean {
+    return [...all(this.#connections)].some(connection => connection.renew())
+  }
+
+  get #deadlines(): Deadlines {
+    return this.#pages.manager.deadlines
+  }
+
+  /** Runs `task` when no request of the session is in flight, but waits for that no longer than a while. */
+  #afterAnswers(task: () => void): void {
+    const limit = new Deadline(task)
+    this.#deadlines.schedule(limit, LONGEST_ANSWER)
+    this.#pages.session.afterAnswers(() => {
+      this.#deadlines.cancel(limit)
+      task()
+    })
+  }
+
+  #awaitBeat(): void {
+    this.#deadlines.schedule(this, this.#leasedUntil - this.#deadlines.now)
+  }
+
+  #dropConnections(): void {
+    const connections = all(this.#connections)
+    // Before the closes: they are late, and must not hurt the page.
+    this.#connections = undefined
+    for (const connection of connections) connection.terminate()
+  }
+}
+
+export function gone(least: number, received: number): GradioStateError {
+  return new GradioStateError(
+    'PAGE_GONE',
+    `Expected an epoch n of at least ${least}, got ${received}: the page has left.`,
+  )
+}
+
+/** Beats come every 20 s, but in a hidden tab once a minute (Chromium's throttling of timers). */
+const BEAT_LEASE = 95_000
+/** How long the pages of a session that has ended wait for the requests that are in flight in it. */
+const LONGEST_ANSWER = 5_000
+/** A late heartbeat of a page that has said goodbye is refused this long. */
+const REMEMBERED = 120_000
