@@ -1,10 +1,12 @@
 import { basename, join } from 'node:path'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
+import { batchesOf } from './batches.js'
+import type { FilesContext } from './files-context.js'
 import { InstanceFolder } from './folder.js'
 import { RENEWAL } from './owner.js'
 import { Quota } from './quota.js'
-import { type FilesContext, SessionFiles } from './session-files.js'
+import { SessionFiles } from './session-files.js'
 import { Siblings } from './siblings.js'
 import type { FileStats } from './stats.js'
 import { Store } from './store.js'
@@ -115,10 +117,13 @@ export class FileCache {
   async sweep(age: number): Promise<void> {
     const until = this.#context.now() - age
     const { report } = this.#surroundings as CacheSurroundings
-    // One that can't be removed is no reason to keep the others.
-    for (const file of this.#context.ages.takeDue(until))
-      await file.owner.removeAged(file, until).catch(report)
-    for (const files of this.#sessions.values()) await files.sweepStrays(age, report).catch(report)
+    for (const batch of batchesOf(this.#context.ages.takeDue(until))) {
+      const removed = [...batch].map(([owner, files]) => owner.removeAged(files, until))
+      // What can't be removed is no reason to keep the others.
+      for (const error of (await Promise.all(removed)).flat()) report(error)
+    }
+    for (const files of this.#sessions.values())
+      if (files.mayHaveStrays) await files.sweepStrays(age, report).catch(report)
   }
 
   /** Removes everything. Sessions that have not ended lose their files. */

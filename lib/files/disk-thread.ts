@@ -11,12 +11,19 @@ const debug = createDebug('gradio-state:files')
  */
 export const PROGRAM = `
 const { createHash } = require('node:crypto')
-const { closeSync, lstatSync, openSync, readSync, renameSync, unlinkSync, writeSync } = require('node:fs')
+const { closeSync, lstatSync, openSync, readSync, renameSync, rmdirSync, unlinkSync, writeSync } = require('node:fs')
 const { parentPort } = require('node:worker_threads')
 const buffer = Buffer.allocUnsafeSlow(65536)
 const hashes = new Map()
 const fail = (code, path) => {
   throw Object.assign(new Error(code + ": lstat '" + path + "'"), { code, syscall: 'lstat', path })
+}
+function unless(codes, call) {
+  try {
+    call()
+  } catch (error) {
+    if (!codes.includes(error.code)) throw error
+  }
 }
 function hash(id, file, upTo) {
   const known = hashes.get(id) ?? { hash: createHash('sha256'), at: 0 }
@@ -52,6 +59,12 @@ const calls = {
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) fail('EEXIST', path)
   },
   rename: renameSync,
+  unlink(path) {
+    unless(['ENOENT'], () => unlinkSync(path))
+  },
+  rmdir(path) {
+    unless(['ENOENT', 'ENOTEMPTY', 'EEXIST'], () => rmdirSync(path))
+  },
   hash(id, file, upTo) {
     hash(id, file, upTo)
   },
@@ -88,7 +101,7 @@ interface Answer {
 
 /**
  * One thread that works for all uploads of the process: it hashes large files, which on the event loop would cost a quarter
- * of what it costs to receive them, and it puts small ones in their place. The pool would have to be woken for each
+ * of what it costs to receive them, and it puts small ones in their place; and it removes files. The pool would have to be woken for each
  * system call by itself, and that costs the event loop more than the call. What the thread can't do, the pool does.
  */
 export class DiskThread implements Disk {
@@ -108,7 +121,7 @@ export class DiskThread implements Disk {
     const { error, result } = answer
     if (error === undefined) return result
     // What fails without a code has failed in the thread, not on the disk.
-    if (error.code === undefined) return pool.run(trip.slice(error.done))
+    if (error.code === undefined) return pool.run(trip, error.done)
     throw Object.assign(new Error(error.message), error)
   }
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { lstat, mkdir, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { v4 as uuid } from 'uuid'
 import { GradioStateError } from '../errors.js'
@@ -46,6 +46,23 @@ export async function isDirectory(path: string): Promise<boolean> {
 
 export async function isFile(path: string): Promise<boolean> {
   return (await kindOf(path))?.isFile() === true
+}
+
+export async function unlinkIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+}
+
+export async function removeIfEmpty(directory: string): Promise<void> {
+  try {
+    await rmdir(directory)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+  }
 }
 
 /**

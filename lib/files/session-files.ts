@@ -1,32 +1,17 @@
 import { setMaxListeners } from 'node:events'
-import { dirname, join, relative, resolve, sep } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
 import { GradioStateError, show } from '../errors.js'
-import type { AgeQueue } from './age-queue.js'
-import { discard, explainDisk, isFile, isInPlace, makeDirectory } from './disk.js'
-import type { InstanceFolder } from './folder.js'
+import { discard, explainDisk, makeDirectory } from './disk.js'
+import type { FilesContext } from './files-context.js'
 import { Ingest, type Ingested } from './ingest.js'
 import { safeName } from './names.js'
 import { Quota, Reservation } from './quota.js'
-import { nameOfShelf, Shelves, type Slot, shelfOf } from './shelves.js'
+import { SessionDirectory } from './session-directory.js'
+import type { Slot } from './shelves.js'
 import { pour } from './sources.js'
-import { removeIfEmpty, type Sharing, type Store } from './store.js'
 import { StoredFile } from './stored-file.js'
-import { sweepDirectory } from './strays.js'
-
-/** What the files of all sessions share. */
-export interface FilesContext {
-  readonly folder: InstanceFolder
-  readonly store: Store
-  readonly ages: AgeQueue<OwnedFile>
-  /** The bytes of the whole cache. */
-  readonly total: Quota
-  readonly maxFileSize: number
-  readonly maxSessionBytes: number
-  /** Milliseconds, monotonic. */
-  now(): number
-}
 
 /** A file together with the session that has it. */
 export class OwnedFile extends StoredFile {
@@ -42,25 +27,29 @@ export class OwnedFile extends StoredFile {
 
 /** The files of one session. Nothing is on the disk before the first. */
 export class SessionFiles {
-  readonly path: string
+  readonly #directory: SessionDirectory
   readonly #context: FilesContext
   readonly #quota: Quota
   readonly #files = new Map<string, OwnedFile>()
-  readonly #shelves = new Shelves()
   /** Writes under way, which the end waits for until they have given up, and removals. */
   readonly #running = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
   /** Bytes that the app has written into the directory by itself, as the last sweep found them. */
   #strayBytes = 0
-  /** Whether the app was given the directory, and may have put files of its own there. */
+  /** Whether the app was given the directory. */
   #isHandedOut = false
 
   constructor(context: FilesContext, id: string) {
     this.#context = context
-    this.path = join(context.folder.path, id)
+    this.#directory = new SessionDirectory(join(context.folder.path, id), context.store)
     this.#quota = new Quota(context.maxSessionBytes, 'SESSION_FULL', 'maxSessionBytes')
     // As many as there are uploads at once; Node.js would warn of a leak from the eleventh on.
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
+  }
+
+  /** Of the session's directory. */
+  get path(): string {
+    return this.#directory.path
   }
 
   get list(): OwnedFile[] {
@@ -69,6 +58,11 @@ export class SessionFiles {
 
   get count(): number {
     return this.#files.size
+  }
+
+  /** Whether the app may have put files of its own into the directory. */
+  get mayHaveStrays(): boolean {
+    return this.#isHandedOut && !this.#ending.signal.aborted
   }
 
   /** The bytes of the session: stored, on their way, and found. */
@@ -104,8 +98,8 @@ export class SessionFiles {
   }
 
   /** Whether a file is where it was put, and no link leads elsewhere by its path. */
-  async isThere({ path }: OwnedFile): Promise<boolean> {
-    return (await isInPlace(dirname(path))) && isFile(path)
+  isThere(file: OwnedFile): Promise<boolean> {
+    return this.#directory.has(file)
   }
 
   /** The file must not be swept until this many `unpin` follow. */
@@ -123,40 +117,36 @@ export class SessionFiles {
         const file = this.#mustFind(sha256, name)
         if (!(await this.isThere(file))) throw unknownFile(name)
         await this.#context.store.moveOut(file.path, path)
-        await this.#forget(file)
+        await this.#remove(file)
       })
       return path
     })
   }
 
-  /** Deletes a file that was due, unless it was deleted, pinned or saved anew meanwhile. */
-  removeAged(file: OwnedFile, until: number): Promise<void> {
-    const { ages, store } = this.#context
-    const removed = store.exclusively(file.sha256, async () => {
-      if (this.find(file.sha256, file.name) !== file || file.createdAt > until) return
-      if (file.isPinned) ages.holdBack(file)
-      else await this.#forget(file)
-    })
-    return this.#track(removed)
+  /** Deletes files that were due, unless they were deleted, pinned or saved anew meanwhile. Tells what has failed. */
+  async removeAged(files: readonly OwnedFile[], until: number): Promise<unknown[]> {
+    const { store } = this.#context
+    // Those that somebody works on hold up only themselves, not who wants to work on the others.
+    const busy = files.filter(file => store.isBusy(file.sha256))
+    const groups = busy.map(file => [file])
+    if (busy.length < files.length) groups.push(files.filter(file => !busy.includes(file)))
+    const removals = groups.map(group => this.#track(this.#removeDue(group, until)))
+    return (await Promise.all(removals)).flat()
   }
 
   /** Takes one upload back: the file goes with the last that gave these bytes this name. */
   takeBack(file: OwnedFile): Promise<void> {
     const taken = this.#context.store.exclusively(file.sha256, async () => {
       // Counted here: an upload of the same that is just being published is one more use.
-      if (--file.uses === 0 && this.find(file.sha256, file.name) === file) await this.#forget(file)
+      if (--file.uses === 0 && this.find(file.sha256, file.name) === file) await this.#remove(file)
     })
     return this.#track(taken)
   }
 
   /** Deletes what the app has put into the directory by itself, if it is older than `age` (ms), and counts the rest. */
   async sweepStrays(age: number, report: (error: unknown) => void): Promise<void> {
-    if (!this.#isHandedOut || this.#ending.signal.aborted) return
-    const bytes = await sweepDirectory(this.path, Date.now() - age, {
-      claim: path => this.#claim(path),
-      isInUse: directory => this.#shelves.isInUse(shelfOf(relative(this.path, directory)) ?? -1),
-      report,
-    })
+    if (!this.mayHaveStrays) return
+    const bytes = await this.#directory.sweep(Date.now() - age, report)
     // The end releases what was counted before.
     if (this.#ending.signal.aborted) return
     this.#context.total.add(bytes - this.#strayBytes)
@@ -232,7 +222,7 @@ export class SessionFiles {
       ages.add(twin)
       return twin
     }
-    const { slot, path, sharing } = await this.#shelve(ingest, sha256, name)
+    const { slot, path, sharing } = await this.#directory.put(ingest, sha256, name)
     if (sharing === 'shared') total.release(size)
     const file = new OwnedFile(this, slot, name, sha256, size, path, now(), sharing)
     this.#files.set(keyOf(sha256, name), file)
@@ -240,66 +230,37 @@ export class SessionFiles {
     return file
   }
 
-  /** Puts a file on the first shelf where nothing is in its way: what the app has put there stays. */
-  async #shelve(
-    ingest: Ingest,
-    sha256: string,
-    name: string,
-  ): Promise<{ slot: Slot; path: string; sharing: Sharing }> {
-    const passed: Slot[] = []
-    try {
-      for (;;) {
-        const slot = this.#shelves.take(name)
-        passed.push(slot)
-        const path = join(this.path, nameOfShelf(slot.shelf), name)
-        const sharing = await this.#context.store.publish(ingest, sha256, path)
-        if (sharing === undefined) continue
-        passed.pop()
-        return { slot, path, sharing }
-      }
-    } finally {
-      for (const slot of passed) this.#shelves.giveBack(slot)
-    }
+  #removeDue(files: readonly OwnedFile[], until: number): Promise<unknown[]> {
+    const { ages, store } = this.#context
+    const contents = files.map(file => file.sha256)
+    return store.exclusivelyAll(contents, () => {
+      const due = files.filter(file => this.find(file.sha256, file.name) === file && file.createdAt <= until)
+      for (const file of due) if (file.isPinned) ages.holdBack(file)
+      return this.#removeAll(due.filter(file => !file.isPinned))
+    })
   }
 
-  async #forget(file: OwnedFile): Promise<void> {
-    const { ages, store, total } = this.#context
-    this.#files.delete(keyOf(file.sha256, file.name))
-    ages.delete(file)
-    this.#quota.release(file.size)
-    let isFreed: boolean
-    try {
-      isFreed = await store.remove(file.path, file.sha256, file.sharing)
-    } catch (error) {
+  async #remove(file: OwnedFile): Promise<void> {
+    for (const error of await this.#removeAll([file])) throw error
+  }
+
+  /** Removes files while nobody else works on their contents. Tells what has failed. */
+  async #removeAll(files: readonly OwnedFile[]): Promise<unknown[]> {
+    const { ages, total } = this.#context
+    for (const file of files) {
+      this.#files.delete(keyOf(file.sha256, file.name))
+      ages.delete(file)
+      this.#quota.release(file.size)
+    }
+    const { freed, stuck, errors } = await this.#directory.remove(files)
+    for (const file of stuck) {
       // It is still there, and counts; the next sweep tries again.
       this.#files.set(keyOf(file.sha256, file.name), file)
       this.#quota.add(file.size)
       ages.holdBack(file)
-      throw error
     }
-    this.#shelves.giveBack(file.slot)
-    try {
-      await this.#clear(file.slot.shelf)
-    } finally {
-      if (isFreed) total.release(file.size)
-    }
-  }
-
-  /** Removes an empty shelf. */
-  async #clear(shelf: number): Promise<void> {
-    const path = join(this.path, nameOfShelf(shelf))
-    if (this.#shelves.isInUse(shelf) || !(await isInPlace(path))) return
-    // Somebody may have come meanwhile. Who comes after this finds it gone, and makes it again.
-    if (!this.#shelves.isInUse(shelf)) await removeIfEmpty(path)
-  }
-
-  /** Takes the slot of a path, if it has one, until the given function is called; nothing when it is taken. */
-  #claim(path: string): (() => void) | undefined {
-    const [directory = '', name, below] = relative(this.path, path).split(sep)
-    const shelf = shelfOf(directory)
-    if (shelf === undefined || name === undefined || below !== undefined) return () => {}
-    const slot = this.#shelves.takeAt(shelf, name)
-    return slot && (() => this.#shelves.giveBack(slot))
+    for (const file of freed) total.release(file.size)
+    return errors
   }
 
   async #run<T>(work: () => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
-import { copyFile, link, rename, rmdir, stat, unlink } from 'node:fs/promises'
+import { copyFile, link, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { codeOf, isInPlace, makeDirectory, unsafe } from './disk.js'
+import { codeOf, makeDirectory, unlinkIfThere, unsafe } from './disk.js'
 import type { Ingest } from './ingest.js'
 import { KeyedLock } from './keyed-lock.js'
 import type { Call } from './trips.js'
@@ -22,6 +22,16 @@ export class Store {
   /** Runs `task` while no other works on that content. */
   exclusively<T>(sha256: string, task: () => Promise<T>): Promise<T> {
     return this.#lock.run(sha256, task)
+  }
+
+  /** The same for several contents. None of them may wait for another of them. */
+  exclusivelyAll<T>(sha256s: readonly string[], task: () => Promise<T>): Promise<T> {
+    return this.#lock.runForAll(sha256s, task)
+  }
+
+  /** Whether somebody works on that content. */
+  isBusy(sha256: string): boolean {
+    return this.#lock.isHeld(sha256)
   }
 
   /**
@@ -53,9 +63,8 @@ export class Store {
     }
   }
 
-  /** Removes the file of a session. Tells whether its bytes are gone from the disk by that. */
-  async remove(path: string, sha256: string, sharing: Sharing): Promise<boolean> {
-    if (await isInPlace(dirname(path))) await unlinkIfThere(path)
+  /** Tells whether the bytes of a session's file are gone from the disk, now that it was removed. */
+  async isFreed(sha256: string, sharing: Sharing): Promise<boolean> {
     return sharing === 'alone' || this.collect(sha256)
   }
 
@@ -134,22 +143,5 @@ async function moveTo(from: string, path: string, attempts = 3): Promise<void> {
     await makeDirectory(dirname(dirname(path)))
     await makeDirectory(dirname(path))
     await moveTo(from, path, attempts - 1)
-  }
-}
-
-export async function unlinkIfThere(path: string): Promise<void> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
-  }
-}
-
-export async function removeIfEmpty(directory: string): Promise<void> {
-  try {
-    await rmdir(directory)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
   }
 }

@@ -1,8 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { lstat, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf, isDirectory } from './disk.js'
-import { removeIfEmpty } from './store.js'
+import { codeOf, isDirectory, removeIfEmpty } from './disk.js'
 
 /** What a sweep has to look out for. */
 export interface Surroundings {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { close, open, read, write } from 'node:fs'
 import { lstat, rename, unlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { codeOf, NEW_FILE, PRIVATE_FILE } from './disk.js'
+import { codeOf, NEW_FILE, PRIVATE_FILE, removeIfEmpty, unlinkIfThere } from './disk.js'
 
 /** What can be asked of a disk. A descriptor is a number, and good in all threads of the process. */
 export interface Calls {
@@ -16,6 +16,10 @@ export interface Calls {
   /** Fails with EEXIST when there is anything, a link too. */
   absent(path: string): void
   rename(from: string, to: string): void
+  /** Removes a file, or the link that is in its place; what isn't there is removed. */
+  unlink(path: string): void
+  /** Removes a directory, if it is there and empty. */
+  rmdir(path: string): void
   /** Hashes what is written of a file, up to there. It must stay open until `digest` or `forget` has answered. */
   hash(id: number, file: number, upTo: number): void
   /** The SHA-256 of the whole file, in hex. */
@@ -43,12 +47,12 @@ export interface TripError extends NodeJS.ErrnoException {
 }
 
 /** In the thread pool of Node.js, one trip to it for each call. */
-export const pool: Disk = {
-  async run(trip) {
-    let done = 0
+export const pool = {
+  /** @param done how many of the calls were done before, and elsewhere */
+  async run(trip: Trip, done = 0): Promise<unknown> {
     let result: unknown
     try {
-      for (const call of trip) {
+      for (const call of trip.slice(done)) {
         result = await perform(call)
         done++
       }
@@ -57,7 +61,7 @@ export const pool: Disk = {
     }
     return result
   },
-}
+} satisfies Disk
 
 async function perform(call: Call): Promise<unknown> {
   switch (call[0]) {
@@ -71,6 +75,10 @@ async function perform(call: Call): Promise<unknown> {
       return
     case 'rename':
       return rename(call[1], call[2])
+    case 'unlink':
+      return unlinkIfThere(call[1])
+    case 'rmdir':
+      return removeIfEmpty(call[1])
     case 'digest':
       return readBack(call[2], call[3])
     case 'hash':

@@ -56,4 +56,62 @@ describe('a keyed lock', () => {
     await Promise.allSettled(Array.from({ length: 3000 }, (_, i) => lock.run(String(i % 7), task(i % 7))))
     assert.equal(most, 1)
   })
+
+  it('runs one task for several keys when all before it are done, and before all after it', async () => {
+    const lock = new KeyedLock()
+    const log: string[] = []
+    const [a, both] = [deferred(), deferred()]
+    const tasks = [
+      lock.run('a', async () => {
+        await a.promise
+        log.push('a')
+        throw new Error('of the first')
+      }),
+      lock.runForAll(['a', 'b', 'a'], async () => {
+        await both.promise
+        log.push('both')
+      }),
+      lock.run('b', async () => void log.push('b')),
+      lock.run('a', async () => void log.push('next a')),
+    ]
+    both.resolve()
+    await turn()
+    assert.deepEqual(log, [])
+    a.resolve()
+    await Promise.allSettled(tasks)
+    assert.deepEqual(log.slice(0, 2), ['a', 'both'])
+    assert.deepEqual(log.slice(2).sort(), ['b', 'next a'])
+  })
+
+  it('never lets tasks for several keys wait for each other', { timeout: 10_000 }, async () => {
+    const lock = new KeyedLock()
+    const running = new Set<string>()
+    const task = (keys: string[]) => async () => {
+      for (const key of keys) assert.ok(!running.has(key))
+      for (const key of keys) running.add(key)
+      await turn()
+      for (const key of keys) running.delete(key)
+    }
+    const some = (count: number) => [
+      ...new Set(Array.from({ length: count }, () => `${Math.floor(Math.random() * 9)}`)),
+    ]
+    const sets = Array.from({ length: 500 }, () => some(1 + Math.floor(Math.random() * 5)))
+    await Promise.all(sets.map(keys => lock.runForAll(keys, task(keys))))
+  })
+
+  it('tells whether a key is held', async () => {
+    const lock = new KeyedLock()
+    const held = deferred()
+    const task = lock.runForAll(['a', 'b'], () => held.promise)
+    assert.deepEqual(
+      ['a', 'b', 'c'].map(key => lock.isHeld(key)),
+      [true, true, false],
+    )
+    held.resolve()
+    await task
+    assert.deepEqual(
+      ['a', 'b'].map(key => lock.isHeld(key)),
+      [false, false],
+    )
+  })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -226,6 +226,61 @@ describe('a sweep', () => {
     }
     assert.deepEqual(errors, [])
   })
+
+  it('spares a file that is saved again after it was found to be due', async t => {
+    const { cache, session, pass, errors } = testCache(t)
+    const files = session()
+    for (const name of ['a', 'b', 'c']) await files.save(Buffer.from(name), name)
+    pass(100)
+    const { reached, resume } = pausing(t, 'rename', '.incoming')
+    const ofAnother = session().save(Buffer.from('b'), 'b')
+    await reached
+    const again = files.save(Buffer.from('b'), 'b')
+    // Until it waits for that of the other session.
+    for (let turns = 0; turns < 50; turns++) await new Promise(resolve => setImmediate(resolve))
+    const swept = cache.sweep(50)
+    resume()
+    const [{ path }] = await Promise.all([again, swept, ofAnother])
+    assert.deepEqual([filesBelow(files.path), existsSync(path), errors], [['saved/b'], true, []])
+    assert.deepEqual([cache.stats(), files.bytes], [{ files: 2, fileBytes: 2 }, 1])
+  })
+
+  it('is held up for other files by none that somebody works on', async t => {
+    const { cache, session, pass } = testCache(t)
+    const files = session()
+    const saved = []
+    for (const name of ['a', 'b', 'c']) saved.push(await files.save(Buffer.from(name), name))
+    pass(100)
+    const { reached, resume } = pausing(t, 'link', 'saved/b')
+    const adopted = files.adopt(saved[1]!.sha256, 'b', join(scratch(t), 'b'))
+    await reached
+    const swept = cache.sweep(50)
+    await until(() => filesBelow(files.path).length === 1)
+    // What has the content of one that was swept waits for none either.
+    const { path } = await files.save(Buffer.from('a'), 'a')
+    assert.ok(existsSync(path))
+    resume()
+    await Promise.all([adopted, swept])
+    assert.deepEqual(filesBelow(files.path), ['saved/a'])
+  })
+
+  for (const dedup of ['session', 'cache'] as const) {
+    it(`deletes many files of many sessions, among them the same bytes, with dedup: '${dedup}'`, async t => {
+      const { cache, session, pass, errors, folder } = testCache(t, { dedup })
+      const sessions = Array.from({ length: 20 }, () => session())
+      const save = (text: string, name: string) =>
+        Promise.all(sessions.map(files => files.save(Buffer.from(text), name)))
+      for (let index = 0; index < 15; index++) await save(`same ${index}`, index < 5 ? 'name' : `${index}`)
+      pass(100)
+      await save('young', 'young')
+      pass(10)
+      await cache.sweep(50)
+      assert.deepEqual([cache.stats().files, errors], [20, []])
+      assert.equal(cache.stats().fileBytes, dedup === 'cache' ? 5 : 100)
+      for (const files of sessions) assert.deepEqual([readdirSync(files.path), files.bytes], [['saved'], 5])
+      assert.equal(filesBelow(folder).length, dedup === 'cache' ? 21 : 20)
+    })
+  }
 
   it('gives a file that is being adopted to one of the two, whole', async t => {
     const { cache, session, pass, errors, folder } = testCache(t)

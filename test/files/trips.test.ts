@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { DiskThread } from '../../lib/files/disk-thread.ts'
@@ -59,6 +68,20 @@ for (const [name, make] of Object.entries(disks)) {
         await assert.rejects(disk.run(trip), { code, syscall, path: at, done: 1 }, `${call[0]} ${at}`)
       }
       assert.deepEqual(filesBelow(directory), ['broken', 'file', 'link'])
+    })
+
+    it('removes files, links and empty directories, and takes what is not there for removed', async t => {
+      const directory = scratch(t)
+      const path = (...names: string[]) => join(directory, ...names)
+      for (const name of ['full', 'empty']) mkdirSync(path(name))
+      for (const name of ['file', 'full/file']) writeFileSync(path(name), 'text')
+      symlinkSync(path('full/file'), path('link'))
+      await make().run([
+        ...['file', 'link', 'none'].map(name => ['unlink', path(name)] as const),
+        ...['full', 'empty', 'none'].map(name => ['rmdir', path(name)] as const),
+      ])
+      assert.deepEqual([readdirSync(directory), filesBelow(directory)], [['full'], ['full/file']])
+      await assert.rejects(make().run([['rmdir', path('full/file')]]), { code: 'ENOTDIR', syscall: 'rmdir' })
     })
 
     it('leaves nothing on a full disk, and tells that it is full', async t => {
