@@ -50,18 +50,22 @@ export class TimerWheel<T extends WheelNode> {
    */
   expire(now: number, limit: number, take: (node: T) => void): void {
     const until = Math.min(Math.floor(now), MAX_TICK)
-    for (let steps = 0; steps < limit; steps++) {
+    for (let steps = 0; steps < limit; ) {
       const slot = this.#earliest()
       const start = slot < 0 ? Number.POSITIVE_INFINITY : this.#start(slot)
       this.#ticks = Math.max(this.#ticks, Math.min(start, until))
       if (start > until) return
-      const node = this.#heads[slot] as T
-      this.#unlink(node)
-      if (slot < SLOTS) {
-        this.#size--
-        take(node)
-      } else {
-        this.#insert(node)
+      // It stays the earliest until it is empty: what is scheduled meanwhile is due now, at its end, or later.
+      for (; steps < limit; steps++) {
+        const node = this.#heads[slot]
+        if (node === undefined) break
+        this.#unlink(node)
+        if (slot < SLOTS) {
+          this.#size--
+          take(node)
+        } else {
+          this.#insert(node)
+        }
       }
     }
   }

@@ -2,7 +2,8 @@ import type { Claim, Engine, MaybePromise } from '../engines/engine.js'
 import type { ValueClaim } from '../engines/shared-values.js'
 import { Deadline, type Deadlines, type DueSource } from './deadlines.js'
 import type { Gate } from './gate.js'
-import { type Hooks, isThenable } from './hooks.js'
+import type { Hooks } from './hooks.js'
+import { after, isThenable } from './thenable.js'
 
 /** What the engine says is due, taken no faster than there is room to work it off. */
 export class Claims implements DueSource {
@@ -46,8 +47,10 @@ export class Claims implements DueSource {
   }
 
   work(limit: number): void {
+    const { free } = this.#gate
     try {
-      const claims = this.#engine.claim(Math.min(limit, this.#gate.free))
+      // Each question to a shared engine takes a while, so it is asked for all that there is room for.
+      const claims = this.#engine.claim(this.#engine.isShared ? free : Math.min(limit, free))
       if (isThenable(claims)) void this.#handleLater(claims)
       else for (const claim of claims) this.#handle(claim)
     } catch (error) {
@@ -61,17 +64,14 @@ export class Claims implements DueSource {
    * @param work is given what tells whether the claim is still this node's, to be asked between its steps
    * @returns whether it was this node's
    */
-  async hold(claim: Claim | ValueClaim, work: (isOurs: IsOurs) => Promise<void>): Promise<boolean> {
-    if (!this.#engine.isShared) {
-      await work(ALWAYS)
-      await this.#settle(claim)
-      return true
-    }
+  hold(
+    claim: Claim | ValueClaim,
+    work: (isOurs: IsOurs) => void | Promise<void>,
+  ): boolean | Promise<boolean> {
+    if (!this.#engine.isShared) return after(work(ALWAYS), () => after(this.#settle(claim), () => true))
     const held = this.#holdShared(claim, work)
     this.#held.add(held)
-    const isOurs = await held
-    this.#held.delete(held)
-    return isOurs
+    return held.finally(() => this.#held.delete(held))
   }
 
   /** Resolves when no work is going on for any claim that needed one. */
@@ -79,7 +79,10 @@ export class Claims implements DueSource {
     while (this.#held.size > 0) await Promise.all(this.#held)
   }
 
-  async #holdShared(claim: Claim | ValueClaim, work: (isOurs: IsOurs) => Promise<void>): Promise<boolean> {
+  async #holdShared(
+    claim: Claim | ValueClaim,
+    work: (isOurs: IsOurs) => void | Promise<void>,
+  ): Promise<boolean> {
     if (!(await this.#renew(claim))) return false
     this.#worked.add(claim)
     this.#stopRenewing ??= this.#deadlines.every(RENEW, () => this.#renewAll())
@@ -124,11 +127,13 @@ export class Claims implements DueSource {
     this.#deadlines.schedule(this.#pause, PAUSE)
   }
 
-  async #settle(claim: Claim | ValueClaim): Promise<void> {
+  #settle(claim: Claim | ValueClaim): void | Promise<void> {
+    const failed = (error: unknown) => this.#hooks.report(error, { source: 'engine', session: claim.life })
     try {
-      await this.#engine.settle(claim)
+      const settled = this.#engine.settle(claim)
+      if (isThenable(settled)) return settled.then(() => {}, failed)
     } catch (error) {
-      this.#hooks.report(error, { source: 'engine', session: claim.life })
+      failed(error)
     }
   }
 }

@@ -1,5 +1,6 @@
 import { type Clock, MAX_TIMEOUT } from '../clock.js'
 import { TimerWheel, WheelNode } from '../timer-wheel.js'
+import { Pace } from './pace.js'
 
 /** Something that is to run once, at a time of the monotonic clock. Reusable: schedule it again and it moves. */
 export interface Due extends WheelNode {
@@ -19,7 +20,7 @@ export class Deadline extends WheelNode implements Due {
 /** Another source of due work than the deadlines kept here, such as an engine. */
 export interface DueSource {
   nextDue(): number | undefined
-  /** Does what is due, in at most `limit` steps. */
+  /** Does what is due, in at most `limit` steps; called again while there is time. */
   work(limit: number): void
 }
 
@@ -33,6 +34,7 @@ export class Deadlines {
   readonly #sources: DueSource[]
   #timerAt = Number.POSITIVE_INFINITY
   #cancelTimer: () => void = () => {}
+  readonly #pace = new Pace()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -123,13 +125,24 @@ export class Deadlines {
 
   #work(): void {
     this.#timerAt = Number.POSITIVE_INFINITY
+    this.#pace.begin(this.#clock.now())
     try {
-      for (const source of this.#sources) {
-        if ((source.nextDue() ?? Number.POSITIVE_INFINITY) <= this.#clock.now()) source.work(SLICE)
-      }
+      while (this.#pace.allows(this.#clock.now()) && this.#round());
     } finally {
       this.wake()
+      this.#pace.end(this.#timerAt > this.#clock.now())
     }
+  }
+
+  /** @returns whether anything was due */
+  #round(): boolean {
+    let wasDue = false
+    for (const source of this.#sources) {
+      if ((source.nextDue() ?? Number.POSITIVE_INFINITY) > this.#clock.now()) continue
+      source.work(ROUND)
+      wasDue = true
+    }
+    return wasDue
   }
 
   #nextDue(): number {
@@ -142,5 +155,5 @@ export class Deadlines {
   }
 }
 
-/** Steps in one turn of the event loop; with callbacks that do little, a slice takes about a millisecond. */
-const SLICE = 512
+/** Steps between two looks at the clock. */
+const ROUND = 32

@@ -4,7 +4,10 @@ import { GradioStateError } from '../errors.js'
 import { Deadline, type Deadlines } from './deadlines.js'
 import type { ErrorContext, ErrorListener, HookEvent, HookName, LeaveEvent } from './events.js'
 import { eachBounded } from './gate.js'
+import { isThenable } from './thenable.js'
 import type { SessionView } from './view.js'
+
+export { isThenable }
 
 /** Calls the app's functions so that one that throws, rejects or hangs harms nothing else. */
 export class Hooks {
@@ -40,21 +43,15 @@ export class Hooks {
    * the promise given back never rejects.
    */
   call(context: ErrorContext, run: (limit: TimeLimit) => unknown): void | Promise<void> {
-    const limit = new TimeLimit()
-    const call: Call = { session: context.session, active: true }
+    const call = new Call(context.session)
     let result: unknown
     try {
-      result = running.run(call, run, limit)
+      result = running.run(call, run, call)
     } catch (error) {
       this.report(error, context)
     }
-    if (!isThenable(result)) {
-      call.active = false
-      return
-    }
-    return this.#settled(result, context, limit).finally(() => {
-      call.active = false
-    })
+    if (isThenable(result)) return this.#settled(result, context, call)
+    call.active = false
   }
 
   /** Whether the caller runs inside a hook or callback of that session, and so must not wait for it to finish. */
@@ -87,20 +84,24 @@ export class Hooks {
     await eachBounded([...hooks], PARALLEL, hook => this.call(context, limit => hook(event(limit))))
   }
 
-  #settled(result: PromiseLike<unknown>, context: ErrorContext, limit: TimeLimit): Promise<void> {
+  #settled(result: PromiseLike<unknown>, context: ErrorContext, call: Call): Promise<void> {
     return new Promise(resolve => {
+      const over = () => {
+        call.active = false
+        resolve()
+      }
       const deadline = new Deadline(() => {
         const message = `Expected ${describe(context)} to settle within ${this.#timeout / 1000} s (hookTimeout). It is waited for no longer; let it heed its signal.`
         const error = new GradioStateError('HOOK_TIMEOUT', message)
-        limit.abort(error)
+        call.abort(error)
         this.timedOut?.push(context)
         this.report(error, context)
-        resolve()
+        over()
       })
       this.#deadlines.schedule(deadline, this.#timeout)
       const settle = () => {
         this.#deadlines.cancel(deadline)
-        resolve()
+        over()
       }
       // A rejection that comes after the limit is reported too: it is the app's, and nobody else would see it.
       // By way of `resolve`, since a foreign `then` may throw.
@@ -129,16 +130,23 @@ export class TimeLimit {
   }
 }
 
+/** What a function of the app is called in; as long as anything is under way that it has started, this is kept. */
+class Call extends TimeLimit {
+  readonly session: string | undefined
+  /** Until the function has settled, or is waited for no longer. */
+  active = true
+
+  constructor(session: string | undefined) {
+    super()
+    this.session = session
+  }
+}
+
 /** One for all instances: Node 20 copies each that was ever used into every promise, also when its owner is long gone. */
 const running = new AsyncLocalStorage<Call>()
 
 /** How many functions of one session's event run at once. */
 export const PARALLEL = 16
-
-interface Call {
-  readonly session: string | undefined
-  active: boolean
-}
 
 class Event implements HookEvent {
   readonly session: SessionView
@@ -184,11 +192,5 @@ export function notPromise<T>(value: T): T {
   if (value instanceof Promise) value.catch(() => {})
   throw new TypeError(
     'Expected the function of update() to give the new value, got a promise. Await first, then update: a value read before an await may be outdated after it.',
-  )
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   )
 }

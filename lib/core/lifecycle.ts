@@ -8,6 +8,7 @@ import { Gate } from './gate.js'
 import type { Hooks } from './hooks.js'
 import type { Session } from './session.js'
 import type { SessionTable } from './session-table.js'
+import { after, inOrder, isThenable } from './thenable.js'
 
 const debug = createDebug('gradio-state:session')
 
@@ -76,21 +77,24 @@ export class Lifecycle {
     if (session.finished !== undefined) return session.finished
     const { sessions } = this.#parts
     session.ended = reason
+    let settle = () => {}
     // Set before anything of the app's runs: a listener of the signal may end the session again.
-    session.finished = Promise.resolve(claimed).then(claim =>
-      this.#gate.run(async () => {
-        const isOurs =
-          claim !== undefined &&
-          (await this.#claims.hold(claim, isOurs => this.#delete(session, claim, isOurs)))
-        if (!isOurs) await this.#deletePart(session, reason)
-      }),
-    )
-    void session.finished.finally(() => sessions.forget(session))
+    session.finished = new Promise(resolve => {
+      settle = resolve
+    })
     sessions.end(session, reason)
     debug('%s ends: %s', session.id, reason)
     session.endLoad()
     session.sayFarewell(reason)
     session.audience?.part(reason)
+    const work = (claim: Claim | undefined) => this.#gate.run(() => this.#endInPlace(session, reason, claim))
+    // Who has no claim was told in the midst of something else, which comes first.
+    const ending =
+      claimed === undefined || isThenable(claimed) ? Promise.resolve(claimed).then(work) : work(claimed)
+    void after(ending, () => {
+      sessions.forget(session)
+      settle()
+    })
     return session.finished
   }
 
@@ -114,12 +118,19 @@ export class Lifecycle {
       const finished = this.finish(session, claim.reason, claim)
       if (this.#standIns.has(claim.life)) void finished.finally(() => this.#standIns.delete(claim.life))
     } else {
-      const unloading = this.#gate.run(async () => {
-        await this.#claims.hold(claim, isOurs => this.#unload(session, claim, isOurs))
-        if (session.finished === undefined) this.#standIns.delete(claim.life)
+      const unloading = this.#gate.run(() =>
+        after(
+          this.#claims.hold(claim, isOurs => this.#unload(session, claim, isOurs)),
+          () => {
+            if (session.finished === undefined) this.#standIns.delete(claim.life)
+          },
+        ),
+      )
+      if (unloading === undefined) return
+      session.unloading = unloading
+      void unloading.then(() => {
         if (session.unloading === unloading) session.unloading = undefined
       })
-      session.unloading = unloading
     }
   }
 
@@ -130,24 +141,38 @@ export class Lifecycle {
     return session
   }
 
-  async #unload(session: Session, { isLoaded, load, reason }: Claim, isOurs: IsOurs): Promise<void> {
+  #unload(session: Session, { isLoaded, load, reason }: Claim, isOurs: IsOurs): void | Promise<void> {
     // Somebody else has done it.
     if (!isLoaded) return
     if (session.loaded || session.loadSerial !== load) {
       this.noteLoad(session, load)
       this.noteUnload(session, reason)
     }
+    const { hooks } = this.#parts
+    if (hooks.unload.size === 0 && session.hooksRunning === undefined) {
+      session.unloadsRun = Math.max(session.unloadsRun, load)
+      return
+    }
     const key = `${session.id}:unload:${load}`
-    await session.afterHooks(async () => {
+    return session.afterHooks(async () => {
       // An end that overtook a claimed unload takes its claim: then it has to do what that could not begin any more.
       if (session.unloadsRun >= load || !(await isOurs())) return
       session.unloadsRun = load
-      const { hooks } = this.#parts
-      if (hooks.unload.size > 0) await hooks.runLeave('unload', session.view, key, reason)
+      await hooks.runLeave('unload', session.view, key, reason)
     })
   }
 
-  async #delete(session: Session, claim: Claim, isOurs: IsOurs): Promise<void> {
+  /** What there is of an ended session in this process goes, once it has a place among those that end. */
+  #endInPlace(session: Session, reason: EndReason, claim: Claim | undefined): void | Promise<void> {
+    const held =
+      claim !== undefined && this.#claims.hold(claim, isOurs => this.#delete(session, claim, isOurs))
+    return after(held, isOurs => {
+      // It has ended elsewhere, or goes on there.
+      if (!isOurs) return this.#deletePart(session, reason)
+    })
+  }
+
+  #delete(session: Session, claim: Claim, isOurs: IsOurs): void | Promise<void> {
     const { hooks, releaseAll } = this.#parts
     const { reason } = claim
     session.sharedAtEnd = claim.values
@@ -155,19 +180,25 @@ export class Lifecycle {
       this.#saidNoPage = true
       warnOfNoPage()
     }
-    // Promises are most of the work of a storm of ends, so those that nobody needs are not made.
-    if (hooks.unload.size > 0) await this.#unload(session, claim, isOurs)
-    await this.#deleteValues(session, reason)
-    if (claim.values.length > 0 && (await isOurs())) await releaseAll(session, claim)
-    if (hooks.ended.size > 0 && (await isOurs()))
-      await hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
-    await this.#deleteFiles(session)
+    return inOrder([
+      () => {
+        if (hooks.unload.size > 0) return this.#unload(session, claim, isOurs)
+      },
+      () => this.#deleteValues(session, reason),
+      () => {
+        if (claim.values.length > 0) return ifTrue(isOurs(), () => releaseAll(session, claim))
+      },
+      () => {
+        if (hooks.ended.size === 0) return
+        const key = `${session.id}:ended`
+        return ifTrue(isOurs(), () => hooks.runLeave('ended', session.view, key, reason))
+      },
+      () => this.#deleteFiles(session),
+    ])
   }
 
-  /** The session has ended elsewhere, or goes on there. */
-  async #deletePart(session: Session, reason: EndReason): Promise<void> {
-    await this.#deleteValues(session, reason)
-    await this.#deleteFiles(session)
+  #deletePart(session: Session, reason: EndReason): void | Promise<void> {
+    return inOrder([() => this.#deleteValues(session, reason), () => this.#deleteFiles(session)])
   }
 
   #deleteValues(session: Session, reason: EndReason): void | Promise<void> {
@@ -178,12 +209,15 @@ export class Lifecycle {
       : running.then(() => session.values.deleteAll(reason))
   }
 
-  async #deleteFiles(session: Session): Promise<void> {
-    const { hooks } = this.#parts
-    for (const epilogue of session.epilogues) {
-      await epilogue().catch(error => hooks.report(error, { source: 'files', session: session.id }))
-    }
+  #deleteFiles(session: Session): void | Promise<void> {
+    const failed = (error: unknown) =>
+      this.#parts.hooks.report(error, { source: 'files', session: session.id })
+    return inOrder(session.epilogues.map(epilogue => () => epilogue().catch(failed)))
   }
+}
+
+function ifTrue(isTrue: MaybePromise<boolean>, then: () => void | Promise<void>): void | Promise<void> {
+  return after(isTrue, isTrue => (isTrue ? then() : undefined))
 }
 
 /** How many sessions are unloaded or ended at once. */

@@ -50,7 +50,7 @@ export interface Visiting {
 
 /** What a session is begun with. */
 export interface Beginning {
-  readonly info: () => unknown
+  readonly info: (() => unknown) | undefined
 }
 
 /** Keeps the sessions of this process: who is here is the engine's to know, what follows from it is decided here. */
@@ -246,9 +246,10 @@ export class Manager {
 
   #begin(token: string, life: Life, create: Beginning | undefined): Session {
     let noted: unknown
-    if (create !== undefined) {
+    const info = create?.info
+    if (info !== undefined) {
       void this.hooks.call({ source: 'info', session: life.id }, () => {
-        noted = create.info()
+        noted = info()
       })
     }
     const { id, createdAt, load } = life

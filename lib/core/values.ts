@@ -2,7 +2,7 @@ import { WheelNode } from '../timer-wheel.js'
 import type { Deadlines, Due } from './deadlines.js'
 import { eachBounded, type Gate } from './gate.js'
 import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
-import type { DeleteReason, ValueConfig } from './state.js'
+import type { DeleteEvent, DeleteReason, ValueConfig } from './state.js'
 import type { SessionView } from './view.js'
 
 /** What the values of all sessions share. */
@@ -99,30 +99,33 @@ export class Values {
     for (const slot of slots) this.#context.deadlines.cancel(slot)
     this.#slots = undefined
     const toRelease = slots.filter(slot => slot.needsRelease)
-    if (toRelease.length === 0 && this.#pending === undefined) this.#final = final
-    else return this.#releaseAll(toRelease, reason, final)
+    const releasing = eachBounded(toRelease, PARALLEL, slot => this.#release(slot, reason))
+    if (releasing !== undefined || this.#pending !== undefined) return this.#awaitAll(releasing, final)
+    // Not before: to a callback, what is being deleted is gone.
+    this.#final = final
   }
 
   /** The time to live of a value is over. */
   expire(slot: Slot): void {
     this.#remove(slot)
-    if (slot.needsRelease) this.track(this.#context.gate.run(async () => this.#release(slot, 'timeToLive')))
+    if (!slot.needsRelease) return
+    const running = this.#context.gate.run(() => this.#release(slot, 'timeToLive'))
+    if (running !== undefined) this.track(running)
   }
 
   /** The end of the session waits for that callback. */
   track(running: Promise<void>): void {
     this.#pending ??= new Set()
     const pending = this.#pending.add(running)
-    void running.finally(() => {
+    void running.then(() => {
       pending.delete(running)
       if (pending.size === 0) this.#pending = undefined
     })
   }
 
-  async #releaseAll(slots: Slot[], reason: DeleteReason, final: Slots): Promise<void> {
-    await eachBounded(slots, PARALLEL, slot => this.#release(slot, reason))
+  async #awaitAll(releasing: void | Promise<void>, final: Slots): Promise<void> {
+    await releasing
     if (this.#pending !== undefined) await Promise.all(this.#pending)
-    // Not before: to a callback, what is being deleted is gone.
     this.#final = final
   }
 
@@ -156,18 +159,47 @@ export class Values {
   }
 
   #tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
-    const { name, value, config, serial } = slot
-    const { id, view } = this.#owner
+    const { value, config } = slot
     if (config.deleteCallback === undefined) return dispose(value as Partial<AsyncDisposable & Disposable>)
-    return config.deleteCallback(value, {
-      reason,
-      session: view,
-      name,
-      key: `${id}:${this.#context.process}:${serial}:${name}`,
-      get signal() {
-        return limit.signal
-      },
-    })
+    return config.deleteCallback(value, new Deletion(slot, reason, this.#owner, this.#context.process, limit))
+  }
+}
+
+/** What a callback is told. Most ask for little of it, and the session's view would stay with the session once it is made. */
+class Deletion implements DeleteEvent {
+  readonly reason: DeleteReason
+  readonly name: string
+  readonly #serial: number
+  readonly #owner: ValuesOwner
+  readonly #process: string
+  readonly #limit: TimeLimit
+
+  /** Doesn't keep the slot: a callback that keeps what it was told would hold the value. */
+  constructor(
+    { name, serial }: Slot,
+    reason: DeleteReason,
+    owner: ValuesOwner,
+    process: string,
+    limit: TimeLimit,
+  ) {
+    this.reason = reason
+    this.name = name
+    this.#serial = serial
+    this.#owner = owner
+    this.#process = process
+    this.#limit = limit
+  }
+
+  get session(): SessionView {
+    return this.#owner.view
+  }
+
+  get key(): string {
+    return `${this.#owner.id}:${this.#process}:${this.#serial}:${this.name}`
+  }
+
+  get signal(): AbortSignal {
+    return this.#limit.signal
   }
 }
 

@@ -1,0 +1,22 @@
+// Promises are most of the work of a storm, the more so as an AsyncLocalStorage in use adds hooks to each: what can be
+// done at once is done without any.
+
+/** Whether something has to be waited for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
+}
+
+/** Runs `next` when `before` is over: at once, unless that is a promise. A failed one is passed on. */
+export function after<T, R>(before: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
+  return before instanceof Promise ? before.then(next) : next(before)
+}
+
+/** Runs one step after the other. Gives a promise only if a step does. */
+export function inOrder(steps: readonly (() => void | Promise<void>)[]): void | Promise<void> {
+  for (const [index, step] of steps.entries()) {
+    const running = step()
+    if (running instanceof Promise) return running.then(() => inOrder(steps.slice(index + 1)))
+  }
+}
