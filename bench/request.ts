@@ -4,7 +4,7 @@ import { compare, type Goal, type Result, ratioUpTo } from './harness/result.js'
 import { inTurns } from './harness/turns.js'
 
 /** Two processes of the same program differ, by where their memory and compiled code happen to be. */
-const LAUNCHES = Number(process.env.LAUNCHES ?? 5)
+const LAUNCHES = Number(process.env.LAUNCHES ?? 6)
 const ROUNDS = 5
 const REQUESTS = Number(process.env.COUNT ?? 8_000)
 const CONNECTIONS = 8
@@ -18,7 +18,7 @@ interface Figures {
 }
 
 export async function run(): Promise<Result[]> {
-  const all = { bare: empty(), again: empty(), mounted: empty(), used: empty() }
+  const all = { bare: none(), again: none(), empty: none(), mounted: none(), used: none() }
   for (let nth = 0; nth < LAUNCHES; nth++) await measure(all)
   const row = (metric: string, which: keyof Figures, figures: Figures, goal?: Goal) =>
     compare({
@@ -33,17 +33,19 @@ export async function run(): Promise<Result[]> {
     row('CPU per request, one get and one set', 'cpu', all.used, ratioUpTo(1.05)),
     row('time per request, session not touched', 'wall', all.mounted),
     row('time per request, one get and one set', 'wall', all.used),
+    row('CPU per request, with a middleware that does nothing', 'cpu', all.empty),
     row('CPU per request, the baseline against itself', 'cpu', all.again),
   ]
 }
 
 /** All contenders, each in a new process. */
-async function measure(all: Record<'bare' | 'again' | 'mounted' | 'used', Figures>): Promise<void> {
+async function measure(all: Record<'bare' | 'again' | 'empty' | 'mounted' | 'used', Figures>): Promise<void> {
   const contenders = {
-    bare: await contender('bare', '/'),
-    again: await contender('bare', '/'),
-    mounted: await contender('mounted', '/'),
-    used: await contender('used', '/used'),
+    bare: await contender('bare'),
+    again: await contender('bare'),
+    empty: await contender('empty'),
+    mounted: await contender('mounted'),
+    used: await contender('used'),
   }
   const names = Object.keys(contenders) as (keyof typeof contenders)[]
   const turns = Object.fromEntries(names.map(name => [name, contenders[name].measure]))
@@ -57,14 +59,14 @@ async function measure(all: Record<'bare' | 'again' | 'mounted' | 'used', Figure
   }
 }
 
-async function contender(name: string, path: string) {
+async function contender(name: string) {
   const server = await launch('request-process', [name])
   const port = server.ready as number
   const login = await fetch(`http://127.0.0.1:${port}/login`)
   let cookie = cookiesOf(login)
-  const request = { port, path, requests: REQUESTS, connections: CONNECTIONS }
+  const request = { port, path: '/', requests: REQUESTS, connections: CONNECTIONS }
   // The first answer of a session may set a cookie of its own.
-  const first = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { cookie } })
+  const first = await fetch(`http://127.0.0.1:${port}/`, { headers: { cookie } })
   cookie = [cookie, cookiesOf(first)].filter(Boolean).join('; ')
   await load({ ...request, cookie })
   return { server, measure: () => cost(server, () => load({ ...request, cookie })) }
@@ -86,6 +88,6 @@ function cookiesOf({ headers }: Response): string {
     .join('; ')
 }
 
-function empty(): Figures {
+function none(): Figures {
   return { cpu: [], wall: [] }
 }
