@@ -40,12 +40,11 @@ export interface SessionOrigin {
  * One life of one user, as far as it lives in this process. Most of its life nobody is here: what such a session does
  * not need is not made before it is asked for, since each empty Set, promise or closure adds a tenth to its memory.
  */
-export class Session implements SharedOwner {
+export class Session extends Values implements SharedOwner {
   readonly token: string
   readonly id: string
   readonly createdAt: number
   readonly info: unknown
-  readonly values: Values
   readonly #context: SessionContext
   #view: SessionView | undefined
   #extras: Extras | undefined
@@ -67,13 +66,22 @@ export class Session implements SharedOwner {
   #hooks: Promise<void> | undefined
 
   constructor(origin: SessionOrigin, loadSerial: number, context: SessionContext) {
+    super()
     this.token = origin.token
     this.id = origin.id
     this.createdAt = origin.createdAt
     this.info = origin.info
     this.loadSerial = loadSerial
     this.#context = context
-    this.values = new Values(context.values, this)
+  }
+
+  /** What it holds: an object of their own would take a tenth of its memory. */
+  get values(): Values {
+    return this
+  }
+
+  protected get valuesContext(): ValuesContext {
+    return this.#context.values
   }
 
   /** The session as the app's functions see it: the same for all of them. */

@@ -1,4 +1,4 @@
-import { WheelNode } from '../timer-wheel.js'
+import type { WheelNode } from '../timer-wheel.js'
 import type { Deadlines, Due } from './deadlines.js'
 import { eachBounded, type Gate } from './gate.js'
 import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
@@ -15,27 +15,17 @@ export interface ValuesContext {
   readonly process: string
 }
 
-/** Whose values they are. */
-export interface ValuesOwner {
-  readonly id: string
-  readonly view: SessionView
-}
-
-/** The values of one session. Each that leaves, by whatever way, goes through {@link Values.release} once. */
-export class Values {
-  readonly #context: ValuesContext
-  readonly #owner: ValuesOwner
+/** The values of one session. Each that leaves, by whatever way, goes through `#release` once. */
+export abstract class Values {
+  abstract readonly id: string
+  abstract readonly view: SessionView
+  protected abstract readonly valuesContext: ValuesContext
   #slots: Slots
   /** Callbacks under way: the session's end waits for them. */
   #pending: Set<Promise<void>> | undefined
   #serial = 0
   /** What was there at the end, for the `ended` hooks. */
   #final: Slots
-
-  constructor(context: ValuesContext, owner: ValuesOwner) {
-    this.#context = context
-    this.#owner = owner
-  }
 
   get isEmpty(): boolean {
     return this.#slots === undefined
@@ -62,17 +52,16 @@ export class Values {
   /** Sets the value and restarts its time to live. The identical reference replaces nothing. */
   set(name: string, value: unknown, config: ValueConfig): void {
     const old = find(this.#slots, name)
-    if (old !== undefined && Object.is(old.value, value)) {
-      old.config = config
+    const isSame = old !== undefined && Object.is(old.value, value)
+    if (isSame && old.config === config) {
       this.#arm(old)
       return
     }
-    const slot = new Slot(this, name, value, config, ++this.#serial)
+    if (old !== undefined) this.#cancel(old)
+    const slot = this.#slot(name, value, config, isSame ? old.serial : ++this.#serial)
     this.#put(slot)
     this.#arm(slot)
-    if (old === undefined) return
-    this.#context.deadlines.cancel(old)
-    if (old.config.deleteReplaced) void this.#release(old, 'replaced')
+    if (old !== undefined && !isSame && old.config.deleteReplaced) void this.#release(old, 'replaced')
   }
 
   /** Restarts the time to live. */
@@ -96,7 +85,7 @@ export class Values {
   deleteAll(reason: DeleteReason): void | Promise<void> {
     const final = this.#slots
     const slots = listOf(final)
-    for (const slot of slots) this.#context.deadlines.cancel(slot)
+    for (const slot of slots) this.#cancel(slot)
     this.#slots = undefined
     const toRelease = slots.filter(slot => slot.needsRelease)
     const releasing = eachBounded(toRelease, PARALLEL, slot => this.#release(slot, reason))
@@ -109,7 +98,7 @@ export class Values {
   expire(slot: Slot): void {
     this.#remove(slot)
     if (!slot.needsRelease) return
-    const running = this.#context.gate.run(() => this.#release(slot, 'timeToLive'))
+    const running = this.valuesContext.gate.run(() => this.#release(slot, 'timeToLive'))
     if (running !== undefined) this.track(running)
   }
 
@@ -129,10 +118,18 @@ export class Values {
     this.#final = final
   }
 
+  #slot(name: string, value: unknown, config: ValueConfig, serial: number): Slot {
+    return config.timeToLive === Number.POSITIVE_INFINITY
+      ? new Slot(name, value, config, serial)
+      : new TimedSlot(name, value, config, serial, this)
+  }
+
   #arm(slot: Slot): void {
-    const { timeToLive } = slot.config
-    if (timeToLive === Number.POSITIVE_INFINITY) this.#context.deadlines.cancel(slot)
-    else this.#context.deadlines.schedule(slot, timeToLive)
+    if (slot instanceof TimedSlot) this.valuesContext.deadlines.schedule(slot, slot.config.timeToLive)
+  }
+
+  #cancel(slot: Slot): void {
+    if (slot instanceof TimedSlot) this.valuesContext.deadlines.cancel(slot)
   }
 
   #put(slot: Slot): void {
@@ -144,7 +141,7 @@ export class Values {
 
   #remove(slot: Slot): void {
     const slots = this.#slots
-    this.#context.deadlines.cancel(slot)
+    this.#cancel(slot)
     if (slots instanceof Map) slots.delete(slot.name)
     if (slots === slot || (slots instanceof Map && slots.size === 0)) this.#slots = undefined
   }
@@ -152,8 +149,8 @@ export class Values {
   /** Tells the app that a value, already gone from the session, is no longer held. */
   #release(slot: Slot, reason: DeleteReason): void | Promise<void> {
     if (!slot.needsRelease) return
-    const context = { source: 'deleteCallback', session: this.#owner.id, name: slot.name } as const
-    const running = this.#context.hooks.call(context, limit => this.#tell(slot, reason, limit))
+    const context = { source: 'deleteCallback', session: this.id, name: slot.name } as const
+    const running = this.valuesContext.hooks.call(context, limit => this.#tell(slot, reason, limit))
     if (running !== undefined) this.track(running)
     return running
   }
@@ -161,7 +158,7 @@ export class Values {
   #tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
     const { value, config } = slot
     if (config.deleteCallback === undefined) return dispose(value as Partial<AsyncDisposable & Disposable>)
-    return config.deleteCallback(value, new Deletion(slot, reason, this.#owner, this.#context.process, limit))
+    return config.deleteCallback(value, new Deletion(slot, reason, this, this.valuesContext.process, limit))
   }
 }
 
@@ -170,7 +167,7 @@ class Deletion implements DeleteEvent {
   readonly reason: DeleteReason
   readonly name: string
   readonly #serial: number
-  readonly #owner: ValuesOwner
+  readonly #session: Values
   readonly #process: string
   readonly #limit: TimeLimit
 
@@ -178,24 +175,24 @@ class Deletion implements DeleteEvent {
   constructor(
     { name, serial }: Slot,
     reason: DeleteReason,
-    owner: ValuesOwner,
+    session: Values,
     process: string,
     limit: TimeLimit,
   ) {
     this.reason = reason
     this.name = name
     this.#serial = serial
-    this.#owner = owner
+    this.#session = session
     this.#process = process
     this.#limit = limit
   }
 
   get session(): SessionView {
-    return this.#owner.view
+    return this.#session.view
   }
 
   get key(): string {
-    return `${this.#owner.id}:${this.#process}:${this.#serial}:${this.name}`
+    return `${this.#session.id}:${this.#process}:${this.#serial}:${this.name}`
   }
 
   get signal(): AbortSignal {
@@ -216,30 +213,41 @@ function listOf(slots: Slots): Slot[] {
   return slots === undefined ? [] : [slots]
 }
 
-/** A value; in the wheel, its time to live. */
-class Slot extends WheelNode implements Due {
+/** A value. */
+class Slot {
   readonly name: string
   readonly value: unknown
+  readonly config: ValueConfig
   /** Tells it from the values of that name before it. */
   readonly serial: number
-  config: ValueConfig
-  readonly #values: Values
 
-  constructor(values: Values, name: string, value: unknown, config: ValueConfig, serial: number) {
-    super()
-    this.#values = values
+  constructor(name: string, value: unknown, config: ValueConfig, serial: number) {
     this.name = name
     this.value = value
     this.config = config
     this.serial = serial
   }
 
-  run(): void {
-    this.#values.expire(this)
-  }
-
   get needsRelease(): boolean {
     return this.config.deleteCallback !== undefined || isDisposable(this.value)
+  }
+}
+
+/** A value with a time to live, at whose end it stands in the wheel. */
+class TimedSlot extends Slot implements Due {
+  due = 0
+  slot = -1
+  next: WheelNode | undefined = undefined
+  previous: WheelNode | undefined = undefined
+  readonly #values: Values
+
+  constructor(name: string, value: unknown, config: ValueConfig, serial: number, values: Values) {
+    super(name, value, config, serial)
+    this.#values = values
+  }
+
+  run(): void {
+    this.#values.expire(this)
   }
 }
 
