@@ -6,7 +6,7 @@ import type { Waits } from './poller.js'
 import { gradioVisitors, type OpenPage, openPages, ourVisitors } from './visitors.js'
 
 const COUNT = Number(process.env.COUNT ?? 1_000)
-const ROUNDS = 3
+const ROUNDS = 2
 /** Two heartbeats of both. */
 const SECONDS = Number(process.env.SECONDS ?? 30)
 
