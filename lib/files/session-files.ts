@@ -3,14 +3,16 @@ import { join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
 import { GradioStateError, show } from '../errors.js'
+import type { AgeQueue } from './age-queue.js'
 import { discard, explainDisk, makeDirectory } from './disk.js'
-import type { FilesContext } from './files-context.js'
+import type { InstanceFolder } from './folder.js'
 import { Ingest, type Ingested } from './ingest.js'
 import { safeName } from './names.js'
 import { Quota, Reservation } from './quota.js'
 import { SessionDirectory } from './session-directory.js'
 import type { Slot } from './shelves.js'
 import { pour } from './sources.js'
+import type { Store } from './store.js'
 import { StoredFile } from './stored-file.js'
 
 /** A file together with the session that has it. */
@@ -23,6 +25,19 @@ export class OwnedFile extends StoredFile {
     this.owner = owner
     this.slot = slot
   }
+}
+
+/** What the files of all sessions share. */
+export interface FilesContext {
+  readonly folder: InstanceFolder
+  readonly store: Store
+  readonly ages: AgeQueue<OwnedFile>
+  /** The bytes of the whole cache. */
+  readonly total: Quota
+  readonly maxFileSize: number
+  readonly maxSessionBytes: number
+  /** Milliseconds, monotonic. */
+  now(): number
 }
 
 /** The files of one session. Nothing is on the disk before the first. */

@@ -1,12 +1,12 @@
 import { type BigIntStats, constants } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { CachedFile } from './cached-file.js'
 import { isDirectory, isFile } from './disk.js'
 import { disk } from './disk-thread.js'
 import { safeName } from './names.js'
 import { readOwner, UUID } from './owner.js'
 import { nameOfShelf, shelfOf } from './shelves.js'
-import type { CachedFile } from './stored-file.js'
 
 /** A file that another instance holds. */
 export type SiblingFile = Pick<CachedFile, 'name' | 'sha256' | 'path'>

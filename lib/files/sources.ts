@@ -6,19 +6,6 @@ import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { invalid } from '../errors.js'
 import type { Ingest } from './ingest.js'
 
-/**
- * What a file can be made of: bytes, a string as text, a stream, a Blob. A file on the disk only as `{ path }`: a string
- * is never a path, since it may come from a user.
- */
-export type FileData =
-  | string
-  | ArrayBuffer
-  | Uint8Array
-  | Blob
-  | AsyncIterable<string | Uint8Array>
-  | ReadableStream<Uint8Array>
-  | { readonly path: string }
-
 /** What there is to read, and what it is called by itself. */
 export interface Source {
   readonly content: Readable | Uint8Array

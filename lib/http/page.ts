@@ -1,11 +1,20 @@
 import { Deadline, type Deadlines, type Due } from '../core/deadlines.js'
+import type { Manager } from '../core/manager.js'
+import type { Session } from '../core/session.js'
 import type { Visit } from '../core/visit.js'
 import type { EndReason } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
 import { WheelNode } from '../timer-wheel.js'
-import type { Connection } from './connections.js'
+import type { Connection } from './connection.js'
 import { all, type Few, includes, including, without } from './few.js'
-import type { SessionPages } from './session-pages.js'
+
+/** The pages of one session. */
+export interface Siblings {
+  readonly session: Session
+  readonly manager: Manager
+  /** That page has left, and need not be remembered any more. */
+  forget(page: Page): void
+}
 
 /** One loaded document in a browser, as this process knows it. */
 export class Page extends WheelNode implements Due {
@@ -14,7 +23,7 @@ export class Page extends WheelNode implements Due {
   epoch = 0
   /** The newest, until it is used. */
   ticket = ''
-  readonly #pages: SessionPages
+  readonly #pages: Siblings
   #connections: Few<Connection> = undefined
   #visit: Visit | undefined
   #isGone = false
@@ -24,7 +33,7 @@ export class Page extends WheelNode implements Due {
    */
   #leasedUntil = 0
 
-  constructor(id: string, pages: SessionPages) {
+  constructor(id: string, pages: Siblings) {
     super()
     this.id = id
     this.#pages = pages

@@ -1,6 +1,6 @@
 import type { SessionValues } from '../core/session-values.js'
-import type { FileData } from '../files/sources.js'
-import type { CachedFile } from '../files/stored-file.js'
+import type { CachedFile } from '../files/cached-file.js'
+import type { FileData } from '../files/file-data.js'
 
 /** A file of the session, by what tells it from others. */
 export type FileReference = Pick<CachedFile, 'sha256' | 'name'>

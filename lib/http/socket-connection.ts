@@ -4,7 +4,7 @@ import type { Deadlines, Due } from '../core/deadlines.js'
 import type { EndReason } from '../engines/engine.js'
 import { WheelNode } from '../timer-wheel.js'
 import { scheduleBeat } from './beats.js'
-import type { Connection } from './connections.js'
+import type { Connection } from './connection.js'
 import { CLOSE, closeFrame, type FrameListener, FrameReader, frame, PING, PONG, textFrame } from './frames.js'
 import type { Page } from './page.js'
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.js'
 import type { Departure } from '../engine.js'
-import { announce } from './announcement.js'
+import { type Announcer, announce } from './announcement.js'
 import { away, type Connection } from './connection.js'
 import type { Part } from './part.js'
 import {
@@ -231,7 +231,7 @@ export class Shard {
       await Promise.all(this.#inFlight)
       if (isOver()) return
       try {
-        await announce(this, this.#site, (...args) => this.#run(scripts.announce, ...args))
+        await announce(this.#announcer(), (...args) => this.#run(scripts.announce, ...args))
         this.#batch = this.#taken = 0
         this.#site.joined(this)
         break
@@ -249,6 +249,21 @@ export class Shard {
     this.#recall()
     this.#flush()
     void this.beat()
+  }
+
+  #announcer(): Announcer {
+    const { secret, departure, clock } = this.#site
+    return {
+      secret,
+      departure,
+      clock,
+      own: this.#site.parts(this),
+      began: (epoch, shared) => {
+        this.epoch = epoch
+        this.secret = shared
+      },
+      announced: (part, answer) => this.#site.announced(part, this, answer),
+    }
   }
 
   /** Runs a script; one that takes too long is taken for failed. */

@@ -3,19 +3,8 @@ import type { Deadlines, Due } from '../core/deadlines.js'
 import type { EndReason } from '../engines/engine.js'
 import { WheelNode } from '../timer-wheel.js'
 import { scheduleBeat } from './beats.js'
+import type { Connection } from './connection.js'
 import type { Page } from './page.js'
-
-/** One live socket of a page: a WebSocket or an event stream. */
-export interface Connection {
-  /** Whether a page has at most one of this kind: then a newer one takes the place of the older. */
-  readonly isExclusive: boolean
-  /** Tells the browser why, and closes. */
-  close(reason: EndReason): void
-  /** Has the page send a request that renews the host's cookie; `false` where it can't. */
-  renew(): boolean
-  /** Drops the socket without a word. */
-  terminate(): void
-}
 
 /** An event stream such as Gradio's, for clients that aren't ours: a bare `EventSource`, curl. */
 export class StreamConnection extends WheelNode implements Connection, Due {
