@@ -41,8 +41,10 @@ draw(
     goals.filter(({ goal, ratio }) => goal !== null && ratio !== null),
   ),
 )
-draw('gradio', ratioPlot('gradio-state by Gradio (shorter is better)', results.get('gradio') ?? []))
-draw('growth', growthPlot(results.get('growth') ?? []))
+const gradio = results.get('gradio')
+if (gradio !== undefined) draw('gradio', ratioPlot('gradio-state by Gradio (shorter is better)', gradio))
+const growth = results.get('growth')
+if (growth !== undefined) draw('growth', growthPlot(growth))
 
 /** Between the two comments of that name. */
 function fill(name: string, text: string): void {
