@@ -60,7 +60,8 @@ await build({
 
 /** Packages that only apps with files use are loaded at their first use: they are half of the time that an import takes. */
 function withLateImports(code) {
-  const late = /\b(import_\w+)=((?:__toESM\()?require\("(?:multer|send|mime-types|content-disposition)"\)(?:,1\))?)/g
+  const late =
+    /\b(import_\w+)=((?:__toESM\()?require\("(?:multer|send|mime-types|content-disposition)"\)(?:,1\))?)/g
   for (const [declaration, name, load] of [...code.matchAll(late)]) {
     code = code
       .replace(declaration, `late_${name}`)
