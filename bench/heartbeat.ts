@@ -6,7 +6,7 @@ import type { Heard, Manner } from './page-clients.js'
 import { HEARTBEAT, type PageServerName } from './page-servers.js'
 
 const PAGES = Number(process.env.COUNT ?? 10_000)
-const ROUNDS = 2
+const ROUNDS = Number(process.env.ROUNDS ?? 2)
 /** Measured over so many heartbeats of each page, after one to warm up. */
 const BEATS = 2
 /** Pages that are open from before the measurement: what is made once, or compiled, is no cost of a page. */
