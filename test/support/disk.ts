@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, relative } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -9,8 +10,8 @@ import type { GradioState } from '../../lib/index.ts'
 /** A directory of one test's own. */
 export function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'gradio-state-test-'))
-  // A process that was told to end may still be putting something away.
-  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }))
+  // Who was told to end may still be putting something away: in this process too, so nothing may stand still meanwhile.
+  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }))
   return directory
 }
 
@@ -67,7 +68,7 @@ export function smallDisk(t: TestContext, bytes: number): string | undefined {
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', directory])
   t.after(() => {
     if (status === 0) spawnSync('umount', ['--lazy', directory])
-    rmSync(directory, { recursive: true, force: true })
+    return rm(directory, { recursive: true, force: true })
   })
   return status === 0 ? directory : undefined
 }
