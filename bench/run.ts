@@ -5,20 +5,15 @@
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { parseArguments } from './harness/arguments.js'
 import type { Result } from './harness/result.js'
 import { SUITES } from './harness/suites.js'
 import { table } from './harness/table.js'
 
-const isJson = process.argv.includes('--json')
-const names = process.argv.slice(2).filter(name => name !== '--json')
-const unknown = names.filter(name => !Object.hasOwn(SUITES, name))
-if (unknown.length > 0) {
-  console.error(`Expected some of ${Object.keys(SUITES).join(', ')}; got ${unknown.join(', ')}`)
-  process.exit(1)
-}
+const { isJson, names } = parseArguments(SUITES)
 
 const all: Record<string, Result[]> = {}
-for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
+for (const name of names) {
   if (!isJson) console.log(`\n${name}: ${SUITES[name]}\n`)
   const results = await suite(name)
   all[name] = results

@@ -2,6 +2,7 @@
 //   npm run bench:gradio
 //   npm run -s bench:gradio -- --json > bench/results/gradio.json
 
+import { parseArguments } from '../harness/arguments.js'
 import type { Result } from '../harness/result.js'
 import { table } from '../harness/table.js'
 import { type Contender, contendersOf } from './contenders.js'
@@ -24,18 +25,12 @@ const SUITES: Readonly<Record<string, (contenders: readonly [Contender, Contende
 // Whatever was launched goes with this process, but only when it exits by itself.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
-const isJson = process.argv.includes('--json')
-const names = process.argv.slice(2).filter(name => name !== '--json')
-const unknown = names.filter(name => !Object.hasOwn(SUITES, name))
-if (unknown.length > 0) {
-  console.error(`Expected some of ${Object.keys(SUITES).join(', ')}; got ${unknown.join(', ')}`)
-  process.exit(1)
-}
+const { isJson, names } = parseArguments(SUITES)
 
 try {
   const contenders = contendersOf(await setUp())
   const results: Result[] = []
-  for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
+  for (const name of names) {
     console.error(`${name} …`)
     results.push(...((await SUITES[name]?.(contenders)) ?? []))
   }

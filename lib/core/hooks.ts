@@ -7,8 +7,6 @@ import { eachBounded } from './gate.js'
 import { isThenable } from './thenable.js'
 import type { SessionView } from './view.js'
 
-export { isThenable }
-
 /** Calls the app's functions so that one that throws, rejects or hangs harms nothing else. */
 export class Hooks {
   readonly load = new Set<(event: HookEvent) => unknown>()

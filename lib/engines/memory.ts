@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { v4 as uuid } from 'uuid'
 import type { Clock } from '../clock.js'
+import { type Few, includes, including, without } from '../few.js'
 import { TimerWheel, WheelNode } from '../timer-wheel.js'
 import type { Arrival, Claim, Departure, EndReason, Engine, EngineEvents, Holder, Life } from './engine.js'
 import { MemoryValues } from './memory-values.js'
@@ -141,8 +142,7 @@ class Entry extends WheelNode {
   readonly life: string
   readonly createdAt: number
   /** Who holds it: mostly one at a time, and nobody for most of its life. */
-  #holder: Holder | undefined
-  #others: Set<Holder> | undefined
+  #holders: Few<Holder> = undefined
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
   /** Why its next unload or end is due. */
   reason: 'disconnected' | 'expired' = 'disconnected'
@@ -169,19 +169,15 @@ class Entry extends WheelNode {
   }
 
   get isHeld(): boolean {
-    return this.#holder !== undefined || this.#others !== undefined
+    return this.#holders !== undefined
   }
 
   has(holder: Holder): boolean {
-    return this.#holder === holder || this.#others?.has(holder) === true
+    return includes(this.#holders, holder)
   }
 
   add(holder: Holder, now: number): void {
-    if (this.#holder === undefined) this.#holder = holder
-    else {
-      this.#others ??= new Set()
-      this.#others.add(holder)
-    }
+    this.#holders = including(this.#holders, holder)
     if (holder.kind === 'navigation') this.navigations++
     if (holder.kind !== 'page') return
     this.pages++
@@ -193,8 +189,7 @@ class Entry extends WheelNode {
   }
 
   remove(holder: Holder, departure: Departure, now: number): void {
-    if (this.#holder === holder) this.#holder = undefined
-    else if (this.#others?.delete(holder) && this.#others.size === 0) this.#others = undefined
+    this.#holders = without(this.#holders, holder)
     this.endsAt(now + departure.endIn)
     if (holder.kind === 'page') this.pages--
     if (holder.kind === 'page' || !this.hadPage)

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { isThenable } from '../core/hooks.js'
 import type { Manager } from '../core/manager.js'
+import { isThenable } from '../core/thenable.js'
 import type { MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
 import type { HostRequest, RequestContext } from '../hosts/host.js'

@@ -4,9 +4,9 @@ import type { Session } from '../core/session.js'
 import type { Visit } from '../core/visit.js'
 import type { EndReason } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
+import { all, type Few, includes, including, without } from '../few.js'
 import { WheelNode } from '../timer-wheel.js'
 import type { Connection } from './connection.js'
-import { all, type Few, includes, including, without } from './few.js'
 
 /** The pages of one session. */
 export interface Siblings {

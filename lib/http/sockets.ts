@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { isThenable } from '../core/hooks.js'
 import type { Manager } from '../core/manager.js'
+import { isThenable } from '../core/thenable.js'
 import type { MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
 import { refuse, shakeHands } from './handshake.js'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { all, type Few, includes, including, without } from '../../lib/http/few.ts'
+import { all, type Few, includes, including, without } from '../../lib/few.ts'
 
 test('a few are a set, however few', () => {
   const members = Array.from({ length: 4 }, (_, name) => ({ name }))
