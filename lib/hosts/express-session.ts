@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { SessionStore } from '../options.js'
 import { ExpressStore, expiryOf } from './express-store.js'
 import { canSetCookie, type HostRequest, type Marker } from './host.js'
+import { property } from './property.js'
 import { StoredHost, type StoredHostContext } from './stored.js'
 
 /** A request that express-session has put its session on; a structural type, so that users need not install its types. */
@@ -12,11 +13,10 @@ export interface ExpressSessionRequest extends HostRequest {
 }
 
 export function hasExpressSession(req: HostRequest): req is ExpressSessionRequest {
-  const { session, sessionID, sessionStore } = req
-  const isSession = typeof session === 'object' && session !== null && 'save' in session
-  return (
-    isSession && typeof sessionID === 'string' && typeof sessionStore === 'object' && sessionStore !== null
-  )
+  const session = property(req, 'session')
+  if (typeof session !== 'object' || session === null || !('save' in session)) return false
+  const store = property(req, 'sessionStore')
+  return typeof property(req, 'sessionID') === 'string' && typeof store === 'object' && store !== null
 }
 
 /** The session of express-session. */
@@ -33,7 +33,7 @@ export class ExpressSessionHost extends StoredHost {
     arrivedAt: number,
     store: SessionStore | undefined,
   ) {
-    super(req.sessionID, context, arrivedAt)
+    super(property(req, 'sessionID'), context, arrivedAt)
     this.#req = req
     this.#res = res
     this.#store = store
@@ -52,7 +52,7 @@ export class ExpressSessionHost extends StoredHost {
   }
 
   protected get marker(): Marker {
-    return this.#req.session
+    return property(this.#req, 'session')
   }
 
   get store(): ExpressStore {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Session } from '../core/session.js'
 import { GradioStateError } from '../errors.js'
+import { property } from './property.js'
 
 /** What a framework and its session middleware know of a request. Express has it on the request itself. */
 export interface RequestContext {
@@ -42,8 +43,11 @@ export interface KoaSessionContent extends Marker {
   toJSON(): object
 }
 
-/** A request, with all that its host can be told by. */
-export interface Caller {
+/**
+ * A request, with all that its host can be told by. No object literal: V8 would come to make those in the old generation
+ * (allocation site pretenuring), where each keeps its request until the next full collection.
+ */
+export class Caller {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly context: RequestContext
@@ -51,6 +55,29 @@ export interface Caller {
   readonly base: string
   /** What the expiry watch had counted when the request came. */
   readonly arrivedAt: number
+
+  constructor(req: IncomingMessage, res: ServerResponse, context: RequestContext, arrivedAt: number) {
+    this.req = req
+    this.res = res
+    this.context = context
+    this.base = property(context, 'baseUrl') ?? ''
+    this.arrivedAt = arrivedAt
+  }
+
+  /** The host session, if there is one by now. */
+  get session(): unknown {
+    return property(this.context, 'session')
+  }
+
+  /** What the host calls it. */
+  get sessionID(): unknown {
+    return property(this.context, 'sessionID')
+  }
+
+  /** Where the host is koa-session. What Express knows of a request is the request itself. */
+  get koaSession(): KoaSession | undefined {
+    return this.context === this.req ? undefined : this.context.koaSession
+  }
 }
 
 /** Where one request carries the token of its session. */

@@ -30,12 +30,12 @@ export class Identity {
   }
 
   hostOf(caller: Caller): Host {
-    const { req, context } = caller
+    const { req } = caller
     const { identify, session } = this.#config
     const own = identify?.(req)
     if (own !== undefined) return identified(own)
     if (session === 'cookie') return this.#ownCookie(caller)
-    const hostSession = context.session
+    const hostSession = caller.session
     if (typeof hostSession === 'object' && hostSession !== null) {
       this.#sawHostSession = true
       return this.#hostSession(caller, hostSession)
@@ -50,8 +50,7 @@ export class Identity {
   }
 
   #hostSession(caller: Caller, session: object): Host {
-    const { req, res, context, arrivedAt } = caller
-    const { koaSession } = context
+    const { req, res, arrivedAt, koaSession } = caller
     if (koaSession === undefined && hasExpressSession(req))
       return new ExpressSessionHost(req, res, this.#stored, arrivedAt, this.#config.store)
     const carrying = this.#carrying

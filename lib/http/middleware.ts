@@ -3,8 +3,10 @@ import type { Manager } from '../core/manager.js'
 import { isThenable } from '../core/thenable.js'
 import type { MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import type { HostRequest, RequestContext } from '../hosts/host.js'
+import { Caller, type HostRequest, type RequestContext } from '../hosts/host.js'
 import { superviseCommits } from '../hosts/koa-session.js'
+import { property } from '../hosts/property.js'
+import { attach, attached } from './attachment.js'
 import type { InstanceParts } from './instance.js'
 import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
@@ -45,18 +47,19 @@ export function admit(
   res: ServerResponse,
   context: RequestContext,
 ): MaybePromise<boolean> {
-  const { base, config, manager, routes, sockets } = parts
-  const request = req as HostRequest & { gradioState?: unknown }
-  if (request.gradioState !== undefined) {
+  const { base, config, identity, manager, routes, sockets } = parts
+  const earlier = attached(req)
+  if (earlier !== undefined) {
     // A middleware that is mounted twice works once.
-    if (isOf(manager, request.gradioState)) return false
+    if (isOf(manager, earlier)) return false
     throw twoInstances()
   }
   attachTo(sockets, req)
-  const state = new RequestHandle(parts, req, res, context)
-  request.gradioState = state
+  const caller = new Caller(req, res, context, identity.arrivals)
+  const state = new RequestHandle(parts, caller)
+  attach(req, state)
   base.path = state.base
-  const { koaSession } = context
+  const { koaSession } = caller
   const seal =
     koaSession &&
     superviseCommits(koaSession, {
@@ -64,13 +67,13 @@ export function admit(
       onRegenerate: config.onRegenerate,
       ending: () => state.ending(),
     })
-  const route = routes.find(request)
+  const route = routes.find(req)
   if (route === undefined) {
     const arrived = state.arrive()
     return arrived === undefined ? false : arrived.then(() => false)
   }
   sockets.seeBase(state.base)
-  return answerBy(route, request, res, state).finally(seal)
+  return answerBy(route, req, res, state).finally(seal)
 }
 
 async function answerBy(route: Route, ...request: Parameters<Route>): Promise<boolean> {
@@ -81,14 +84,14 @@ async function answerBy(route: Route, ...request: Parameters<Route>): Promise<bo
 function attachTo(sockets: Sockets, req: IncomingMessage): void {
   // Node.js puts its server on each socket (lib/_http_server.js); `attach` is for where it can't be found.
   // A socket that no server has accepted, as in tests of an app's own, has `null` there.
-  const server = (req.socket as { server?: Server | null } | undefined)?.server
+  const server = (property(req, 'socket') as { server?: Server | null } | undefined)?.server
   if (server) sockets.attach(server)
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */
 export function stateOf(manager: Manager, req: IncomingMessage): RequestHandle {
-  const { gradioState } = req as { gradioState?: unknown }
-  if (isOf(manager, gradioState)) return gradioState
+  const state = attached(req)
+  if (isOf(manager, state)) return state
   throw new GradioStateError(
     'NOT_MOUNTED',
     'Expected a request that has passed this gradioState() middleware, got another. Mount it with app.use(gradio) before; in an upgrade, run the session middleware and gradio first.',

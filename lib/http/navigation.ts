@@ -1,14 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { property } from '../hosts/property.js'
 
 /**
  * Whether a browser asks for a document. Browsers say so in `Sec-Fetch-Dest` (Fetch Metadata), but on trustworthy
  * origins only: on others, such as a plain http name in a LAN, the wish for HTML tells.
  */
 export function isNavigation(req: IncomingMessage): boolean {
-  if (req.method !== 'GET') return false
-  const destination = req.headers['sec-fetch-dest']
+  if (property(req, 'method') !== 'GET') return false
+  const headers = property(req, 'headers')
+  const destination = headers['sec-fetch-dest']
   if (destination !== undefined) return DOCUMENTS.has(destination)
-  return req.headers.accept?.includes('text/html') ?? false
+  return headers.accept?.includes('text/html') ?? false
 }
 
 /** Whether the answer has brought the browser a page that will now load: HTML, or the word that its copy is current. */

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { usable } from '../core/access.js'
 import { closed, type Manager, type Visiting } from '../core/manager.js'
 import type { Load, Session } from '../core/session.js'
@@ -6,7 +5,7 @@ import { isThenable } from '../core/thenable.js'
 import type { Visit } from '../core/visit.js'
 import type { EndReason, Holder, MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import type { Caller, Host, RequestContext } from '../hosts/host.js'
+import type { Caller, Host } from '../hosts/host.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
@@ -30,12 +29,11 @@ export class RequestHandle extends FileAccess implements RequestState {
   /** Serves `signal` before the session is begun. */
   #early: AbortController | undefined
 
-  constructor(parts: InstanceParts, req: IncomingMessage, res: ServerResponse, context: RequestContext) {
+  constructor(parts: InstanceParts, caller: Caller) {
     super(parts.manager, parts.cache)
     this.#parts = parts
-    const base = context.baseUrl ?? ''
-    this.#caller = { req, res, context, base, arrivedAt: parts.identity.arrivals }
-    this.#sawSession = context.session !== undefined
+    this.#caller = caller
+    this.#sawSession = caller.session !== undefined
   }
 
   /** Where the library's routes are for the browser. */
@@ -186,8 +184,9 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** This request's visit, unless it was given another host session since, by a login or a logout. */
   #current(): Visit | undefined {
-    const { session, sessionID } = this.#caller.context
-    if (sessionID !== this.#hostId && session && this.#visit !== undefined) {
+    if (this.#visit === undefined) return undefined
+    const { session, sessionID } = this.#caller
+    if (sessionID !== this.#hostId && session) {
       this.#hostId = sessionID
       const { ended, token } = this.#visit.session
       if (ended !== undefined || this.#hostOf().find() !== token) this.#visit = undefined
@@ -215,7 +214,7 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Begins a visit, and the session if need be. */
   #begin(visiting: Visiting): MaybePromise<Visit> {
-    if (!this.#sawSession && this.#caller.context.session !== undefined && this.#parts.identity.followsHost) {
+    if (!this.#sawSession && this.#caller.session !== undefined && this.#parts.identity.followsHost) {
       throw mountedBefore()
     }
     const host = this.#hostOf()
@@ -240,7 +239,7 @@ export class RequestHandle extends FileAccess implements RequestState {
       return earlier
     }
     this.#visit = visit
-    this.#hostId = this.#caller.context.sessionID
+    this.#hostId = this.#caller.sessionID
     this.#host?.follow?.(visit.session)
     // Of a visitor who waits for unload hooks, it is the load after them whose end the signal tells.
     if (visit.ready === undefined) this.#follow(visit.session.load)
@@ -248,8 +247,8 @@ export class RequestHandle extends FileAccess implements RequestState {
     // An upgrade has no response; the socket that it brings is counted by `track`.
     const { res } = this.#caller
     const navigates = visit.holder.kind === 'navigation'
-    if (typeof res.once !== 'function' || res.closed) visit.leave()
-    else res.once('close', () => visit.leave({ awaitPage: navigates && isPage(res) }))
+    if (typeof res.on !== 'function' || res.closed) visit.leave()
+    else res.on('close', () => visit.leave({ awaitPage: navigates && isPage(res) }))
     return visit
   }
 
