@@ -6,10 +6,8 @@ import { property } from '../hosts/property.js'
  * own, which every further property copies: 1.4 kB, and all names that Express then reads have to be looked up anew. So its
  * requests have their state by the state of their stream, and `req.gradioState` is an accessor on Express's own prototype
  * of requests. (A WeakMap keeps what leads back to its key until the next full collection.)
- *
- * Registered, so that the ESM copy of this package and the CommonJS copy see each other's.
  */
-const STATE = Symbol.for('gradio-state.state')
+const STATE = Symbol('gradioState')
 
 /** The state of a stream, which Node.js makes with each request (its `lib/internal/streams/readable.js`). */
 type Stream = { [STATE]?: unknown }
@@ -60,19 +58,19 @@ function frameworkPrototype(prototype: object): object | undefined {
   return above === null ? undefined : frameworkPrototype(above)
 }
 
+/** Of the ESM copy of this package and the CommonJS copy, the first has its accessor there; to the other it is like a property. */
 function addAccessor(prototype: object | undefined): boolean {
   if (prototype === undefined) return false
   if (!('gradioState' in prototype) && Object.isExtensible(prototype))
-    Object.defineProperty(prototype, 'gradioState', ACCESSOR)
-  const found = Object.getOwnPropertyDescriptor(prototype, 'gradioState')
-  return found?.get !== undefined && STATE in found.get
+    Object.defineProperty(prototype, 'gradioState', { ...VISIBLE, get: getState, set: setState })
+  return Object.getOwnPropertyDescriptor(prototype, 'gradioState')?.get === getState
 }
 
 function getState(this: object): unknown {
   return streamOf(this)?.[STATE]
 }
 
-/** What an app puts there by itself, as a test does. */
+/** Anybody else's: what an app puts there by itself, as a test does. */
 function setState(this: object, value: unknown): void {
   const stream = streamOf(this)
   if (stream === undefined) Object.defineProperty(this, 'gradioState', { ...VISIBLE, value, writable: true })
@@ -80,4 +78,3 @@ function setState(this: object, value: unknown): void {
 }
 
 const VISIBLE = { configurable: true, enumerable: true }
-const ACCESSOR = { ...VISIBLE, get: Object.assign(getState, { [STATE]: true }), set: setState }
