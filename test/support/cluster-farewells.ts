@@ -18,9 +18,9 @@ export async function shutdown(redisAt: RedisAt, users: number): Promise<Shutdow
   try {
     const [leaver, ...others] = cluster.nodes as [ClusterNode, ...ClusterNode[]]
     const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
-    const moving = visits.filter(({ node }, index) => node === leaver && index % 4 !== 0)
-    const lost = visits.filter(({ node }, index) => node === leaver && index % 4 === 0)
-    const held = moving.length + lost.length
+    const held = visits.filter(({ node }) => node === leaver)
+    const moving = held.filter((_, index) => index % 4 !== 0)
+    const lost = held.filter((_, index) => index % 4 === 0)
     const begun = Date.now()
     leaver.signal('SIGTERM')
     await cluster.until(events => of(events, 'closed').length > 0, 10, 'that it closes')
@@ -39,7 +39,7 @@ export async function shutdown(redisAt: RedisAt, users: number): Promise<Shutdow
     const atMove = cluster.events()
     assert.equal(of(atMove, 'ended').length, 0, 'that no session ends')
     const deleted = of(atMove, 'delete')
-    assert.equal(deleted.length, held)
+    assert.equal(deleted.length, held.length)
     for (const { node, reason } of deleted)
       assert.deepEqual({ node, reason }, { node: leaver.name, reason: 'shutdown' })
     await cluster.until(
