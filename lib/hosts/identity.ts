@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
 import { CarriedHost, type Carrying } from './carried.js'
@@ -10,6 +9,7 @@ import { koaSessionHost } from './koa-session.js'
 import { Mint } from './minted.js'
 import { mountsExpressSession } from './mounted-session.js'
 import type { StoredHostContext } from './stored.js'
+import { tokenOfUser } from './token.js'
 
 /** Tells which host a request's session is found by. */
 export class Identity {
@@ -72,8 +72,7 @@ export class Identity {
 function identified(own: unknown): Host {
   if (typeof own !== 'string' || own === '')
     throw invalid('what identify() gives', 'a string or undefined', own)
-  // 128 bits tell as many users apart as there may be, and each idle session keeps them. Tokens of other hosts are longer.
-  const token = createHash('sha256').update(own).digest().toString('base64url', 0, 16)
+  const token = tokenOfUser(own)
   return { find: () => token, prepare: () => token, keep: () => {}, persist: async () => {} }
 }
 

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import type { Session } from '../core/session.js'
 import { GradioStateError } from '../errors.js'
 import type { ExpiryWatch, HostSessionSeen } from './expiry-watch.js'
 import { type Host, headersSent, type Marker, markedToken } from './host.js'
 import type { HostStore } from './host-store.js'
+import { tokenOfHostSession } from './token.js'
 
 /** What all hosts of an instance share. */
 export interface StoredHostContext {
@@ -90,15 +90,11 @@ export abstract class StoredHost implements Host, HostSessionSeen {
 
   /** Parallel first uses of one host session agree on this, before any of them is saved. */
   #derive(): string {
-    const token = digest(this.id)
+    const token = tokenOfHostSession(this.id)
     const carrier = this.context.watch.carrierOf(token)
     // One that was kept over a login has taken the token of its first host session along.
-    return carrier === undefined || carrier === this.id ? token : digest(token)
+    return carrier === undefined || carrier === this.id ? token : tokenOfHostSession(token)
   }
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }
 
 function over(): GradioStateError {

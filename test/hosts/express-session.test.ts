@@ -49,7 +49,7 @@ forEachExpress((_name, express) => {
     const user = visitor()
     const id = await idOf(user)
     const sid = sessionIdOf(user)
-    const token = createHash('sha256').update(sid).digest('hex')
+    const token = createHash('sha256').update(sid).digest().toString('base64url', 16)
     assert.deepEqual((await store.stored())[sid]?.gradioState, { token })
     assert.notEqual(id, token, 'the id of the session is no credential')
     assert.deepEqual([...user.cookies.keys()], ['connect.sid'], 'no cookie of our own')

@@ -153,7 +153,7 @@ function noting(seen: unknown[]): TroubledStore {
 
 /** What the library does to a session at its first use: all that it does. */
 const mark: RequestHandler = (req, _res, next) => {
-  const token = createHash('sha256').update(req.sessionID).digest('hex')
+  const token = createHash('sha256').update(req.sessionID).digest().toString('base64url', 16)
   Object.assign(req.session, { gradioState: { token } })
   next()
 }
