@@ -1,12 +1,7 @@
 // Sessions with files, half of which come of age. Its arguments: the cache directory, and how many files there are to be.
 
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import express from 'express'
-import { gradioState } from 'gradio-state'
-import { visitor } from 'gradio-state/testing'
+import { eachOf, newToken, unlimited, visit } from './begin-sessions.js'
 import { type LoopDelay, watchLoop } from './harness/loop-delay.js'
 import { answering } from './harness/process.js'
 import { shiftedClock } from './shifted-clock.js'
@@ -30,18 +25,15 @@ const AGE = 3_600
 const STEP = 2_000
 
 const clock = shiftedClock()
-const gradio = gradioState({
-  cacheDir,
-  clock,
-  deleteCache: [FREQUENCY, AGE],
-  gracePeriod: '30d',
-  maxSessions: Number(count),
-})
+const gradio = unlimited({ cacheDir, clock, deleteCache: [FREQUENCY, AGE], gracePeriod: '30d' })
 
 answering({
   /** Half of the files. */
   async save(name: string) {
-    if (sessions.length === 0) await begin(Number(count) / FILES_OF_EACH)
+    if (sessions.length === 0)
+      await eachOf(Number(count) / FILES_OF_EACH, () =>
+        visit(gradio, newToken(), ({ id }) => sessions.push(id)),
+      )
     for (const id of sessions) {
       const session = gradio.session(id)
       const save = (_: unknown, index: number) =>
@@ -70,21 +62,6 @@ answering({
     return { time, cpu: (user + system) / 1_000, ...watched() }
   },
 })
-
-/** As requests of users begin them. */
-async function begin(count: number): Promise<void> {
-  const app = express()
-  app.use(gradio)
-  app.get('/', (req, res) => {
-    res.send(req.gradioState.id)
-  })
-  const server = createServer(app).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  for (let index = 0; index < count; index++)
-    sessions.push(await (await visitor(`http://127.0.0.1:${port}`).fetch('/')).text())
-  server.close()
-}
 
 /** In milliseconds. */
 const POLL = 10

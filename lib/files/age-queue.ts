@@ -25,20 +25,17 @@ export class AgeQueue<T extends Aging> {
     if (!this.#waiting.delete(file)) this.#heldBack.delete(file)
   }
 
-  /** Takes out the files that were created at `until` or before, and aren't pinned. */
-  takeDue(until: number): T[] {
-    const due: T[] = []
-    for (const file of this.#heldBack) {
-      if (file.isPinned) continue
-      this.#heldBack.delete(file)
-      due.push(file)
-    }
+  /**
+   * Takes out the files that were created at `until` or before, and aren't pinned: each when it is asked for, since all
+   * at once would stop the event loop. One that is held back meanwhile waits for the next time.
+   */
+  *takeDue(until: number): Generator<T> {
+    for (const file of [...this.#heldBack]) if (!file.isPinned && this.#heldBack.delete(file)) yield file
     for (const file of this.#waiting) {
       if (file.createdAt > until) break
       this.#waiting.delete(file)
       if (file.isPinned) this.#heldBack.add(file)
-      else due.push(file)
+      else yield file
     }
-    return due
   }
 }

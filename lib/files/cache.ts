@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
 import { batchesOf } from './batches.js'
@@ -19,6 +20,9 @@ export interface CacheSurroundings {
   every(ms: number, task: () => Promise<unknown>): () => void
   report(error: unknown): void
 }
+
+/** While the disk's thread removes one, the event loop prepares the next: neither waits for the other. */
+const BATCHES_AT_ONCE = 2
 
 /** The files of one instance. */
 export class FileCache {
@@ -116,11 +120,17 @@ export class FileCache {
   async sweep(age: number): Promise<void> {
     const until = this.#context.now() - age
     const { report } = this.#surroundings as CacheSurroundings
-    for (const batch of batchesOf(this.#context.ages.takeDue(until))) {
-      const removed = [...batch].map(([owner, files]) => owner.removeAged(files, until))
-      // What can't be removed is no reason to keep the others.
-      for (const error of (await Promise.all(removed)).flat()) report(error)
+    const batches = batchesOf(this.#context.ages.takeDue(until))
+    const removeBatches = async () => {
+      for (const batch of batches) {
+        const removed = [...batch].map(([owner, files]) => owner.removeAged(files, until))
+        // What can't be removed is no reason to keep the others.
+        for (const error of (await Promise.all(removed)).flat()) report(error)
+        // Node.js hands over up to a thousand answers of a thread in one turn, so that a fast disk would keep others waiting.
+        await setImmediate()
+      }
     }
+    await Promise.all(Array.from({ length: BATCHES_AT_ONCE }, removeBatches))
     for (const files of this.#sessions.values())
       if (files.mayHaveStrays) await files.sweepStrays(age, report).catch(report)
   }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import createDebug from 'debug'
-import { NEW_FILE, PRIVATE_FILE } from './disk.js'
+import { NEW_FILE, PRIVATE_DIRECTORY, PRIVATE_FILE } from './disk.js'
 import { type Disk, pool, type Trip, type TripError } from './trips.js'
 
 const debug = createDebug('gradio-state:files')
@@ -11,7 +11,7 @@ const debug = createDebug('gradio-state:files')
  */
 export const PROGRAM = `
 const { createHash } = require('node:crypto')
-const { closeSync, lstatSync, openSync, readSync, renameSync, rmdirSync, unlinkSync, writeSync } = require('node:fs')
+const { closeSync, lstatSync, mkdirSync, openSync, readSync, renameSync, rmdirSync, unlinkSync, writeSync } = require('node:fs')
 const { parentPort } = require('node:worker_threads')
 const buffer = Buffer.allocUnsafeSlow(65536)
 const hashes = new Map()
@@ -51,6 +51,9 @@ const calls = {
       } catch {}
       throw error
     }
+  },
+  mkdir(path) {
+    unless(['EEXIST'], () => mkdirSync(path, ${PRIVATE_DIRECTORY}))
   },
   directory(path) {
     if (!lstatSync(path).isDirectory()) fail('ENOTDIR', path)

@@ -113,7 +113,7 @@ export class Ingest {
       return (await this.#disk.run([['digest', this.#id, this.#file, this.#size]])) as string
     }
     // A copy: an app may use its own bytes again before they are written.
-    this.#block = takeBlock()
+    this.#block = takeBlock(this.#size)
     let at = 0
     for (const chunk of this.#pending.splice(0)) {
       this.#block.set(chunk, at)

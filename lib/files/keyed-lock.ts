@@ -11,7 +11,8 @@ export class KeyedLock {
    * keys that both have: neither waits for the other while that waits for it.
    */
   runForAll<T>(keys: readonly string[], task: () => Promise<T>): Promise<T> {
-    return this.#runAfter(Promise.allSettled(keys.map(key => this.#last.get(key))), keys, task)
+    const before = keys.flatMap(key => this.#last.get(key) ?? [])
+    return this.#runAfter(before.length === 0 ? undefined : Promise.allSettled(before), keys, task)
   }
 
   /** Whether a task runs or waits for that key. */

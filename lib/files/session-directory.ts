@@ -2,7 +2,7 @@ import { dirname, join, relative, sep } from 'node:path'
 import { isFile, isInPlace } from './disk.js'
 import { disk } from './disk-thread.js'
 import type { Ingest } from './ingest.js'
-import { visitShelves } from './shelf-trip.js'
+import { ShelfTrips } from './shelf-trip.js'
 import { nameOfShelf, Shelves, type Slot, shelfOf } from './shelves.js'
 import type { Sharing, Store } from './store.js'
 import { sweepDirectory } from './strays.js'
@@ -66,7 +66,7 @@ export class SessionDirectory {
     const settle = async (file: T) => {
       try {
         if (failed.has(file)) throw failed.get(file)
-        if (await this.#store.isFreed(file.sha256, file.sharing)) removal.freed.push(file)
+        if (file.sharing === 'alone' || (await this.#store.collect(file.sha256))) removal.freed.push(file)
         this.#shelves.giveBack(file.slot)
       } catch (error) {
         removal.stuck.push(file)
@@ -102,8 +102,11 @@ export class SessionDirectory {
       if (visit === undefined) visits.set(shelf, { shelf: dirname(file.path), calls: [call] })
       else visit.calls.push(call)
     }
-    const failed = await visitShelves(disk, [...visits.values()])
-    return new Map([...failed].map(([call, error]) => [fileOf.get(call) as T, error]))
+    const failed = await trips.visit([...visits.values()])
+    // Others' calls are among those that have failed.
+    return new Map(
+      [...fileOf].filter(([call]) => failed.has(call)).map(([call, file]) => [file, failed.get(call)]),
+    )
   }
 
   /** Removes those shelves that are empty. Somebody may come meanwhile, who finds one gone, and makes it again. */
@@ -111,11 +114,10 @@ export class SessionDirectory {
     const paths = [...shelves]
       .filter(shelf => !this.#shelves.isInUse(shelf))
       .map(shelf => this.#pathOf(shelf))
-    const failed = await visitShelves(
-      disk,
-      paths.map(shelf => ({ shelf, calls: [['rmdir', shelf]] })),
-    )
-    return [...failed.values()]
+    if (paths.length === 0) return []
+    const visits = paths.map(shelf => ({ shelf, calls: [['rmdir', shelf] satisfies Call] }))
+    const failed = await trips.visit(visits)
+    return visits.flatMap(({ calls }) => calls.filter(call => failed.has(call)).map(call => failed.get(call)))
   }
 
   /** Takes the slot of a path, if it has one, until the given function is called; nothing when it is taken. */
@@ -131,3 +133,6 @@ export class SessionDirectory {
     return join(this.path, nameOfShelf(shelf))
   }
 }
+
+/** Those of all sessions: a sweep removes a few files of each of many. */
+const trips = new ShelfTrips(disk)

@@ -2,10 +2,11 @@ import { setMaxListeners } from 'node:events'
 import { join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
-import { GradioStateError, show } from '../errors.js'
+import { GradioStateError } from '../errors.js'
 import type { AgeQueue } from './age-queue.js'
 import { discard, explainDisk, makeDirectory } from './disk.js'
 import type { InstanceFolder } from './folder.js'
+import { Holdings, unknownFile } from './holdings.js'
 import { Ingest, type Ingested } from './ingest.js'
 import { safeName } from './names.js'
 import { Quota, Reservation } from './quota.js'
@@ -45,7 +46,7 @@ export class SessionFiles {
   readonly #directory: SessionDirectory
   readonly #context: FilesContext
   readonly #quota: Quota
-  readonly #files = new Map<string, OwnedFile>()
+  readonly #holdings: Holdings<OwnedFile>
   /** Writes under way, which the end waits for until they have given up, and removals. */
   readonly #running = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
@@ -58,6 +59,7 @@ export class SessionFiles {
     this.#context = context
     this.#directory = new SessionDirectory(join(context.folder.path, id), context.store)
     this.#quota = new Quota(context.maxSessionBytes, 'SESSION_FULL', 'maxSessionBytes')
+    this.#holdings = new Holdings(context.ages, this.#quota)
     // As many as there are uploads at once; Node.js would warn of a leak from the eleventh on.
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
   }
@@ -68,11 +70,11 @@ export class SessionFiles {
   }
 
   get list(): OwnedFile[] {
-    return [...this.#files.values()]
+    return this.#holdings.list
   }
 
   get count(): number {
-    return this.#files.size
+    return this.#holdings.count
   }
 
   /** Whether the app may have put files of its own into the directory. */
@@ -86,7 +88,7 @@ export class SessionFiles {
   }
 
   find(sha256: string, name: string): OwnedFile | undefined {
-    return this.#files.get(keyOf(sha256, name))
+    return this.#holdings.find(sha256, name)
   }
 
   /**
@@ -119,7 +121,7 @@ export class SessionFiles {
 
   /** The file must not be swept until this many `unpin` follow. */
   pin(sha256: string, name: string): OwnedFile {
-    const file = this.#mustFind(sha256, name)
+    const file = this.#holdings.get(sha256, name)
     file.pins++
     return file
   }
@@ -129,7 +131,7 @@ export class SessionFiles {
     return this.#run(async () => {
       const path = resolve(destination)
       await this.#context.store.exclusively(sha256, async () => {
-        const file = this.#mustFind(sha256, name)
+        const file = this.#holdings.get(sha256, name)
         if (!(await this.isThere(file))) throw unknownFile(name)
         await this.#context.store.moveOut(file.path, path)
         await this.#remove(file)
@@ -142,9 +144,9 @@ export class SessionFiles {
   async removeAged(files: readonly OwnedFile[], until: number): Promise<unknown[]> {
     const { store } = this.#context
     // Those that somebody works on hold up only themselves, not who wants to work on the others.
-    const busy = files.filter(file => store.isBusy(file.sha256))
-    const groups = busy.map(file => [file])
-    if (busy.length < files.length) groups.push(files.filter(file => !busy.includes(file)))
+    const free = files.filter(file => !store.isBusy(file.sha256))
+    const groups = files.filter(file => store.isBusy(file.sha256)).map(file => [file])
+    if (free.length > 0) groups.push(free)
     const removals = groups.map(group => this.#track(this.#removeDue(group, until)))
     return (await Promise.all(removals)).flat()
   }
@@ -153,7 +155,7 @@ export class SessionFiles {
   takeBack(file: OwnedFile): Promise<void> {
     const taken = this.#context.store.exclusively(file.sha256, async () => {
       // Counted here: an upload of the same that is just being published is one more use.
-      if (--file.uses === 0 && this.find(file.sha256, file.name) === file) await this.#remove(file)
+      if (--file.uses === 0 && this.#holdings.has(file)) await this.#remove(file)
     })
     return this.#track(taken)
   }
@@ -178,11 +180,10 @@ export class SessionFiles {
   async end(): Promise<void> {
     this.abort()
     await Promise.allSettled(this.#running)
-    const { ages, folder, store, total } = this.#context
+    const { folder, store, total } = this.#context
     const files = this.list
     // At once: a sweep would look for them where they no longer are.
-    this.#files.clear()
-    for (const file of files) ages.delete(file)
+    this.#holdings.clear()
     if (folder.exists) await discard(this.path, folder.trash)
     total.release(this.#strayBytes)
     for (const file of files) {
@@ -225,23 +226,19 @@ export class SessionFiles {
     reservation: Reservation,
   ): Promise<OwnedFile> {
     this.#ending.signal.throwIfAborted()
-    const { ages, now, total } = this.#context
+    const { now, total } = this.#context
     const { sha256, size } = ingested
     const twin = this.find(sha256, name)
     if (twin !== undefined) {
       await ingest.abandon()
       reservation.release()
-      twin.uses++
-      twin.createdAt = now()
-      ages.delete(twin)
-      ages.add(twin)
+      this.#holdings.renew(twin, now())
       return twin
     }
     const { slot, path, sharing } = await this.#directory.put(ingest, sha256, name)
     if (sharing === 'shared') total.release(size)
     const file = new OwnedFile(this, slot, name, sha256, size, path, now(), sharing)
-    this.#files.set(keyOf(sha256, name), file)
-    ages.add(file)
+    this.#holdings.add(file)
     return file
   }
 
@@ -249,7 +246,7 @@ export class SessionFiles {
     const { ages, store } = this.#context
     const contents = files.map(file => file.sha256)
     return store.exclusivelyAll(contents, () => {
-      const due = files.filter(file => this.find(file.sha256, file.name) === file && file.createdAt <= until)
+      const due = files.filter(file => this.#holdings.has(file) && file.createdAt <= until)
       for (const file of due) if (file.isPinned) ages.holdBack(file)
       return this.#removeAll(due.filter(file => !file.isPinned))
     })
@@ -261,19 +258,10 @@ export class SessionFiles {
 
   /** Removes files while nobody else works on their contents. Tells what has failed. */
   async #removeAll(files: readonly OwnedFile[]): Promise<unknown[]> {
-    const { ages, total } = this.#context
-    for (const file of files) {
-      this.#files.delete(keyOf(file.sha256, file.name))
-      ages.delete(file)
-      this.#quota.release(file.size)
-    }
+    const { total } = this.#context
+    for (const file of files) this.#holdings.release(file)
     const { freed, stuck, errors } = await this.#directory.remove(files)
-    for (const file of stuck) {
-      // It is still there, and counts; the next sweep tries again.
-      this.#files.set(keyOf(file.sha256, file.name), file)
-      this.#quota.add(file.size)
-      ages.holdBack(file)
-    }
+    for (const file of stuck) this.#holdings.restore(file)
     for (const file of freed) total.release(file.size)
     return errors
   }
@@ -291,23 +279,6 @@ export class SessionFiles {
       this.#running.delete(running)
     }
   }
-
-  #mustFind(sha256: string, name: string): OwnedFile {
-    const file = this.find(sha256, name)
-    if (file !== undefined) return file
-    throw unknownFile(name)
-  }
-}
-
-function unknownFile(name: string): GradioStateError {
-  return new GradioStateError(
-    'FILE_UNKNOWN',
-    `Expected a file of this session, got ${show(name)}, which isn't or was deleted.`,
-  )
-}
-
-function keyOf(sha256: string, name: string): string {
-  return `${sha256}/${name}`
 }
 
 function sessionEnded(): GradioStateError {

@@ -63,12 +63,10 @@ export class Store {
     }
   }
 
-  /** Tells whether the bytes of a session's file are gone from the disk, now that it was removed. */
-  async isFreed(sha256: string, sharing: Sharing): Promise<boolean> {
-    return sharing === 'alone' || this.collect(sha256)
-  }
-
-  /** Removes the blob when no session has a link to it any more: the link count is the reference count. */
+  /**
+   * Removes the blob when no session has a link to it any more: the link count is the reference count.
+   * @returns whether its bytes are gone from the disk
+   */
   async collect(sha256: string): Promise<boolean> {
     if (this.#blobs === undefined) return false
     const blob = join(this.#blobs, sha256)
@@ -95,9 +93,13 @@ export class Store {
 async function closeAt(ingest: Ingest, path: string, ...then: Call[]): Promise<boolean> {
   const shelf = dirname(path)
   const session = dirname(shelf)
+  let way: Call[] = [
+    ['directory', session],
+    ['directory', shelf],
+  ]
   for (let attempts = 3; ; attempts--) {
     try {
-      await ingest.close(['directory', session], ['directory', shelf], ['absent', path], ...then)
+      await ingest.close(...way, ['absent', path], ...then)
       return true
     } catch (error) {
       const { code, syscall, path: where } = error as NodeJS.ErrnoException
@@ -107,8 +109,10 @@ async function closeAt(ingest: Ingest, path: string, ...then: Call[]): Promise<b
       }
       if (code !== 'ENOENT' || attempts === 0) throw error
       // They have yet to be made, or a removal has just taken them as empty.
-      await makeDirectory(session)
-      await makeDirectory(shelf)
+      way = [session, shelf].flatMap((path): Call[] => [
+        ['mkdir', path],
+        ['directory', path],
+      ])
     }
   }
 }

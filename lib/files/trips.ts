@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { close, open, read, write } from 'node:fs'
-import { lstat, rename, unlink } from 'node:fs/promises'
+import { lstat, mkdir, rename, unlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { codeOf, NEW_FILE, PRIVATE_FILE, removeIfEmpty, unlinkIfThere } from './disk.js'
+import { codeOf, NEW_FILE, PRIVATE_DIRECTORY, PRIVATE_FILE, removeIfEmpty, unlinkIfThere } from './disk.js'
 
 /** What can be asked of a disk. A descriptor is a number, and good in all threads of the process. */
 export interface Calls {
@@ -11,6 +11,8 @@ export interface Calls {
    * died over it.
    */
   create(path: string, bytes: Uint8Array): void
+  /** Makes a directory, unless something is there: what, `directory` tells. */
+  mkdir(path: string): void
   /** Fails with ENOTDIR unless there is a directory, and no link to one. */
   directory(path: string): void
   /** Fails with EEXIST when there is anything, a link too. */
@@ -67,6 +69,8 @@ async function perform(call: Call): Promise<unknown> {
   switch (call[0]) {
     case 'create':
       return create(call[1], call[2])
+    case 'mkdir':
+      return makeUnlessThere(call[1])
     case 'directory':
       if (!(await lstat(call[1])).isDirectory()) throw failure('ENOTDIR', call[1])
       return
@@ -85,6 +89,14 @@ async function perform(call: Call): Promise<unknown> {
     case 'forget':
       // All is read for the digest: nobody waits for it on the event loop meanwhile.
       return
+  }
+}
+
+async function makeUnlessThere(path: string): Promise<void> {
+  try {
+    await mkdir(path, PRIVATE_DIRECTORY)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
   }
 }
 

@@ -8,7 +8,7 @@ describe('batches of files', () => {
     const batches = [...batchesOf(files)]
     assert.deepEqual(
       batches.map(batch => [...batch.values()].flat().length),
-      [64, 64, 64, 64, 44],
+      [32, 32, 32, 32, 32, 32, 32, 32, 32, 12],
     )
     const parts = batches.flatMap(batch => [...batch.entries()])
     for (const [owner, part] of parts) for (const file of part) assert.equal(file.owner, owner)
@@ -17,7 +17,19 @@ describe('batches of files', () => {
       ids.toSorted((a, b) => a - b),
       files.map(file => file.id),
     )
-    assert.equal(parts.length, 7)
+    assert.equal(parts.length, 12)
+  })
+
+  it('are made as they are asked for', () => {
+    let looks = 0
+    const files = function* () {
+      for (; looks < 1_000_000; looks++) yield { owner: looks % 7 }
+    }
+    for (const batch of batchesOf(files())) {
+      assert.ok(batch.size > 0)
+      break
+    }
+    assert.ok(looks < 2_000, `${looks} of them were looked at`)
   })
 
   it('are none of no files', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -13,9 +14,11 @@ import { get, type IncomingMessage } from 'node:http'
 import { basename, dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import express from 'express'
+import { disk } from '../../lib/files/disk-thread.ts'
+import type { Trip } from '../../lib/files/trips.ts'
 import type { CachedFile } from '../../lib/index.ts'
 import type { Visitor } from '../../lib/testing/index.ts'
-import { snapshot } from '../support/cache.ts'
+import { snapshot, testCache } from '../support/cache.ts'
 import { scratch } from '../support/disk.ts'
 import { NAMES, ROUTES } from '../support/hostile.ts'
 import { upload } from '../support/multipart.ts'
@@ -111,6 +114,24 @@ describe('a symbolic link planted', () => {
       unchanged()
     })
   }
+
+  it('where a session’s directory is about to be made gets nothing written through it', async t => {
+    const { session, folder } = testCache(t)
+    await session().save(Buffer.from('text'), 'first.txt')
+    const [files, elsewhere] = [session(), scratch(t)]
+    const run = disk.run.bind(disk)
+    t.mock.method(disk, 'run', async (trip: Trip) => {
+      try {
+        return await run(trip)
+      } catch (error) {
+        if (!existsSync(files.path)) symlinkSync(elsewhere, files.path)
+        throw error
+      }
+    })
+    await assert.rejects(files.save(Buffer.from('own'), 'a.txt'), { code: 'CACHE_DIR_UNSAFE' })
+    assert.deepEqual(readdirSync(elsewhere), [])
+    assert.deepEqual(readdirSync(join(folder, '.incoming')), [])
+  })
 
   it('where a file is about to be renamed to is passed by, not followed', async t => {
     const { user, directory, canary, unchanged } = await hostile(t)

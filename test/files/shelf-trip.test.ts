@@ -3,7 +3,7 @@ import { mkdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { DiskThread } from '../../lib/files/disk-thread.ts'
-import { visitShelves } from '../../lib/files/shelf-trip.ts'
+import { ShelfTrips, visitShelves } from '../../lib/files/shelf-trip.ts'
 import { type Call, type Disk, pool } from '../../lib/files/trips.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
 
@@ -112,5 +112,35 @@ describe('a trip to shelves', () => {
       [...failed.keys()],
       visits.flatMap(({ calls }) => calls),
     )
+  })
+})
+
+describe('trips to shelves', () => {
+  it('are one for all that is asked for at once, and another for what comes after', async t => {
+    const { directory, visits } = session(t)
+    let made = 0
+    const trips = new ShelfTrips({
+      run: trip => {
+        made++
+        return pool.run(trip)
+      },
+    })
+    const visit = async (index: number) => assert.equal((await trips.visit([visits[index]!])).size, 0)
+    await Promise.all([visit(0), visit(1)])
+    assert.deepEqual([made, filesBelow(directory)], [1, ['saved-3/a', 'saved-3/b', 'saved-3/c']])
+    await visit(2)
+    assert.deepEqual([made, filesBelow(directory)], [2, []])
+  })
+
+  it('tell everybody what has failed', async t => {
+    const { visits } = session(t)
+    const wrong: Call = ['unlink', join(visits[0]!.shelf, 'directory')]
+    mkdirSync(wrong[1])
+    const trips = new ShelfTrips(pool)
+    const [failed, others] = await Promise.all([
+      trips.visit([{ shelf: visits[0]!.shelf, calls: [wrong] }]),
+      trips.visit(visits.slice(1)),
+    ])
+    assert.deepEqual([[...failed.keys()], [...others.keys()]], [[wrong], [wrong]])
   })
 })

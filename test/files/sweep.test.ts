@@ -5,6 +5,8 @@ import { get, type IncomingMessage } from 'node:http'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import express from 'express'
+import { disk } from '../../lib/files/disk-thread.ts'
+import type { Trip } from '../../lib/files/trips.ts'
 import { type CachedFile, type GradioStateOptions, gradioState, type Pin } from '../../lib/index.ts'
 import { testCache } from '../support/cache.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
@@ -199,6 +201,18 @@ describe('a sweep', () => {
     assert.deepEqual([cache.stats(), files.bytes], [{ files: 0, fileBytes: 0 }, 0])
   })
 
+  it('counts a file that can’t be removed for its own session, and for no other', async t => {
+    const { cache, session, pass, errors } = testCache(t)
+    const [one, other] = [session(), session()]
+    await one.save(Buffer.from('a'), 'stuck')
+    await other.save(Buffer.from('bb'), 'b')
+    pass(100)
+    failing(t, 'unlink', 'stuck')
+    await cache.sweep(50)
+    assert.deepEqual([cache.stats(), one.bytes, other.bytes], [{ files: 1, fileBytes: 1 }, 1, 0])
+    assert.deepEqual([filesBelow(one.path), readdirSync(other.path), errors.length], [['saved/stuck'], [], 1])
+  })
+
   it('takes no file that is being published for one of the app’s', async t => {
     const { cache, session } = testCache(t, { dedup: 'cache' })
     const files = session()
@@ -225,6 +239,50 @@ describe('a sweep', () => {
       await sweep
     }
     assert.deepEqual(errors, [])
+  })
+
+  it('lets others have the event loop, however fast the disk is', async t => {
+    const { cache, session, pass } = testCache(t)
+    for (let count = 0; count < 1000; count++) await session().save(Buffer.from(`${count}`), 'a')
+    pass(100)
+    t.mock.method(disk, 'run', async () => undefined)
+    let turns = 0
+    let isSwept = false
+    const swept = cache.sweep(50).then(() => {
+      isSwept = true
+    })
+    for (; !isSwept; turns++) await new Promise(resolve => setImmediate(resolve))
+    await swept
+    assert.equal(cache.stats().files, 0)
+    assert.ok(turns >= 10, `${turns} turns`)
+  })
+
+  it('has the disk remove some while it prepares the next', async t => {
+    const { cache, session, pass } = testCache(t)
+    for (let count = 0; count < 200; count++) await session().save(Buffer.from(`${count}`), 'a')
+    pass(100)
+    const run = disk.run.bind(disk)
+    let [underWay, most] = [0, 0]
+    t.mock.method(disk, 'run', async (trip: Trip) => {
+      most = Math.max(most, ++underWay)
+      try {
+        return await run(trip)
+      } finally {
+        underWay--
+      }
+    })
+    await cache.sweep(50)
+    assert.equal(cache.stats().files, 0)
+    assert.ok(most > 1, `${most} at once`)
+  })
+
+  it('removes the shelf of a session whose files are in several batches', async t => {
+    const { cache, session, pass, errors } = testCache(t)
+    const files = session()
+    await Promise.all(Array.from({ length: 300 }, (_, i) => files.save(Buffer.from(`${i}`), `${i}`)))
+    pass(100)
+    await cache.sweep(50)
+    assert.deepEqual([readdirSync(files.path), errors, files.bytes], [[], [], 0])
   })
 
   it('spares a file that is saved again after it was found to be due', async t => {

@@ -70,6 +70,29 @@ for (const [name, make] of Object.entries(disks)) {
       assert.deepEqual(filesBelow(directory), ['broken', 'file', 'link'])
     })
 
+    it('makes a directory for its owner only, and leaves what is there to be looked at', async t => {
+      const directory = scratch(t)
+      const path = (...names: string[]) => join(directory, ...names)
+      writeFileSync(path('file'), 'text')
+      mkdirSync(path('elsewhere'))
+      symlinkSync(path('elsewhere'), path('link'))
+      const disk = make()
+      for (let times = 0; times < 2; times++)
+        await disk.run([
+          ['mkdir', path('new')],
+          ['directory', path('new')],
+        ])
+      assert.equal(statSync(path('new')).mode & 0o777, 0o700)
+      for (const name of ['file', 'link']) {
+        const trip: Call[] = [
+          ['mkdir', path(name)],
+          ['directory', path(name)],
+        ]
+        await assert.rejects(disk.run(trip), { code: 'ENOTDIR', path: path(name), done: 1 })
+      }
+      await assert.rejects(disk.run([['mkdir', path('none', 'new')]]), { code: 'ENOENT', syscall: 'mkdir' })
+    })
+
     it('removes files, links and empty directories, and takes what is not there for removed', async t => {
       const directory = scratch(t)
       const path = (...names: string[]) => join(directory, ...names)

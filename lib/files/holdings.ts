@@ -1,0 +1,88 @@
+import { GradioStateError, show } from '../errors.js'
+import type { AgeQueue } from './age-queue.js'
+import type { Quota } from './quota.js'
+import type { StoredFile } from './stored-file.js'
+
+/**
+ * The files that one session has, by content and name. Each counts against the session's limit, and has its place in the
+ * order of ages.
+ */
+export class Holdings<File extends StoredFile> {
+  readonly #files = new Map<string, File>()
+  readonly #ages: AgeQueue<File>
+  readonly #quota: Quota
+
+  constructor(ages: AgeQueue<File>, quota: Quota) {
+    this.#ages = ages
+    this.#quota = quota
+  }
+
+  get list(): File[] {
+    return [...this.#files.values()]
+  }
+
+  get count(): number {
+    return this.#files.size
+  }
+
+  find(sha256: string, name: string): File | undefined {
+    return this.#files.get(keyOf(sha256, name))
+  }
+
+  /** @throws GradioStateError `FILE_UNKNOWN` */
+  get(sha256: string, name: string): File {
+    const file = this.find(sha256, name)
+    if (file !== undefined) return file
+    throw unknownFile(name)
+  }
+
+  /** Whether it is this very file, and not one that was saved in its place since. */
+  has(file: File): boolean {
+    return this.find(file.sha256, file.name) === file
+  }
+
+  /** Its bytes were counted when they were reserved. */
+  add(file: File): void {
+    this.#files.set(keyOf(file.sha256, file.name), file)
+    this.#ages.add(file)
+  }
+
+  /** It was saved once more. */
+  renew(file: File, now: number): void {
+    file.uses++
+    file.createdAt = now
+    this.#ages.delete(file)
+    this.#ages.add(file)
+  }
+
+  /** It is about to be removed. */
+  release(file: File): void {
+    this.#files.delete(keyOf(file.sha256, file.name))
+    this.#ages.delete(file)
+    this.#quota.release(file.size)
+  }
+
+  /** It couldn't be removed: it is still there, and counts; the next sweep tries again. */
+  restore(file: File): void {
+    this.#files.set(keyOf(file.sha256, file.name), file)
+    this.#ages.holdBack(file)
+    this.#quota.add(file.size)
+  }
+
+  /** Lets go of all at once, at the session's end. */
+  clear(): void {
+    for (const file of this.#files.values()) this.#ages.delete(file)
+    this.#files.clear()
+  }
+}
+
+export function unknownFile(name: string): GradioStateError {
+  return new GradioStateError(
+    'FILE_UNKNOWN',
+    `Expected a file of this session, got ${show(name)}, which isn't or was deleted.`,
+  )
+}
+
+function keyOf(sha256: string, name: string): string {
+  return `${sha256}/${name}`
+}
