@@ -13,6 +13,7 @@ import type {
   MaybePromise,
 } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
+import { flat } from '../flat.js'
 import { Arrivals } from './arrivals.js'
 import { Deadlines } from './deadlines.js'
 import type { ErrorContext } from './events.js'
@@ -20,12 +21,12 @@ import { Gate } from './gate.js'
 import { Hooks } from './hooks.js'
 import { Lifecycle } from './lifecycle.js'
 import type { CloseReport, SessionStats } from './reports.js'
-import { Session, type SessionContext } from './session.js'
+import { type Leaving, Session, type SessionContext } from './session.js'
 import { SessionTable } from './session-table.js'
 import { SharedAccess } from './shared-access.js'
 import { StateRegistry } from './state.js'
 import { isThenable } from './thenable.js'
-import { type Leaving, Visit } from './visit.js'
+import { Visit } from './visit.js'
 
 const debug = createDebug('gradio-state:session')
 
@@ -92,7 +93,13 @@ export class Manager {
     this.shared = new SharedAccess(engine, this.hooks, this.states, claim => this.#lifecycle.release(claim))
     const values = { deadlines: this.deadlines, hooks: this.hooks, gate, process: randomUUID().slice(0, 8) }
     const { directoryOf } = config
-    this.#context = { states: this.states, shared: this.shared, values, directoryOf }
+    this.#context = {
+      states: this.states,
+      shared: this.shared,
+      values,
+      directoryOf,
+      leave: (session, visitor, leaving) => this.#leave(session, visitor, leaving),
+    }
     this.#background(engine.start(this.#events(), { clock: config.clock, departure: this.#departure(true) }))
   }
 
@@ -134,14 +141,13 @@ export class Manager {
     if (this.closing) throw closed()
     const isFresh = create !== undefined && !this.#sessions.has(token) && !this.#arrivals.isFresh(token)
     if (isFresh) this.#makeRoom()
-    const { kind, page } = visiting
-    // The ids of pages have to differ on all nodes.
-    const id = page ?? (kind === 'page' ? randomUUID() : String(++this.#holders))
-    const holder: Holder = { id, kind }
-    const arrival = { ...this.#arrival(kind, create !== undefined), atOnce: visiting.atOnce === true }
-    const life = this.#engine.open(token, holder, arrival)
-    if (isThenable(life)) return this.#admitLater(token, holder, isFresh, life, create)
-    return this.#admit(token, holder, life, create)
+    // A session that begins here keeps it.
+    const kept = this.#sessions.has(token) ? token : flat(token)
+    const visit = new Visit(this.#idOf(visiting), visiting.kind)
+    const arrival = { ...this.#arrival(visit.kind, create !== undefined), atOnce: visiting.atOnce === true }
+    const life = this.#engine.open(kept, visit, arrival)
+    if (isThenable(life)) return this.#admitLater(kept, visit, isFresh, life, create)
+    return this.#admit(kept, visit, life, create)
   }
 
   /** Ends a session now; resolves when all its callbacks have run. */
@@ -179,16 +185,21 @@ export class Manager {
     return this.#sessions.stats()
   }
 
+  /** The ids of pages have to differ on all nodes. */
+  #idOf({ kind, page }: Visiting): string {
+    return kind === 'page' ? flat(page ?? randomUUID()) : String(++this.#holders)
+  }
+
   #admitLater(
     token: string,
-    holder: Holder,
+    visit: Visit,
     isFresh: boolean,
     answer: Promise<Life | undefined>,
     create?: Beginning,
   ): Promise<Visit | undefined> {
     return this.#arrivals.answered(token, isFresh, answer, (life, isOver) => {
       if (this.closing) throw closed()
-      return isOver ? this.#again(token, holder, create) : this.#admit(token, holder, life, create)
+      return isOver ? this.#again(token, visit, create) : this.#admit(token, visit, life, create)
     })
   }
 
@@ -199,24 +210,24 @@ export class Manager {
   }
 
   /** The life that was found has ended before it could be entered: what comes after it is asked for. */
-  #again(token: string, { kind, id }: Holder, create?: Beginning): MaybePromise<Visit | undefined> {
+  #again(token: string, { kind, id }: Visit, create?: Beginning): MaybePromise<Visit | undefined> {
     const visiting: Visiting = kind === 'page' ? { kind, page: id } : { kind }
     return create === undefined ? this.enter(token, visiting) : this.enter(token, visiting, create)
   }
 
-  #admit(token: string, holder: Holder, life: Life | undefined, create?: Beginning): Visit | undefined {
+  #admit(token: string, visit: Visit, life: Life | undefined, create?: Beginning): Visit | undefined {
     if (life === undefined) return undefined
     const known = this.#sessions.findById(life.id)
     const session = known ?? this.#begin(token, life, create)
     session.pagesElsewhere = life.pagesElsewhere
     session.holders++
-    if (holder.kind === 'page') {
+    if (visit.kind === 'page') {
       session.pages++
       session.hadPage = true
     }
     session.returned ||= known !== undefined || session.hadPage
     this.#sessions.noteOpen(session, true)
-    const visit = new Visit(session, holder, (visit, leaving) => this.#leave(visit, leaving))
+    visit.begin(session)
     if (life.phase === 'unloading') visit.ready = this.#afterUnload(session, visit)
     else this.#load(session, life)
     return visit
@@ -228,16 +239,16 @@ export class Manager {
     else this.#lifecycle.noteLoad(session, load)
   }
 
-  #leave({ session, holder }: Visit, { abrupt = false, awaitPage = false }: Leaving): void {
+  #leave(session: Session, visitor: Holder, { abrupt = false, awaitPage = false }: Leaving): void {
     session.holders--
-    if (holder.kind === 'page') session.pages--
+    if (visitor.kind === 'page') session.pages--
     if (session.ended !== undefined) {
       session.noteAnswers()
       return
     }
     if (session.holders === 0) this.#sessions.noteOpen(session, false)
     this.#background(
-      this.#engine.release(session.token, holder, {
+      this.#engine.release(session.token, visitor, {
         ...this.#departure(abrupt),
         ...(awaitPage && { awaitPage: PAGE_LOAD }),
         hasValues: !session.values.isEmpty,
@@ -274,12 +285,11 @@ export class Manager {
   }
 
   async #reopen(session: Session, visit: Visit): Promise<void> {
-    const { holder } = visit
     try {
       for (;;) {
         await session.unloading
         if (visit.left || session.ended !== undefined) return
-        const life = await this.#engine.open(session.token, holder, this.#arrival(holder.kind, false))
+        const life = await this.#engine.open(session.token, visit, this.#arrival(visit.kind, false))
         if (life?.phase !== 'unloading') {
           if (life?.id === session.id) this.#load(session, life)
           return
@@ -317,8 +327,8 @@ export class Manager {
       unloaded: (life, reason) => of(life, session => this.#lifecycle.noteUnload(session, reason)),
       returned: (life, load) => of(life, session => this.#lifecycle.load(session, load)),
       expired: life => of(life, session => session.audience?.part('expired')),
-      moved: (life, page) => of(life, session => session.audience?.moved(page)),
-      goodbye: (life, page, epoch) => of(life, session => session.audience?.goodbye(page, epoch)),
+      moved: (life, page) => of(life, session => session.audience?.find(page)?.leave()),
+      goodbye: (life, page, epoch) => of(life, session => session.audience?.find(page)?.goodbye(epoch)),
       problem: error => this.hooks.report(error, { source: 'engine' }),
     }
   }

@@ -1,21 +1,36 @@
-import type { EndReason } from '../engines/engine.js'
+import { WALL_ORIGIN } from '../clock.js'
+import type { EndReason, Holder } from '../engines/engine.js'
 import type { SharedValue } from '../engines/shared-values.js'
+import type { Deadlines } from './deadlines.js'
 import type { SharedAccess, SharedOwner } from './shared-access.js'
 import { SharedDefinition } from './shared-state.js'
 import type { StateRegistry } from './state.js'
 import { Values, type ValuesContext } from './values.js'
 import type { SessionView, State } from './view.js'
 
-/** What a session has to say to its pages. */
+/** The pages of a session, as far as it has something to say to them. One that is alone is its own audience. */
 export interface Audience {
+  find(page: string): Listener | undefined
   /** They have to go: at the end, and when the host session has expired. */
   part(reason: EndReason): void
-  /** Another node holds that page from now on. */
-  moved(page: string): void
-  /** That page has said goodbye to another node. */
-  goodbye(page: string, epoch: number | undefined): void
-  /** One of them is to send a request, whose answer renews the cookie of the host session. */
-  renew(): void
+  /** One of them is to send a request, whose answer renews the cookie of the host session; `false` when none can. */
+  renew(): boolean
+}
+
+/** One of them. */
+export interface Listener {
+  /** Another node holds it from now on. */
+  leave(): void
+  /** It has said goodbye to another node. */
+  goodbye(epoch: number | undefined): void
+}
+
+/** How a visitor goes. */
+export interface Leaving {
+  /** A socket broke, so the page may come back. */
+  readonly abrupt?: boolean
+  /** The answer was a page, which has yet to connect. */
+  readonly awaitPage?: boolean
 }
 
 /** What all sessions of an instance share. */
@@ -25,6 +40,8 @@ export interface SessionContext {
   readonly values: ValuesContext
   /** Where the directory of a session is, or would be. */
   readonly directoryOf: (id: string) => string
+  /** A visitor has gone. */
+  readonly leave: (session: Session, visitor: Holder, leaving: Leaving) => void
 }
 
 /** What a session is from its beginning to its end. */
@@ -38,12 +55,13 @@ export interface SessionOrigin {
 
 /**
  * One life of one user, as far as it lives in this process. Most of its life nobody is here: what such a session does
- * not need is not made before it is asked for, since each empty Set, promise or closure adds a tenth to its memory.
+ * not need is not made before it is asked for, since each empty Set, promise or closure adds a tenth to its memory. For the
+ * same reason its methods are private to the compiler alone: V8 marks each object of a class with `#methods`.
  */
 export class Session extends Values implements SharedOwner {
   readonly token: string
   readonly id: string
-  readonly createdAt: number
+  readonly #begunAt: number
   readonly info: unknown
   readonly #context: SessionContext
   #view: SessionView | undefined
@@ -52,8 +70,8 @@ export class Session extends Values implements SharedOwner {
   /** The how-manieth time it is loaded, or was last. */
   loadSerial: number
   #load: Load | undefined
-  /** Why it has ended; from then on nobody can use it. */
-  ended: EndReason | undefined
+  /** Its pages, once there was one. */
+  audience: Audience | undefined
   holders = 0
   pages = 0
   hadPage = false
@@ -69,7 +87,7 @@ export class Session extends Values implements SharedOwner {
     super()
     this.token = origin.token
     this.id = origin.id
-    this.createdAt = origin.createdAt
+    this.#begunAt = origin.createdAt - WALL_ORIGIN
     this.info = origin.info
     this.loadSerial = loadSerial
     this.#context = context
@@ -78,6 +96,14 @@ export class Session extends Values implements SharedOwner {
   /** What it holds: an object of their own would take a tenth of its memory. */
   get values(): Values {
     return this
+  }
+
+  get createdAt(): number {
+    return WALL_ORIGIN + this.#begunAt
+  }
+
+  get deadlines(): Deadlines {
+    return this.#context.values.deadlines
   }
 
   protected get valuesContext(): ValuesContext {
@@ -112,13 +138,18 @@ export class Session extends Values implements SharedOwner {
     return this.#hooks
   }
 
-  /** Its pages, once there was one. */
-  get audience(): Audience | undefined {
-    return this.#extras?.audience
+  /** A visitor has gone. */
+  leave(visitor: Holder, leaving: Leaving): void {
+    this.#context.leave(this, visitor, leaving)
   }
 
-  set audience(audience: Audience) {
-    this.#extra.audience = audience
+  /** Why it has ended; from then on nobody can use it. */
+  get ended(): EndReason | undefined {
+    return this.#extras?.ended
+  }
+
+  set ended(reason: EndReason) {
+    this.extra.ended = reason
   }
 
   /** How many pages other nodes hold, as far as is known. */
@@ -127,7 +158,7 @@ export class Session extends Values implements SharedOwner {
   }
 
   set pagesElsewhere(count: number) {
-    if (count !== this.pagesElsewhere) this.#extra.pagesElsewhere = count
+    if (count !== this.pagesElsewhere) this.extra.pagesElsewhere = count
   }
 
   /** Resolves when the last callback of the end has run. */
@@ -136,7 +167,7 @@ export class Session extends Values implements SharedOwner {
   }
 
   set finished(finished: Promise<void>) {
-    this.#extra.finished = finished
+    this.extra.finished = finished
   }
 
   get sharedAtEnd(): readonly SharedValue[] | undefined {
@@ -144,12 +175,12 @@ export class Session extends Values implements SharedOwner {
   }
 
   set sharedAtEnd(values: readonly SharedValue[]) {
-    this.#extra.sharedAtEnd = values
+    this.extra.sharedAtEnd = values
   }
 
   /** Calls `farewell` at the end at once, before any hook. */
   atEnd(farewell: (reason: EndReason) => void): void {
-    this.#extra.farewells.push(farewell)
+    this.extra.farewells.push(farewell)
   }
 
   sayFarewell(reason: EndReason): void {
@@ -158,7 +189,7 @@ export class Session extends Values implements SharedOwner {
 
   /** Awaits `epilogue` at the end, after all hooks and callbacks: what they may still use goes last. */
   afterEnd(epilogue: () => Promise<void>): void {
-    this.#extra.epilogues.push(epilogue)
+    this.extra.epilogues.push(epilogue)
   }
 
   get epilogues(): readonly (() => Promise<void>)[] {
@@ -167,7 +198,7 @@ export class Session extends Values implements SharedOwner {
 
   /** Runs `task` as soon as no request of the session is in flight. */
   afterAnswers(task: () => void): void {
-    this.#extra.unanswered.push(task)
+    this.extra.unanswered.push(task)
     this.noteAnswers()
   }
 
@@ -186,7 +217,7 @@ export class Session extends Values implements SharedOwner {
     return running
   }
 
-  get #extra(): Extras {
+  private get extra(): Extras {
     this.#extras ??= new Extras()
     return this.#extras
   }
@@ -194,7 +225,7 @@ export class Session extends Values implements SharedOwner {
 
 /** What a session does not have while nobody uses more of it than its values. */
 class Extras {
-  audience: Audience | undefined
+  ended: EndReason | undefined
   pagesElsewhere = 0
   finished: Promise<void> | undefined
   sharedAtEnd: readonly SharedValue[] | undefined

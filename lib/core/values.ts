@@ -15,7 +15,7 @@ export interface ValuesContext {
   readonly process: string
 }
 
-/** The values of one session. Each that leaves, by whatever way, goes through `#release` once. */
+/** The values of one session. Each that leaves, by whatever way, goes through `release` once. */
 export abstract class Values {
   abstract readonly id: string
   abstract readonly view: SessionView
@@ -54,21 +54,21 @@ export abstract class Values {
     const old = find(this.#slots, name)
     const isSame = old !== undefined && Object.is(old.value, value)
     if (isSame && old.config === config) {
-      this.#arm(old)
+      this.arm(old)
       return
     }
-    if (old !== undefined) this.#cancel(old)
-    const slot = this.#slot(name, value, config, isSame ? old.serial : ++this.#serial)
-    this.#put(slot)
-    this.#arm(slot)
-    if (old !== undefined && !isSame && old.config.deleteReplaced) void this.#release(old, 'replaced')
+    if (old !== undefined) this.cancel(old)
+    const slot = this.slotFor(name, value, config, isSame ? old.serial : ++this.#serial)
+    this.put(slot)
+    this.arm(slot)
+    if (old !== undefined && !isSame && old.config.deleteReplaced) void this.release(old, 'replaced')
   }
 
   /** Restarts the time to live. */
   touch(name: string): boolean {
     const slot = find(this.#slots, name)
     if (slot === undefined) return false
-    this.#arm(slot)
+    this.arm(slot)
     return true
   }
 
@@ -76,8 +76,8 @@ export abstract class Values {
   async delete(name: string): Promise<boolean> {
     const slot = find(this.#slots, name)
     if (slot === undefined) return false
-    this.#remove(slot)
-    await this.#release(slot, 'deleted')
+    this.remove(slot)
+    await this.release(slot, 'deleted')
     return true
   }
 
@@ -85,20 +85,20 @@ export abstract class Values {
   deleteAll(reason: DeleteReason): void | Promise<void> {
     const final = this.#slots
     const slots = listOf(final)
-    for (const slot of slots) this.#cancel(slot)
+    for (const slot of slots) this.cancel(slot)
     this.#slots = undefined
     const toRelease = slots.filter(slot => slot.needsRelease)
-    const releasing = eachBounded(toRelease, PARALLEL, slot => this.#release(slot, reason))
-    if (releasing !== undefined || this.#pending !== undefined) return this.#awaitAll(releasing, final)
+    const releasing = eachBounded(toRelease, PARALLEL, slot => this.release(slot, reason))
+    if (releasing !== undefined || this.#pending !== undefined) return this.awaitAll(releasing, final)
     // Not before: to a callback, what is being deleted is gone.
     this.#final = final
   }
 
   /** The time to live of a value is over. */
   expire(slot: Slot): void {
-    this.#remove(slot)
+    this.remove(slot)
     if (!slot.needsRelease) return
-    const running = this.valuesContext.gate.run(() => this.#release(slot, 'timeToLive'))
+    const running = this.valuesContext.gate.run(() => this.release(slot, 'timeToLive'))
     if (running !== undefined) this.track(running)
   }
 
@@ -112,50 +112,50 @@ export abstract class Values {
     })
   }
 
-  async #awaitAll(releasing: void | Promise<void>, final: Slots): Promise<void> {
+  private async awaitAll(releasing: void | Promise<void>, final: Slots): Promise<void> {
     await releasing
     if (this.#pending !== undefined) await Promise.all(this.#pending)
     this.#final = final
   }
 
-  #slot(name: string, value: unknown, config: ValueConfig, serial: number): Slot {
+  private slotFor(name: string, value: unknown, config: ValueConfig, serial: number): Slot {
     return config.timeToLive === Number.POSITIVE_INFINITY
       ? new Slot(name, value, config, serial)
       : new TimedSlot(name, value, config, serial, this)
   }
 
-  #arm(slot: Slot): void {
+  private arm(slot: Slot): void {
     if (slot instanceof TimedSlot) this.valuesContext.deadlines.schedule(slot, slot.config.timeToLive)
   }
 
-  #cancel(slot: Slot): void {
+  private cancel(slot: Slot): void {
     if (slot instanceof TimedSlot) this.valuesContext.deadlines.cancel(slot)
   }
 
-  #put(slot: Slot): void {
+  private put(slot: Slot): void {
     const slots = this.#slots
     if (slots instanceof Map) slots.set(slot.name, slot)
     else if (slots === undefined || slots.name === slot.name) this.#slots = slot
     else this.#slots = new Map([slots, slot].map(each => [each.name, each]))
   }
 
-  #remove(slot: Slot): void {
+  private remove(slot: Slot): void {
     const slots = this.#slots
-    this.#cancel(slot)
+    this.cancel(slot)
     if (slots instanceof Map) slots.delete(slot.name)
     if (slots === slot || (slots instanceof Map && slots.size === 0)) this.#slots = undefined
   }
 
   /** Tells the app that a value, already gone from the session, is no longer held. */
-  #release(slot: Slot, reason: DeleteReason): void | Promise<void> {
+  private release(slot: Slot, reason: DeleteReason): void | Promise<void> {
     if (!slot.needsRelease) return
     const context = { source: 'deleteCallback', session: this.id, name: slot.name } as const
-    const running = this.valuesContext.hooks.call(context, limit => this.#tell(slot, reason, limit))
+    const running = this.valuesContext.hooks.call(context, limit => this.tell(slot, reason, limit))
     if (running !== undefined) this.track(running)
     return running
   }
 
-  #tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
+  private tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
     const { value, config } = slot
     if (config.deleteCallback === undefined) return dispose(value as Partial<AsyncDisposable & Disposable>)
     return config.deleteCallback(value, new Deletion(slot, reason, this, this.valuesContext.process, limit))

@@ -1,37 +1,43 @@
 import type { Holder } from '../engines/engine.js'
-import type { Session } from './session.js'
-
-/** How a visitor goes. */
-export interface Leaving {
-  /** A socket broke, so the page may come back. */
-  readonly abrupt?: boolean
-  /** The answer was a page, which has yet to connect. */
-  readonly awaitPage?: boolean
-}
+import type { Leaving, Session } from './session.js'
 
 let visits = 0
 
-/** The stay of one page or one request in a session. */
-export class Visit {
-  readonly session: Session
-  readonly holder: Holder
+/** The stay of one page or one request in a session, which the engine knows as its holder. */
+export class Visit implements Holder {
+  readonly id: string
+  readonly kind: Holder['kind']
   /** Set while the unload hooks of the session run: the visitor waits for it before it goes on. Never rejects. */
   ready: Promise<unknown> | undefined
   left = false
-  /** Grows with each visit. */
-  readonly serial = ++visits
-  readonly #onLeave: (visit: Visit, leaving: Leaving) => void
+  #serial = 0
+  #session: Session | undefined
 
-  constructor(session: Session, holder: Holder, onLeave: (visit: Visit, leaving: Leaving) => void) {
-    this.session = session
-    this.holder = holder
-    this.#onLeave = onLeave
+  constructor(id: string, kind: Holder['kind']) {
+    this.id = id
+    this.kind = kind
+  }
+
+  /** Whose it is: told before anybody is given the visit. */
+  get session(): Session {
+    return this.#session as Session
+  }
+
+  /** Grows with each visit that begins. */
+  get serial(): number {
+    return this.#serial
+  }
+
+  /** The engine has told whose it is. */
+  begin(session: Session): void {
+    this.#session = session
+    this.#serial = ++visits
   }
 
   /** Ends the stay; a second call does nothing. */
   leave(leaving: Leaving = {}): void {
     if (this.left) return
     this.left = true
-    this.#onLeave(this, leaving)
+    this.session.leave(this, leaving)
   }
 }

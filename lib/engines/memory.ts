@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { v4 as uuid } from 'uuid'
-import type { Clock } from '../clock.js'
+import { type Clock, WALL_ORIGIN } from '../clock.js'
 import { type Few, includes, including, without } from '../few.js'
+import { flat } from '../flat.js'
 import { TimerWheel, WheelNode } from '../timer-wheel.js'
 import type { Arrival, Claim, Departure, EndReason, Engine, EngineEvents, Holder, Life } from './engine.js'
 import { MemoryValues } from './memory-values.js'
@@ -140,7 +141,7 @@ class MemoryEngine implements Engine {
 class Entry extends WheelNode {
   readonly token: string
   readonly life: string
-  readonly createdAt: number
+  readonly #begunAt: number
   /** Who holds it: mostly one at a time, and nobody for most of its life. */
   #holders: Few<Holder> = undefined
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
@@ -150,22 +151,22 @@ class Entry extends WheelNode {
   /** The how-manieth time it is loaded. */
   load = 1
   pages = 0
-  navigations = 0
+  #navigations: Navigations | undefined
   /** Whether a page was here since the last load. */
   hadPage = false
   unloadAt = 0
   #endAt = NEVER
-  /** Until when the pages are awaited that answered navigations have yet to bring; the earliest first. */
-  #awaited: number[] | undefined
-  /** Pages that arrived before their navigation's answer was at its end, as those of a streamed page do. */
-  #early = 0
   #everHadPage = false
 
   constructor(token: string, life: string, createdAt: number) {
     super()
     this.token = token
     this.life = life
-    this.createdAt = createdAt
+    this.#begunAt = createdAt - WALL_ORIGIN
+  }
+
+  get createdAt(): number {
+    return WALL_ORIGIN + this.#begunAt
   }
 
   get isHeld(): boolean {
@@ -178,14 +179,15 @@ class Entry extends WheelNode {
 
   add(holder: Holder, now: number): void {
     this.#holders = including(this.#holders, holder)
-    if (holder.kind === 'navigation') this.navigations++
+    if (holder.kind === 'navigation') {
+      this.#navigations ??= new Navigations()
+      this.#navigations.underWay++
+    }
     if (holder.kind !== 'page') return
     this.pages++
     this.hadPage = true
     this.#everHadPage = true
-    this.#dropLate(now)
-    if (this.#awaited !== undefined) this.#awaited.shift()
-    else if (this.#early < this.navigations) this.#early++
+    if (this.#navigations?.pageCame(now)) this.#navigations = undefined
   }
 
   remove(holder: Holder, departure: Departure, now: number): void {
@@ -194,25 +196,13 @@ class Entry extends WheelNode {
     if (holder.kind === 'page') this.pages--
     if (holder.kind === 'page' || !this.hadPage)
       this.unloadAt = Math.max(this.unloadAt, Math.ceil(now + departure.unloadIn))
-    if (holder.kind !== 'navigation') return
-    this.navigations--
-    this.#dropLate(now)
-    if (this.#early > 0) this.#early--
-    else if (departure.awaitPage !== undefined) {
-      this.#awaited ??= []
-      this.#awaited.push(now + departure.awaitPage)
-    }
+    if (holder.kind === 'navigation' && this.#navigations?.answered(now, departure.awaitPage))
+      this.#navigations = undefined
   }
 
   /** @param at on the engine's clock */
   endsAt(at: number): void {
     this.#endAt = at === Number.POSITIVE_INFINITY ? NEVER : Math.ceil(at)
-  }
-
-  /** Pages that have not come in time are awaited no longer. */
-  #dropLate(now: number): void {
-    const inTime = this.#awaited?.filter(until => until > now)
-    this.#awaited = inTime?.length ? inTime : undefined
   }
 
   /** Its work is handed to the caller. */
@@ -221,7 +211,7 @@ class Entry extends WheelNode {
     const isLoaded = this.phase !== 'unloaded'
     if (phase === 'unload') {
       this.phase = 'unloading'
-      this.#awaited = undefined
+      if (this.#navigations?.giveUp()) this.#navigations = undefined
     }
     const fence = ++this.fence
     return {
@@ -241,9 +231,9 @@ class Entry extends WheelNode {
   unloadDue(): number {
     if (this.phase !== 'loaded') return Number.POSITIVE_INFINITY
     if (this.reason === 'expired') return 0
-    if (this.pages > 0 || this.navigations > 0) return Number.POSITIVE_INFINITY
+    if (this.pages > 0 || (this.#navigations?.underWay ?? 0) > 0) return Number.POSITIVE_INFINITY
     if (!this.hadPage && this.isHeld) return Number.POSITIVE_INFINITY
-    return Math.max(this.unloadAt, this.#awaited?.at(-1) ?? 0)
+    return Math.max(this.unloadAt, this.#navigations?.awaitedUntil ?? 0)
   }
 
   endDue(): number {
@@ -252,12 +242,51 @@ class Entry extends WheelNode {
   }
 }
 
+/** The navigations of a life, and the pages that they bring. What notes something tells whether nothing is left to note. */
+class Navigations {
+  /** How many have yet to be answered. */
+  underWay = 0
+  /** Until when the pages are awaited that answered ones have yet to bring; the earliest first. */
+  #awaited: number[] = []
+  /** Pages that arrived before their navigation's answer was at its end, as those of a streamed page do. */
+  #early = 0
+
+  get awaitedUntil(): number {
+    return this.#awaited.at(-1) ?? 0
+  }
+
+  pageCame(now: number): boolean {
+    this.#dropLate(now)
+    if (this.#awaited.length > 0) this.#awaited.shift()
+    else if (this.#early < this.underWay) this.#early++
+    return this.#isOver
+  }
+
+  answered(now: number, awaitPage: number | undefined): boolean {
+    this.underWay--
+    this.#dropLate(now)
+    if (this.#early > 0) this.#early--
+    else if (awaitPage !== undefined) this.#awaited.push(now + awaitPage)
+    return this.#isOver
+  }
+
+  /** Pages are awaited no longer. */
+  giveUp(): boolean {
+    this.#awaited = []
+    return this.#isOver
+  }
+
+  /** Pages that have not come in time are awaited no longer. */
+  #dropLate(now: number): void {
+    this.#awaited = this.#awaited.filter(until => until > now)
+  }
+
+  get #isOver(): boolean {
+    return this.underWay === 0 && this.#awaited.length === 0 && this.#early === 0
+  }
+}
+
 const NO_VALUES: readonly SharedValue[] = []
 
 // Deadlines are whole milliseconds: V8 keeps a number that is no small integer in an object of its own.
 const NEVER = -1
-
-/** A text that was put together is kept by V8 as its parts, which take ten times the memory. */
-function flat(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1')
-}

@@ -7,9 +7,21 @@ import type { Deadlines, Due } from '../core/deadlines.js'
  */
 const STEP = 64
 
-/** Schedules the next beat of a connection. @param heartbeat milliseconds between two */
-export function scheduleBeat(deadlines: Deadlines, beat: Due, heartbeat: number): void {
-  const { now } = deadlines
-  // Down, as a beat comes a little later than it is due: the next one would be a step too late each time.
-  deadlines.schedule(beat, Math.floor((now + heartbeat) / STEP) * STEP - now)
+/** The beats of all connections of an instance. */
+export class Beats {
+  readonly deadlines: Deadlines
+  /** Milliseconds between two beats of a connection. */
+  readonly interval: number
+
+  constructor(deadlines: Deadlines, interval: number) {
+    this.deadlines = deadlines
+    this.interval = interval
+  }
+
+  /** Schedules the next beat of a connection. */
+  schedule(beat: Due): void {
+    const { now } = this.deadlines
+    // Down, as a beat comes a little later than it is due: the next one would be a step too late each time.
+    this.deadlines.schedule(beat, Math.floor((now + this.interval) / STEP) * STEP - now)
+  }
 }

@@ -41,6 +41,11 @@ export class FrameReader {
   #isText = false
   #isOver = false
 
+  /** Whether all that has come is read, and more may come: then another reader can go on. */
+  get isAtRest(): boolean {
+    return this.#rest.length === 0 && this.#message === undefined && !this.#isOver
+  }
+
   read(bytes: Buffer, listener: FrameListener): void {
     if (this.#isOver) return
     let left: Buffer = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes])

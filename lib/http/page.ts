@@ -1,6 +1,5 @@
 import { Deadline, type Deadlines, type Due } from '../core/deadlines.js'
-import type { Manager } from '../core/manager.js'
-import type { Session } from '../core/session.js'
+import type { Audience, Listener, Session } from '../core/session.js'
 import type { Visit } from '../core/visit.js'
 import type { EndReason } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
@@ -8,22 +7,24 @@ import { all, type Few, includes, including, without } from '../few.js'
 import { WheelNode } from '../timer-wheel.js'
 import type { Connection } from './connection.js'
 
-/** The pages of one session. */
-export interface Siblings {
-  readonly session: Session
-  readonly manager: Manager
-  /** That page has left, and need not be remembered any more. */
-  forget(page: Page): void
+/** Pages of one session. */
+export interface PageSet extends Audience {
+  find(id: string): Page | undefined
+  /** What is left when that page has left, and need not be remembered any more. */
+  without(page: Page): PageSet | undefined
 }
 
-/** One loaded document in a browser, as this process knows it. */
-export class Page extends WheelNode implements Due {
+/**
+ * One loaded document in a browser, as this process knows it; also all pages of a session that has no other. Its methods are
+ * private to the compiler alone, for the reason told at {@link Session}.
+ */
+export class Page extends WheelNode implements Due, PageSet, Listener {
   readonly id: string
   /** The highest epoch that the page has told; it grows with each return from the back/forward cache. */
   epoch = 0
   /** The newest, until it is used. */
   ticket = ''
-  readonly #pages: Siblings
+  readonly #session: Session
   #connections: Few<Connection> = undefined
   #visit: Visit | undefined
   #isGone = false
@@ -33,15 +34,15 @@ export class Page extends WheelNode implements Due {
    */
   #leasedUntil = 0
 
-  constructor(id: string, pages: Siblings) {
+  constructor(id: string, session: Session) {
     super()
     this.id = id
-    this.#pages = pages
+    this.#session = session
   }
 
   /** Its session's. */
   get token(): string {
-    return this.#pages.session.token
+    return this.#session.token
   }
 
   get isOpen(): boolean {
@@ -58,22 +59,31 @@ export class Page extends WheelNode implements Due {
 
   /** Whether that epoch is over. */
   isOutdated(epoch: number | undefined): epoch is number {
-    return epoch !== undefined && epoch < this.#leastEpoch
+    return epoch !== undefined && epoch < this.leastEpoch
   }
 
   /** @throws GradioStateError `PAGE_GONE` for an epoch that is over */
   refuseOutdated(epoch: number | undefined): void {
-    if (this.isOutdated(epoch)) throw gone(this.#leastEpoch, epoch)
+    if (this.isOutdated(epoch)) throw gone(this.leastEpoch, epoch)
   }
 
-  get #leastEpoch(): number {
+  private get leastEpoch(): number {
     return this.#isGone ? this.epoch + 1 : this.epoch
   }
 
-  /** While the page is open without a socket, a beat is due; after it has left, its being forgotten. */
+  /** While the page is connected, beats to it are due; while it is not, one of its own; after it has left, its being forgotten. */
   run(): void {
-    if (this.isOpen) this.leave()
-    else this.#pages.forget(this)
+    if (this.isConnected) this.beatAll()
+    else if (this.isOpen) this.leave()
+    else this.#session.audience = pagesOf(this.#session)?.without(this)
+  }
+
+  find(id: string): Page | undefined {
+    return id === this.id ? this : undefined
+  }
+
+  without(page: Page): PageSet | undefined {
+    return page === this ? undefined : this
   }
 
   /** A visit has begun. Of two, the engine knows only the one that began last. */
@@ -93,11 +103,11 @@ export class Page extends WheelNode implements Due {
     if (epoch > this.epoch) {
       this.epoch = epoch
       // The document was away: the sockets it had before are no part of it any more.
-      this.#dropConnections()
+      this.dropConnections()
     }
     // A whole number takes no object of its own in V8.
-    this.#leasedUntil = Math.ceil(this.#deadlines.now + BEAT_LEASE)
-    if (!this.isConnected) this.#awaitBeat()
+    this.#leasedUntil = Math.ceil(this.deadlines.now + BEAT_LEASE)
+    if (!this.isConnected) this.awaitBeat()
   }
 
   connect(connection: Connection): void {
@@ -107,9 +117,10 @@ export class Page extends WheelNode implements Due {
       this.#connections = without(this.#connections, older)
       older.terminate()
     }
+    // Of several, all are told at the times of the first.
+    if (!this.isConnected) connection.beats.schedule(this)
     this.#connections = including(this.#connections, connection)
     this.#leasedUntil = 0
-    this.#deadlines.cancel(this)
   }
 
   /** A connection has closed; does nothing for one that was replaced. */
@@ -118,7 +129,7 @@ export class Page extends WheelNode implements Due {
     this.#connections = without(this.#connections, connection)
     if (isGoodbye) this.leave({ isGone: true })
     else if (this.isConnected) return
-    else if (this.#leasedUntil > this.#deadlines.now) this.#awaitBeat()
+    else if (this.#leasedUntil > this.deadlines.now) this.awaitBeat()
     else this.leave({ abrupt: true })
   }
 
@@ -142,8 +153,8 @@ export class Page extends WheelNode implements Due {
     this.#visit.leave({ abrupt })
     this.#visit = undefined
     this.ticket = ''
-    this.#deadlines.schedule(this, REMEMBERED)
-    this.#dropConnections()
+    this.deadlines.schedule(this, REMEMBERED)
+    this.dropConnections()
   }
 
   /**
@@ -151,16 +162,16 @@ export class Page extends WheelNode implements Due {
    * answer to a login or logout has brought the browser its new cookie: with the old one it would come as nobody.
    */
   part(reason: EndReason): void {
-    const { session } = this.#pages
+    const session = this.#session
     const connections = [...all(this.#connections)]
     this.#connections = undefined
     this.leave()
-    if (session.ended !== undefined) this.#deadlines.cancel(this)
+    if (session.ended !== undefined) this.deadlines.cancel(this)
     if (connections.length === 0) return
     const close = () => {
       for (const connection of connections.splice(0)) connection.close(reason)
     }
-    if (reason === 'destroyed' || reason === 'regenerated') this.#afterAnswers(close)
+    if (reason === 'destroyed' || reason === 'regenerated') this.afterAnswers(close)
     else close()
   }
 
@@ -168,30 +179,42 @@ export class Page extends WheelNode implements Due {
     return [...all(this.#connections)].some(connection => connection.renew())
   }
 
-  get #deadlines(): Deadlines {
-    return this.#pages.manager.deadlines
+  private get deadlines(): Deadlines {
+    return this.#session.deadlines
   }
 
   /** Runs `task` when no request of the session is in flight, but waits for that no longer than a while. */
-  #afterAnswers(task: () => void): void {
+  private afterAnswers(task: () => void): void {
     const limit = new Deadline(task)
-    this.#deadlines.schedule(limit, LONGEST_ANSWER)
-    this.#pages.session.afterAnswers(() => {
-      this.#deadlines.cancel(limit)
+    this.deadlines.schedule(limit, LONGEST_ANSWER)
+    this.#session.afterAnswers(() => {
+      this.deadlines.cancel(limit)
       task()
     })
   }
 
-  #awaitBeat(): void {
-    this.#deadlines.schedule(this, this.#leasedUntil - this.#deadlines.now)
+  private beatAll(): void {
+    for (const connection of all(this.#connections)) {
+      connection.beats.schedule(this)
+      connection.beat()
+    }
   }
 
-  #dropConnections(): void {
+  private awaitBeat(): void {
+    this.deadlines.schedule(this, this.#leasedUntil - this.deadlines.now)
+  }
+
+  private dropConnections(): void {
     const connections = all(this.#connections)
     // Before the closes: they are late, and must not hurt the page.
     this.#connections = undefined
     for (const connection of connections) connection.terminate()
   }
+}
+
+/** Those of a session, if it ever had one. */
+export function pagesOf(session: Session | undefined): PageSet | undefined {
+  return session?.audience as PageSet | undefined
 }
 
 export function gone(least: number, received: number): GradioStateError {

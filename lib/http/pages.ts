@@ -4,8 +4,8 @@ import type { Session } from '../core/session.js'
 import type { Visit } from '../core/visit.js'
 import type { MaybePromise } from '../engines/engine.js'
 import { GradioStateError, show } from '../errors.js'
-import { gone, type Page } from './page.js'
-import { SessionPages } from './session-pages.js'
+import { gone, type Page, pagesOf } from './page.js'
+import { checkRoom, takePage } from './session-pages.js'
 import { hashOrigin, type Ticket, Tickets } from './tickets.js'
 
 /** The pages of all sessions, and what is known of those that have just left. */
@@ -33,10 +33,10 @@ export class Pages {
     if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
     const known = this.#find(session, id)
     known?.refuseOutdated(epoch)
-    if (known === undefined) SessionPages.of(session)?.checkRoom()
+    if (known === undefined) checkRoom(session)
     let page = known
     if (page?.isOpen && this.#manager.isShared) page = await this.#confirm(page, epoch)
-    if (!page?.isOpen) page = this.#entered(await enter(), id, epoch)
+    if (!page?.isOpen) page = this.#entered(await enter(), epoch)
     page.beat(epoch)
     await page.ready
     // It may have left, or its session ended, while it waited for hooks.
@@ -105,12 +105,12 @@ export class Pages {
     // Before the wait, which may fail: the close of a socket that the page has lost already would count as its leaving.
     page.beat(epoch)
     const visit = await this.#manager.enter(page.token, { kind: 'page', page: page.id })
-    return visit && this.#entered(visit, page.id, epoch)
+    return visit && this.#entered(visit, epoch)
   }
 
   /** A visit of the page has begun. */
-  #entered(visit: Visit, id: string, epoch: number | undefined): Page {
-    const page = this.#page(visit.session, id)
+  #entered(visit: Visit, epoch: number | undefined): Page {
+    const page = takePage(visit.session, visit.id)
     // Its goodbye may have overtaken it.
     if (!page.isOpen && page.isOutdated(epoch)) visit.leave()
     else page.enter(visit)
@@ -119,14 +119,7 @@ export class Pages {
   }
 
   #find(session: Session | undefined, id: string): Page | undefined {
-    return SessionPages.of(session)?.find(id)
-  }
-
-  #page(session: Session, id: string): Page {
-    const known = SessionPages.of(session)
-    const pages = known ?? new SessionPages(session, this.#manager)
-    if (known === undefined) session.audience = pages
-    return pages.take(id)
+    return pagesOf(session)?.find(id)
   }
 }
 

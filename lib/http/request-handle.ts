@@ -246,7 +246,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     else void visit.ready.then(() => this.#follow(visit.session.load))
     // An upgrade has no response; the socket that it brings is counted by `track`.
     const { res } = this.#caller
-    const navigates = visit.holder.kind === 'navigation'
+    const navigates = visit.kind === 'navigation'
     if (typeof res.on !== 'function' || res.closed) visit.leave()
     else res.on('close', () => visit.leave({ awaitPage: navigates && isPage(res) }))
     return visit

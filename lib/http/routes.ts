@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import type { Manager } from '../core/manager.js'
 import { GradioStateError } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
 import type { StoredFields } from '../files/multer-storage.js'
@@ -8,6 +7,7 @@ import { withoutHostSession } from '../hosts/express-session.js'
 import type { HostRequest } from '../hosts/host.js'
 import { probeResave } from '../hosts/resave.js'
 import type { Config } from '../options.js'
+import { Beats } from './beats.js'
 import { clientScript } from './client-script.js'
 import { mimeTypeOf } from './file-access.js'
 import { serveFile } from './files.js'
@@ -24,14 +24,14 @@ export type Route = (req: HostRequest, res: ServerResponse, state: RequestHandle
 /** The library's own routes. None of them makes the host's store write, but for a session's first page. */
 export class Routes {
   readonly #config: Config
-  readonly #manager: Manager
+  readonly #beats: Beats
   readonly #cache: FileCache
   readonly #pages: Pages
   readonly #upload: Upload
 
   constructor({ config, manager, cache }: InstanceParts, pages: Pages, upload: Upload) {
     this.#config = config
-    this.#manager = manager
+    this.#beats = new Beats(manager.deadlines, config.heartbeat)
     this.#cache = cache
     this.#upload = upload
     this.#pages = pages
@@ -127,10 +127,7 @@ export class Routes {
     }
     if (state.introduced) begin()
     else withoutHostSession(req, begin)
-    const { deadlines } = this.#manager
-    new StreamConnection(res, page, deadlines, this.#config.heartbeat, () =>
-      withoutHostSession(req, () => res.end()),
-    )
+    new StreamConnection(res, page, this.#beats, () => withoutHostSession(req, () => res.end()))
   }
 
   async #receive(...[req, res, state]: Parameters<Route>): Promise<void> {

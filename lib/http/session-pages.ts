@@ -1,84 +1,61 @@
-import type { Manager } from '../core/manager.js'
-import type { Audience, Session } from '../core/session.js'
+import type { Session } from '../core/session.js'
 import type { EndReason } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
-import { Page } from './page.js'
+import { Page, type PageSet, pagesOf } from './page.js'
 
-/** The pages of one session. Mostly there is one: a Map is made for the second. */
-export class SessionPages implements Audience {
-  readonly session: Session
-  readonly manager: Manager
-  #only: Page | undefined
-  #all: Map<string, Page> | undefined
+/** The page of that id in a session, which is new if need be. */
+export function takePage(session: Session, id: string): Page {
+  const pages = pagesOf(session)
+  const known = pages?.find(id)
+  if (known !== undefined) return known
+  const page = new Page(id, session)
+  if (pages instanceof SeveralPages) pages.add(page)
+  else session.audience = pages === undefined ? page : new SeveralPages([pages as Page, page])
+  return page
+}
 
-  constructor(session: Session, manager: Manager) {
-    this.session = session
-    this.manager = manager
+/** @throws GradioStateError `TOO_MANY_PAGES` */
+export function checkRoom(session: Session | undefined): void {
+  const pages = pagesOf(session)
+  if (!(pages instanceof SeveralPages) || pages.size < MOST_PAGES) return
+  throw new GradioStateError(
+    'TOO_MANY_PAGES',
+    `Expected at most ${MOST_PAGES} pages in a session, got one more.`,
+  )
+}
+
+/** The pages of a session that has had more than one at a time. */
+class SeveralPages implements PageSet {
+  readonly #pages: Map<string, Page>
+
+  constructor(pages: readonly Page[]) {
+    this.#pages = new Map(pages.map(page => [page.id, page]))
   }
 
-  /** Those of a session, if it ever had one. */
-  static of(session: Session | undefined): SessionPages | undefined {
-    return session?.audience as SessionPages | undefined
+  get size(): number {
+    return this.#pages.size
   }
 
   find(id: string): Page | undefined {
-    if (this.#all !== undefined) return this.#all.get(id)
-    return this.#only?.id === id ? this.#only : undefined
+    return this.#pages.get(id)
   }
 
-  /** The page of that id, which is new if need be. */
-  take(id: string): Page {
-    return this.find(id) ?? this.#add(new Page(id, this))
+  add(page: Page): void {
+    this.#pages.set(page.id, page)
   }
 
-  /** A page that has left need not be remembered any more. */
-  forget(page: Page): void {
-    if (this.#only === page) this.#only = undefined
-    this.#all?.delete(page.id)
-  }
-
-  /** @throws GradioStateError `TOO_MANY_PAGES` */
-  checkRoom(): void {
-    if (this.#all === undefined || this.#all.size < MOST_PAGES) return
-    throw new GradioStateError(
-      'TOO_MANY_PAGES',
-      `Expected at most ${MOST_PAGES} pages in a session, got one more.`,
-    )
+  without(page: Page): PageSet | undefined {
+    this.#pages.delete(page.id)
+    return this.#pages.size > 0 ? this : undefined
   }
 
   part(reason: EndReason): void {
-    for (const page of this.#pages) page.part(reason)
-  }
-
-  /** The engine knows of no visit here any more, so that this one's end does nothing there. */
-  moved(id: string): void {
-    this.find(id)?.leave()
-  }
-
-  goodbye(id: string, epoch: number | undefined): void {
-    this.find(id)?.goodbye(epoch)
+    for (const page of this.#pages.values()) page.part(reason)
   }
 
   /** All pages of a browser have the same cookie. */
-  renew(): void {
-    for (const page of this.#pages) if (page.renew()) return
-  }
-
-  get #pages(): Iterable<Page> {
-    if (this.#all !== undefined) return this.#all.values()
-    return this.#only === undefined ? [] : [this.#only]
-  }
-
-  #add(page: Page): Page {
-    if (this.#all !== undefined) {
-      this.#all.set(page.id, page)
-    } else if (this.#only === undefined) {
-      this.#only = page
-    } else {
-      this.#all = new Map([this.#only, page].map(each => [each.id, each]))
-      this.#only = undefined
-    }
-    return page
+  renew(): boolean {
+    return [...this.#pages.values()].some(page => page.renew())
   }
 }
 

@@ -1,9 +1,8 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Deadlines, Due } from '../core/deadlines.js'
+import { Deadline } from '../core/deadlines.js'
 import type { EndReason } from '../engines/engine.js'
-import { WheelNode } from '../timer-wheel.js'
-import { scheduleBeat } from './beats.js'
+import type { Beats } from './beats.js'
 import type { Connection } from './connection.js'
 import { CLOSE, closeFrame, type FrameListener, FrameReader, frame, PING, PONG, textFrame } from './frames.js'
 import type { Page } from './page.js'
@@ -29,41 +28,40 @@ const RENEW = textFrame('renew')
 
 /**
  * The WebSocket of our client. Its pongs come from the browser itself, also for a hidden or frozen tab. There is one for each
- * open page, and next to nothing is ever said on it: so it is one object on a bare socket, whose listeners all share.
+ * open page, and next to nothing is ever said on it: so it is one object on a bare socket, whose listeners all share, and what it
+ * is due for is its page's. Its methods are private to the compiler alone, for the reason told at `Session`.
  */
-export class SocketConnection extends WheelNode implements Connection, Due, FrameListener {
-  readonly isExclusive = true
+export class SocketConnection implements Connection, FrameListener {
+  readonly beats: Beats
   readonly #socket: Duplex
   readonly #page: Page
-  readonly #deadlines: Deadlines
-  readonly #heartbeat: number
-  readonly #reader = new FrameReader()
+  /** Of what has come in part; mostly frames come whole. */
+  #reader: FrameReader | undefined
   /** Heartbeats since the peer was last heard. */
   #unheard = 0
-  #isClosing = false
+  /** The end of a close that takes too long, once it is closing. */
+  #limit: Deadline | undefined
 
-  /**
-   * @param socket after its handshake
-   * @param heartbeat milliseconds between two pings
-   */
-  constructor(socket: Duplex, page: Page, deadlines: Deadlines, heartbeat: number) {
-    super()
+  /** @param socket after its handshake */
+  constructor(socket: Duplex, page: Page, beats: Beats) {
     this.#socket = socket
     this.#page = page
-    this.#deadlines = deadlines
-    this.#heartbeat = heartbeat
+    this.beats = beats
     listenTo(socket, this)
     page.connect(this)
-    scheduleBeat(deadlines, this, heartbeat)
+  }
+
+  get isExclusive(): boolean {
+    return true
   }
 
   close(reason: EndReason): void {
-    if (reason === 'shutdown') this.#close(closeFrame(SERVICE_RESTART), CLOSING)
-    else this.#close(closeFrame(SESSION_ENDED, reason), CLOSING)
+    if (reason === 'shutdown') this.beginClose(closeFrame(SERVICE_RESTART), CLOSING)
+    else this.beginClose(closeFrame(SESSION_ENDED, reason), CLOSING)
   }
 
   renew(): boolean {
-    this.#send(RENEW)
+    this.send(RENEW)
     return true
   }
 
@@ -71,22 +69,19 @@ export class SocketConnection extends WheelNode implements Connection, Due, Fram
     this.#socket.destroy()
   }
 
-  /** A beat is due, or the end of a close that takes too long. */
-  run(): void {
+  beat(): void {
     this.#unheard++
-    if (
-      this.#isClosing ||
-      this.#unheard >= Math.min(MOST_UNHEARD, Math.floor(LONGEST_SILENCE / this.#heartbeat))
-    ) {
+    if (this.#unheard >= Math.min(MOST_UNHEARD, Math.floor(LONGEST_SILENCE / this.beats.interval))) {
       this.terminate()
-      return
+    } else {
+      this.send(BEAT)
     }
-    this.#send(BEAT)
-    scheduleBeat(this.#deadlines, this, this.#heartbeat)
   }
 
   receive(bytes: Buffer): void {
-    this.#reader.read(bytes, this)
+    const reader = this.#reader ?? new FrameReader()
+    reader.read(bytes, this)
+    this.#reader = reader.isAtRest ? undefined : reader
   }
 
   heard(): void {
@@ -94,40 +89,40 @@ export class SocketConnection extends WheelNode implements Connection, Due, Fram
   }
 
   pinged(payload: Buffer): void {
-    if (this.#socket.writableLength < MOST_UNSENT) this.#send(frame(PONG, payload))
+    if (this.#socket.writableLength < MOST_UNSENT) this.send(frame(PONG, payload))
   }
 
   closed(code: number, payload: Buffer): void {
-    this.#end(frame(CLOSE, payload))
+    this.end(frame(CLOSE, payload))
     this.#page.disconnect(this, code === NORMAL)
   }
 
   failed(code: number): void {
-    this.#end(closeFrame(code))
+    this.end(closeFrame(code))
     this.#page.disconnect(this, false)
   }
 
   /** The socket is gone. */
   lost(): void {
-    this.#deadlines.cancel(this)
+    if (this.#limit !== undefined) this.beats.deadlines.cancel(this.#limit)
     this.#page.disconnect(this, false)
   }
 
   /** Nothing more is read. Who has closed already is waited for as before. */
-  #end(closing: Buffer): void {
-    this.#close(closing, ENDING)
+  private end(closing: Buffer): void {
+    this.beginClose(closing, ENDING)
     this.#socket.end()
   }
 
-  #close(closing: Buffer, limit: number): void {
-    if (this.#isClosing) return
-    this.#send(closing)
-    this.#isClosing = true
-    this.#deadlines.schedule(this, limit)
+  private beginClose(closing: Buffer, limit: number): void {
+    if (this.#limit !== undefined) return
+    this.send(closing)
+    this.#limit = new Deadline(() => this.terminate())
+    this.beats.deadlines.schedule(this.#limit, limit)
   }
 
-  #send(bytes: Buffer): void {
-    if (!this.#isClosing && this.#socket.writable) this.#socket.write(bytes)
+  private send(bytes: Buffer): void {
+    if (this.#limit === undefined && this.#socket.writable) this.#socket.write(bytes)
   }
 }
 

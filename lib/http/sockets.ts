@@ -4,6 +4,7 @@ import type { Manager } from '../core/manager.js'
 import { isThenable } from '../core/thenable.js'
 import type { MaybePromise } from '../engines/engine.js'
 import { GradioStateError } from '../errors.js'
+import { Beats } from './beats.js'
 import { refuse, shakeHands } from './handshake.js'
 import { isSameHost } from './origin.js'
 import type { Page } from './page.js'
@@ -16,7 +17,7 @@ import { takeUpgrades } from './upgrades.js'
 export class Sockets {
   readonly #pages: Pages
   readonly #manager: Manager
-  readonly #heartbeat: number
+  readonly #beats: Beats
   readonly #detach = new Map<Server, () => void>()
   /** Where the library's routes were seen to be: an upgrade below one of these is ours, with or without a ticket. */
   readonly #bases = new Set<string>()
@@ -24,10 +25,11 @@ export class Sockets {
   readonly #waiting = new Set<Duplex>()
   #isClosed = false
 
+  /** @param heartbeat milliseconds between two beats */
   constructor(pages: Pages, manager: Manager, heartbeat: number) {
     this.#pages = pages
     this.#manager = manager
-    this.#heartbeat = heartbeat
+    this.#beats = new Beats(manager.deadlines, heartbeat)
   }
 
   /** Takes part in the upgrades of a server; attaching twice is once. */
@@ -103,7 +105,7 @@ export class Sockets {
   #accept(page: Page, [req, socket, head]: Upgrade): void {
     if (!shakeHands(req, socket)) return
     if (head.length > 0) socket.unshift(head)
-    new SocketConnection(socket, page, this.#manager.deadlines, this.#heartbeat)
+    new SocketConnection(socket, page, this.#beats)
   }
 
   #fail(error: unknown, socket: Duplex): void {

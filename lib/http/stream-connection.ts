@@ -1,36 +1,27 @@
 import type { ServerResponse } from 'node:http'
-import type { Deadlines, Due } from '../core/deadlines.js'
 import type { EndReason } from '../engines/engine.js'
-import { WheelNode } from '../timer-wheel.js'
-import { scheduleBeat } from './beats.js'
+import type { Beats } from './beats.js'
 import type { Connection } from './connection.js'
 import type { Page } from './page.js'
 
 /** An event stream such as Gradio's, for clients that aren't ours: a bare `EventSource`, curl. */
-export class StreamConnection extends WheelNode implements Connection, Due {
+export class StreamConnection implements Connection {
   readonly isExclusive = false
+  readonly beats: Beats
   readonly #res: ServerResponse
   readonly #end: () => void
-  readonly #deadlines: Deadlines
-  readonly #heartbeat: number
 
   /** @param end ends the response */
-  constructor(res: ServerResponse, page: Page, deadlines: Deadlines, heartbeat: number, end: () => void) {
-    super()
+  constructor(res: ServerResponse, page: Page, beats: Beats, end: () => void) {
     this.#res = res
     this.#end = end
-    this.#deadlines = deadlines
-    this.#heartbeat = heartbeat
-    res.once('close', () => {
-      this.#deadlines.cancel(this)
-      page.disconnect(this, false)
-    })
+    this.beats = beats
+    res.once('close', () => page.disconnect(this, false))
     page.connect(this)
-    this.run()
+    this.beat()
   }
 
   close(reason: EndReason): void {
-    this.#deadlines.cancel(this)
     this.#res.write(`event: close\ndata: ${reason}\n\n`)
     this.#end()
   }
@@ -44,9 +35,7 @@ export class StreamConnection extends WheelNode implements Connection, Due {
     this.#res.destroy()
   }
 
-  /** A beat is due. */
-  run(): void {
+  beat(): void {
     this.#res.write('data: ALIVE\n\n')
-    scheduleBeat(this.#deadlines, this, this.#heartbeat)
   }
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import compression from 'compression'
+import type { RequestHandler } from 'express'
 import helmet from 'helmet'
 import type { Visitor } from '../../lib/testing/index.ts'
 import { forEachExpress, idle, site, until } from '../support/express.ts'
@@ -96,6 +97,27 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
     streams[1]?.abort()
     await idle(gradio)
+  })
+
+  it('all streams of a page hear its heartbeats, and who stays goes on to', async t => {
+    let closed = 0
+    const count: RequestHandler = (_req, res, next) => {
+      res.once('close', () => closed++)
+      next()
+    }
+    const { clock, visitor } = await site(t, express, { options: { heartbeat: 5 }, before: [count] })
+    const user = visitor()
+    const first = await openStream(t, user, 'page')
+    await until(() => first.text === ALIVE)
+    await clock.advance(3)
+    const second = await openStream(t, user, 'page')
+    await until(() => second.text === ALIVE)
+    await clock.advance(2)
+    await until(() => first.text === ALIVE.repeat(2) && second.text === ALIVE.repeat(2))
+    first.abort()
+    await until(() => closed === 1)
+    await clock.advance(5)
+    await until(() => second.text === ALIVE.repeat(3))
   })
 
   it('a goodbye ends the stream of its page', async t => {
