@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { dirname, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { minify } from 'terser'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 rmSync('dist', { recursive: true, force: true })
@@ -21,7 +22,6 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconf
   stdio: 'inherit',
 })
 
-// Names are kept: they stand in the stack traces that users send.
 const settings = {
   bundle: true,
   packages: 'external',
@@ -47,7 +47,7 @@ for (const { require: cjs } of entries) {
     format: 'cjs',
     plugins: [strippedLua],
   })
-  writeFileSync(outfile, withLateImports(readFileSync(outfile, 'utf8')))
+  writeFileSync(outfile, await shortened(withLateImports(readFileSync(outfile, 'utf8'))))
 }
 await build({
   ...settings,
@@ -68,6 +68,13 @@ function withLateImports(code) {
       .replace(new RegExp(`\\b${name}\\b`, 'g'), `(late_${name}??=${load})`)
   }
   return code
+}
+
+/** Shortens the names of variables. Those of functions and classes are kept: they stand in the stack traces that users send. */
+async function shortened(code) {
+  const mangle = { keep_classnames: true, keep_fnames: true }
+  const { code: short } = await minify(code, { ecma: 2022, compress: false, mangle })
+  return short
 }
 
 // The package is of type "module"; this folder is not.

@@ -144,7 +144,7 @@ export class Manager {
     // A session that begins here keeps it.
     const kept = this.#sessions.has(token) ? token : flat(token)
     const visit = new Visit(this.#idOf(visiting), visiting.kind)
-    const arrival = { ...this.#arrival(visit.kind, create !== undefined), atOnce: visiting.atOnce === true }
+    const arrival = this.#arrival(visit.kind, create !== undefined, visiting.atOnce)
     const life = this.#engine.open(kept, visit, arrival)
     if (isThenable(life)) return this.#admitLater(kept, visit, isFresh, life, create)
     return this.#admit(kept, visit, life, create)
@@ -247,13 +247,9 @@ export class Manager {
       return
     }
     if (session.holders === 0) this.#sessions.noteOpen(session, false)
-    this.#background(
-      this.#engine.release(session.token, visitor, {
-        ...this.#departure(abrupt),
-        ...(awaitPage && { awaitPage: PAGE_LOAD }),
-        hasValues: !session.values.isEmpty,
-      }),
-    )
+    const left = this.#departure(abrupt, !session.values.isEmpty)
+    const departure = awaitPage ? { ...left, awaitPage: PAGE_LOAD } : left
+    this.#background(this.#engine.release(session.token, visitor, departure))
   }
 
   #begin(token: string, life: Life, create: Beginning | undefined): Session {
@@ -302,14 +298,14 @@ export class Manager {
     }
   }
 
-  #arrival(kind: Holder['kind'], create: boolean): Arrival {
-    return { create, unloadIn: kind === 'page' ? 0 : this.#config.unloadDelay }
+  #arrival(kind: Holder['kind'], create: boolean, atOnce = false): Arrival {
+    return { create, unloadIn: kind === 'page' ? 0 : this.#config.unloadDelay, atOnce }
   }
 
   /** @param abrupt whether a socket broke, so that its page may come back */
-  #departure(abrupt: boolean): Departure {
+  #departure(abrupt: boolean, hasValues = false): Departure {
     const { unloadDelay, gracePeriod } = this.#config
-    return { unloadIn: unloadDelay + (abrupt ? RECONNECT : 0), endIn: gracePeriod }
+    return { unloadIn: unloadDelay + (abrupt ? RECONNECT : 0), endIn: gracePeriod, hasValues }
   }
 
   /** What the engine tells by itself. */
