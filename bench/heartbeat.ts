@@ -8,7 +8,7 @@ import { HEARTBEAT, type PageServerName } from './page-servers.js'
 const PAGES = Number(process.env.COUNT ?? 10_000)
 const ROUNDS = Number(process.env.ROUNDS ?? 2)
 /** Measured over so many heartbeats of each page, after one to warm up. */
-const BEATS = 2
+const BEATS = 6
 /**
  * Pages that are open from before the measurement: what is made once, or compiled, is no cost of a page. V8 goes on compiling for
  * some thousand of them.
@@ -77,6 +77,8 @@ export async function costOf(name: PageServerName, count: number): Promise<PageC
     const before = await server.usage()
     await open(count)
     while ((await heard()).fewest < 1) await sleep(100)
+    // What the opening has left behind would be collected while the beats are measured.
+    await server.usage()
     const all = BEFORE + count
     const [heardBefore, cpuBefore] = [await heard(), await server.ask<number>('cpu')]
     await sleep(BEATS * HEARTBEAT * 1_000)

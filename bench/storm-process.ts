@@ -9,7 +9,7 @@ import { gradioState } from 'gradio-state'
 import { WebSocketServer } from 'ws'
 import { type LoopDelay, watchLoop } from './harness/loop-delay.js'
 import { answering } from './harness/process.js'
-import { HEARTBEAT, MOST_SESSIONS } from './page-servers.js'
+import { MOST_SESSIONS } from './page-servers.js'
 
 /** What became of the unload hooks. */
 export interface Unloads {
@@ -41,7 +41,7 @@ async function unload(user: string): Promise<void> {
 
 const servers: Readonly<Record<StormServerName, () => Server>> = {
   'gradio-state'() {
-    const gradio = gradioState({ heartbeat: HEARTBEAT, maxSessions: MOST_SESSIONS })
+    const gradio = gradioState({ maxSessions: MOST_SESSIONS })
     gradio.unload(({ session }) => unload(session.id))
     const app = express()
     app.use(gradio)
