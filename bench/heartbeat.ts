@@ -49,7 +49,6 @@ export async function run(): Promise<Result[]> {
   return [
     ...baselines.map(name => line(`${pages}: memory of each`, 'B', 'memory', name, GOALS[name])),
     ...baselines.map(name => line(`${pages}: CPU of a heartbeat`, 'µs', 'cpu', name, GOALS[name])),
-    ...baselines.map(name => line(`${pages}: resident memory of each`, 'B', 'resident', name)),
   ]
 }
 
@@ -57,13 +56,11 @@ export async function run(): Promise<Result[]> {
 export interface PageCost {
   /** Bytes in the heap and outside of it, after a garbage collection. */
   readonly memory: number
-  /** Bytes that the process grew by. */
-  readonly resident: number
   /** Microseconds from one heartbeat to the next. */
   readonly cpu: number
 }
 
-const NOTHING: PageCost = { memory: 0, resident: 0, cpu: 0 }
+const NOTHING: PageCost = { memory: 0, cpu: 0 }
 
 /** Opens that many pages; with gradio-state, each is of a user of its own and has a session. */
 export async function costOf(name: PageServerName, count: number): Promise<PageCost> {
@@ -87,7 +84,6 @@ export async function costOf(name: PageServerName, count: number): Promise<PageC
     const after = await server.usage()
     return {
       memory: (after.heap + after.external - before.heap - before.external) / count,
-      resident: (after.rss - before.rss) / count,
       cpu: ((cpuAfter - cpuBefore) * 1_000) / (all * BEATS),
     }
   } finally {

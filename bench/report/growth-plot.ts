@@ -28,7 +28,7 @@ export function growthPlot(results: readonly Result[]): string {
         textStyle: { fontSize: 15 },
       },
       legend: { orient: 'vertical', right: 10, top: 'middle', textStyle: { fontSize: 12 } },
-      grid: { left: 70, right: 400, top: 50, bottom: 50 },
+      grid: { left: 70, right: 430, top: 50, bottom: 50 },
       xAxis: { type: 'log', name: 'sessions', nameLocation: 'middle', nameGap: 28 },
       yAxis: { type: 'log', axisLabel: { formatter: (value: number) => value.toLocaleString('en') } },
       series: [...lines.values()].map(({ name, points }) => ({

@@ -18,7 +18,7 @@ export function ratioPlot(title: string, results: readonly Result[]): string {
       },
       yAxis: {
         type: 'category',
-        data: rows.map(({ metric, baselineName }) => `${metric}, by ${baselineName}`),
+        data: rows.map(({ metric, baselineName }) => `${metric} (${baselineName})`),
         axisLabel: { fontSize: 11, width: 455, overflow: 'truncate' },
         axisTick: { show: false },
         axisLine: { show: false },
@@ -34,7 +34,7 @@ export function ratioPlot(title: string, results: readonly Result[]): string {
             show: true,
             position: 'right',
             fontSize: 11,
-            formatter: ({ value }) => `${Number(Number(value).toPrecision(2))} x`,
+            formatter: ({ value }) => `${Number(Number(value).toPrecision(3))} x`,
           },
           markLine: {
             symbol: 'none',

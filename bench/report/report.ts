@@ -37,12 +37,16 @@ const goals = [...results].filter(([name]) => name !== 'gradio').flatMap(([, row
 draw(
   'peers',
   ratioPlot(
-    'gradio-state by its peers in Node.js (shorter is better)',
+    'gradio-state beside its peers in Node.js (shorter is better; orange: a goal that was missed)',
     goals.filter(({ goal, ratio }) => goal !== null && ratio !== null),
   ),
 )
 const gradio = results.get('gradio')
-if (gradio !== undefined) draw('gradio', ratioPlot('gradio-state by Gradio (shorter is better)', gradio))
+if (gradio !== undefined)
+  draw(
+    'gradio',
+    ratioPlot('gradio-state beside Gradio (shorter is better; orange: a goal that was missed)', gradio),
+  )
 const growth = results.get('growth')
 if (growth !== undefined) draw('growth', growthPlot(growth))
 
