@@ -139,10 +139,11 @@ export class Manager {
   enter(token: string, visiting: Visiting): MaybePromise<Visit | undefined>
   enter(token: string, visiting: Visiting, create?: Beginning): MaybePromise<Visit | undefined> {
     if (this.closing) throw closed()
-    const isFresh = create !== undefined && !this.#sessions.has(token) && !this.#arrivals.isFresh(token)
+    const isKnown = this.#sessions.has(token)
+    const isFresh = create !== undefined && !isKnown && !this.#arrivals.isFresh(token)
     if (isFresh) this.#makeRoom()
     // A session that begins here keeps it.
-    const kept = this.#sessions.has(token) ? token : flat(token)
+    const kept = isKnown ? token : flat(token)
     const visit = new Visit(this.#idOf(visiting), visiting.kind)
     const arrival = this.#arrival(visit.kind, create !== undefined, visiting.atOnce)
     const life = this.#engine.open(kept, visit, arrival)
