@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
 import type { Page } from 'playwright-core'
 import sharp from 'sharp'
+import { filesBelow } from '../support/disk.ts'
 import { APPS, open, sessionOf, until, useBrowser, useExample } from './support.ts'
 
 /** Long enough for a slow machine to open a page again in it. */
@@ -100,6 +100,5 @@ function statusOf(tab: Page, url: string): Promise<number> {
 
 /** What the library holds for a session. */
 function filesOf(cacheDir: string, id: string): string[] {
-  const paths = readdirSync(cacheDir, { recursive: true, encoding: 'utf8' })
-  return paths.filter(file => file.includes(id) && file.endsWith('.png'))
+  return filesBelow(cacheDir).filter(file => file.includes(id) && file.endsWith('.png'))
 }
