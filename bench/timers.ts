@@ -1,4 +1,4 @@
-import { TimerWheel, WheelNode } from '../lib/timer-wheel.js'
+import { TimerWheel, WheelNode } from '../lib/util/timer-wheel.js'
 import { BELOW_BASELINE, compare, type Result } from './harness/result.js'
 import { inTurns } from './harness/turns.js'
 

@@ -1,39 +1,40 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Multer, StorageEngine } from 'multer'
-import type { ErrorListener, HookEvent, LeaveEvent } from './core/events.js'
-import { Manager } from './core/manager.js'
-import type { CloseReport, SessionStats } from './core/reports.js'
-import { SharedDefinition, type SharedStateOptions } from './core/shared-state.js'
-import { StateDefinition, type StateOptions } from './core/state.js'
-import type { SharedState, State } from './core/view.js'
-import { memory } from './engines/memory.js'
 import { invalid } from './errors.js'
 import { FileCache } from './files/cache.js'
 import { MulterStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
-import { ExpiryWatch } from './hosts/expiry-watch.js'
-import { ExpressStore } from './hosts/express-store.js'
-import { Identity } from './hosts/identity.js'
 import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, handle, stateOf } from './http/middleware.js'
-import { Pages } from './http/pages.js'
 import type { Closable, RequestState } from './http/request-state.js'
 import { Routes } from './http/routes.js'
 import type { SessionState } from './http/session-state.js'
-import { Sockets } from './http/sockets.js'
 import { track } from './http/track.js'
-import { multerOf, uploadTo } from './http/upload.js'
+import { multerOf, uploadTo } from './http/upload-route.js'
+import { ExpiryWatch } from './identity/expiry-watcher.js'
+import { ExpressStore } from './identity/express-store.js'
+import { Identity } from './identity/identity.js'
 import { type GradioStateOptions, parseOptions } from './options.js'
+import { Pages } from './pages/pages.js'
+import { Sockets } from './pages/sockets.js'
 import { type Duration, duration, known } from './parse.js'
+import type { ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
+import { memory } from './sessions/memory-engine.js'
+import type { CloseReport, SessionStats } from './sessions/reports.js'
+import type { SharedState, State } from './sessions/session-view.js'
+import { Manager } from './sessions/sessions.js'
+import { SharedDefinition, type SharedStateOptions } from './sessions/shared-definition.js'
+import { StateDefinition, type StateOptions } from './sessions/value-definition.js'
 
-export type { Clock } from './clock.js'
-export type { Codec } from './core/codec.js'
-export type { ErrorContext, ErrorListener, HookEvent, LeaveEvent } from './core/events.js'
-export type { CloseReport } from './core/reports.js'
-export type { SharedStateOptions } from './core/shared-state.js'
-export type { DeleteEvent, DeleteReason, StateOptions, ValueOptions } from './core/state.js'
-export type { SessionView, SharedState, State } from './core/view.js'
+export { type ErrorCode, GradioStateError } from './errors.js'
+export type { CachedFile } from './files/cached-file.js'
+export type { FileData } from './files/file-data.js'
+export type { Closable, RequestState } from './http/request-state.js'
+export type { FileReference, Pin, SessionState } from './http/session-state.js'
+export type { CookieOptions, GradioStateOptions, SessionStore } from './options.js'
+export type { Duration, Size } from './parse.js'
+export type { Codec } from './sessions/codec.js'
 export type {
   Arrival,
   Claim,
@@ -43,15 +44,20 @@ export type {
   EngineEvents,
   Holder,
   Life,
-} from './engines/engine.js'
-export type { SharedValue, SharedValues, ValueClaim, Writing, Written } from './engines/shared-values.js'
-export { type ErrorCode, GradioStateError } from './errors.js'
-export type { CachedFile } from './files/cached-file.js'
-export type { FileData } from './files/file-data.js'
-export type { Closable, RequestState } from './http/request-state.js'
-export type { FileReference, Pin, SessionState } from './http/session-state.js'
-export type { CookieOptions, GradioStateOptions, SessionStore } from './options.js'
-export type { Duration, Size } from './parse.js'
+} from './sessions/engine.js'
+export type { ErrorContext, ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
+export type { CloseReport } from './sessions/reports.js'
+export type { SessionView, SharedState, State } from './sessions/session-view.js'
+export type { SharedStateOptions } from './sessions/shared-definition.js'
+export type {
+  SharedValue,
+  SharedValues,
+  ValueClaim,
+  Writing,
+  Written,
+} from './sessions/shared-value-store.js'
+export type { DeleteEvent, DeleteReason, StateOptions, ValueOptions } from './sessions/value-definition.js'
+export type { Clock } from './util/clock.js'
 
 declare global {
   namespace Express {

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
-import { type Clock, systemClock } from './clock.js'
-import type { Engine } from './engines/engine.js'
 import { invalid } from './errors.js'
 import { FILE_OPTIONS, type FileConfig, type FileOptions, parseFileOptions } from './file-options.js'
 import { count, type Duration, duration, flag, known, oneOf, optionalFunction, shaped } from './parse.js'
+import type { Engine } from './sessions/engine.js'
+import { type Clock, systemClock } from './util/clock.js'
 
 /** The attributes of the library's own cookie. It is always `HttpOnly`. */
 export interface CookieOptions {

@@ -1,5 +1,5 @@
 // Runs the test files whose path contains one of the arguments, or all of them:
-//   node scripts/run-tests.mjs timer-wheel hosts/
+//   node scripts/run-tests.mjs timer-wheel identity/
 // `node --test` takes no globs before Node 21.
 
 import { spawnSync } from 'node:child_process'

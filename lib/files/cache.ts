@@ -3,13 +3,13 @@ import { setImmediate } from 'node:timers/promises'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
 import { batchesOf } from './batches.js'
-import { InstanceFolder } from './folder.js'
+import { InstanceFolder } from './instance-directory.js'
 import { RENEWAL } from './owner.js'
+import { Siblings } from './peer-instances.js'
+import { Store } from './publisher.js'
 import { Quota } from './quota.js'
 import { type FilesContext, SessionFiles } from './session-files.js'
-import { Siblings } from './siblings.js'
 import type { FileStats } from './stats.js'
-import { Store } from './store.js'
 
 /** What the cache is set up with. */
 export type CacheConfig = Omit<FileConfig, 'uploadRoute'>

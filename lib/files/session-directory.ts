@@ -1,12 +1,12 @@
 import { dirname, join, relative, sep } from 'node:path'
 import { isFile, isInPlace } from './disk.js'
 import { disk } from './disk-thread.js'
-import type { Ingest } from './ingest.js'
-import { ShelfTrips } from './shelf-trip.js'
-import { nameOfShelf, Shelves, type Slot, shelfOf } from './shelves.js'
-import type { Sharing, Store } from './store.js'
-import { sweepDirectory } from './strays.js'
+import type { Sharing, Store } from './publisher.js'
+import { ShelfTrips } from './slot-trip.js'
+import { nameOfShelf, Shelves, type Slot, shelfOf } from './slots.js'
 import type { Call } from './trips.js'
+import { sweepDirectory } from './untracked-files.js'
+import type { Ingest } from './writer.js'
 
 /** Where a file lies in the directory of its session, and how. */
 export interface Place {

@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { finished, Readable } from 'node:stream'
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { invalid } from '../errors.js'
-import type { Ingest } from './ingest.js'
+import type { Ingest } from './writer.js'
 
 /** What there is to read, and what it is called by itself. */
 export interface Source {

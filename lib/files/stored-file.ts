@@ -1,5 +1,5 @@
 import type { Aging } from './age-queue.js'
-import type { Sharing } from './store.js'
+import type { Sharing } from './publisher.js'
 
 /** A file of one session. */
 export class StoredFile implements Aging {

@@ -1,8 +1,5 @@
 import { Readable } from 'node:stream'
 import { lookup } from 'mime-types'
-import { StateAccess } from '../core/access.js'
-import type { Manager } from '../core/manager.js'
-import type { Session } from '../core/session.js'
 import { invalid } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
 import type { CachedFile } from '../files/cached-file.js'
@@ -10,6 +7,9 @@ import type { FileData } from '../files/file-data.js'
 import type { OwnedFile, SessionFiles } from '../files/session-files.js'
 import { sourceOf } from '../files/sources.js'
 import { known } from '../parse.js'
+import type { Session } from '../sessions/session.js'
+import type { Manager } from '../sessions/sessions.js'
+import { StateAccess } from '../sessions/value-access.js'
 import type { FileReference, Pin, SessionFileMethods } from './session-state.js'
 
 /** Where the library's routes are, as far as it was seen: mounted on a router, they are below it. */

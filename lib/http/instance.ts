@@ -1,7 +1,7 @@
-import type { Manager } from '../core/manager.js'
 import type { FileCache } from '../files/cache.js'
-import type { Identity } from '../hosts/identity.js'
+import type { Identity } from '../identity/identity.js'
 import type { Config } from '../options.js'
+import type { Manager } from '../sessions/sessions.js'
 import type { Base } from './file-access.js'
 
 /** What all requests of one instance share. */

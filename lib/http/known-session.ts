@@ -1,7 +1,7 @@
-import { usable } from '../core/access.js'
-import type { Manager } from '../core/manager.js'
-import type { Session } from '../core/session.js'
 import type { FileCache } from '../files/cache.js'
+import type { Session } from '../sessions/session.js'
+import type { Manager } from '../sessions/sessions.js'
+import { usable } from '../sessions/value-access.js'
 import { type Base, FileAccess } from './file-access.js'
 import type { SessionState } from './session-state.js'
 

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context, Middleware, Next } from 'koa'
 import onHeaders from 'on-headers'
 import { invalid } from '../errors.js'
-import type { KoaSession, RequestContext } from '../hosts/host.js'
+import type { KoaSession, RequestContext } from '../identity/host.js'
 import { ADMIT, type Admit } from './adapter.js'
 import type { RequestState } from './request-state.js'
 

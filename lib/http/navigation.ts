@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { property } from '../hosts/property.js'
+import { property } from '../identity/property.js'
 
 /**
  * Whether a browser asks for a document. Browsers say so in `Sec-Fetch-Dest` (Fetch Metadata), but on trustworthy

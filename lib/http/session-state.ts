@@ -1,6 +1,6 @@
-import type { SessionValues } from '../core/session-values.js'
 import type { CachedFile } from '../files/cached-file.js'
 import type { FileData } from '../files/file-data.js'
+import type { SessionValues } from '../sessions/session-values.js'
 
 /** A file of the session, by what tells it from others. */
 export type FileReference = Pick<CachedFile, 'sha256' | 'name'>

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import type { Manager } from '../core/manager.js'
 import { invalid } from '../errors.js'
+import type { Manager } from '../sessions/sessions.js'
 import { stateOf } from './middleware.js'
 import type { Closable } from './request-state.js'
 

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Clock } from '../clock.js'
 import { type Duration, duration } from '../parse.js'
+import type { Clock } from '../util/clock.js'
 
 /** A clock that stands still until it is told to advance. For tests: `gradioState({ clock: fakeClock() })`. */
 export interface FakeClock extends Clock {

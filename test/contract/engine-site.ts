@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import type { Clock } from '../../lib/clock.ts'
-import type { Claim, Engine, EngineEvents, MaybePromise } from '../../lib/engines/engine.ts'
-import type { ValueClaim } from '../../lib/engines/shared-values.ts'
+import type { Claim, Engine, EngineEvents, MaybePromise } from '../../lib/sessions/engine.ts'
+import type { ValueClaim } from '../../lib/sessions/shared-value-store.ts'
+import type { Clock } from '../../lib/util/clock.ts'
 
 /** An engine, new for each test and started by it, and the time that it goes by. */
 export interface EngineUnderTest {

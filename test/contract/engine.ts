@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import type { Arrival, Claim, Departure, Holder, Life, MaybePromise } from '../../lib/engines/engine.ts'
+import type { Arrival, Claim, Departure, Holder, Life, MaybePromise } from '../../lib/sessions/engine.ts'
 import { EngineSite, type EngineUnderTest, NEVER, UNIT } from './engine-site.ts'
 
 export type { EngineUnderTest } from './engine-site.ts'

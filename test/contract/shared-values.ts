@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import type { Claim, Holder, MaybePromise } from '../../lib/engines/engine.ts'
-import type { SharedValue, ValueClaim, Writing } from '../../lib/engines/shared-values.ts'
+import type { Claim, Holder, MaybePromise } from '../../lib/sessions/engine.ts'
+import type { SharedValue, ValueClaim, Writing } from '../../lib/sessions/shared-value-store.ts'
 import { EngineSite, type EngineUnderTest, NEVER, UNIT } from './engine-site.ts'
 
 // What every engine has to do for the values that all nodes share. To test one of your own, call `describeSharedValues`

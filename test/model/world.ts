@@ -3,7 +3,6 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { memory } from '../../lib/engines/memory.ts'
 import {
   type DeleteEvent,
   type GradioState,
@@ -15,6 +14,7 @@ import {
   type SessionView,
   type State,
 } from '../../lib/index.ts'
+import { memory } from '../../lib/sessions/memory-engine.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { asyncEngine } from '../support/async-engine.ts'
 import type { Place } from '../support/engines.ts'

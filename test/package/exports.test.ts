@@ -38,7 +38,7 @@ test('every entry is under this snapshot', () => {
 const typesOf = {
   'index.d.ts': ['multer'],
   'http/koa.d.ts': ['koa'],
-  'engines/redis/index.d.ts': [],
+  'cluster/redis/index.d.ts': [],
   'client/index.d.ts': [],
   'testing/index.d.ts': [],
 }

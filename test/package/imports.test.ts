@@ -7,19 +7,18 @@ import ts from 'typescript'
 
 // Holds the library to its layers: imports point one way, those of types counted too.
 
-/** What of the engines is for all to know. */
-const engine = ['engines/engine.ts', 'engines/shared-values.ts']
-
-/** The rooms of lib, and the rooms or files that each of them may import from. `root` are the files beside index.ts. */
+/** The folders of lib, and the folders or files that each of them may import from. `root` are the files beside index.ts. */
 const mayImport: Record<string, string[]> = {
-  root: ['root', ...engine],
-  core: ['root', 'core', ...engine],
-  engines: ['root', 'engines'],
-  files: ['root', 'files'],
-  hosts: ['root', 'core', 'files', 'hosts'],
-  http: ['root', 'core', ...engine, 'files', 'hosts', 'http'],
-  index: ['root', 'core', 'engines', 'files', 'hosts', 'http'],
-  testing: ['root', 'testing'],
+  util: ['util'],
+  root: ['root', 'util', 'sessions/engine.ts', 'sessions/shared-value-store.ts'],
+  sessions: ['root', 'util', 'sessions'],
+  files: ['root', 'util', 'files'],
+  cluster: ['root', 'util', 'sessions', 'cluster'],
+  identity: ['root', 'util', 'sessions', 'files', 'identity'],
+  pages: ['root', 'util', 'sessions', 'pages'],
+  http: ['root', 'util', 'sessions', 'files', 'identity', 'pages', 'http'],
+  index: ['root', 'util', 'sessions', 'files', 'identity', 'pages', 'http'],
+  testing: ['root', 'util', 'testing'],
   client: ['client'],
 }
 
@@ -30,18 +29,18 @@ const imports = new Map(
     .map(file => [file.replaceAll('\\', '/'), importsOf(file)]),
 )
 
-test('every room imports only from the rooms below it', () => {
+test('every folder imports only from the folders below it', () => {
   const wrong = edges().filter(([file, target]) => {
-    const allowed = mayImport[roomOf(file)]
-    return !allowed?.includes(roomOf(target)) && !allowed?.includes(target)
+    const allowed = mayImport[folderOf(file)]
+    return !allowed?.includes(folderOf(target)) && !allowed?.includes(target)
   })
   assert.deepEqual(wrong, [])
 })
 
-test('core knows no file, no HTTP and no database', () => {
+test('sessions know no file, no HTTP and no database', () => {
   const outside =
     /^(node:)?(http|https|http2|net|tls|fs)\b|^(cookie|express|koa|multer|on-headers|redis|send|ws)\b/
-  const wrong = packages('core').filter(([, name]) => outside.test(name))
+  const wrong = packages('sessions').filter(([, name]) => outside.test(name))
   assert.deepEqual(wrong, [])
 })
 
@@ -86,16 +85,16 @@ function edges(): [file: string, target: string][] {
   )
 }
 
-/** All pairs of a file of a room and a package that it imports. */
-function packages(room: string): [file: string, name: string][] {
+/** All pairs of a file of a folder and a package that it imports. */
+function packages(folder: string): [file: string, name: string][] {
   return [...imports]
-    .filter(([file]) => roomOf(file) === room)
+    .filter(([file]) => folderOf(file) === folder)
     .flatMap(([file, names]) =>
       names.filter(name => !name.startsWith('.')).map((name): [string, string] => [file, name]),
     )
 }
 
-function roomOf(file: string): string {
+function folderOf(file: string): string {
   if (file === 'index.ts') return 'index'
   return file.includes('/') ? file.slice(0, file.indexOf('/')) : 'root'
 }

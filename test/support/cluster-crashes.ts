@@ -5,7 +5,7 @@ import { type ClusterNode, clusterNodes } from './cluster-nodes.ts'
 import { begin, inBatches } from './cluster-spread.ts'
 import type { ClusterEvent, RedisAt } from './cluster-types.ts'
 
-/** For how long others wait for a node's sign of life, in seconds (lib/engines/redis/protocol.ts). */
+/** For how long others wait for a node's sign of life, in seconds (lib/cluster/redis/protocol.ts). */
 const LEASE = 15
 /** What the machine may take on top of it. */
 const SLACK = 2

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import express, { type Request } from 'express'
 import { createCluster } from 'redis'
-import { type RedisClient, redis } from '../../lib/engines/redis/index.ts'
+import { type RedisClient, redis } from '../../lib/cluster/redis/index.ts'
 import { gradioState } from '../../lib/index.ts'
 import type { ClusterEvent, NodeSettings } from './cluster-types.ts'
 

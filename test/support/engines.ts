@@ -1,7 +1,7 @@
 import { after, before, describe } from 'node:test'
 import express from 'express'
 import { createClient } from 'redis'
-import type { RedisClient } from '../../lib/engines/redis/index.ts'
+import type { RedisClient } from '../../lib/cluster/redis/index.ts'
 import type { Engine } from '../../lib/index.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { type ExpressModule, forEachExpress } from './express.ts'

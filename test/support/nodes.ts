@@ -2,8 +2,6 @@ import { randomBytes } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import express, { type Express } from 'express'
-import type { EngineEvents } from '../../lib/engines/engine.ts'
-import { memory } from '../../lib/engines/memory.ts'
 import {
   type Claim,
   type Engine,
@@ -13,6 +11,8 @@ import {
   type Holder,
   type Life,
 } from '../../lib/index.ts'
+import type { EngineEvents } from '../../lib/sessions/engine.ts'
+import { memory } from '../../lib/sessions/memory-engine.ts'
 import { type FakeClock, fakeClock, type Visitor } from '../../lib/testing/index.ts'
 import type { EngineSetting } from './engines.ts'
 import { type Served, serve } from './express.ts'

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Clock } from '../../lib/clock.ts'
-import { type RedisClient, redis } from '../../lib/engines/redis/index.ts'
+import { type RedisClient, redis } from '../../lib/cluster/redis/index.ts'
 import type { Engine } from '../../lib/index.ts'
 import { duration } from '../../lib/parse.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
+import type { Clock } from '../../lib/util/clock.ts'
 import type { StillRedisServer } from './redis-server.ts'
 
 /** A fake clock that the time of a Redis goes by, too. */

@@ -1,0 +1,57 @@
+import type { ServerResponse } from 'node:http'
+import multer, { type Multer, type StorageEngine } from 'multer'
+import { GradioStateError } from '../errors.js'
+import type { StoredFields } from '../files/multer-storage.js'
+import type { HostRequest } from '../identity/host.js'
+
+/** Reads the files out of a multipart body and stores them. */
+export type Upload = (req: HostRequest, res: ServerResponse) => Promise<StoredFields[]>
+
+/** Multer as a promise: what it has stored of the field `files`. */
+export function uploadTo(storage: StorageEngine): Upload {
+  const middleware = multerOf(storage, LIMITS).array(FIELD) as unknown as Middleware
+  return (req, res) =>
+    new Promise((resolve, reject) => {
+      middleware(req, res, error => {
+        if (error) reject(explain(error))
+        else resolve((req as HostRequest & { files?: StoredFields[] }).files ?? [])
+      })
+    })
+}
+
+export function multerOf(storage: StorageEngine, limits?: typeof LIMITS): Multer {
+  // Without it, names come as Latin-1: browsers send UTF-8 (multipart/form-data in the HTML standard).
+  return multer({ storage, defParamCharset: 'utf8', ...(limits && { limits }) })
+}
+
+const FIELD = 'files'
+
+/** Text fields are of no use here, and multer keeps them in memory; a form may have a few all the same. */
+const LIMITS = { fields: 20, fieldSize: 64 * 1024 }
+
+/** @throws GradioStateError `UPLOAD_INVALID` for a body that has no files in it, whatever they are */
+export function expectMultipart({ headers }: HostRequest): void {
+  const type = headers['content-type']
+  if (!/^multipart\/form-data\b/i.test(type ?? '')) throw invalidUpload(`got ${type ?? 'no Content-Type'}`)
+}
+
+/** What multer and its parser object to is the browser's doing. They throw plain errors; those of the system have a code. */
+function explain(error: unknown): unknown {
+  const isTheirs =
+    error instanceof multer.MulterError ||
+    (error instanceof Error && error.name === 'Error' && !('code' in error))
+  if (!isTheirs || error instanceof GradioStateError) return error
+  const { field, message } = error as Error & { field?: string }
+  return invalidUpload(`which failed with: ${message}${field === undefined ? '' : ` (${field})`}`, error)
+}
+
+function invalidUpload(received: string, cause?: unknown): GradioStateError {
+  return new GradioStateError(
+    'UPLOAD_INVALID',
+    `Expected multipart/form-data with files in the field ${FIELD}, ${received}.`,
+    { cause },
+  )
+}
+
+/** Of Express it uses nothing but what Node.js has. */
+type Middleware = (req: HostRequest, res: ServerResponse, next: (error?: unknown) => void) => void

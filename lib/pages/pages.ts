@@ -1,0 +1,135 @@
+import { GradioStateError, show } from '../errors.js'
+import type { MaybePromise } from '../sessions/engine.js'
+import type { Session } from '../sessions/session.js'
+import type { Manager } from '../sessions/sessions.js'
+import type { Visit } from '../sessions/visit.js'
+import type { Clock } from '../util/clock.js'
+import { gone, type Page, pagesOf } from './page.js'
+import { checkRoom, takePage } from './session-pages.js'
+import { hashOrigin, type Ticket, Tickets } from './tickets.js'
+
+/** The pages of all sessions, and what is known of those that have just left. */
+export class Pages {
+  readonly #manager: Manager
+  readonly #tickets: Tickets
+
+  constructor(manager: Manager, clock: Clock) {
+    this.#manager = manager
+    this.#tickets = new Tickets(() => manager.secret, clock)
+  }
+
+  /**
+   * A page says that it is open. Its epoch makes what is late harmless: after a goodbye only a higher one opens it.
+   * @param session the session the page came with, if it lives
+   * @param enter begins a visit of a page, and the session if need be
+   * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`
+   */
+  async open(
+    id: string,
+    epoch: number | undefined,
+    session: Session | undefined,
+    enter: () => Promise<Visit>,
+  ): Promise<Page> {
+    if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
+    const known = this.#find(session, id)
+    known?.refuseOutdated(epoch)
+    if (known === undefined) checkRoom(session)
+    let page = known
+    if (page?.isOpen && this.#manager.isShared) page = await this.#confirm(page, epoch)
+    if (!page?.isOpen) page = this.#entered(await enter(), epoch)
+    page.beat(epoch)
+    await page.ready
+    // It may have left, or its session ended, while it waited for hooks.
+    page.refuseOutdated(epoch)
+    if (!page.isOpen) throw gone(page.epoch + 1, page.epoch)
+    return page
+  }
+
+  /**
+   * A page says goodbye here.
+   * @returns whether that is all: else another node may have to be told
+   */
+  goodbye(session: Session | undefined, id: string, epoch: number | undefined): boolean {
+    return this.#find(session, id)?.goodbye(epoch) ?? false
+  }
+
+  /** Whether that page of the session was here lately. */
+  knows(session: Session | undefined, id: string): boolean {
+    return this.#find(session, id) !== undefined
+  }
+
+  /** A ticket for one socket of the page; the one before it is void. */
+  issueTicket(page: Page, origin: string | undefined): string {
+    const { id, token, epoch } = page
+    page.ticket = this.#tickets.seal({ token, page: id, epoch, origin: origin && hashOrigin(origin) })
+    return page.ticket
+  }
+
+  /**
+   * What a ticket admits to, if it is good: where its page is, the newest that was given out there; elsewhere, that of
+   * another node.
+   */
+  findTicket(sealed: string): Ticket | undefined {
+    const ticket = this.#tickets.open(sealed)
+    if (ticket === undefined) return undefined
+    const page = this.#find(this.#manager.find(ticket.token), ticket.page)
+    if (page?.isOpen) return page.ticket === sealed ? ticket : undefined
+    if (!this.#manager.isShared || ticket.isOwn || page?.isOutdated(ticket.epoch)) return undefined
+    return ticket
+  }
+
+  /**
+   * Uses up a ticket that was just found. Gives its page, which is opened if another node had it until now.
+   * @throws GradioStateError `PAGE_UNKNOWN`, and what {@link open} throws
+   */
+  admit(sealed: string, { token, page: id, epoch }: Ticket): MaybePromise<Page> {
+    const session = this.#manager.find(token)
+    const page = this.#find(session, id)
+    if (page?.isOpen) {
+      page.ticket = ''
+      return page
+    }
+    if (!this.#tickets.spend(sealed)) throw unknown(id)
+    return this.open(id, epoch, session, async () => {
+      const visit = await this.#manager.enter(token, { kind: 'page', page: id })
+      if (visit === undefined) throw unknown(id)
+      return visit
+    })
+  }
+
+  /**
+   * A page that is open here is heard of again. Meanwhile it may have been at another node, which held it since; so the
+   * engine is told anew.
+   */
+  async #confirm(page: Page, epoch: number | undefined): Promise<Page | undefined> {
+    // Before the wait, which may fail: the close of a socket that the page has lost already would count as its leaving.
+    page.beat(epoch)
+    const visit = await this.#manager.enter(page.token, { kind: 'page', page: page.id })
+    return visit && this.#entered(visit, epoch)
+  }
+
+  /** A visit of the page has begun. */
+  #entered(visit: Visit, epoch: number | undefined): Page {
+    const page = takePage(visit.session, visit.id)
+    // Its goodbye may have overtaken it.
+    if (!page.isOpen && page.isOutdated(epoch)) visit.leave()
+    else page.enter(visit)
+    page.refuseOutdated(epoch)
+    return page
+  }
+
+  #find(session: Session | undefined, id: string): Page | undefined {
+    return pagesOf(session)?.find(id)
+  }
+}
+
+export function unknown(id: string): GradioStateError {
+  return new GradioStateError('PAGE_UNKNOWN', `Expected a page of this session, got ${show(id)}.`)
+}
+
+function idInvalid(id: string): GradioStateError {
+  return new GradioStateError(
+    'PAGE_ID_INVALID',
+    `Expected a page id of 1 to 64 letters, digits, _ and -, got ${show(id)}.`,
+  )
+}

@@ -1,0 +1,109 @@
+import { GradioStateError } from '../errors.js'
+import { ClosedSessions } from './closed-sessions.js'
+import type { EndReason } from './engine.js'
+import type { SessionStats } from './reports.js'
+import type { Session } from './session.js'
+
+/** The sessions of this process: those that can be used, and those that are ending. */
+export class SessionTable {
+  readonly #most: number
+  readonly #byToken = new Map<string, Session>()
+  readonly #byId = new Map<string, Session>()
+  readonly #closed = new ClosedSessions()
+  readonly #ending = new Set<Session>()
+  readonly #ended: Record<EndReason, number> = {
+    disconnected: 0,
+    expired: 0,
+    destroyed: 0,
+    regenerated: 0,
+    evicted: 0,
+    ended: 0,
+    shutdown: 0,
+  }
+
+  /** @param most how many can be used at once */
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Those that have ended and whose callbacks are still running. */
+  get ending(): Session[] {
+    return [...this.#ending]
+  }
+
+  has(token: string): boolean {
+    return this.#byToken.has(token)
+  }
+
+  find(token: string): Session | undefined {
+    return this.#byToken.get(token)
+  }
+
+  findById(id: string): Session | undefined {
+    return this.#byId.get(id)
+  }
+
+  all(): Session[] {
+    return [...this.#byToken.values()]
+  }
+
+  add(session: Session): void {
+    this.#byToken.set(session.token, session)
+    this.#byId.set(session.id, session)
+  }
+
+  /** Somebody holds the session, or nobody does any more. */
+  noteOpen(session: Session, isOpen: boolean): void {
+    if (isOpen) this.#closed.delete(session)
+    else this.#closed.add(session)
+  }
+
+  /** The session has ended; it is kept as ending until {@link forget}. */
+  end(session: Session, reason: EndReason): void {
+    if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
+    this.#byId.delete(session.id)
+    this.#closed.delete(session)
+    this.#ending.add(session)
+    this.#ended[reason]++
+  }
+
+  forget(session: Session): void {
+    this.#ending.delete(session)
+  }
+
+  /**
+   * Which session has to make room before one is begun, if any.
+   * @param expected sessions that are about to begin
+   * @param isAwaited whether somebody is on the way to a session
+   * @throws GradioStateError `TOO_MANY_SESSIONS` when none can
+   */
+  inTheWay(expected: number, isAwaited: (session: Session) => boolean): Session | undefined {
+    if (this.#byToken.size + expected < this.#most) return undefined
+    const oldest = this.#closed.first(isAwaited)
+    if (oldest === undefined) throw tooMany(this.#most, 'all of them are open')
+    // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
+    if (this.#ending.size >= this.#most) {
+      throw tooMany(this.#most, 'the callbacks of as many ended ones are still running')
+    }
+    return oldest
+  }
+
+  stats(): SessionStats {
+    let loaded = 0
+    let pages = 0
+    for (const session of this.#byToken.values()) {
+      if (session.loaded) loaded++
+      pages += session.pages
+    }
+    const sessions = this.#byToken.size
+    const open = sessions - this.#closed.size
+    return { sessions, open, loaded, ending: this.#ending.size, pages, ended: { ...this.#ended } }
+  }
+}
+
+function tooMany(most: number, why: string): GradioStateError {
+  return new GradioStateError(
+    'TOO_MANY_SESSIONS',
+    `Expected room for a new session, but there are ${most} (maxSessions) and ${why}. Try again later, or raise maxSessions.`,
+  )
+}

@@ -1,0 +1,182 @@
+import { GradioStateError, invalid, show } from '../errors.js'
+import type { Duration } from '../parse.js'
+import { duration, known, optionalFunction } from '../parse.js'
+import { findUncloneable, PLAIN, prototypesOf } from './cloneable.js'
+import type { EndReason } from './engine.js'
+import type { SessionView, State } from './session-view.js'
+
+/** Why a value was deleted. */
+export type DeleteReason = EndReason | 'timeToLive' | 'deleted' | 'replaced'
+
+/** What a delete callback is told beside the value. */
+export interface DeleteEvent {
+  readonly reason: DeleteReason
+  readonly session: SessionView
+  /** The name of the value. */
+  readonly name: string
+  /** The same for the same deletion, should it ever be repeated after a crash of a node. */
+  readonly key: string
+  /** Aborts when the time limit (`hookTimeout`) is over. */
+  readonly signal: AbortSignal
+}
+
+export interface ValueOptions<T> {
+  /** The value is deleted this long after it was created or updated, whether or not the user is here. @default never */
+  timeToLive?: Duration
+  /** Called once with each value that is deleted, whatever the reason; may be async. */
+  deleteCallback?: (value: T, event: DeleteEvent) => unknown
+  /** Whether a value that another one overwrites counts as deleted (`replaced`). @default false, as in Gradio */
+  deleteReplaced?: boolean
+}
+
+export interface StateOptions<T> extends ValueOptions<T> {
+  /** The initial value: cloned for each session, or a function that makes it. @default undefined */
+  value?: T | (() => T)
+}
+
+/** {@link ValueOptions}, checked; the duration in milliseconds. */
+export interface ValueConfig {
+  readonly timeToLive: number
+  readonly deleteCallback: ((value: unknown, event: DeleteEvent) => unknown) | undefined
+  readonly deleteReplaced: boolean
+}
+
+/** What `state()` and `sharedState()` return. */
+export abstract class Definition {
+  readonly name: string
+  readonly config: ValueConfig
+  /** Makes the initial value; `undefined` where there is none. */
+  abstract readonly initial: (() => unknown) | undefined
+
+  /** @param what the options, in messages */
+  constructor(name: string, what: string, options: ValueOptions<never>) {
+    this.name = name
+    this.config = valueConfig(what, options)
+  }
+}
+
+export class StateDefinition extends Definition implements State<unknown> {
+  readonly initial: (() => unknown) | undefined
+
+  constructor(name: string, options: StateOptions<unknown>) {
+    const what = `the options of state ${show(name)}`
+    known(what, options, STATE_OPTIONS)
+    super(name, what, options)
+    this.initial = initialValue(name, options.value)
+  }
+}
+
+/** The definitions of one instance. */
+export class StateRegistry {
+  readonly #definitions = new Map<string, Definition>()
+
+  /** @param Kind what the definition is made by */
+  define<O>(name: string, options: O, Kind: new (name: string, options: O) => Definition): Definition {
+    checkName(name)
+    if (this.#definitions.has(name)) {
+      throw new GradioStateError(
+        'STATE_DUPLICATE',
+        `Expected one definition of state ${show(name)}, got a second one. Keep what the first one returned, and use that.`,
+      )
+    }
+    const definition = new Kind(name, options)
+    this.#definitions.set(name, definition)
+    return definition
+  }
+
+  find(name: string): Definition | undefined {
+    return this.#definitions.get(name)
+  }
+
+  /** The definition behind what a caller gave, or `undefined` for a plain name that has none. */
+  resolve(state: Pick<State<unknown>, 'name'> | string): Definition | undefined {
+    if (typeof state === 'string') {
+      checkName(state)
+      if (!this.#definitions.has(state)) return undefined
+      throw new GradioStateError(
+        'STATE_DEFINED',
+        `Expected a plain name without a definition, got ${show(state)}, which is defined. Use what state() or sharedState() returned.`,
+      )
+    }
+    if (!(state instanceof Definition)) throw invalid('the state', 'what state() returned, or a name', state)
+    if (this.#definitions.get(state.name) === state) return state
+    throw new GradioStateError(
+      'STATE_FOREIGN',
+      `Expected a state of this gradioState() instance, got ${show(state.name)} of another one.`,
+    )
+  }
+}
+
+const VALUE_OPTIONS: Readonly<Record<keyof ValueOptions<unknown>, true>> = {
+  timeToLive: true,
+  deleteCallback: true,
+  deleteReplaced: true,
+}
+export const STATE_OPTIONS: Readonly<Record<keyof StateOptions<unknown>, true>> = {
+  value: true,
+  ...VALUE_OPTIONS,
+}
+
+/** The options of a value that is set under a plain name. */
+export function plainValueConfig(name: string, options: ValueOptions<never>): ValueConfig {
+  const what = `the options of value ${show(name)}`
+  known(what, options, VALUE_OPTIONS)
+  return valueConfig(what, options)
+}
+
+/** What holds for a plain name that was set without options. */
+export const NO_OPTIONS: ValueConfig = {
+  timeToLive: Number.POSITIVE_INFINITY,
+  deleteCallback: undefined,
+  deleteReplaced: false,
+}
+
+function valueConfig(what: string, options: ValueOptions<never>): ValueConfig {
+  const { timeToLive = Number.POSITIVE_INFINITY, deleteCallback, deleteReplaced = false } = options
+  if (typeof deleteReplaced !== 'boolean')
+    throw invalid(`deleteReplaced in ${what}`, 'a boolean', deleteReplaced)
+  return {
+    timeToLive: duration(`timeToLive in ${what}`, timeToLive, { from: 1, to: Number.POSITIVE_INFINITY }),
+    deleteCallback: optionalFunction(
+      `deleteCallback in ${what}`,
+      deleteCallback,
+    ) as ValueConfig['deleteCallback'],
+    deleteReplaced,
+  }
+}
+
+function checkName(name: unknown): asserts name is string {
+  if (typeof name !== 'string' || name === '')
+    throw invalid('the name of a value', 'a string that is not empty', name)
+}
+
+function initialValue(name: string, value: unknown): (() => unknown) | undefined {
+  if (value === undefined) return undefined
+  if (typeof value === 'function') return value as () => unknown
+  if (typeof value !== 'object' || value === null) return () => value
+  const foreign = findUncloneable(value, CLONEABLE)
+  if (foreign !== undefined) throw uncloneable(name, foreign)
+  // Cloned at once too, so that later changes to the given object change no session's initial value.
+  const original = clone(name, value)
+  return () => structuredClone(original)
+}
+
+/** Some things don't tell by their prototype that they can't be cloned, such as a proxy. */
+function clone<T>(name: string, value: T): T {
+  try {
+    return structuredClone(value)
+  } catch (cause) {
+    throw uncloneable(name, show(value), cause)
+  }
+}
+
+function uncloneable(name: string, foreign: string, cause?: unknown): GradioStateError {
+  return new GradioStateError(
+    'VALUE_UNCLONEABLE',
+    `Expected the initial value of state ${show(name)} to be plain data, since each session gets a clone, got ${foreign} in it. Give a function that makes the value: { value: () => ... }.`,
+    { cause },
+  )
+}
+
+// Not Buffer: its clone is a bare Uint8Array.
+const CLONEABLE = prototypesOf([...PLAIN, Error, Blob])

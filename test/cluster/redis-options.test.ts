@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { createClient, createCluster } from 'redis'
+import { type RedisOptions, redis } from '../../lib/cluster/redis/index.ts'
+
+const client = createClient()
+const wrong: Record<string, unknown> = {
+  'no options': undefined,
+  'neither a client nor a url': {},
+  'a client and a url': { client, url: 'redis://localhost' },
+  'a client of another make': { client: { get() {} } },
+  'a url of something else': { url: 'http://localhost:6379' },
+  'a url that is none': { url: 6379 },
+  'an empty prefix': { client, prefix: '' },
+  // It would end the hash tag, and so scatter a session's keys over a cluster.
+  'a prefix with a brace': { client, prefix: 'a}b' },
+  'an option that it does not know': { client, keyPrefix: 'x' },
+}
+
+for (const [what, options] of Object.entries(wrong)) {
+  it(`${what} is refused`, () => {
+    assert.throws(() => redis(options as RedisOptions), { code: 'OPTION_INVALID' })
+  })
+}
+
+it('a client, a cluster of them, and a url are taken, and nothing is connected yet', () => {
+  const cluster = createCluster({ rootNodes: [{ url: 'redis://localhost:1' }] })
+  for (const options of [{ client }, { client: cluster }, { url: 'rediss://localhost:1' }]) {
+    assert.equal(redis(options).isShared, true)
+  }
+  assert.equal(client.isOpen, false)
+})

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, relative } from 'node:path'
+import { describe, it } from 'node:test'
+import { nameOfShelf, Shelves, shelfOf } from '../../lib/files/slots.ts'
+import { testCache } from '../support/cache.ts'
+import { pausing } from '../support/failing.ts'
+
+describe('the shelves of a session', () => {
+  it('take one name once each, in no more time for the 100 000th', () => {
+    const shelves = new Shelves()
+    const slots = Array.from({ length: 100_000 }, () => shelves.take('a'))
+    assert.equal(new Set(slots.map(({ shelf }) => shelf)).size, 100_000)
+    for (const slot of slots.slice(0, 10)) shelves.giveBack(slot)
+    const again = Array.from({ length: 11 }, () => shelves.take('a').shelf)
+    assert.deepEqual(
+      again.sort((a, b) => a - b),
+      [...Array(10).keys(), 100_000],
+    )
+  })
+
+  it('take names for the same that some file systems take for the same', () => {
+    const shelves = new Shelves()
+    for (const [i, name] of ['café.TXT', 'CAFÉ.txt', 'cafe\u0301.txt'].entries())
+      assert.equal(shelves.take(name).shelf, i)
+    assert.equal(shelves.take('other').shelf, 0)
+  })
+
+  it('give nobody a slot that a sweep holds, nor a sweep one that is taken', () => {
+    const shelves = new Shelves()
+    const swept = shelves.takeAt(0, 'a')
+    const saved = shelves.take('a')
+    assert.equal(saved.shelf, 1)
+    assert.equal(shelves.takeAt(1, 'A'), undefined)
+    shelves.giveBack(swept!)
+    assert.equal(shelves.take('a').shelf, 0)
+    shelves.giveBack(saved)
+    assert.deepEqual([shelves.isInUse(0), shelves.isInUse(1)], [true, false])
+  })
+
+  it('are told by the names of their directories', () => {
+    for (const shelf of [0, 1, 2, 10_000]) assert.equal(shelfOf(nameOfShelf(shelf)), shelf)
+    assert.equal(shelfOf('Saved-2'), 1)
+    for (const name of ['', 'save', 'saved-', 'saved-0', 'saved-1', 'saved-02', 'saved-2x', 'xsaved'])
+      assert.equal(shelfOf(name), undefined, name)
+  })
+})
+
+describe('files of one name', () => {
+  it('all keep it, and a place that is free again is used again', async t => {
+    const { session } = testCache(t)
+    const files = session()
+    const saved = []
+    for (const text of ['1', '2', '3']) saved.push(await files.save(Buffer.from(text), 'a.txt'))
+    const places = saved.map(({ path }) => relative(files.path, path))
+    assert.deepEqual(places, ['saved/a.txt', 'saved-2/a.txt', 'saved-3/a.txt'])
+    await files.takeBack(saved[1]!)
+    assert.equal(existsSync(dirname(saved[1]!.path)), false)
+    const { path } = await files.save(Buffer.from('4'), 'A.TXT')
+    assert.deepEqual([basename(path), basename(dirname(path))], ['A.TXT', 'saved-2'])
+    for (const i of [0, 2]) assert.equal(readFileSync(saved[i]!.path, 'utf8'), `${i + 1}`)
+  })
+
+  it('leave what the app has put in their place as it is', async t => {
+    const { session } = testCache(t)
+    const files = session()
+    const directory = await files.directory()
+    writeFileSync(join(directory, 'saved'), 'a file')
+    mkdirSync(join(directory, 'saved-2/a.txt'), { recursive: true })
+    mkdirSync(join(directory, 'saved-3'))
+    writeFileSync(join(directory, 'saved-3/a.txt'), 'the app’s')
+    const { path } = await files.save(Buffer.from('saved'), 'a.txt')
+    assert.equal(relative(directory, path), 'saved-4/a.txt')
+    assert.equal(readFileSync(join(directory, 'saved-3/a.txt'), 'utf8'), 'the app’s')
+    assert.deepEqual(readdirSync(directory), ['saved', 'saved-2', 'saved-3', 'saved-4'])
+  })
+
+  it('are not taken for what a sweep is just removing at their path', async t => {
+    const { cache, session, errors } = testCache(t)
+    const files = session()
+    mkdirSync(join(await files.directory(), 'saved'))
+    writeFileSync(join(files.path, 'saved/stray.txt'), 'old')
+    const { reached, resume } = pausing(t, 'unlink', 'stray.txt')
+    const swept = cache.sweep(-1e6)
+    await reached
+    const { path } = await files.save(Buffer.from('new'), 'stray.txt')
+    resume()
+    await swept
+    assert.equal(readFileSync(path, 'utf8'), 'new')
+    assert.deepEqual([existsSync(join(files.path, 'saved')), errors], [false, []])
+  })
+})

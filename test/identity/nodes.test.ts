@@ -1,0 +1,98 @@
+// The user's identity on several nodes: what one of them has put into a cookie or a host session leads there on all.
+
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { it } from 'node:test'
+import session, { MemoryStore } from 'express-session'
+import { Mint } from '../../lib/identity/signed-token.ts'
+import { countOpens } from '../support/count-opens.ts'
+import { sessionDefaults, until } from '../support/express.ts'
+import { dial, heartbeat } from '../support/handshake.ts'
+import { type Node, type NodesOptions, nodes, wanderer } from '../support/nodes.ts'
+
+/** Each node has a store of its own over the same sessions, as with stores in a database. */
+function hostSessions(): NodesOptions {
+  const sessions = {}
+  return {
+    before(app) {
+      const store = Object.assign(new MemoryStore(), { sessions })
+      app.use(session(sessionDefaults({ store })))
+    },
+    routes(app) {
+      app.get('/plain', (req, res) => {
+        Object.assign(req.session, { seen: true })
+        res.end()
+      })
+      app.get('/who', async (req, res) => {
+        await req.gradioState.establish()
+        res.end(req.gradioState.id)
+      })
+      app.post('/logout', (req, res) => req.session.destroy(() => res.end()))
+    },
+  }
+}
+
+it('a host session that was never used here costs no round trip', async t => {
+  const all = await nodes(t, 2, hostSessions())
+  const [a, b] = [...all] as [Node, Node]
+  const user = wanderer()
+  await user.at(a).fetch('/plain')
+  const asked = all.map(({ engine }) => countOpens(engine))
+  for (const node of [a, b]) await user.at(node).fetch('/plain')
+  assert.deepEqual(asked, [{ opens: 0 }, { opens: 0 }])
+  const id = await (await user.at(a).fetch('/who')).text()
+  assert.deepEqual(asked, [{ opens: 1 }, { opens: 0 }])
+  await user.at(b).fetch('/plain')
+  assert.deepEqual(asked, [{ opens: 1 }, { opens: 1 }])
+  assert.equal(await (await user.at(b).fetch('/who')).text(), id)
+})
+
+it('a logout that destroys the host session at one node ends the pages on the others', async t => {
+  const [a, b] = (await nodes(t, 2, hostSessions())) as unknown as [Node, Node]
+  const user = wanderer()
+  const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))
+  await user.at(a).fetch('/logout', { method: 'POST' })
+  assert.deepEqual(await closed, { code: 4000, reason: 'destroyed' })
+  await until(() => a.gradio.stats().sessions + b.gradio.stats().sessions === 0)
+})
+
+it('a use that cannot wait has its session at once, also while another one waits for it', async t => {
+  const [a] = (await nodes(t, 1, {
+    routes(app) {
+      app.get('/now', (req, res) => res.end(req.gradioState.id))
+      app.get('/both', async (req, res) => {
+        const later = req.gradioState.establish()
+        const { id } = req.gradioState
+        await later
+        res.json([id, req.gradioState.id])
+      })
+    },
+  })) as unknown as [Node]
+  for (let times = 0; times < 3; times++) {
+    const visitor = wanderer().at(a)
+    const answer = await visitor.fetch('/both')
+    const [first, second] = (await answer.json()) as [string, string]
+    assert.equal(first, second)
+    assert.equal(answer.headers.getSetCookie().length, 1)
+    assert.equal(await (await visitor.fetch('/now')).text(), first)
+    await until(() => a.gradio.stats().open === 0)
+    assert.equal(a.gradio.stats().sessions, times + 1)
+  }
+  const visitor = wanderer().at(a)
+  const id = await (await visitor.fetch('/now')).text()
+  assert.equal(await (await visitor.fetch('/now')).text(), id)
+})
+
+it('tokens that were minted before the engine had reached its server stay good in their process', () => {
+  const [first, second] = [randomBytes(32), randomBytes(32)]
+  let secret = first
+  const mint = new Mint(() => secret)
+  const before = mint.mint()
+  assert.equal(mint.minted(before), before)
+  secret = second
+  const after = mint.mint()
+  assert.deepEqual([mint.minted(before), mint.minted(after)], [before, after])
+  const elsewhere = new Mint(() => second)
+  assert.deepEqual([elsewhere.minted(before), elsewhere.minted(after)], [undefined, after])
+  assert.equal(mint.minted(new Mint(() => randomBytes(32)).mint()), undefined)
+})

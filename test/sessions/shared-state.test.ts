@@ -1,0 +1,965 @@
+import assert from 'node:assert/strict'
+import { describe, it, type TestContext } from 'node:test'
+import express from 'express'
+import fc from 'fast-check'
+import type {
+  DeleteEvent,
+  Engine,
+  GradioStateOptions,
+  SessionState,
+  SharedState,
+  SharedStateOptions,
+} from '../../lib/index.ts'
+import { memory } from '../../lib/sessions/memory-engine.ts'
+import { fakeClock } from '../../lib/testing/index.ts'
+import { asyncEngine } from '../support/async-engine.ts'
+import { asyncValues } from '../support/async-values.ts'
+import { site } from '../support/express.ts'
+import { deferred, harness } from '../support/harness.ts'
+import { isAbout } from '../support/is-about.ts'
+
+const ENGINES: Record<string, (engine: Engine) => Engine> = {
+  'the memory engine': engine => engine,
+  'an engine that answers later': asyncEngine,
+  'an engine whose values are far away': asyncValues,
+}
+
+/** An instance, and its engine, through which a test does what another node would do. */
+function shared(t: TestContext, wrap = ENGINES['the memory engine'], options: GradioStateOptions = {}) {
+  const clock = fakeClock()
+  const inner = memory(clock)
+  const engine = wrap?.(inner) ?? inner
+  const made = harness(t, { engine, ...options }, clock)
+  const log: string[] = []
+  const deleteCallback = (value: unknown, { reason, name }: DeleteEvent) => {
+    log.push(`${name} ${JSON.stringify(value)} ${reason}`)
+  }
+  const session = async (name?: string) => {
+    const request = await made.user(name).begin()
+    await request.state.establish()
+    const { id } = request.state
+    request.end()
+    await made.clock.advance(0)
+    return made.gradio.session(id) as SessionState
+  }
+  const tokenOf = (id: string) => {
+    const token = tokens.get(id)
+    assert.ok(token)
+    return token
+  }
+  /** Tokens by life. */
+  const tokens = new Map<string, string>()
+  const open = inner.open.bind(inner)
+  inner.open = (token, ...rest) => {
+    const life = open(token, ...rest) as Exclude<ReturnType<Engine['open']>, Promise<unknown>>
+    if (life !== undefined) tokens.set(life.id, token)
+    return life
+  }
+  /** Writes as another node does. */
+  const elsewhere = (id: string, name: string, data: string) =>
+    void inner.values.write(tokenOf(id), id, name, data, { timeToLive: Number.POSITIVE_INFINITY })
+  return { ...made, session, log, deleteCallback, elsewhere }
+}
+
+/** Readable in tests. */
+const JSON_CODEC = { encode: JSON.stringify, decode: JSON.parse }
+
+for (const [kind, wrap] of Object.entries(ENGINES)) {
+  describe(`with ${kind}, a shared value`, () => {
+    it('is set, read, updated, touched and deleted', async t => {
+      const { gradio, session } = shared(t, wrap)
+      const count = gradio.sharedState<number>('count')
+      const user = await session()
+      assert.equal(await user.get(count), undefined)
+      assert.equal(await user.has(count), false)
+      assert.equal(await user.touch(count), false)
+      assert.equal(await user.delete(count), false)
+      assert.equal(await user.set(count, 1), undefined)
+      assert.equal(await user.get(count), 1)
+      assert.equal(await user.update(count, value => Number(value) + 1), undefined)
+      assert.equal(await user.get(count), 2)
+      assert.equal(await user.has(count), true)
+      assert.equal(await user.touch(count), true)
+      assert.equal(await user.delete(count), true)
+      assert.equal(await user.get(count), undefined)
+    })
+
+    it('is one for each session', async t => {
+      const { gradio, session } = shared(t, wrap)
+      const count = gradio.sharedState('count', { value: 0 })
+      const [ann, bob] = [await session('ann'), await session('bob')]
+      await ann.set(count, 5)
+      assert.deepEqual([await ann.get(count), await bob.get(count)], [5, 0])
+    })
+
+    it('loses none of 1,000 updates at once', async t => {
+      const { gradio, session } = shared(t, wrap)
+      const count = gradio.sharedState('count', { value: 0 })
+      const user = await session()
+      let calls = 0
+      const add = (value: number) => {
+        calls++
+        return value + 1
+      }
+      await Promise.all(Array.from({ length: 1000 }, () => user.update(count, add)))
+      assert.equal(await user.get(count), 1000)
+      assert.equal(calls, 1000, 'they wait for each other instead of failing')
+    })
+
+    it('is begun by a request without establish(), at its first use', async t => {
+      const { gradio, user } = shared(t, wrap)
+      const count = gradio.sharedState('count', { value: 7 })
+      const first = await user().begin()
+      // All at once, as in Promise.all: one session.
+      const { state } = first
+      assert.deepEqual(await Promise.all([state.get(count), state.get(count), state.get(count)]), [7, 7, 7])
+      await first.state.set(count, 8)
+      assert.equal(gradio.stats().sessions, 1)
+      first.end()
+      assert.equal(await user().request(state => state.get(count)), 8)
+      assert.equal(gradio.stats().sessions, 1)
+    })
+
+    it('without an initial one begins no session by being read, touched or deleted', async t => {
+      const { gradio, user } = shared(t, wrap)
+      const maybe = gradio.sharedState<number>('maybe')
+      await user().request(async state => {
+        assert.equal(await state.get(maybe), undefined)
+        assert.equal(await state.has(maybe), false)
+        assert.equal(await state.touch(maybe), false)
+        assert.equal(await state.delete(maybe), false)
+      })
+      assert.equal(gradio.stats().sessions, 0)
+    })
+
+    it('that is refused begins none either', async t => {
+      const { gradio, user } = shared(t, wrap)
+      const any = gradio.sharedState<unknown>('any')
+      await user().request(async state => {
+        await assert.rejects(
+          state.set(any, () => {}),
+          { code: 'VALUE_UNSERIALIZABLE' },
+        )
+      })
+      assert.equal(gradio.stats().sessions, 0)
+    })
+
+    it('tells its callback, whichever way it leaves, once', async t => {
+      const { gradio, session, clock, log, deleteCallback } = shared(t, wrap, { maxSessions: 50 })
+      const options = { timeToLive: 10, deleteCallback, deleteReplaced: true }
+      const x = gradio.sharedState('x', { ...options, value: 0 })
+      const y = gradio.sharedState<string>('y', { deleteCallback })
+      const silent = gradio.sharedState('silent', { value: 'nobody is told' })
+
+      const told = async (how: string, leave: (user: SessionState) => unknown) => {
+        const user = await session(how)
+        await user.get(x)
+        await user.set(y, 'y')
+        await user.get(silent)
+        await leave(user)
+        for (let turns = 0; turns < 10; turns++) await clock.advance(0)
+        const seen = log.splice(0)
+        await user.end()
+        log.length = 0
+        return seen.sort()
+      }
+      const both = (reason: string) => [`x 0 ${reason}`, `y "y" ${reason}`]
+
+      assert.deepEqual(await told('time to live', () => clock.advance(10)), ['x 0 timeToLive'])
+      assert.deepEqual(await told('delete', user => user.delete(x)), ['x 0 deleted'])
+      assert.deepEqual(await told('set', user => user.set(x, 1)), ['x 0 replaced'])
+      assert.deepEqual(await told('update', user => user.update(x, value => value - 1)), ['x 0 replaced'])
+      assert.deepEqual(await told('set without deleteReplaced', user => user.set(y, 'z')), [])
+      assert.deepEqual(await told('end', user => user.end()), both('ended'))
+      const disconnected = await told('grace period', () => clock.advance('61m'))
+      assert.deepEqual(disconnected, ['x 0 timeToLive', 'y "y" disconnected'])
+      const evicted = await told('eviction', async () => {
+        for (let index = 0; index < 50; index++) await session(`other ${index}`)
+      })
+      assert.deepEqual(evicted, both('evicted'))
+      const shutdown = await told('shutdown', async () => {
+        const closed = gradio.close()
+        await clock.advance(1)
+        await closed
+      })
+      assert.deepEqual(shutdown, both('shutdown'))
+    })
+
+    it('begins with the initial value once, whoever asks first', async t => {
+      const { gradio, session } = shared(t, wrap)
+      let made = 0
+      const x = gradio.sharedState('x', { value: () => ({ serial: ++made }) })
+      const user = await session()
+      const read = await Promise.all(Array.from({ length: 20 }, () => user.get(x)))
+      assert.deepEqual(new Set(read.map(value => value.serial)), new Set([1]))
+      assert.equal(made, 1)
+      assert.notEqual(read[0], read[1])
+    })
+
+    it('that another node has begun meanwhile is that of the other node', async t => {
+      const { gradio, session, elsewhere } = shared(t, wrap)
+      const user = await session()
+      const x = gradio.sharedState('x', {
+        codec: JSON_CODEC,
+        value: () => {
+          elsewhere(user.id, 'x', '"theirs"')
+          return 'ours'
+        },
+      })
+      assert.equal(await user.get(x), 'theirs')
+    })
+
+    it('that another node has changed meanwhile is updated again, from there', async t => {
+      const { gradio, session, elsewhere } = shared(t, wrap)
+      const list = gradio.sharedState<string[]>('list', { codec: JSON_CODEC, value: [] })
+      const user = await session()
+      await user.set(list, ['first'])
+      const seen: string[][] = []
+      await user.update(list, value => {
+        if (seen.push(value) === 1) elsewhere(user.id, 'list', '["theirs"]')
+        return [...value, 'ours']
+      })
+      assert.deepEqual(seen, [['first'], ['theirs']])
+      assert.deepEqual(await user.get(list), ['theirs', 'ours'])
+    })
+
+    it('of a session that has ended rejects SESSION_ENDED', async t => {
+      const { gradio, session, user } = shared(t, wrap)
+      const x = gradio.sharedState('x', { value: 0 })
+      const ended = await session()
+      const request = await user().begin()
+      await request.state.set(x, 1)
+      await ended.end()
+      for (const state of [ended, request.state]) {
+        const calls = [
+          () => state.get(x),
+          () => state.set(x, 1),
+          () => state.update(x, value => value),
+          () => state.touch(x),
+          () => state.has(x),
+          () => state.delete(x),
+        ]
+        for (const call of calls) await assert.rejects(call(), { code: 'SESSION_ENDED', status: 410 })
+      }
+      request.end()
+    })
+
+    it('after close() rejects CLOSED', async t => {
+      const { gradio, user, clock } = shared(t, wrap)
+      const x = gradio.sharedState('x', { value: 0 })
+      const requests = [await user('one').begin(), await user('other').begin()]
+      await requests[0]?.state.get(x)
+      const closed = gradio.close()
+      await clock.advance(1)
+      await closed
+      for (const { state, end } of requests) {
+        for (const call of [() => state.get(x), () => state.set(x, 1), () => state.update(x, v => v)]) {
+          await assert.rejects(call(), { code: 'CLOSED', status: 503 })
+        }
+        end()
+      }
+    })
+
+    it('is seen by hooks as long as it is there, and in `ended` hooks as it was at the end', async t => {
+      const { gradio, session, clock } = shared(t, wrap)
+      const seen: unknown[] = []
+      const x = gradio.sharedState('x', {
+        value: 0,
+        deleteCallback: async (value, { session }) => {
+          seen.push(['deleted', value, await session.get(x), await session.get(never)])
+        },
+      })
+      const never = gradio.sharedState('never made', { value: 'initial' })
+      for (const name of ['load', 'unload', 'ended'] as const) {
+        gradio[name](async ({ session }: { session: DeleteEvent['session'] }) => {
+          seen.push([name, await session.get(x), await session.get(never)])
+        })
+      }
+      const user = await session()
+      await user.set(x, 5)
+      await clock.advance(5)
+      const request = await gradio.session(user.id)
+      await request?.set(x, 6)
+      await user.end()
+      assert.deepEqual(seen, [
+        ['load', undefined, undefined],
+        ['unload', 5, undefined],
+        ['deleted', 6, undefined, undefined],
+        ['ended', 6, undefined],
+      ])
+    })
+
+    it('waits at a first use for unload hooks that run, as other uses do', async t => {
+      const { gradio, user, clock } = shared(t, wrap)
+      const { promise, resolve } = deferred()
+      const x = gradio.sharedState('x', { value: 0 })
+      gradio.unload(() => promise)
+      const early = await user().begin()
+      await user().request(state => state.set(x, 1))
+      await clock.advance(3)
+      const read: number[] = []
+      void early.state.get(x).then(value => read.push(value))
+      await clock.advance(1)
+      assert.equal(read.length, 0)
+      resolve()
+      await clock.advance(1)
+      assert.deepEqual(read, [1])
+      early.end()
+    })
+
+    it('is nothing to who asks at the moment of the end', async t => {
+      const { gradio, session } = shared(t, wrap)
+      const x = gradio.sharedState('x', { value: 0 })
+      let view: DeleteEvent['session'] | undefined
+      gradio.load(event => {
+        view = event.session
+      })
+      const user = await session()
+      await user.set(x, 5)
+      const asked = new Promise(resolve => {
+        user.signal.addEventListener('abort', () => resolve(view?.get(x)))
+      })
+      await user.end()
+      assert.ok([5, undefined].includes((await asked) as number))
+    })
+
+    it('is seen by the unload hooks of an end', async t => {
+      const { gradio, session } = shared(t, wrap)
+      const x = gradio.sharedState('x', { value: 0 })
+      const seen: unknown[] = []
+      gradio.unload(async ({ session, reason }) => seen.push(reason, await session.get(x)))
+      const user = await session()
+      await user.set(x, 5)
+      await user.end()
+      assert.deepEqual(seen, ['ended', 5])
+    })
+  })
+}
+
+describe('what is read', () => {
+  it('is a copy each time', async t => {
+    const { gradio, session } = shared(t)
+    const original = { list: [1] }
+    const x = gradio.sharedState('x', { value: original })
+    const user = await session()
+    original.list.push(2)
+    const read = await user.get(x)
+    assert.deepEqual(read, { list: [1] })
+    read.list.push(3)
+    assert.deepEqual(await user.get(x), { list: [1] })
+    await user.set(x, read)
+    read.list.push(4)
+    assert.deepEqual(await user.get(x), { list: [1, 3] })
+  })
+
+  it('is what was set at the time of the call', async t => {
+    const { gradio, user } = shared(t, asyncValues)
+    const x = gradio.sharedState<number[]>('x')
+    await user().request(async state => {
+      const list = [1]
+      const done = state.set(x, list)
+      list.push(2)
+      await done
+      assert.deepEqual(await state.get(x), [1])
+    })
+  })
+})
+
+describe('the same text again', () => {
+  it('replaces nothing, and restarts the time to live', async t => {
+    const { gradio, session, clock, log, deleteCallback } = shared(t)
+    const x = gradio.sharedState('x', {
+      value: { a: 1 },
+      timeToLive: 10,
+      deleteReplaced: true,
+      deleteCallback,
+    })
+    const user = await session()
+    await user.get(x)
+    await clock.advance(8)
+    await user.set(x, { a: 1 })
+    await user.update(x, value => value)
+    await clock.advance(8)
+    assert.deepEqual([log, await user.has(x)], [[], true])
+    await clock.advance(2)
+    assert.deepEqual([log, await user.has(x)], [['x {"a":1} timeToLive'], false])
+  })
+})
+
+describe('a shared delete callback', () => {
+  it('is told of the deletion when the value is gone, and can be told apart by its key', async t => {
+    const { gradio, session } = shared(t)
+    const keys: string[] = []
+    const seen: unknown[] = []
+    const x: SharedState<number> = gradio.sharedState<number>('x', {
+      value: 1,
+      deleteCallback: async (value, { reason, name, key, session, signal }) => {
+        keys.push(key)
+        seen.push([value, reason, name, session.id, signal.aborted, await gradio.session(session.id)?.has(x)])
+      },
+    })
+    const user = await session()
+    for (let index = 0; index < 2; index++) {
+      await user.get(x)
+      await user.delete(x)
+    }
+    assert.deepEqual(seen, Array(2).fill([1, 'deleted', 'x', user.id, false, false]))
+    assert.match(keys[0] ?? '', new RegExp(`^${user.id}:shared:\\d+:x$`))
+    assert.equal(new Set(keys).size, 2)
+  })
+
+  it('that sets the value again makes a new one, with a callback of its own', async t => {
+    const { gradio, session, clock } = shared(t)
+    const seen: unknown[] = []
+    const x: SharedState<number> = gradio.sharedState<number>('x', {
+      value: 1,
+      timeToLive: 10,
+      deleteReplaced: true,
+      deleteCallback: async (value, { reason, session }) => {
+        seen.push([value, reason])
+        if (value < 3) await gradio.session(session.id)?.set(x, value + 1)
+      },
+    })
+    const user = await session()
+    await user.get(x)
+    await clock.advance(10)
+    assert.deepEqual(seen, [[1, 'timeToLive']])
+    assert.equal(await user.get(x), 2)
+    await user.delete(x)
+    assert.equal(await user.get(x), 3)
+    await user.end()
+    assert.deepEqual(seen, [
+      [1, 'timeToLive'],
+      [2, 'deleted'],
+      [3, 'ended'],
+    ])
+  })
+
+  it('that updates the same value does not wait for itself', async t => {
+    const { gradio, session, clock } = shared(t)
+    const x: SharedState<number> = gradio.sharedState<number>('x', {
+      value: 1,
+      deleteReplaced: true,
+      deleteCallback: async (value, { session }) => {
+        if (value === 1) await gradio.session(session.id)?.update(x, value => value * 10)
+      },
+    })
+    const user = await session()
+    await user.get(x)
+    await user.update(x, value => value + 1)
+    await clock.advance(0)
+    assert.equal(await user.get(x), 20)
+  })
+
+  it('is waited for by delete(), by the end, and no longer than the time limit', async t => {
+    const { gradio, session, clock, errors } = shared(t)
+    const { promise, resolve } = deferred()
+    const done: string[] = []
+    const note = (what: string) => done.push(what)
+    const x = gradio.sharedState('x', { value: 1, timeToLive: 5, deleteCallback: () => promise })
+    const hangs = gradio.sharedState('hangs', {
+      value: 1,
+      deleteCallback: () => new Promise<never>(() => {}),
+    })
+    gradio.ended(() => note('ended'))
+    const user = await session()
+    await user.get(x)
+    void user.delete(x).then(() => note('delete()'))
+    await clock.advance(4)
+    assert.deepEqual(done, [])
+    void user.end()
+    await clock.advance(0.5)
+    assert.deepEqual(done, [])
+    resolve()
+    await clock.advance(0)
+    assert.deepEqual(done.sort(), ['delete()', 'ended'])
+
+    const other = await session('other')
+    await other.get(hangs)
+    void other.delete(hangs).then(() => note('given up'))
+    await clock.advance(5)
+    assert.equal(done.at(-1), 'given up')
+    const [{ error, context }] = errors.splice(0) as [(typeof errors)[0]]
+    assert.equal((error as { code: string }).code, 'HOOK_TIMEOUT')
+    assert.deepEqual(context, { source: 'deleteCallback', session: other.id, name: 'hangs' })
+  })
+
+  it('that throws is reported and stops nothing', async t => {
+    const { gradio, session, errors } = shared(t)
+    const failure = new Error('no')
+    const deleteCallback = () => {
+      throw failure
+    }
+    const states = ['a', 'b'].map(name => gradio.sharedState(name, { value: 1, deleteCallback }))
+    const user = await session()
+    for (const state of states) await user.get(state)
+    await user.end()
+    assert.deepEqual(
+      errors.splice(0).map(({ error, context }) => [error, context.name]),
+      [
+        [failure, 'a'],
+        [failure, 'b'],
+      ],
+    )
+  })
+
+  it('runs beside those of other values of a session that ends, not all at once', async t => {
+    const { gradio, session, clock } = shared(t)
+    let running = 0
+    let most = 0
+    const { promise, resolve } = deferred()
+    const deleteCallback = async () => {
+      most = Math.max(most, ++running)
+      await promise
+      running--
+    }
+    const user = await session()
+    for (let index = 0; index < 40; index++) {
+      await user.get(gradio.sharedState(`v${index}`, { value: index, deleteCallback }))
+    }
+    const ended = user.end()
+    await clock.advance(0)
+    resolve()
+    await ended
+    assert.equal(most, 16)
+    assert.equal(running, 0)
+  })
+
+  it('of a definition that this process lacks is reported, and the value is gone', async t => {
+    const { gradio, session, errors, elsewhere, clock } = shared(t)
+    gradio.state('local', { value: 1 })
+    const user = await session()
+    for (const name of ['nowhere', 'local']) elsewhere(user.id, name, 'text')
+    await user.end()
+    await clock.advance(0)
+    const reported = errors.splice(0)
+    for (const [index, name] of ['nowhere', 'local'].entries()) {
+      isAbout(JSON.stringify(name), '', '', 'STATE_UNKNOWN')(reported[index]?.error)
+      assert.deepEqual(reported[index]?.context, { source: 'deleteCallback', session: user.id, name })
+    }
+    assert.deepEqual([reported.length, gradio.stats().ending], [2, 0])
+  })
+
+  it('of a text that can not be read is reported, and the value is gone', async t => {
+    const { gradio, session, errors, elsewhere, clock } = shared(t)
+    let calls = 0
+    const x = gradio.sharedState('x', { value: 1, deleteCallback: () => calls++ })
+    const user = await session()
+    for (const leave of [() => user.delete(x), () => user.end()]) {
+      elsewhere(user.id, 'x', 'no such text')
+      await leave()
+      await clock.advance(0)
+      const [reported, ...more] = errors.splice(0)
+      isAbout('"x"', '', '', 'VALUE_UNREADABLE')(reported?.error)
+      assert.deepEqual([more, calls], [[], 0])
+    }
+  })
+})
+
+describe('the default codec', () => {
+  /** Gives what tells how a value comes back after it was set. */
+  const trip = async (t: TestContext) => {
+    const { gradio, session } = shared(t)
+    const any = gradio.sharedState<unknown>('any', { maxSize: '50mb' })
+    const user = await session()
+    return async (value: unknown) => {
+      await user.set(any, value)
+      return user.get(any)
+    }
+  }
+
+  it('keeps whatever is plain data', async t => {
+    const there = await trip(t)
+    const anything = fc.anything({
+      values: [
+        fc.boolean(),
+        fc.double(),
+        fc.string({ unit: 'binary' }),
+        fc.constantFrom(null, undefined, Number.NaN),
+        // Two invalid ones are unequal to `assert`.
+        fc.date({ noInvalidDate: true }),
+      ],
+      withBigInt: true,
+      withBoxedValues: true,
+      withMap: true,
+      withSet: true,
+      withTypedArray: true,
+      withSparseArray: true,
+    })
+    const special = fc.constantFrom<unknown>(undefined, null, Number.NaN, -0, 0n, /a+/giu)
+    const bytes = fc.uint8Array().map(array => Buffer.from(array))
+    const view = fc.uint8Array().map(({ buffer }) => new DataView(buffer))
+    const buffer = fc.uint8Array().map(({ buffer }) => buffer)
+    const value = fc.oneof(anything, special, bytes, view, buffer, fc.array(fc.oneof(anything, bytes)))
+    await fc.assert(
+      fc.asyncProperty(value, async value => {
+        assert.deepStrictEqual(await there(value), value)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('keeps cycles, what is there twice as one, and an invalid date', async t => {
+    const there = await trip(t)
+    const twice = new Uint16Array([1, 2])
+    const value: { self?: unknown; map: Map<unknown, unknown>; views: unknown[] } = {
+      map: new Map(),
+      views: [twice, twice],
+    }
+    value.self = value
+    assert.ok(Number.isNaN(Number(await there(new Date(Number.NaN)))))
+    value.map.set(value, value.map)
+    const read = (await there(value)) as typeof value
+    assert.equal(read.self, read)
+    assert.equal(read.map.get(read), read.map)
+    assert.equal(read.views[0], read.views[1])
+  })
+
+  it('writes of a view only what it shows, and gives each memory of its own', async t => {
+    const there = await trip(t)
+    const pooled = Buffer.from('small')
+    const { gradio, session } = shared(t)
+    const small = gradio.sharedState<unknown>('small', { maxSize: 100 })
+    await (await session()).set(small, pooled)
+
+    const part = new Uint32Array([1, 2, 3, 4]).subarray(1, 3)
+    const read = (await there([pooled, part, 'x', new Float64Array([0.5])])) as [
+      Buffer,
+      Uint32Array,
+      'x',
+      Float64Array,
+    ]
+    assert.deepEqual(read, [pooled, part, 'x', new Float64Array([0.5])])
+    for (const view of [read[0], read[1], read[3]]) {
+      assert.deepEqual([view.byteOffset, view.buffer.byteLength], [0, view.byteLength])
+    }
+  })
+
+  it('takes what is deep and what is long', async t => {
+    const there = await trip(t)
+    let deep: unknown[] = []
+    for (let depth = 0; depth < 500; depth++) deep = [deep]
+    assert.deepEqual(await there(deep), deep)
+    const long = Array.from({ length: 100_000 }, (_, index) => ({ index }))
+    assert.deepEqual(await there(long), long)
+    for (let depth = 0; depth < 1_000_000; depth++) deep = [deep]
+    await assert.rejects(there(deep), { code: 'VALUE_UNSERIALIZABLE' })
+  })
+
+  class Handle {
+    name = 'gpu'
+  }
+  const refused: [what: string, value: unknown, shown: string][] = [
+    ['a function', function run() {}, 'a function (run)'],
+    ['a method', { close() {} }, 'a function (close)'],
+    ['a symbol', Symbol('mine'), 'Symbol(mine)'],
+    ['a symbol in an array', [Symbol('mine')], 'Symbol(mine)'],
+    ['a property under a symbol', { [Symbol('mine')]: 1 }, 'Symbol(mine)'],
+    ['a property of an array under a symbol', Object.assign([], { [Symbol('mine')]: 1 }), 'Symbol(mine)'],
+    ['an object with a disposer', { [Symbol.dispose]() {} }, 'dispose'],
+    ['an object with an asynchronous disposer', { a: [{ [Symbol.asyncDispose]() {} }] }, 'asyncDispose'],
+    ['a hidden property', Object.defineProperty({}, 'hidden', { value: 1 }), 'hidden'],
+    ['a property of a Map', Object.assign(new Map(), { extra: 1 }), 'extra'],
+    ['an instance of a class', new Handle(), 'Handle'],
+    ['an instance in a property', { a: { b: new Handle() } }, 'Handle'],
+    ['an instance in a Map', new Map([['a', new Handle()]]), 'Handle'],
+    ['an instance as the key of a Map', new Map([[new Handle(), 1]]), 'Handle'],
+    ['an instance in a Set', new Set([new Handle()]), 'Handle'],
+    ['an instance of what extends a plain type', new (class Stack extends Array {})(), 'an array'],
+    ['a proxy', { inside: new Proxy({}, {}) }, 'a Proxy'],
+    ['a Blob', new Blob(['x']), 'Blob'],
+    ['a stream', new ReadableStream(), 'ReadableStream'],
+    ['a promise', Promise.resolve(), 'Promise'],
+    ['a WeakMap', new WeakMap(), 'WeakMap'],
+    ['a WeakRef', [new WeakRef({})], 'WeakRef'],
+    ['a URL', new URL('http://localhost'), 'URL'],
+    ['an Error', new Error('no'), 'Error'],
+    ['an AbortSignal', new AbortController().signal, 'AbortSignal'],
+    ['a generator', (function* () {})(), 'an object'],
+    ['shared memory', new SharedArrayBuffer(1), 'SharedArrayBuffer'],
+  ]
+  for (const [what, value, shown] of refused) {
+    it(`refuses ${what}, and names it`, async t => {
+      const { gradio, session } = shared(t)
+      const x = gradio.sharedState<unknown>('x')
+      const user = await session()
+      const error = isAbout('shared state "', shown, 'state()', 'VALUE_UNSERIALIZABLE')
+      await assert.rejects(user.set(x, value), error)
+      await assert.rejects(
+        user.update(x, () => [value]),
+        error,
+      )
+      assert.equal(await user.has(x), false)
+      if (typeof value !== 'function') assert.throws(() => gradio.sharedState('y', { value }), error)
+      const z = gradio.sharedState('z', { value: () => value })
+      await assert.rejects(user.get(z), error)
+    })
+  }
+})
+
+describe('a value that is too large', () => {
+  it('is refused with its size and the limit, and nothing is changed', async t => {
+    const { gradio, session } = shared(t)
+    const x = gradio.sharedState<string>('x', { codec: JSON_CODEC, maxSize: '1kb' })
+    const user = await session()
+    await user.set(x, 'x'.repeat(1022))
+    const error = isAbout('"x"', '1026', '1024 bytes', 'VALUE_TOO_LARGE')
+    // In UTF-8, not in characters.
+    await assert.rejects(user.set(x, 'ä'.repeat(512)), error)
+    await assert.rejects(user.set(x, 'ä'.repeat(512)), { status: 413 })
+    await assert.rejects(
+      user.update(x, value => `${value}xx`),
+      error,
+    )
+    assert.equal(await user.get(x), 'x'.repeat(1022))
+    assert.throws(() => gradio.sharedState('y', { value: 'x', maxSize: 2 }), { code: 'VALUE_TOO_LARGE' })
+  })
+
+  it('by default has more than 1 MB of text', async t => {
+    const { gradio, session } = shared(t)
+    const x = gradio.sharedState<string>('x', { codec: { encode: text => text, decode: text => text } })
+    const user = await session()
+    await user.set(x, 'x'.repeat(1024 * 1024))
+    await assert.rejects(user.set(x, 'x'.repeat(1024 * 1024 + 1)), { code: 'VALUE_TOO_LARGE' })
+  })
+})
+
+describe('a codec of the app', () => {
+  it('decides what the text is', async t => {
+    class Point {
+      readonly x: number
+      constructor(x: number) {
+        this.x = x
+      }
+    }
+    const { gradio, session } = shared(t)
+    const point = gradio.sharedState('point', {
+      value: new Point(1),
+      codec: { encode: ({ x }: Point) => String(x), decode: text => new Point(Number(text)) },
+    })
+    const user = await session()
+    await user.update(point, ({ x }) => new Point(x + 1))
+    assert.deepEqual(await user.get(point), new Point(2))
+  })
+
+  const failure = new Error('no such thing')
+  const failing = () => {
+    throw failure
+  }
+
+  it('that throws is told, with the cause', async t => {
+    const { gradio, session } = shared(t)
+    const encode = gradio.sharedState<number>('encode', { codec: { encode: failing, decode: Number } })
+    const decode = gradio.sharedState<number>('decode', { codec: { encode: String, decode: failing } })
+    const user = await session()
+    await assert.rejects(user.set(encode, 1), error => {
+      assert.equal((error as Error).cause, failure)
+      return isAbout('"encode"', 'no such thing', '', 'VALUE_UNSERIALIZABLE')(error)
+    })
+    await user.set(decode, 1)
+    const unreadable = (error: unknown) => {
+      assert.equal((error as Error).cause, failure)
+      return isAbout('"decode"', 'no such thing', '', 'VALUE_UNREADABLE')(error)
+    }
+    await assert.rejects(user.get(decode), unreadable)
+    await assert.rejects(
+      user.update(decode, () => 2),
+      unreadable,
+    )
+    // Where it doesn't have to be read, it can still be replaced.
+    await user.set(decode, 3)
+    assert.equal(await user.delete(decode), true)
+  })
+
+  for (const text of [undefined, 5, Buffer.from('x'), Promise.resolve('x')]) {
+    it(`that gives no string is told: ${typeof text}`, async t => {
+      const { gradio, session } = shared(t)
+      const codec = { encode: () => text as unknown as string, decode: JSON.parse }
+      const x = gradio.sharedState<number>('x', { codec })
+      const user = await session()
+      await assert.rejects(user.set(x, 1), isAbout('"x"', 'instead of a string', '', 'VALUE_UNSERIALIZABLE'))
+      assert.throws(() => gradio.sharedState('y', { codec, value: 1 }), { code: 'VALUE_UNSERIALIZABLE' })
+    })
+  }
+})
+
+describe('sharedState() throws for a wrong definition', () => {
+  const wrong: [name: string, value: unknown, shown: string][] = [
+    ['timeToLive', 0, '0'],
+    ['timeToLive', '10 parsecs', '"10 parsecs"'],
+    ['deleteCallback', 'free', '"free"'],
+    ['deleteReplaced', 'yes', '"yes"'],
+    ['codec', 'json', '"json"'],
+    ['codec', JSON, 'an object (Object)'],
+    ['codec', { encode: String }, 'an object (Object)'],
+    ['codec', null, 'null'],
+    ['maxSize', -1, '-1'],
+    ['maxSize', 'much', '"much"'],
+    ['maxSize', null, 'null'],
+  ]
+  for (const [name, value, shown] of wrong) {
+    it(`${name}: ${shown}`, t => {
+      const { gradio } = shared(t)
+      const options = { [name]: value } as SharedStateOptions<unknown>
+      assert.throws(() => gradio.sharedState('model', options), isAbout(name, shown, '"model"'))
+      // What was refused is not defined.
+      gradio.sharedState('model', {})
+    })
+  }
+
+  it('a misspelt option, options that are none, a name that is none', t => {
+    const { gradio } = shared(t)
+    const misspelt = { maxsize: 5 } as SharedStateOptions<unknown>
+    assert.throws(() => gradio.sharedState('model', misspelt), isAbout('maxSize', '"maxsize"'))
+    assert.throws(() => gradio.sharedState('model', null as never), isAbout('the options'))
+    assert.throws(() => gradio.sharedState(''), isAbout('the name'))
+  })
+
+  it('a name that is defined, of either kind', t => {
+    const { gradio } = shared(t)
+    gradio.state('local')
+    gradio.sharedState('shared')
+    for (const name of ['local', 'shared']) {
+      const error = isAbout(JSON.stringify(name), '', '', 'STATE_DUPLICATE')
+      assert.throws(() => gradio.state(name), error)
+      assert.throws(() => gradio.sharedState(name), error)
+    }
+  })
+})
+
+describe('a wrong argument', () => {
+  it('is a plain name that sharedState() has defined', async t => {
+    const { gradio, session } = shared(t)
+    gradio.sharedState('x')
+    const user = await session()
+    const error = isAbout('"x"', '', 'sharedState()', 'STATE_DEFINED')
+    assert.throws(() => user.get('x'), error)
+    assert.throws(() => user.set('x', 2), error)
+    await assert.rejects(user.delete('x'), error)
+  })
+
+  it('is a shared state of another instance; the promise rejects', async t => {
+    const foreign = shared(t).gradio.sharedState('x', { value: 1 })
+    const { gradio, session } = shared(t)
+    gradio.sharedState('x', { value: 1 })
+    const seen: unknown[] = []
+    gradio.ended(({ session }) => session.get(foreign).catch(error => seen.push(error.code)))
+    const user = await session()
+    const error = isAbout('"x"', '', '', 'STATE_FOREIGN')
+    await assert.rejects(user.get(foreign), error)
+    await assert.rejects(user.set(foreign, 2), error)
+    await assert.rejects(
+      user.update(foreign, value => value),
+      error,
+    )
+    await assert.rejects(user.touch(foreign), error)
+    await assert.rejects(user.has(foreign), error)
+    await assert.rejects(user.delete(foreign), error)
+    await user.end()
+    assert.deepEqual(seen, ['STATE_FOREIGN'])
+  })
+
+  it('is options for set(), and no function for update()', async t => {
+    const { gradio, session } = shared(t)
+    const x = gradio.sharedState('x', { value: 1 })
+    const user = await session()
+    const set = user.set as unknown as (...args: unknown[]) => Promise<void>
+    await assert.rejects(set.call(user, x, 2, { timeToLive: 5 }), isAbout('the options of set()'))
+    await assert.rejects(user.update(x, 5 as never), isAbout('update()', '5'))
+    assert.equal(await user.has(x), false)
+  })
+
+  it('is a function of update() that gives a promise', async t => {
+    const { gradio, session } = shared(t)
+    const x = gradio.sharedState<unknown>('x', { value: 1 })
+    const user = await session()
+    const change = async () => {
+      throw new Error('nobody catches this one')
+    }
+    await assert.rejects(user.update(x, change), TypeError)
+    const failed = user.update(x, failing)
+    // It stops nobody who waits.
+    const waits = user.update(x, value => Number(value) + 1)
+    await assert.rejects(failed, { message: 'told' })
+    await waits
+    assert.equal(await user.get(x), 2)
+  })
+  const failing = () => {
+    throw new Error('told')
+  }
+
+  it('is a function for the initial value that gives a promise', async t => {
+    const { gradio, session } = shared(t)
+    const x = gradio.sharedState<unknown>('x', {
+      value: () => Promise.reject(new Error('not caught either')),
+    })
+    const user = await session()
+    await assert.rejects(user.get(x), isAbout('"x"', 'Promise', '', 'VALUE_UNSERIALIZABLE'))
+  })
+})
+
+describe('an engine that fails', () => {
+  it('to read or write is told to who asked; what follows is not held up', async t => {
+    const failure = new Error('away')
+    let isAway = false
+    const { gradio, session } = shared(t, engine => ({
+      ...asyncValues(engine),
+      values: {
+        ...asyncValues(engine).values,
+        read: async (...args) => {
+          if (isAway) throw failure
+          return engine.values.read(...args)
+        },
+      },
+    }))
+    const x = gradio.sharedState('x', { value: 1 })
+    const user = await session()
+    isAway = true
+    await assert.rejects(user.get(x), failure)
+    await assert.rejects(
+      user.update(x, value => value),
+      failure,
+    )
+    isAway = false
+    await user.update(x, value => value + 1)
+    assert.equal(await user.get(x), 2)
+  })
+})
+
+describe('in an answer', () => {
+  const routes =
+    (use: (x: SharedState<number>, state: SessionState) => Promise<unknown>) =>
+    (app: express.Express, gradio: ReturnType<typeof import('../../lib/index.ts').gradioState>) => {
+      const x = gradio.sharedState('x', { value: 0 })
+      app.get('/', async (req, res) => {
+        res.send(String(await use(x, req.gradioState)))
+      })
+      app.get('/late', async (req, res) => {
+        res.flushHeaders()
+        res.end(await req.gradioState.set(x, 1).then(String, error => error.code))
+      })
+    }
+
+  for (const [kind, wrap] of Object.entries(ENGINES)) {
+    for (const session of [false, {}] as const) {
+      const host = session === false ? 'the own cookie' : 'express-session'
+      it(`the first use brings the browser its session: ${host}, ${kind}`, async t => {
+        const { visitor, gradio } = await site(t, express, {
+          session,
+          options: { engine: wrap(memory(fakeClock())) },
+          routes: routes(async (x, state) => {
+            await state.update(x, value => value + 1)
+            return state.get(x)
+          }),
+        })
+        const user = visitor()
+        const read = async () => (await user.fetch('/')).text()
+        assert.deepEqual([await read(), await read(), await read()], ['1', '2', '3'])
+        assert.equal(gradio.stats().sessions, 1)
+        // A browser that came late would never learn of it.
+        assert.equal(await (await visitor().fetch('/late')).text(), 'HEADERS_SENT')
+        assert.equal(gradio.stats().sessions, 1)
+      })
+    }
+  }
+})

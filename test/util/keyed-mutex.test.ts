@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { KeyedLock } from '../../lib/util/keyed-mutex.ts'
+import { deferred } from '../support/harness.ts'
+
+describe('a keyed lock', () => {
+  it('lets one task after the other run for a key, in the order they came', async () => {
+    const lock = new KeyedLock()
+    const log: string[] = []
+    const first = deferred()
+    const tasks = [
+      lock.run('a', async () => {
+        log.push('1 begins')
+        await first.promise
+        log.push('1 ends')
+      }),
+      lock.run('a', async () => void log.push('2')),
+      lock.run('a', async () => void log.push('3')),
+    ]
+    await turn()
+    assert.deepEqual(log, ['1 begins'])
+    first.resolve()
+    await Promise.all(tasks)
+    assert.deepEqual(log, ['1 begins', '1 ends', '2', '3'])
+  })
+
+  it('holds up no other key', async () => {
+    const lock = new KeyedLock()
+    const never = lock.run('a', () => new Promise(() => {}))
+    assert.equal(await lock.run('b', async () => 'done'), 'done')
+    assert.ok(never)
+  })
+
+  it('goes on after a task that failed, and tells only its caller', async () => {
+    const lock = new KeyedLock()
+    const failed = lock.run('a', async () => {
+      throw new Error('of the first')
+    })
+    const next = lock.run('a', async () => 'next')
+    await assert.rejects(failed, /of the first/)
+    assert.equal(await next, 'next')
+  })
+
+  it('never has two tasks of a key running, under thousands', async () => {
+    const lock = new KeyedLock()
+    const running = new Map<number, number>()
+    let most = 0
+    const task = (key: number) => async () => {
+      running.set(key, (running.get(key) ?? 0) + 1)
+      most = Math.max(most, running.get(key)!)
+      if (Math.random() < 0.5) await turn()
+      running.set(key, running.get(key)! - 1)
+      if (Math.random() < 0.1) throw new Error('now and then')
+    }
+    await Promise.allSettled(Array.from({ length: 3000 }, (_, i) => lock.run(String(i % 7), task(i % 7))))
+    assert.equal(most, 1)
+  })
+
+  it('runs one task for several keys when all before it are done, and before all after it', async () => {
+    const lock = new KeyedLock()
+    const log: string[] = []
+    const [a, both] = [deferred(), deferred()]
+    const tasks = [
+      lock.run('a', async () => {
+        await a.promise
+        log.push('a')
+        throw new Error('of the first')
+      }),
+      lock.runForAll(['a', 'b', 'a'], async () => {
+        await both.promise
+        log.push('both')
+      }),
+      lock.run('b', async () => void log.push('b')),
+      lock.run('a', async () => void log.push('next a')),
+    ]
+    both.resolve()
+    await turn()
+    assert.deepEqual(log, [])
+    a.resolve()
+    await Promise.allSettled(tasks)
+    assert.deepEqual(log.slice(0, 2), ['a', 'both'])
+    assert.deepEqual(log.slice(2).sort(), ['b', 'next a'])
+  })
+
+  it('never lets tasks for several keys wait for each other', { timeout: 10_000 }, async () => {
+    const lock = new KeyedLock()
+    const running = new Set<string>()
+    const task = (keys: string[]) => async () => {
+      for (const key of keys) assert.ok(!running.has(key))
+      for (const key of keys) running.add(key)
+      await turn()
+      for (const key of keys) running.delete(key)
+    }
+    const some = (count: number) => [
+      ...new Set(Array.from({ length: count }, () => `${Math.floor(Math.random() * 9)}`)),
+    ]
+    const sets = Array.from({ length: 500 }, () => some(1 + Math.floor(Math.random() * 5)))
+    await Promise.all(sets.map(keys => lock.runForAll(keys, task(keys))))
+  })
+
+  it('tells whether a key is held', async () => {
+    const lock = new KeyedLock()
+    const held = deferred()
+    const task = lock.runForAll(['a', 'b'], () => held.promise)
+    assert.deepEqual(
+      ['a', 'b', 'c'].map(key => lock.isHeld(key)),
+      [true, true, false],
+    )
+    held.resolve()
+    await task
+    assert.deepEqual(
+      ['a', 'b'].map(key => lock.isHeld(key)),
+      [false, false],
+    )
+  })
+})
