@@ -1,4 +1,5 @@
 import type { Clock } from '../util/clock.js'
+import type { Reason } from './reason.js'
 import type { SharedValue, SharedValues, ValueClaim } from './shared-value-store.js'
 
 /**
@@ -102,14 +103,7 @@ export interface EngineEvents {
 export type MaybePromise<T> = T | Promise<T>
 
 /** Why a session was unloaded or ended. */
-export type EndReason =
-  | 'disconnected'
-  | 'expired'
-  | 'destroyed'
-  | 'regenerated'
-  | 'evicted'
-  | 'ended'
-  | 'shutdown'
+export type EndReason = Reason
 
 /** What keeps a session: a page, a navigation that may bring one, or another request in flight. */
 export interface Holder {
