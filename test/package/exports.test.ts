@@ -49,20 +49,61 @@ for (const [entry, names] of Object.entries(typesOf)) {
   })
 }
 
-test('the tarball holds the build and the four files of every package, in less than 100 kB', () => {
+test('the tarball holds the build and the four files of every package', () => {
+  const paths = packed()
+  const isBuilt = (path: string): boolean =>
+    /^dist\/(esm|cjs)\/(.+\.(js|js\.map|d\.ts)|package\.json)$/.test(path)
+  const rest = paths.filter(path => !isBuilt(path))
+  const stubs = subpaths().map(path => `${path}/package.json`)
+
+  assert.ok(paths.includes('dist/esm/index.js'), 'the package is built')
+  assert.deepEqual(rest.sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', ...stubs, 'package.json'].sort())
+})
+
+test('a resolver that knows no "exports" finds every entry', () => {
+  const paths = packed()
+  for (const folder of ['', ...subpaths()]) {
+    const { main, types } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
+    const { require: target } =
+      require('gradio-state/package.json').exports[folder === '' ? '.' : `./${folder}`]
+    assert.equal(join(folder, main), join(target.default))
+    assert.equal(join(folder, types), join(target.types))
+    assert.ok(paths.includes(join(folder, main)) && paths.includes(join(folder, types)), folder)
+  }
+})
+
+test('no script of the package runs, or is warned of, where it is installed', () => {
+  const { scripts } = require('gradio-state/package.json')
+  for (const name of ['preinstall', 'install', 'postinstall', 'prepare'])
+    assert.equal(scripts[name], undefined)
+})
+
+test('every source map has its source', () => {
+  const maps = packed().filter(path => path.endsWith('.map'))
+  assert.ok(maps.length > 0)
+  for (const path of maps) {
+    const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, path), 'utf8'))
+    const [source] = sources.map((source: string) => join(root, dirname(path), source))
+    assert.deepEqual(sourcesContent, [readFileSync(source, 'utf8')], path)
+  }
+})
+
+/** The paths of the files that `npm publish` would publish. */
+function packed(): string[] {
   const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: root,
     encoding: 'utf8',
   })
-  const [{ files, size }] = JSON.parse(output) as [{ files: { path: string }[]; size: number }]
-  const paths = files.map(file => file.path)
-  const isBuilt = (path: string): boolean => /^dist\/(esm|cjs)\/(.+\.(js|d\.ts)|package\.json)$/.test(path)
-  const rest = paths.filter(path => !isBuilt(path))
+  const [{ files }] = JSON.parse(output) as [{ files: { path: string }[] }]
+  return files.map(file => file.path)
+}
 
-  assert.ok(paths.includes('dist/esm/index.js'), 'the package is built')
-  assert.deepEqual(rest.sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
-  assert.ok(size < 100_000, `${size} bytes`)
-})
+/** The entries below the package's name. */
+function subpaths(): string[] {
+  return Object.keys(entries)
+    .filter(entry => entry.includes('/'))
+    .map(entry => entry.replace('gradio-state/', ''))
+}
 
 /** The packages that the declarations of an entry name, and those that it leads to. */
 function packagesNamedFrom(entry: string): string[] {

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import express from 'express'
+import { gradioState } from 'gradio-state'
+import { connect } from 'gradio-state/client'
+import { fakeClock } from 'gradio-state/testing'
+
+const gradio = gradioState({ clock: fakeClock() })
+const visits = gradio.state<number>('visits', { value: 0 })
+
+const app = express()
+app.use(gradio)
+app.get('/', (req, res) => {
+  req.gradioState.update(visits, count => count + 1)
+  res.json(req.gradioState.get(visits).toFixed())
+})
+app.get('/typed', req => {
+  // @ts-expect-error: a state keeps to its type.
+  req.gradioState.set(visits, 'one')
+})
+
+async function main(): Promise<void> {
+  const server = app.listen(0)
+  await once(server, 'listening')
+  const origin = `http://localhost:${(server.address() as AddressInfo).port}`
+
+  const visit = async (cookie?: string) => {
+    const response = await fetch(origin, { headers: cookie ? { cookie } : {} })
+    const [setCookie] = response.headers.getSetCookie()
+    return { visits: await response.json(), cookie: setCookie?.split(';')[0] }
+  }
+  const first = await visit()
+  assert.equal(first.visits, '1')
+  assert.equal((await visit(first.cookie)).visits, '2')
+  assert.equal((await visit()).visits, '1')
+
+  const script = await fetch(`${origin}/gradio_api/client.js`)
+  assert.equal(script.status, 200)
+  assert.match(await script.text(), /\bas connect\b/)
+  assert.equal(typeof connect, 'function')
+
+  await gradio.close()
+  server.close()
+}
+
+void main()
