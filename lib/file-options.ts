@@ -1,7 +1,7 @@
 import { tmpdir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { invalid } from './errors.js'
-import { type Duration, duration, flag, oneOf, type Size, size } from './parse.js'
+import { count, type Duration, duration, flag, oneOf, type Size, size } from './parse.js'
 
 /** What concerns files in the options of `gradioState()`. */
 export interface FileOptions {
@@ -22,9 +22,11 @@ export interface FileOptions {
   dedup?: 'session' | 'cache'
   /** @default '200mb' */
   maxFileSize?: Size
-  /** All files of a session together. @default '1gb' */
+  /** All files of a session together; a small one counts 4 KiB. @default '1gb' */
   maxSessionBytes?: Size
-  /** All files of this instance together. @default '10gb' */
+  /** How many files a session may have saved and uploaded. @default 1000 */
+  maxSessionFiles?: number
+  /** All files of this instance together; a small one counts 4 KiB. @default '10gb' */
   maxCacheBytes?: Size
   /** Whether `POST <path>/upload` stores files of the field `files`. @default false */
   uploadRoute?: boolean
@@ -38,6 +40,7 @@ export interface FileConfig {
   readonly dedup: 'session' | 'cache'
   readonly maxFileSize: number
   readonly maxSessionBytes: number
+  readonly maxSessionFiles: number
   readonly maxCacheBytes: number
   readonly uploadRoute: boolean
 }
@@ -49,6 +52,7 @@ export const FILE_OPTIONS: Readonly<Record<keyof FileOptions, true>> = {
   dedup: true,
   maxFileSize: true,
   maxSessionBytes: true,
+  maxSessionFiles: true,
   maxCacheBytes: true,
   uploadRoute: true,
 }
@@ -61,6 +65,7 @@ export function parseFileOptions(options: FileOptions): FileConfig {
     dedup = 'session',
     maxFileSize = '200mb',
     maxSessionBytes = '1gb',
+    maxSessionFiles = 1000,
     maxCacheBytes = '10gb',
     uploadRoute = false,
   } = options
@@ -77,6 +82,7 @@ export function parseFileOptions(options: FileOptions): FileConfig {
     dedup: oneOf('dedup', dedup, ['session', 'cache']),
     maxFileSize: size('maxFileSize', maxFileSize),
     maxSessionBytes: size('maxSessionBytes', maxSessionBytes),
+    maxSessionFiles: count('maxSessionFiles', maxSessionFiles),
     maxCacheBytes: size('maxCacheBytes', maxCacheBytes),
     uploadRoute: flag('uploadRoute', uploadRoute),
   }

@@ -114,10 +114,11 @@ export interface GradioState {
 
   /**
    * A multer that stores files in the session's cache directory: `app.post('/upload', gradio.upload.array('files'), …)`.
-   * What it puts on `req.file` and `req.files` has `sha256` and `url` beside multer's own fields.
+   * What it puts on `req.file` and `req.files` has `sha256` and `url` beside multer's own fields. One request may bring 1,000
+   * files and 100 text fields of 64 KiB; {@link storage} is for an app with other limits.
    */
   readonly upload: Multer
-  /** The same as a StorageEngine, for a multer with options of your own. */
+  /** The same as a StorageEngine, for a multer with options and limits of your own. */
   readonly storage: StorageEngine
 
   /**

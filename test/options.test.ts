@@ -109,6 +109,13 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
     ['much', '"much"'],
     [null, 'null'],
   ],
+  maxSessionFiles: [
+    [0, '0'],
+    [1.5, '1.5'],
+    ['1000', '"1000"'],
+    [Number.NaN, 'NaN'],
+    [null, 'null'],
+  ],
   maxCacheBytes: [
     [Number.NEGATIVE_INFINITY, '-Infinity'],
     ['-1gb', '"-1gb"'],

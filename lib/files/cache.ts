@@ -42,7 +42,8 @@ export class FileCache {
 
   /** @throws GradioStateError `CACHE_DIR_UNSAFE` */
   constructor(config: CacheConfig, now: () => number) {
-    const { cacheDir, isDefaultDir, dedup, deleteCache, maxFileSize, maxSessionBytes, maxCacheBytes } = config
+    const { cacheDir, isDefaultDir, dedup, deleteCache } = config
+    const { maxFileSize, maxSessionBytes, maxSessionFiles, maxCacheBytes } = config
     this.#folder = new InstanceFolder(cacheDir, isDefaultDir, dedup === 'cache')
     this.siblings = new Siblings(cacheDir, basename(this.#folder.path))
     this.#deleteCache = deleteCache
@@ -53,6 +54,7 @@ export class FileCache {
       total: new Quota(maxCacheBytes, 'CACHE_FULL', 'maxCacheBytes'),
       maxFileSize,
       maxSessionBytes,
+      maxSessionFiles,
       now,
     }
   }

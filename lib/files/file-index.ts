@@ -1,20 +1,20 @@
 import { GradioStateError, show } from '../errors.js'
 import type { AgeQueue } from './age-queue.js'
-import type { Quota } from './quota.js'
+import { chargeOf, type FileLimits } from './quota.js'
 import type { StoredFile } from './stored-file.js'
 
 /**
- * The files that one session has, by content and name. Each counts against the session's limit, and has its place in the
+ * The files that one session has, by content and name. Each counts against the session's limits, and has its place in the
  * order of ages.
  */
 export class Holdings<File extends StoredFile> {
   readonly #files = new Map<string, File>()
   readonly #ages: AgeQueue<File>
-  readonly #quota: Quota
+  readonly #limits: FileLimits
 
-  constructor(ages: AgeQueue<File>, quota: Quota) {
+  constructor(ages: AgeQueue<File>, limits: FileLimits) {
     this.#ages = ages
-    this.#quota = quota
+    this.#limits = limits
   }
 
   get list(): File[] {
@@ -41,7 +41,7 @@ export class Holdings<File extends StoredFile> {
     return this.find(file.sha256, file.name) === file
   }
 
-  /** Its bytes were counted when they were reserved. */
+  /** It was counted when it was reserved. */
   add(file: File): void {
     this.#files.set(keyOf(file.sha256, file.name), file)
     this.#ages.add(file)
@@ -59,14 +59,16 @@ export class Holdings<File extends StoredFile> {
   release(file: File): void {
     this.#files.delete(keyOf(file.sha256, file.name))
     this.#ages.delete(file)
-    this.#quota.release(file.size)
+    this.#limits.files.release(1)
+    this.#limits.bytes.release(chargeOf(file.size))
   }
 
   /** It couldn't be removed: it is still there, and counts; the next sweep tries again. */
   restore(file: File): void {
     this.#files.set(keyOf(file.sha256, file.name), file)
     this.#ages.holdBack(file)
-    this.#quota.add(file.size)
+    this.#limits.files.add(1)
+    this.#limits.bytes.add(chargeOf(file.size))
   }
 
   /** Lets go of all at once, at the session's end. */

@@ -80,7 +80,7 @@ export class SessionDirectory {
 
   /**
    * Deletes what the app has put there by itself and not touched since `until` (ms since the epoch).
-   * @returns the bytes of what stays of that
+   * @returns what that which stays takes of the limits
    */
   sweep(until: number, report: (error: unknown) => void): Promise<number> {
     return sweepDirectory(this.path, until, {

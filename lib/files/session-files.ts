@@ -9,7 +9,7 @@ import { Holdings, unknownFile } from './file-index.js'
 import type { InstanceFolder } from './instance-directory.js'
 import { safeName } from './names.js'
 import type { Store } from './publisher.js'
-import { Quota, Reservation } from './quota.js'
+import { chargeOf, type FileLimits, Quota, Reservation } from './quota.js'
 import { SessionDirectory } from './session-directory.js'
 import type { Slot } from './slots.js'
 import { pour } from './sources.js'
@@ -37,6 +37,7 @@ export interface FilesContext {
   readonly total: Quota
   readonly maxFileSize: number
   readonly maxSessionBytes: number
+  readonly maxSessionFiles: number
   /** Milliseconds, monotonic. */
   now(): number
 }
@@ -45,7 +46,7 @@ export interface FilesContext {
 export class SessionFiles {
   readonly #directory: SessionDirectory
   readonly #context: FilesContext
-  readonly #quota: Quota
+  readonly #limits: FileLimits
   readonly #holdings: Holdings<OwnedFile>
   /** Writes under way, which the end waits for until they have given up, and removals. */
   readonly #running = new Set<Promise<unknown>>()
@@ -58,8 +59,12 @@ export class SessionFiles {
   constructor(context: FilesContext, id: string) {
     this.#context = context
     this.#directory = new SessionDirectory(join(context.folder.path, id), context.store)
-    this.#quota = new Quota(context.maxSessionBytes, 'SESSION_FULL', 'maxSessionBytes')
-    this.#holdings = new Holdings(context.ages, this.#quota)
+    this.#limits = {
+      files: new Quota(context.maxSessionFiles, 'SESSION_FULL', 'maxSessionFiles', 'files'),
+      bytes: new Quota(context.maxSessionBytes, 'SESSION_FULL', 'maxSessionBytes'),
+      total: context.total,
+    }
+    this.#holdings = new Holdings(context.ages, this.#limits)
     // As many as there are uploads at once; Node.js would warn of a leak from the eleventh on.
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
   }
@@ -82,9 +87,9 @@ export class SessionFiles {
     return this.#isHandedOut && !this.#ending.signal.aborted
   }
 
-  /** The bytes of the session: stored, on their way, and found. */
+  /** What the session's files take of its limit: stored, on their way, and found. */
   get bytes(): number {
-    return this.#quota.used
+    return this.#limits.bytes.used
   }
 
   find(sha256: string, name: string): OwnedFile | undefined {
@@ -167,7 +172,7 @@ export class SessionFiles {
     // The end releases what was counted before.
     if (this.#ending.signal.aborted) return
     this.#context.total.add(bytes - this.#strayBytes)
-    this.#quota.add(bytes - this.#strayBytes)
+    this.#limits.bytes.add(bytes - this.#strayBytes)
     this.#strayBytes = bytes
   }
 
@@ -189,17 +194,13 @@ export class SessionFiles {
     for (const file of files) {
       const isFreed =
         file.sharing === 'alone' || (await store.exclusively(file.sha256, () => store.collect(file.sha256)))
-      if (isFreed) total.release(file.size)
+      if (isFreed) total.release(chargeOf(file.size))
     }
   }
 
   async #save(content: Readable | Uint8Array, name: string, isWhole: () => boolean): Promise<OwnedFile> {
-    const { folder, maxFileSize, store, total } = this.#context
-    const reservation = new Reservation(
-      new Quota(maxFileSize, 'FILE_TOO_LARGE', 'maxFileSize'),
-      this.#quota,
-      total,
-    )
+    const { folder, maxFileSize, store } = this.#context
+    const reservation = new Reservation(maxFileSize, this.#limits)
     const ingest = new Ingest(join(folder.incoming, uuid()), reservation)
     try {
       await folder.make()
@@ -236,7 +237,7 @@ export class SessionFiles {
       return twin
     }
     const { slot, path, sharing } = await this.#directory.put(ingest, sha256, name)
-    if (sharing === 'shared') total.release(size)
+    if (sharing === 'shared') total.release(chargeOf(size))
     const file = new OwnedFile(this, slot, name, sha256, size, path, now(), sharing)
     this.#holdings.add(file)
     return file
@@ -262,7 +263,7 @@ export class SessionFiles {
     for (const file of files) this.#holdings.release(file)
     const { freed, stuck, errors } = await this.#directory.remove(files)
     for (const file of stuck) this.#holdings.restore(file)
-    for (const file of freed) total.release(file.size)
+    for (const file of freed) total.release(chargeOf(file.size))
     return errors
   }
 

@@ -2,6 +2,7 @@ import type { Dirent } from 'node:fs'
 import { lstat, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf, isDirectory, removeIfEmpty } from './disk.js'
+import { chargeOf } from './quota.js'
 
 /** What a sweep has to look out for. */
 export interface Surroundings {
@@ -16,7 +17,7 @@ export interface Surroundings {
 /**
  * Deletes what an app has written into a directory by itself and not touched since `until` (ms since the epoch), and
  * the directories that this empties. Links are deleted, never followed.
- * @returns the bytes of the strays that stay
+ * @returns what the strays that stay take of the limits
  */
 export async function sweepDirectory(
   directory: string,
@@ -63,7 +64,7 @@ async function sweepFile(path: string, until: number, { claim, report }: Surroun
   let bytes = 0
   try {
     const { at, size } = await touched(path)
-    bytes = size
+    bytes = chargeOf(size)
     if (at > until) return bytes
     await unlink(path)
   } catch (error) {

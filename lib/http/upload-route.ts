@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import multer, { type Multer, type StorageEngine } from 'multer'
+import multer, { type Multer, type Options, type StorageEngine } from 'multer'
 import { GradioStateError } from '../errors.js'
 import type { StoredFields } from '../files/multer-storage.js'
 import type { HostRequest } from '../identity/host.js'
@@ -9,7 +9,8 @@ export type Upload = (req: HostRequest, res: ServerResponse) => Promise<StoredFi
 
 /** Multer as a promise: what it has stored of the field `files`. */
 export function uploadTo(storage: StorageEngine): Upload {
-  const middleware = multerOf(storage, LIMITS).array(FIELD) as unknown as Middleware
+  // Text fields are of no use here; a form may have a few all the same.
+  const middleware = multerOf(storage, { ...LIMITS, fields: 20 }).array(FIELD) as unknown as Middleware
   return (req, res) =>
     new Promise((resolve, reject) => {
       middleware(req, res, error => {
@@ -19,15 +20,29 @@ export function uploadTo(storage: StorageEngine): Upload {
     })
 }
 
-export function multerOf(storage: StorageEngine, limits?: typeof LIMITS): Multer {
-  // Without it, names come as Latin-1: browsers send UTF-8 (multipart/form-data in the HTML standard).
-  return multer({ storage, defParamCharset: 'utf8', ...(limits && { limits }) })
+/** A multer that stores files in `storage`, and reads no more of a body than forms have. */
+export function multerOf(storage: StorageEngine, limits: Options['limits'] = LIMITS): Multer {
+  // Without the charset, names come as Latin-1: browsers send UTF-8 (multipart/form-data in the HTML standard).
+  return multer({ storage, defParamCharset: 'utf8', limits })
 }
 
 const FIELD = 'files'
 
-/** Text fields are of no use here, and multer keeps them in memory; a form may have a few all the same. */
-const LIMITS = { fields: 20, fieldSize: 64 * 1024 }
+/**
+ * Multer has no limits by itself, and keeps text fields in memory until the request is over: these are at most 6.4 MB. The
+ * bytes of files are limited where they are stored, and by session.
+ */
+const LIMITS: Options['limits'] = {
+  files: 1000,
+  fields: 100,
+  // Parts of no use to anybody are neither files nor fields.
+  parts: 1100,
+  fieldSize: 64 * 1024,
+  fieldNameSize: 100,
+  // `a[b][c]` makes objects in objects, and `a[9]` an array of ten (append-field).
+  fieldNestingDepth: 5,
+  fieldArrayIndexLimit: 100,
+}
 
 /** @throws GradioStateError `UPLOAD_INVALID` for a body that has no files in it, whatever they are */
 export function expectMultipart({ headers }: HostRequest): void {

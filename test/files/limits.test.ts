@@ -47,43 +47,43 @@ forEachExpress((_name, express) => {
   }
 
   it('maxFileSize counts each file by itself', async t => {
-    const { newUser, gradio } = await uploadSite(t, express, { maxFileSize: 1000 })
+    const { newUser, gradio } = await uploadSite(t, express, { maxFileSize: 5000 })
     const { user } = await newUser()
-    const { status } = await upload(user, [file(1000, 'a'), file(1000, 'b'), file(1000, 'c')])
-    assert.deepEqual([status, gradio.stats().fileBytes], [200, 3000])
+    const { status } = await upload(user, [file(5000, 'a'), file(5000, 'b'), file(5000, 'c')])
+    assert.deepEqual([status, gradio.stats().fileBytes], [200, 15_000])
   })
 
   it('maxSessionBytes counts the files of one session, and what goes makes room', async t => {
-    const { newUser, gradio, cacheDir } = await uploadSite(t, express, { maxSessionBytes: 1000 })
+    const { newUser, gradio, cacheDir } = await uploadSite(t, express, { maxSessionBytes: 10_000 })
     const { user, id } = await newUser()
     const other = await newUser()
-    assert.equal((await upload(user, [file(600, 'kept')])).status, 200)
-    assert.equal((await upload<Failure>(user, [file(401)])).body.code, 'SESSION_FULL')
-    assert.equal((await upload(other.user, [file(1000)])).status, 200)
+    assert.equal((await upload(user, [file(5000, 'kept')])).status, 200)
+    assert.equal((await upload<Failure>(user, [file(5001)])).body.code, 'SESSION_FULL')
+    assert.equal((await upload(other.user, [file(10_000)])).status, 200)
     const session = gradio.session(id)!
     await session.adopt(session.files()[0]!, join(cacheDir, 'adopted'))
-    assert.equal((await upload(user, [file(1000)])).status, 200)
-    assert.equal(gradio.stats().fileBytes, 2000)
+    assert.equal((await upload(user, [file(10_000)])).status, 200)
+    assert.equal(gradio.stats().fileBytes, 20_000)
   })
 
   it('maxCacheBytes counts the files of all sessions, and the end of one makes room', async t => {
-    const { newUser, gradio } = await uploadSite(t, express, { maxCacheBytes: 1000 })
+    const { newUser, gradio } = await uploadSite(t, express, { maxCacheBytes: 10_000 })
     const { user, id } = await newUser()
     const other = await newUser()
-    assert.equal((await upload(user, [file(600)])).status, 200)
-    assert.equal((await upload<Failure>(other.user, [file(401)])).body.code, 'CACHE_FULL')
-    assert.equal((await upload(other.user, [file(400)])).status, 200)
+    assert.equal((await upload(user, [file(5000)])).status, 200)
+    assert.equal((await upload<Failure>(other.user, [file(5001)])).body.code, 'CACHE_FULL')
+    assert.equal((await upload(other.user, [file(5000)])).status, 200)
     await gradio.endSession(id)
-    assert.equal((await upload(other.user, [file(600)])).status, 200)
-    assert.equal(gradio.stats().fileBytes, 1000)
+    assert.equal((await upload(other.user, [file(5000)])).status, 200)
+    assert.equal(gradio.stats().fileBytes, 10_000)
   })
 
   it('the same file again takes no more room than it takes meanwhile', async t => {
-    const { newUser, gradio } = await uploadSite(t, express, { maxCacheBytes: 2000 })
+    const { newUser, gradio } = await uploadSite(t, express, { maxCacheBytes: 10_000 })
     const { user } = await newUser()
-    const same = file(1000)
+    const same = file(5000)
     for (let i = 0; i < 5; i++) assert.equal((await upload(user, [same])).status, 200)
-    assert.equal(gradio.stats().fileBytes, 1000)
+    assert.equal(gradio.stats().fileBytes, 5000)
   })
 
   it('bytes are counted while they come in: two halves that fit nobody together', async t => {

@@ -33,23 +33,62 @@ describe('a quota', () => {
 })
 
 describe('a reservation', () => {
-  it('is in all of its quotas or in none', () => {
-    const quotas = [5, 3, 9].map(limit => new Quota(limit, 'CACHE_FULL', 'maxCacheBytes'))
-    const reservation = new Reservation(...quotas)
-    reservation.add(2)
-    assert.throws(() => reservation.add(2))
-    assert.deepEqual([...quotas.map(quota => quota.used), reservation.bytes], [2, 2, 2, 2])
+  const limits = (files: number, bytes: number, total: number) => ({
+    files: new Quota(files, 'SESSION_FULL', 'maxSessionFiles', 'files'),
+    bytes: new Quota(bytes, 'SESSION_FULL', 'maxSessionBytes'),
+    total: new Quota(total, 'CACHE_FULL', 'maxCacheBytes'),
+  })
+  const used = ({ files, bytes, total }: ReturnType<typeof limits>) => [files.used, bytes.used, total.used]
+
+  it('takes a place and 4 KiB at once, and by the byte only what comes after those', () => {
+    const all = limits(2, 5000, 10_000)
+    const reservation = new Reservation(10_000, all)
+    assert.deepEqual(used(all), [1, 4096, 4096])
+    reservation.add(4096)
+    assert.deepEqual(used(all), [1, 4096, 4096])
     reservation.add(1)
-    assert.deepEqual([...quotas.map(quota => quota.used), reservation.bytes], [3, 3, 3, 3])
+    assert.deepEqual(used(all), [1, 4097, 4097])
+  })
+
+  const narrow: [string, ReturnType<typeof limits>, string, string][] = [
+    ['files', limits(0, 9000, 9000), '0 files', 'SESSION_FULL'],
+    ['bytes of the session', limits(9, 4095, 9000), '4095 bytes', 'SESSION_FULL'],
+    ['bytes of all', limits(9, 9000, 4095), '4095 bytes', 'CACHE_FULL'],
+  ]
+  for (const [what, all, limit, code] of narrow) {
+    it(`is not made where there are too many ${what}, and takes nothing then`, () => {
+      assert.throws(() => new Reservation(100, all), isAbout(limit, '', '', code))
+      assert.deepEqual(used(all), [0, 0, 0])
+    })
+  }
+
+  it('is in all of its limits or in none, at each step', () => {
+    for (const [maxFileSize, bytes, total] of [
+      [5000, 9000, 9000],
+      [9000, 5000, 9000],
+      [9000, 9000, 5000],
+    ] as const) {
+      const all = limits(1, bytes, total)
+      const reservation = new Reservation(maxFileSize, all)
+      reservation.add(4500)
+      assert.throws(() => reservation.add(501))
+      assert.deepEqual(used(all), [1, 4500, 4500])
+      reservation.add(500)
+      assert.deepEqual(used(all), [1, 5000, 5000])
+    }
   })
 
   it('is given back once, however often it is released', () => {
-    const quota = new Quota(9, 'CACHE_FULL', 'maxCacheBytes')
-    quota.add(1)
-    const reservation = new Reservation(quota)
-    reservation.add(4)
-    reservation.release()
-    reservation.release()
-    assert.equal(quota.used, 1)
+    for (const size of [0, 100, 5000]) {
+      const all = limits(2, 10_000, 10_000)
+      const other = new Reservation(1, all)
+      const reservation = new Reservation(10_000, all)
+      reservation.add(size)
+      reservation.release()
+      reservation.release()
+      assert.deepEqual(used(all), [1, 4096, 4096])
+      other.release()
+      assert.deepEqual(used(all), [0, 0, 0])
+    }
   })
 })

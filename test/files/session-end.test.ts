@@ -122,7 +122,7 @@ describe('the files of a session that ends', () => {
     const files = cache.of('a', () => {})
     writeFileSync(join(await files.directory(), 'stray'), 'text')
     await cache.sweep(1e9)
-    assert.equal(cache.stats().fileBytes, 4)
+    assert.equal(cache.stats().fileBytes, 4096)
     writeFileSync(join(files.path, 'late'), 'text')
     const { reached, resume } = pausing(t, 'lstat', 'late')
     const swept = cache.sweep(1e9)
@@ -183,7 +183,7 @@ describe('what fails on the disk', () => {
       const restore = failing(t, call, part)
       await assert.rejects(files.save(Buffer.from('more'), 'a.txt'), { code: 'EACCES' })
       restore()
-      assert.deepEqual([cache.stats(), files.bytes], [{ files: 1, fileBytes: 4 }, 4])
+      assert.deepEqual([cache.stats(), files.bytes], [{ files: 1, fileBytes: 4096 }, 4096])
     }
     assert.equal(filesBelow(folder).length, 1)
     assert.equal(readFileSync((await files.save(Buffer.from('more'), 'b.txt')).path, 'utf8'), 'more')

@@ -63,7 +63,7 @@ describe('deleteCache', () => {
     // Young, however long this machine takes until it is looked at.
     utimesSync(stray, new Date(), new Date(Date.now() + 3_600_000))
     await clock.advance(10)
-    await until(() => gradio.stats().fileBytes === 4)
+    await until(() => gradio.stats().fileBytes === 4096)
     utimesSync(stray, new Date(), new Date())
     const touched = Date.now()
     await until(() => Date.now() > touched + 250)
@@ -193,8 +193,8 @@ describe('a sweep', () => {
       errors.map(error => (error as NodeJS.ErrnoException).code),
       ['EACCES', 'EACCES'],
     )
-    assert.deepEqual(cache.stats(), { files: 1, fileBytes: 9 })
-    assert.equal(files.bytes, 9)
+    assert.deepEqual(cache.stats(), { files: 1, fileBytes: 2 * 4096 })
+    assert.equal(files.bytes, 2 * 4096)
     restore()
     await cache.sweep(50)
     assert.deepEqual(filesBelow(files.path), [])
@@ -209,7 +209,7 @@ describe('a sweep', () => {
     pass(100)
     failing(t, 'unlink', 'stuck')
     await cache.sweep(50)
-    assert.deepEqual([cache.stats(), one.bytes, other.bytes], [{ files: 1, fileBytes: 1 }, 1, 0])
+    assert.deepEqual([cache.stats(), one.bytes, other.bytes], [{ files: 1, fileBytes: 4096 }, 4096, 0])
     assert.deepEqual([filesBelow(one.path), readdirSync(other.path), errors.length], [['saved/stuck'], [], 1])
   })
 
@@ -225,7 +225,7 @@ describe('a sweep', () => {
     for (let turns = 0; turns < 50; turns++) await new Promise(resolve => setImmediate(resolve))
     resume()
     await Promise.all([saved, swept])
-    assert.deepEqual([cache.stats().fileBytes, files.bytes], [4, 4])
+    assert.deepEqual([cache.stats().fileBytes, files.bytes], [4096, 4096])
   })
 
   it('never takes the directory from a file that is being published', async t => {
@@ -300,7 +300,7 @@ describe('a sweep', () => {
     resume()
     const [{ path }] = await Promise.all([again, swept, ofAnother])
     assert.deepEqual([filesBelow(files.path), existsSync(path), errors], [['saved/b'], true, []])
-    assert.deepEqual([cache.stats(), files.bytes], [{ files: 2, fileBytes: 2 }, 1])
+    assert.deepEqual([cache.stats(), files.bytes], [{ files: 2, fileBytes: 2 * 4096 }, 4096])
   })
 
   it('is held up for other files by none that somebody works on', async t => {
@@ -334,8 +334,9 @@ describe('a sweep', () => {
       pass(10)
       await cache.sweep(50)
       assert.deepEqual([cache.stats().files, errors], [20, []])
-      assert.equal(cache.stats().fileBytes, dedup === 'cache' ? 5 : 100)
-      for (const files of sessions) assert.deepEqual([readdirSync(files.path), files.bytes], [['saved'], 5])
+      assert.equal(cache.stats().fileBytes, dedup === 'cache' ? 4096 : 20 * 4096)
+      for (const files of sessions)
+        assert.deepEqual([readdirSync(files.path), files.bytes], [['saved'], 4096])
       assert.equal(filesBelow(folder).length, dedup === 'cache' ? 21 : 20)
     })
   }

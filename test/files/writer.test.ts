@@ -18,7 +18,10 @@ import { unique } from '../support/multipart.ts'
 const shaOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 const BLOCK = 256 * 1024
 
-const unlimited = () => new Reservation(new Quota(Number.POSITIVE_INFINITY, 'CACHE_FULL', ''))
+function unlimited(): Reservation {
+  const any = new Quota(Number.POSITIVE_INFINITY, 'CACHE_FULL', '')
+  return new Reservation(Number.POSITIVE_INFINITY, { files: any, bytes: any, total: any })
+}
 
 function ingest(directory: string, name: string, disk: Disk = new DiskThread()): Ingest {
   return new Ingest(join(directory, name), unlimited(), disk)
@@ -129,7 +132,7 @@ describe('what is written', () => {
     const lib = (name: string) =>
       JSON.stringify(fileURLToPath(new URL(`../../lib/files/${name}`, import.meta.url)))
     const script = `
-      const { Ingest } = await import(${lib('ingest.ts')})
+      const { Ingest } = await import(${lib('writer.ts')})
       const file = new Ingest(${JSON.stringify(join(directory, 'file'))}, { add() {} })
       file.take(new Uint8Array(3_000_000))
       void file.finish().then(async ({ sha256 }) => { await file.close(); console.log(sha256) })`

@@ -55,9 +55,9 @@ forEachExpress((_name, express) => {
   })
 
   const limits: Record<string, [GradioStateOptions, string]> = {
-    'a file over maxFileSize': [{ maxFileSize: 1000 }, 'FILE_TOO_LARGE'],
-    'files over maxSessionBytes': [{ maxSessionBytes: 1000 }, 'SESSION_FULL'],
-    'files over maxCacheBytes': [{ maxCacheBytes: 1000 }, 'CACHE_FULL'],
+    'a file over maxFileSize': [{ maxFileSize: 10_000 }, 'FILE_TOO_LARGE'],
+    'files over maxSessionBytes': [{ maxSessionBytes: 10_000 }, 'SESSION_FULL'],
+    'files over maxCacheBytes': [{ maxCacheBytes: 10_000 }, 'CACHE_FULL'],
   }
   for (const [name, [options, code]] of Object.entries(limits)) {
     it(`${name}: 413 as JSON, and nothing of the request is kept`, async t => {
@@ -70,7 +70,7 @@ forEachExpress((_name, express) => {
       assert.equal(answer.headers.get('cache-control'), 'no-store')
       const { error } = (await answer.json()) as Refused
       assert.equal(error.code, code)
-      assert.match(error.message, /^Expected at most 1000 bytes/)
+      assert.match(error.message, /^Expected at most 10000 bytes/)
       assert.deepEqual(onDisk(), ['before.txt'])
       assert.deepEqual(
         gradio

@@ -10,6 +10,7 @@ import type { Options } from 'multer'
 import type { CachedFile, GradioState, GradioStateOptions } from '../../lib/index.ts'
 import { assertNothingLeft, filesBelow, scratch } from '../support/disk.ts'
 import { until } from '../support/express.ts'
+import { emptyFiles, sendParts, texts, watchFiles } from '../support/flood.ts'
 import { forEachKoa, get, type KoaModule, koaSite, set } from '../support/koa.ts'
 import { inCookie, inStore, type KoaHost, noHost } from '../support/koa-hosts.ts'
 import { upload } from '../support/multipart.ts'
@@ -33,7 +34,10 @@ const byConnect =
 /** How an app takes uploads, by the path at which it does here. */
 const WAYS: Record<string, (gradio: GradioState) => Middleware> = {
   // Browsers send names in UTF-8, which multer takes for Latin-1 unless it is told.
-  '/koa-multer': ({ storage }) => koaMulter({ storage, defParamCharset: 'utf8' }).array('files'),
+  '/koa-multer': ({ storage }) =>
+    koaMulter({ storage, limits: { fields: 100, fieldSize: 65_536 }, defParamCharset: 'utf8' }).array(
+      'files',
+    ),
   '/gradio-upload': byConnect,
 }
 
@@ -120,9 +124,9 @@ forEachKoa(Koa => {
   })
 
   const limits: Record<string, [GradioStateOptions, string]> = {
-    'a file over maxFileSize': [{ maxFileSize: 1000 }, 'FILE_TOO_LARGE'],
-    'files over maxSessionBytes': [{ maxSessionBytes: 1000 }, 'SESSION_FULL'],
-    'files over maxCacheBytes': [{ maxCacheBytes: 1000 }, 'CACHE_FULL'],
+    'a file over maxFileSize': [{ maxFileSize: 10_000 }, 'FILE_TOO_LARGE'],
+    'files over maxSessionBytes': [{ maxSessionBytes: 10_000 }, 'SESSION_FULL'],
+    'files over maxCacheBytes': [{ maxCacheBytes: 10_000 }, 'CACHE_FULL'],
   }
   for (const [name, [options, code]] of Object.entries(limits)) {
     for (const path of PATHS) {
@@ -135,7 +139,7 @@ forEachKoa(Koa => {
         const answer = await user.fetch(path, { method: 'POST', body: form })
         assert.equal(answer.status, 413)
         const text = await answer.text()
-        assert.match(text, /Expected at most 1000 bytes/)
+        assert.match(text, /Expected at most 10000 bytes/)
         await settled()
         // The route answers by itself, as JSON.
         if (path.startsWith('/gradio_api'))
@@ -148,6 +152,21 @@ forEachKoa(Koa => {
   }
 
   for (const path of PATHS) {
+    it(`40,000 empty files and 250 texts of 1 MB are refused, and nothing of them is left, ${path}`, async t => {
+      const { gradio, visitor, cacheDir, settled } = await app(t, Koa, inStore())
+      const user = visitor()
+      for (const parts of [emptyFiles(40_000), texts(250, 1_000_000)]) {
+        const files = watchFiles(cacheDir)
+        const answer = await sendParts(user, path, parts)
+        assert.ok([400, 413, 500].includes(answer.status), `${answer.status}`)
+        assert.match(await answer.text(), /Too many files|maxSessionFiles|Field value too long|Internal/)
+        await settled()
+        files.assertFew()
+        await nothingIsLeft(gradio, cacheDir)
+      }
+      assert.equal((await upload(user, [{ name: 'after.txt', bytes: 'x' }], path)).status, 200)
+    })
+
     it(`a browser that gives up leaves nothing, ${path}`, async t => {
       const { gradio, port, cacheDir, settled, failures } = await app(t, Koa, inStore())
       const socket = connect(port, '127.0.0.1')

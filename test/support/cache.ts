@@ -36,6 +36,7 @@ export function testCache(t: TestContext, options: Partial<CacheConfig> = {}): T
       dedup: 'session',
       maxFileSize: Number.POSITIVE_INFINITY,
       maxSessionBytes: Number.POSITIVE_INFINITY,
+      maxSessionFiles: Number.POSITIVE_INFINITY,
       maxCacheBytes: Number.POSITIVE_INFINITY,
       ...options,
     },

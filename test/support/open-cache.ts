@@ -11,6 +11,7 @@ export function openCache(cacheDir: string, options: Partial<CacheConfig> = {}):
       dedup: 'session',
       maxFileSize: unlimited,
       maxSessionBytes: unlimited,
+      maxSessionFiles: unlimited,
       maxCacheBytes: unlimited,
       ...options,
     },

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import type { IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { it, type TestContext } from 'node:test'
+import multer from 'multer'
+import type { GradioStateOptions } from '../../lib/index.ts'
+import { assertNothingLeft, filesBelow, scratch } from '../support/disk.ts'
+import { dropbox } from '../support/dropbox.ts'
+import { forEachExpress, until } from '../support/express.ts'
+import { emptyFiles, heldBy, type Part, sendParts, texts, watchFiles } from '../support/flood.ts'
+import { harness } from '../support/harness.ts'
+import { type Failure, partHead, slowUpload, unique, upload } from '../support/multipart.ts'
+import { uploadSite } from '../support/upload-site.ts'
+
+const file = (name: string) => ({ name, bytes: unique(10) })
+
+forEachExpress((_name, express) => {
+  /** An app that takes uploads at `/upload` by `gradio.upload`, and at `/own` by a multer with the given limits. */
+  async function app(t: TestContext, options: GradioStateOptions = {}, limits?: multer.Options['limits']) {
+    const requests: IncomingMessage[] = []
+    const made = await uploadSite(t, express, options, (app, gradio) => {
+      app.post('/own', multer({ storage: gradio.storage, limits }).array('files'), (req, res) => {
+        requests.push(req)
+        res.json(req.files)
+      })
+    })
+    made.server.on('request', req => requests.push(req))
+    return { ...made, requests }
+  }
+
+  const floods: Record<string, [parts: () => Part[], code: string]> = {
+    '40,000 empty files': [() => emptyFiles(40_000), 'LIMIT_FILE_COUNT'],
+    '250 texts of 1 MB': [() => texts(250, 1_000_000), 'LIMIT_FIELD_VALUE'],
+    '40,000 texts of one character': [() => texts(40_000, 1), 'LIMIT_FIELD_COUNT'],
+    'a long name of a field': [() => [{ field: 'n'.repeat(101) }], 'LIMIT_FIELD_KEY'],
+    'a name with many brackets': [() => [{ field: `a${'[b]'.repeat(6)}` }], 'LIMIT_FIELD_NESTING'],
+    'a high index': [() => [{ field: 'a[101]' }], 'LIMIT_FIELD_ARRAY_INDEX'],
+  }
+  for (const [what, [parts, code]] of Object.entries(floods)) {
+    it(`${what} in one request are refused, and nothing of them is left`, async t => {
+      const { newUser, gradio, cacheDir, requests } = await app(t)
+      const { user, id } = await newUser()
+      requests.length = 0
+      const files = watchFiles(cacheDir)
+      const answer = await sendParts(user, '/upload', [...emptyFiles(3), ...parts()])
+      assert.equal(((await answer.json()) as Failure).code, code)
+      files.assertFew()
+      // In memory, no longer than the request is.
+      assert.ok(heldBy(requests[0]!) <= 100 * 70_000, `${heldBy(requests[0]!)} characters`)
+      assertNothingLeft(gradio, cacheDir)
+      assert.equal((await upload(user, [file('after')])).status, 200)
+      await gradio.endSession(id)
+      assertNothingLeft(gradio, cacheDir)
+    })
+  }
+
+  it('as much as a form has comes through', async t => {
+    const { newUser, gradio, requests } = await app(t)
+    const { user } = await newUser()
+    const parts = [...texts(99, 65_536), { field: `${'n'.repeat(85)}[1][2][3][4][5]`, text: 'x' }]
+    const answer = await sendParts(user, '/upload', [...parts, ...emptyFiles(1000)])
+    assert.equal(answer.status, 200)
+    assert.equal(gradio.stats().files, 1000)
+    assert.equal(Object.keys((requests.at(-1) as unknown as { body: object }).body).length, 100)
+  })
+
+  it('a multer of one’s own has the limits that it is given, and maxSessionFiles holds for it too', async t => {
+    const { newUser, gradio, cacheDir } = await app(t, {}, { fieldSize: 2_000_000, fields: 500 })
+    const { user } = await newUser()
+    assert.equal((await sendParts(user, '/own', texts(150, 1000))).status, 200)
+    assert.equal((await sendParts(user, '/own', texts(2, 1_500_000))).status, 200)
+    const files = watchFiles(cacheDir)
+    const answer = await sendParts(user, '/own', emptyFiles(40_000))
+    assert.deepEqual([answer.status, ((await answer.json()) as Failure).code], [413, 'SESSION_FULL'])
+    files.assertFew()
+    assertNothingLeft(gradio, cacheDir)
+  })
+
+  it('maxSessionFiles: Infinity lifts the limit of a session', async t => {
+    const { newUser, gradio } = await app(t, { maxSessionFiles: Number.POSITIVE_INFINITY })
+    const { user } = await newUser()
+    for (let request = 0; request < 2; request++) {
+      const parts = emptyFiles(600).map(part => ({ ...part, fileName: `${request}-${part.fileName}` }))
+      assert.equal((await sendParts(user, '/upload', parts)).status, 200)
+    }
+    assert.equal(gradio.stats().files, 1200)
+  })
+
+  it('parallel requests get as many places as are left', async t => {
+    const { newUser, gradio, cacheDir } = await app(t, { maxSessionFiles: 10 })
+    const [{ user, id }, other] = [await newUser(), await newUser()]
+    assert.equal((await upload(user, [file('before')])).status, 200)
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => upload<Failure>(user, [file(`${i}`)])),
+    )
+    const refused = answers.filter(({ status }) => status !== 200)
+    assert.equal(refused.length, 31)
+    for (const { status, body } of refused) assert.deepEqual([status, body.code], [413, 'SESSION_FULL'])
+    assert.match(refused[0]!.body.message, /^Expected at most 10 files \(maxSessionFiles\), got more\./)
+    assert.deepEqual([gradio.session(id)!.files().length, filesBelow(cacheDir).length], [10, 10])
+    assert.equal((await upload(other.user, [file('of another')])).status, 200)
+  })
+
+  it('an upload that is cut off gives its place back, and one that is refused too', async t => {
+    const { port, newUser, gradio } = await app(t, { maxSessionFiles: 2, maxFileSize: 100_000 })
+    const { user } = await newUser()
+    assert.equal((await upload(user, [file('before')])).status, 200)
+    for (let round = 0; round < 3; round++) {
+      const slow = await slowUpload(t, port, user)
+      await slow.send(`${partHead({ name: 'slow' })}begun`)
+      await until(() => gradio.stats().fileBytes === 2 * 4096)
+      assert.equal((await upload<Failure>(user, [file('second')])).body.code, 'SESSION_FULL')
+      slow.socket.destroy()
+      await until(() => gradio.stats().fileBytes === 4096)
+      const large = await upload<Failure>(user, [{ name: 'large', bytes: unique(100_001) }])
+      assert.equal(large.body.code, 'FILE_TOO_LARGE')
+    }
+    assert.equal((await upload(user, [file('last')])).status, 200)
+  })
+
+  it('the upload route refuses a flood too, and nothing of it is left', async t => {
+    const { gradio, visitor, cacheDir, errors } = await dropbox(t, express)
+    const user = visitor()
+    for (const parts of [emptyFiles(40_000), texts(250, 1_000_000), texts(40_000, 1)]) {
+      const files = watchFiles(cacheDir)
+      const answer = await sendParts(user, '/gradio_api/upload', parts)
+      const { error } = (await answer.json()) as { error: Failure }
+      assert.deepEqual([answer.status, error.code], [400, 'UPLOAD_INVALID'])
+      files.assertFew()
+      assertNothingLeft(gradio, cacheDir)
+    }
+    const full = async () => sendParts(user, '/gradio_api/upload', emptyFiles(1000))
+    assert.equal((await full()).status, 200)
+    const answer = await sendParts(user, '/gradio_api/upload', [{ field: 'files', fileName: 'one more' }])
+    const { error } = (await answer.json()) as { error: Failure }
+    assert.deepEqual([answer.status, error.code], [413, 'SESSION_FULL'])
+    assert.deepEqual(errors, [])
+  })
+})
+
+it('saveFile in a loop is refused from the 1,001st file on, until one goes', async t => {
+  const { gradio, user } = harness(t, { cacheDir: scratch(t) })
+  const { state, end } = await user().begin()
+  for (let i = 0; i < 1000; i++) await state.saveFile(`${i % 3}`, { name: `${i}` })
+  const full = { code: 'SESSION_FULL', status: 413 }
+  for (let i = 0; i < 3; i++) await assert.rejects(state.saveFile('more', { name: 'more' }), full)
+  await assert.rejects(
+    Promise.all(Array.from({ length: 50 }, (_, i) => state.saveFile('', { name: `${i}` }))),
+    full,
+  )
+  assert.deepEqual([gradio.stats().files, gradio.stats().fileBytes], [1000, 1000 * 4096])
+  const [first] = state.files()
+  await state.adopt(first!, join(scratch(t), 'adopted'))
+  await state.saveFile('more', { name: 'more' })
+  await assert.rejects(state.saveFile('one more', { name: 'one more' }), full)
+  end()
+})
+
+it('empty files count for maxSessionBytes and maxCacheBytes', async t => {
+  for (const [option, code] of [
+    ['maxSessionBytes', 'SESSION_FULL'],
+    ['maxCacheBytes', 'CACHE_FULL'],
+  ] as const) {
+    const { user } = harness(t, { cacheDir: scratch(t), [option]: 10 * 4096 })
+    const { state, end } = await user().begin()
+    for (let i = 0; i < 10; i++) await state.saveFile('', { name: `${i}` })
+    await assert.rejects(state.saveFile('', { name: 'more' }), { code })
+    end()
+  }
+})
