@@ -84,7 +84,11 @@ test('every source map has its source', () => {
   for (const path of maps) {
     const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, path), 'utf8'))
     const [source] = sources.map((source: string) => join(root, dirname(path), source))
-    assert.deepEqual(sourcesContent, [readFileSync(source, 'utf8')], path)
+    assert.equal(sources.length, 1, path)
+    assert.ok(
+      sourcesContent[0] === readFileSync(source, 'utf8'),
+      `${path} is not of ${source} as it is: npm run build`,
+    )
   }
 })
 
