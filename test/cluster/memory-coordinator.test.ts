@@ -1,0 +1,26 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { fakeClock } from '../../lib/testing/index.ts'
+import { describeCoordinator } from '../contract/coordinator.ts'
+import { MemoryCluster } from '../support/cluster/memory-cluster.ts'
+import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
+
+// The coordinator that other tests use keeps the contract, too.
+describeCoordinator('in memory', () => {
+  const clock = fakeClock()
+  const cluster = new MemoryCluster(clock)
+  return {
+    clock,
+    node() {
+      const coordinator = new MemoryCoordinator(cluster)
+      return {
+        coordinator,
+        holdMessages: () => coordinator.hold('messages'),
+        cut: () => coordinator.cut(),
+        kill: () => coordinator.kill(),
+      }
+    },
+    async rest() {
+      for (let turns = 0; turns < 5; turns++) await turn()
+    },
+  }
+})

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { describe } from 'node:test'
+import type { SessionClaim } from '../../lib/sessions/coordinator.ts'
+import type { Declare } from './coordinator.ts'
+import { complete, workOf } from './coordinator-site.ts'
+
+/** Messages that are older than an answer, as both come by ways of their own. */
+export function describeVersions(name: string, test: Declare): void {
+  describe(`${name}: a message that was overtaken by an answer`, () => {
+    test('an unload, by the answer to a visitor who came during it', async (a, b) => {
+      await a.enter('a')
+      await b.enter('a')
+      const release = a.under.holdMessages()
+      await a.unload('a')
+      const unload = (await b.unload('a')) as SessionClaim
+      assert.equal((await a.enter('a')).phase, 'unloading')
+      release()
+      assert.deepEqual(await a.heard(), [])
+      await complete([b], [unload])
+      assert.deepEqual(await a.heard(), ['a loaded 2 hooks'])
+    })
+
+    test('an expiry, by the answer to a visitor, who takes it back', async (a, b) => {
+      await a.enter('a')
+      await b.enter('a')
+      const release = b.under.holdMessages()
+      await a.expire('a', 0)
+      await b.enter('a')
+      release()
+      assert.deepEqual(await b.heard(), [])
+    })
+
+    test('an expiry comes when it is newer than the visitor', async (a, b) => {
+      await a.enter('a')
+      const release = b.under.holdMessages()
+      await b.enter('a')
+      await a.expire('a', 0)
+      release()
+      assert.deepEqual(await b.heard(), ['a expired 0'])
+    })
+
+    test('a load, by the claim of the unload that ended it', async (a, b, c) => {
+      await c.coordinator.close()
+      await a.enter('a')
+      await b.enter('a')
+      await complete([a, b], [await a.unload('a'), await b.unload('a')])
+      await a.heard()
+      const release = a.under.holdMessages()
+      await b.enter('a')
+      await b.coordinator.close()
+      await a.clock.advance(6)
+      const given = await workOf(a)
+      assert.deepEqual(
+        given.map(({ claim }) => claim.phase === 'unload' && claim.load),
+        [2],
+      )
+      release()
+      assert.deepEqual(await a.heard(), [])
+    })
+
+    test('an unload, by a load that was told after it', async (a, b, c) => {
+      for (const node of [a, b, c]) await node.enter('a')
+      await a.unload('a')
+      await b.unload('a')
+      const release = a.under.holdMessages()
+      await complete([c], [await c.unload('a')])
+      await b.enter('a')
+      release()
+      // In their order, both are news.
+      assert.deepEqual(await a.heard(), ['a unloaded 1 disconnected', 'a loaded 2'])
+    })
+
+    test('a page that has moved, by its return', async (a, b) => {
+      await a.page('a', 'p')
+      const release = a.under.holdMessages()
+      await b.page('a', 'p')
+      await a.page('a', 'p')
+      release()
+      assert.deepEqual([await a.heard(), await b.heard()], [[], ['a moved p']])
+    })
+
+    test('but not by another visitor of the session', async (a, b) => {
+      await a.page('a', 'p')
+      const release = a.under.holdMessages()
+      await b.page('a', 'p')
+      await a.page('a', 'q')
+      await a.enter('a')
+      release()
+      assert.deepEqual(await a.heard(), ['a moved p'])
+    })
+
+    test('an end and a goodbye are always told', async (a, b) => {
+      await a.page('a', 'p')
+      await b.enter('a')
+      const release = a.under.holdMessages()
+      await b.coordinator.goodbye('a', 'p', 1, undefined)
+      await a.enter('a')
+      await b.end('a', 'destroyed')
+      release()
+      assert.deepEqual(await a.heard(), ['a goodbye p 1 undefined', 'a ended destroyed'])
+    })
+  })
+}

@@ -1,0 +1,315 @@
+import { randomBytes } from 'node:crypto'
+import { v4 as uuid } from 'uuid'
+import type {
+  Admission,
+  Claim,
+  PageHint,
+  Proposal,
+  Reported,
+  SessionClaim,
+  SessionRef,
+  Share,
+  Visitor,
+} from '../../../lib/sessions/coordinator.ts'
+import type { Reason } from '../../../lib/sessions/reason.ts'
+import type { ValueClaim } from '../../../lib/sessions/shared-value-store.ts'
+import type { FakeClock } from '../../../lib/testing/index.ts'
+import type { MemoryCoordinator } from './memory-coordinator.ts'
+import { SharedSession } from './memory-session.ts'
+
+export type { SharedSession } from './memory-session.ts'
+
+/** After how many milliseconds without a sign of life a node is dead, and a claim is handed out again. */
+export const DEAD = 15_000
+
+/** A claim that isn't completed: it is that node's until then. */
+interface Work {
+  claim: Claim
+  node: MemoryCoordinator | undefined
+  until: number
+}
+
+/** What the nodes share: who keeps which session, and what is to be done. */
+export class MemoryCluster {
+  readonly clock: FakeClock
+  readonly secret = randomBytes(32)
+  readonly nodes = new Set<MemoryCoordinator>()
+  readonly sessions = new Map<string, SharedSession>()
+  readonly #work = new Map<string, Work>()
+  readonly #grantedAt = new WeakMap<Claim, number>()
+
+  constructor(clock: FakeClock) {
+    this.clock = clock
+  }
+
+  find({ token, id }: SessionRef): SharedSession | undefined {
+    const session = this.sessions.get(token)
+    return session?.id === id ? session : undefined
+  }
+
+  /** @param isKnown whether the proposed id was confirmed before: a session that has ended never begins again */
+  enter(
+    node: MemoryCoordinator,
+    proposal: Proposal,
+    { kind, page = '' }: Visitor,
+    create: boolean,
+    isKnown: boolean,
+  ): { admission: Admission; version: number } | undefined {
+    let session = this.sessions.get(proposal.token)
+    let phase: Admission['phase'] = session?.phase === 'unloading' ? 'unloading' : 'loaded'
+    if (session === undefined) {
+      if (!create) return undefined
+      session = new SharedSession(isKnown ? { ...proposal, id: uuid() } : proposal)
+      this.sessions.set(session.token, session)
+      phase = 'new'
+    }
+    session.version++
+    session.reason = 'disconnected'
+    if (session.phase === 'unloaded') {
+      this.#loadAgain(session, node)
+      phase = 'returned'
+    }
+    const { expected, navigations } = proposal
+    const both = { keepsLoaded: true, keepsState: true, endAt: NEVER }
+    session.shares.set(node, { ...both, expected: [...expected], navigations })
+    const isExpectedHere = kind === 'page' && this.#pageEnters(session, node, page)
+    const { id, createdAt, load, hadPage, version } = session
+    const pagesElsewhere = [...session.pages.values()].filter(other => other !== node).length
+    return { admission: { id, phase, createdAt, load, hadPage, isExpectedHere, pagesElsewhere }, version }
+  }
+
+  report(node: MemoryCoordinator, share: Share, leftPage?: string): Reported | undefined {
+    const session = this.find(share)
+    if (session === undefined) return undefined
+    session.version++
+    session.keep(node, share, this.clock.now() + share.endIn)
+    if (leftPage !== undefined && session.pages.get(leftPage) === node) session.pages.delete(leftPage)
+    const pageExpected = session.awaiting(this.clock.now()).some(({ node: other }) => other !== node)
+    return { claim: this.#next(session, node), pageExpected }
+  }
+
+  expire(node: MemoryCoordinator, ref: SessionRef, endIn: number): void {
+    const session = this.find(ref)
+    if (session === undefined) return
+    session.version++
+    session.reason = 'expired'
+    session.unloadAt = session.endAt = 0
+    const kept = session.shares.get(node)
+    if (kept !== undefined) Object.assign(kept, { keepsState: true, endAt: this.clock.now() + endIn })
+    session.tellOthers(node, (events, id) => events.expired(id, endIn))
+  }
+
+  end(node: MemoryCoordinator, ref: SessionRef, reason: Reason): SessionClaim | undefined {
+    const session = this.find(ref)
+    if (session === undefined) return undefined
+    if (reason === 'evicted') {
+      session.part(node)
+      if (session.isKept('keepsLoaded') || session.isKept('keepsState')) return undefined
+    }
+    session.reason = reason
+    // Hooks of one session run one after the other, on one node.
+    const busy = session.phase === 'unloading' ? this.#work.get(`unload ${session.id}`)?.node : undefined
+    const claimer = busy !== undefined && this.nodes.has(busy) ? busy : node
+    const claim = this.#finish(session, node, claimer)
+    if (claimer === node) return claim
+    this.handOut(claim, claimer)
+    return undefined
+  }
+
+  /** Work that comes from elsewhere. */
+  claim(node: MemoryCoordinator, limit: number): Claim[] {
+    const now = this.clock.now()
+    const claims: Claim[] = []
+    for (const { claim, until } of [...this.#work.values()]) {
+      if (claims.length === limit) break
+      if (until > now) continue
+      if (node.worksOn.has(keyOf(claim))) {
+        this.#grant(claim, node)
+        continue
+      }
+      const session = this.sessions.get(claim.token)
+      const again = { ...claim, fence: claim.fence + 1 }
+      if (session !== undefined) session.fence = Math.max(session.fence, again.fence)
+      claims.push(this.#grant(again, node))
+    }
+    for (const session of [...this.sessions.values()]) {
+      for (const value of [...session.values.values()]) {
+        if (claims.length === limit || value.expiresAt > now) continue
+        session.values.delete(value.name)
+        claims.push(this.grantValue(node, session, value, 'timeToLive'))
+      }
+      const claim = claims.length === limit ? undefined : this.#next(session, node)
+      if (claim !== undefined) claims.push(claim)
+    }
+    this.tellDue(node)
+    return claims
+  }
+
+  grantValue(
+    node: MemoryCoordinator,
+    { token, id, createdAt, fence }: SharedSession,
+    { name, data, version }: { name: string; data: string; version: number },
+    reason: ValueClaim['reason'],
+  ): ValueClaim {
+    const claim = { phase: 'value', token, life: id, createdAt, reason, fence, name, data, version } as const
+    return this.#grant(claim, node)
+  }
+
+  extend(node: MemoryCoordinator, claim: Claim): boolean {
+    const work = this.#work.get(keyOf(claim))
+    if (work?.claim.fence !== claim.fence) return false
+    this.#grant(claim, node)
+    return true
+  }
+
+  complete(node: MemoryCoordinator, claim: Claim): boolean {
+    const key = keyOf(claim)
+    if (this.#work.get(key)?.claim.fence !== claim.fence) return false
+    this.#work.delete(key)
+    if (claim.phase !== 'unload') return true
+    const session = this.find(claim)
+    if (session === undefined) return false
+    session.version++
+    session.phase = 'unloaded'
+    if (session.isKept('keepsLoaded')) this.#loadAgain(session, undefined)
+    this.tellDue(node)
+    return true
+  }
+
+  goodbye(token: string, page: string, epoch: number | undefined, hint: PageHint): boolean {
+    const session = this.sessions.get(token)
+    const node = session?.pages.get(page)
+    if (session === undefined || node === undefined) return false
+    node.tell(session.id, NEVER, (events, id) => events.goodbye(id, page, epoch, hint))
+    return true
+  }
+
+  /** `claim()` of that node is to give this. */
+  handOut(claim: Claim, node: MemoryCoordinator): void {
+    this.#work.set(keyOf(claim), { claim, node: undefined, until: 0 })
+    node.due(0)
+  }
+
+  /** A node is gone since then. */
+  drop(node: MemoryCoordinator, at: number): void {
+    if (!this.nodes.delete(node)) return
+    const { unloadDelay = 0, gracePeriod = 0 } = node.context ?? {}
+    for (const session of this.sessions.values()) {
+      const kept = session.part(node)
+      if (kept?.keepsLoaded) session.unloadAt = Math.max(session.unloadAt, at + unloadDelay)
+      if (kept?.keepsState) session.endAt = Math.max(session.endAt, Math.min(kept.endAt, at + gracePeriod))
+    }
+    for (const work of this.#work.values()) {
+      if (work.node === node) Object.assign(work, { node: undefined, until: 0 })
+    }
+    const heir = [...this.nodes].at(-1)
+    if (heir !== undefined) this.tellDue(heir)
+  }
+
+  /**
+   * What a node keeps, told after an outage.
+   * @param knownAs the id by which it was confirmed
+   * @returns the id that it has
+   */
+  hold(node: MemoryCoordinator, share: Share, knownAs: string | undefined): string | undefined {
+    let session = this.sessions.get(share.token)
+    if (knownAs !== undefined && session?.id !== knownAs) {
+      node.tellEnd(knownAs, 'disconnected')
+      return undefined
+    }
+    if (session === undefined) {
+      session = new SharedSession(share)
+      session.load = share.load
+      session.phase = share.phase === 'unloaded' ? 'unloaded' : 'loaded'
+      this.sessions.set(share.token, session)
+    }
+    session.version++
+    for (const page of share.pages) {
+      if (!session.pages.has(page)) session.pages.set(page, node)
+      session.hadPage = session.everHadPage = true
+    }
+    session.keep(node, share, this.clock.now() + share.endIn)
+    if (share.reason === 'expired' && !session.isKept('keepsLoaded')) this.expire(node, session, share.endIn)
+    this.tellDue(node)
+    return session.id
+  }
+
+  /** Tells a node when it may claim something next. */
+  tellDue(node: MemoryCoordinator): void {
+    const times = [...this.#work.values()].map(({ until }) => until)
+    for (const session of this.sessions.values()) times.push(...session.due(), session.valueDue())
+    const at = Math.min(...times)
+    if (at < NEVER) node.due(Math.max(at - this.clock.now(), 0))
+  }
+
+  /** The claim of what is due of a session. */
+  #next(session: SharedSession, node: MemoryCoordinator): SessionClaim | undefined {
+    const now = this.clock.now()
+    const [unloadAt, endAt] = session.due()
+    if (endAt <= now) return this.#finish(session, node, node)
+    if (unloadAt > now) return undefined
+    const claim = session.claim('unload')
+    session.phase = 'unloading'
+    session.tellOthers(node, (events, id) => events.unloaded(id, claim.load, claim.reason))
+    return this.#grant(claim, node)
+  }
+
+  #finish(session: SharedSession, node: MemoryCoordinator, claimer: MemoryCoordinator): SessionClaim {
+    session.version++
+    const { id, reason } = session
+    this.sessions.delete(session.token)
+    this.#work.delete(`unload ${id}`)
+    for (const other of session.shares.keys()) {
+      if (other !== node && other !== claimer) other.tellEnd(id, reason)
+    }
+    return this.#grant(session.claim('end'), claimer)
+  }
+
+  #loadAgain(session: SharedSession, by: MemoryCoordinator | undefined): void {
+    session.phase = 'loaded'
+    session.load++
+    session.hadPage = session.pages.size > 0
+    const runner = by ?? [...session.shares].find(([, { keepsLoaded }]) => keepsLoaded)?.[0]
+    const { load, hadPage } = session
+    session.tellOthers(by, (events, id, node) => events.loaded(id, load, hadPage, node === runner))
+  }
+
+  /** @returns whether the page meets an expectation of that node */
+  #pageEnters(session: SharedSession, node: MemoryCoordinator, page: string): boolean {
+    const former = session.pages.get(page)
+    session.pages.set(page, node)
+    if (former !== undefined) {
+      const of = `${session.id} ${page}`
+      if (former !== node)
+        former.tell(session.id, session.version, (events, id) => events.pageMoved(id, page), of)
+      return false
+    }
+    const wasThere = session.hadPage
+    session.hadPage = session.everHadPage = true
+    const first = session.expectPage(node, this.clock.now())
+    for (const [other, { keepsLoaded }] of session.shares) {
+      const isExpectedHere = other === first
+      if (other === node || !keepsLoaded || (wasThere && !isExpectedHere)) continue
+      other.tell(session.id, NEVER, (events, id) => events.pageConnected(id, isExpectedHere))
+    }
+    return first === node
+  }
+
+  /** The version of the session that a claim is about, when it was given. */
+  grantedAt(claim: Claim): number {
+    return this.#grantedAt.get(claim) ?? 0
+  }
+
+  #grant<C extends Claim>(claim: C, node: MemoryCoordinator): C {
+    this.#grantedAt.set(claim, this.sessions.get(claim.token)?.version ?? 0)
+    this.#work.set(keyOf(claim), { claim, node, until: this.clock.now() + DEAD })
+    node.due(DEAD)
+    return claim
+  }
+}
+
+export function keyOf(claim: Claim): string {
+  return claim.phase === 'value' ? `value ${claim.life} ${claim.version}` : `${claim.phase} ${claim.id}`
+}
+
+const NEVER = Number.POSITIVE_INFINITY
