@@ -96,10 +96,12 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.manager.find(token) !== undefined || (this.manager.isShared && host.isMarked !== false)
   }
 
-  /** The session that this request came with, if it lives here. Free of effects. */
+  /** The session that this request came with, if it lives here: it has returned, then. */
   find(): Session | undefined {
     const token = this.#hostOf().find()
-    return token === undefined ? undefined : this.manager.find(token)
+    const session = token === undefined ? undefined : this.manager.find(token)
+    session?.noteReturn()
+    return session
   }
 
   /** Sees to it that the answer that is about to be written brings the browser the session that this request has begun. */

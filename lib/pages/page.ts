@@ -111,6 +111,7 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
   }
 
   connect(connection: Connection): void {
+    this.#session.noteReturn()
     for (const older of all(this.#connections)) {
       if (!connection.isExclusive || !older.isExclusive) continue
       // Taken out first: its late close must not hurt the page.

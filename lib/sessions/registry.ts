@@ -1,6 +1,6 @@
 import { GradioStateError } from '../errors.js'
-import { ClosedSessions } from './closed-sessions.js'
 import type { EndReason } from './engine.js'
+import { EvictionOrder } from './eviction-order.js'
 import type { SessionStats } from './reports.js'
 import type { Session } from './session.js'
 
@@ -9,7 +9,7 @@ export class SessionTable {
   readonly #most: number
   readonly #byToken = new Map<string, Session>()
   readonly #byId = new Map<string, Session>()
-  readonly #closed = new ClosedSessions()
+  readonly #evictable = new EvictionOrder()
   readonly #ending = new Set<Session>()
   readonly #ended: Record<EndReason, number> = {
     disconnected: 0,
@@ -52,17 +52,16 @@ export class SessionTable {
     this.#byId.set(session.id, session)
   }
 
-  /** Somebody holds the session, or nobody does any more. */
-  noteOpen(session: Session, isOpen: boolean): void {
-    if (isOpen) this.#closed.delete(session)
-    else this.#closed.add(session)
+  /** Who holds the session has changed, or it has returned: that decides when it makes room for others. */
+  place(session: Session): void {
+    this.#evictable.place(session)
   }
 
   /** The session has ended; it is kept as ending until {@link forget}. */
   end(session: Session, reason: EndReason): void {
     if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
     this.#byId.delete(session.id)
-    this.#closed.delete(session)
+    this.#evictable.delete(session)
     this.#ending.add(session)
     this.#ended[reason]++
   }
@@ -79,7 +78,7 @@ export class SessionTable {
    */
   inTheWay(expected: number, isAwaited: (session: Session) => boolean): Session | undefined {
     if (this.#byToken.size + expected < this.#most) return undefined
-    const oldest = this.#closed.first(isAwaited)
+    const oldest = this.#evictable.first(isAwaited)
     if (oldest === undefined) throw tooMany(this.#most, 'all of them are open')
     // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
     if (this.#ending.size >= this.#most) {
@@ -89,14 +88,15 @@ export class SessionTable {
   }
 
   stats(): SessionStats {
+    let open = 0
     let loaded = 0
     let pages = 0
     for (const session of this.#byToken.values()) {
+      if (session.holders > 0) open++
       if (session.loaded) loaded++
       pages += session.pages
     }
     const sessions = this.#byToken.size
-    const open = sessions - this.#closed.size
     return { sessions, open, loaded, ending: this.#ending.size, pages, ended: { ...this.#ended } }
   }
 }

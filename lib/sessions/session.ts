@@ -42,6 +42,8 @@ export interface SessionContext {
   readonly directoryOf: (id: string) => string
   /** A visitor has gone. */
   readonly leave: (session: Session, visitor: Holder, leaving: Leaving) => void
+  /** Something has come after the first request. */
+  readonly returned: (session: Session) => void
 }
 
 /** What a session is from its beginning to its end. */
@@ -74,9 +76,7 @@ export class Session extends Values implements SharedOwner {
   audience: Audience | undefined
   holders = 0
   pages = 0
-  hadPage = false
-  /** Whether anything came after the first request. */
-  returned = false
+  #returned = false
   /** While an unload is running: resolves when it has been settled. */
   unloading: Promise<void> | undefined
   /** The last load whose unload hooks were begun in this process. */
@@ -91,6 +91,26 @@ export class Session extends Values implements SharedOwner {
     this.info = origin.info
     this.loadSerial = loadSerial
     this.#context = context
+  }
+
+  /** Whether anything came after the first request: another one with its token, or a socket. */
+  get returned(): boolean {
+    return this.#returned
+  }
+
+  /** To be called for all that comes to it after its first request. */
+  noteReturn(): void {
+    if (this.#returned) return
+    this.#returned = true
+    if (this.ended === undefined) this.#context.returned(this)
+  }
+
+  /**
+   * Whether it has to be kept: a request is in flight, or a page is here. A page doesn't count while there was no more than
+   * the request that opened it: whoever sends such requests without a cookie would take the place of all others.
+   */
+  get isOpen(): boolean {
+    return this.holders > this.pages || (this.#returned && this.holders > 0)
   }
 
   /** What it holds: an object of their own would take a tenth of its memory. */

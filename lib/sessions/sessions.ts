@@ -99,6 +99,7 @@ export class Manager {
       values,
       directoryOf,
       leave: (session, visitor, leaving) => this.#leave(session, visitor, leaving),
+      returned: session => this.#sessions.place(session),
     }
     this.#background(engine.start(this.#events(), { clock: config.clock, departure: this.#departure(true) }))
   }
@@ -222,12 +223,10 @@ export class Manager {
     const session = known ?? this.#begin(token, life, create)
     session.pagesElsewhere = life.pagesElsewhere
     session.holders++
-    if (visit.kind === 'page') {
-      session.pages++
-      session.hadPage = true
-    }
-    session.returned ||= known !== undefined || session.hadPage
-    this.#sessions.noteOpen(session, true)
+    if (visit.kind === 'page') session.pages++
+    this.#sessions.place(session)
+    // Another node may have begun it.
+    if (known !== undefined || life.phase !== 'new') session.noteReturn()
     visit.begin(session)
     if (life.phase === 'unloading') visit.ready = this.#afterUnload(session, visit)
     else this.#load(session, life)
@@ -247,7 +246,7 @@ export class Manager {
       session.noteAnswers()
       return
     }
-    if (session.holders === 0) this.#sessions.noteOpen(session, false)
+    if (session.holders === 0) this.#sessions.place(session)
     const left = this.#departure(abrupt, !session.values.isEmpty)
     const departure = awaitPage ? { ...left, awaitPage: PAGE_LOAD } : left
     this.#background(this.#engine.release(session.token, visitor, departure))
@@ -311,6 +310,12 @@ export class Manager {
 
   /** What the engine tells by itself. */
   #events(): EngineEvents {
+    // What comes to another node comes back.
+    const ofReturned = (life: string, tell: (session: Session) => void) =>
+      of(life, session => {
+        session.noteReturn()
+        tell(session)
+      })
     const of = (life: string, tell: (session: Session) => void) => {
       const session = this.#sessions.findById(life)
       if (session !== undefined) tell(session)
@@ -324,8 +329,9 @@ export class Manager {
       unloaded: (life, reason) => of(life, session => this.#lifecycle.noteUnload(session, reason)),
       returned: (life, load) => of(life, session => this.#lifecycle.load(session, load)),
       expired: life => of(life, session => session.audience?.part('expired')),
-      moved: (life, page) => of(life, session => session.audience?.find(page)?.leave()),
-      goodbye: (life, page, epoch) => of(life, session => session.audience?.find(page)?.goodbye(epoch)),
+      moved: (life, page) => ofReturned(life, session => session.audience?.find(page)?.leave()),
+      goodbye: (life, page, epoch) =>
+        ofReturned(life, session => session.audience?.find(page)?.goodbye(epoch)),
       problem: error => this.hooks.report(error, { source: 'engine' }),
     }
   }

@@ -174,14 +174,14 @@ export class Life {
   waiting: Visit[] = []
   readonly values = new Map<Name, Value>()
   readonly pages = new Map<string, Page>()
-  visitors = 0
-  hadPage = false
+  /** Whether anything has come after its first request. */
+  returned = false
   /** Whether a page was here since the last load. */
   sawPage = false
   unloadAt = 0
   endAt = Number.POSITIVE_INFINITY
-  /** When it was closed, in the order of all closings. */
-  closed = 0
+  /** When it was closed, or came to be one that makes room for others though it is open, in the order of all these. */
+  spareSince = 0
   /** Until when pages are awaited that navigations have brought to the browser. */
   awaited: number[] = []
   /** Pages that came while the answer to their navigation was under way. */
@@ -205,9 +205,9 @@ export class Life {
     return this.visits.size > 0
   }
 
-  /** One request and no page: such a session is evicted first. */
-  get cameOnce(): boolean {
-    return this.visitors === 1 && !this.hadPage
+  /** Whether it makes room for others: also while it has nothing but the page that its first request has opened. */
+  get isSpare(): boolean {
+    return !this.open || (!this.returned && !this.holds('request') && !this.holds('navigation'))
   }
 
   holds(kind: Kind): boolean {

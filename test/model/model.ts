@@ -312,9 +312,14 @@ export class Model {
       refused('HEADERS_SENT')
       return
     }
-    const arrived = (visit: Visit) => {
+    const bind = (visit: Visit) => {
       this.#bind(request, visit)
       begun(visit)
+    }
+    // What an engine that is far away has answered is taken by the request last.
+    const arrived = (visit: Visit) => {
+      if (this.settings.isAsync) this.#soon.push(() => bind(visit))
+      else bind(visit)
     }
     const { token, kind, label } = request
     if (token === undefined) request.minted = label
@@ -343,6 +348,7 @@ export class Model {
   openPage(label: string, user: User, id: string, n: number | undefined, stream?: Stream): void {
     const { token } = user
     const life = token === undefined ? undefined : this.lives.get(token)
+    if (life !== undefined) life.returned = true
     const known = life?.pages.get(id)
     if (known?.isOutdated(n)) {
       this.#answer(label, 'gone')
@@ -420,7 +426,9 @@ export class Model {
 
   /** The page's goodbye, by a beacon. */
   goodbye(label: string, user: User, id: string, n: number): void {
-    const page = user.token === undefined ? undefined : this.lives.get(user.token)?.pages.get(id)
+    const life = user.token === undefined ? undefined : this.lives.get(user.token)
+    if (life !== undefined) life.returned = true
+    const page = life?.pages.get(id)
     if (page === undefined) {
       this.#answer(label, '404')
       return
@@ -457,6 +465,8 @@ export class Model {
   }
 
   #connect(connection: Connection): void {
+    const { visit } = connection.page
+    if (visit !== undefined) visit.life.returned = true
     connection.page.connections.add(connection)
     connection.page.leasedUntil = 0
     connection.page.due = undefined
@@ -504,7 +514,10 @@ export class Model {
       const life = this.lives.get(token)
       // One that was found has ended meanwhile: there may be a newer one.
       if (life === undefined && isThere) this.#visit(token, kind, arrived)
-      else arrived(life && this.#enter(life, kind))
+      else {
+        if (life !== undefined) life.returned = true
+        arrived(life && this.#enter(life, kind))
+      }
     })
   }
 
@@ -536,6 +549,8 @@ export class Model {
         life = new Life(name, token)
         this.lives.set(token, life)
         this.#runLoad(life)
+      } else {
+        life.returned = true
       }
       arrived(this.#enter(life, kind))
     })
@@ -562,8 +577,10 @@ export class Model {
     for (const { token, begins } of arriving) if (begins) tokens.add(token)
     if (tokens.has(token) || tokens.size < maxSessions) return true
     const [oldest] = [...this.lives.values()]
-      .filter(life => !life.open && !arriving.some(({ token }) => token === life.token))
-      .sort((one, other) => Number(other.cameOnce) - Number(one.cameOnce) || one.closed - other.closed)
+      .filter(life => life.isSpare && !arriving.some(({ token }) => token === life.token))
+      .sort(
+        (one, other) => Number(one.returned) - Number(other.returned) || one.spareSince - other.spareSince,
+      )
     if (oldest === undefined || this.ending.size >= maxSessions) return false
     this.#end(oldest, 'evicted')
     return true
@@ -572,9 +589,9 @@ export class Model {
   #enter(life: Life, kind: Kind): Visit {
     const visit: Visit = { life, kind, left: false, waiting: undefined }
     life.visits.add(visit)
-    life.visitors++
     if (kind === 'page') {
-      life.hadPage = life.sawPage = true
+      life.sawPage = true
+      life.spareSince = ++this.#serial
       life.awaited = life.awaited.filter(until => until > this.now)
       if (life.awaited.length > 0) life.awaited.shift()
       else if (life.early < [...life.visits].filter(visit => visit.kind === 'navigation').length) life.early++
@@ -597,7 +614,7 @@ export class Model {
     visit.left = true
     life.visits.delete(visit)
     if (life.over) return
-    if (!life.open) life.closed = ++this.#serial
+    if (!life.open) life.spareSince = ++this.#serial
     life.endAt = this.now + this.settings.gracePeriod
     if (kind === 'page' || !life.sawPage) {
       const delay = this.settings.unloadDelay + (abrupt ? RECONNECT : 0)

@@ -1,16 +1,15 @@
 import type { Session } from './session.js'
 
-/** The sessions that nobody holds, in the order in which they make room for new ones. */
-export class ClosedSessions {
-  /** Those of one request and no page: mostly clients that keep no cookie, and will never return. */
+/** The sessions that may be ended to make room for new ones, in the order in which they go. */
+export class EvictionOrder {
+  /** Those of one request: mostly clients that keep no cookie, and will never return. */
   readonly #onlyOnce = new Set<Session>()
   readonly #others = new Set<Session>()
 
-  get size(): number {
-    return this.#onlyOnce.size + this.#others.size
-  }
-
-  add(session: Session): void {
+  /** Takes a session in, as the last of its kind, or out. To be called when it is held or closed, and when it has returned. */
+  place(session: Session): void {
+    this.delete(session)
+    if (session.isOpen) return
     if (session.returned) this.#others.add(session)
     else this.#onlyOnce.add(session)
   }

@@ -1,0 +1,264 @@
+// Pages that were opened by a request without a cookie, of which nothing has been heard since: who sends such requests,
+// one after the other, takes no place of those who came back.
+
+import assert from 'node:assert/strict'
+import { describe, it, type TestContext, test } from 'node:test'
+import express, { type Express } from 'express'
+import type { GradioState, GradioStateOptions } from '../../lib/index.ts'
+import type { Visitor } from '../../lib/testing/index.ts'
+import { scratch } from '../support/disk.ts'
+import { redisSetting } from '../support/engines.ts'
+import { forEachExpress, json, type Served, site, until } from '../support/express.ts'
+import { dial, heartbeat } from '../support/handshake.ts'
+import { forEachKoa, koaSite } from '../support/koa.ts'
+import { KOA_HOSTS } from '../support/koa-hosts.ts'
+import { nodes, wanderer } from '../support/nodes.ts'
+
+const MOST = 20
+const FLOOD = 30
+const POST = { method: 'POST' }
+
+interface Attacked extends Served {
+  readonly gradio: GradioState
+}
+
+function routes(app: Express): void {
+  app.post('/name/:name', (req, res) => {
+    req.gradioState.set('name', req.params.name)
+    res.end()
+  })
+  app.get('/name', (req, res) => res.json(req.gradioState.get('name') ?? null))
+}
+
+async function attacked(
+  t: TestContext,
+  module = express,
+  options: GradioStateOptions = {},
+  session: false | object = false,
+): Promise<Attacked> {
+  return site(t, module, { options: { maxSessions: MOST, ...options }, session, routes })
+}
+
+const nameOf = async (user: Visitor) => (await json(user.fetch('/name'))).body
+/** A user who came back: two requests, the second with the cookie of the first. */
+async function returned({ visitor }: Served, name: string): Promise<Visitor> {
+  const user = visitor()
+  await user.fetch(`/name/${name}`, POST)
+  await user.fetch(`/name/${name}`, POST)
+  return user
+}
+
+/** Opens pages as somebody who keeps no cookie; gives the statuses. */
+async function flood(
+  { origin }: Served,
+  count = FLOOD,
+  headers: (number: number) => Record<string, string> = () => ({}),
+): Promise<Set<number>> {
+  const statuses = new Set<number>()
+  for (let number = 0; number < count; number++) {
+    const url = `${origin}/gradio_api/heartbeat/page-${number}?n=1`
+    const answer = await fetch(url, { method: 'POST', headers: headers(number) })
+    await answer.arrayBuffer()
+    statuses.add(answer.status)
+  }
+  return statuses
+}
+
+forEachExpress((_name, module) => {
+  describe('pages opened without a cookie', () => {
+    it('600 of them, where there is room for 500, neither evict who returned nor have anybody refused', async t => {
+      const app = await attacked(t, module, { maxSessions: 500 })
+      const ended: string[] = []
+      app.gradio.ended(({ reason }) => ended.push(reason))
+      const user = await returned(app, 'Ada')
+      assert.deepEqual(await flood(app, 600), new Set([200]))
+      assert.equal(await nameOf(user), 'Ada')
+      assert.equal((await app.visitor().fetch('/name/Bob', POST)).status, 200)
+      assert.equal(app.gradio.stats().sessions, 500)
+      // 602 sessions were begun; those that went have had their hooks.
+      assert.deepEqual(ended, Array(102).fill('evicted'))
+    })
+
+    const kinds: Record<string, [(number: number) => Record<string, string>, GradioStateOptions, object?]> = {
+      'with a made-up cookie each': [
+        number => ({ cookie: `gradio_state=${String(number).padStart(22, 'x')}` }),
+        {},
+      ],
+      'with a made-up cookie of express-session each': [
+        number => ({ cookie: `connect.sid=s%3Amade-up-${number}.signature` }),
+        {},
+        {},
+      ],
+      'where express-session is the host': [() => ({}), {}, {}],
+      'with another user of identify() each': [
+        number => ({ 'x-user': `nobody ${number}` }),
+        { identify: req => (req.headers['x-user'] as string | undefined) ?? `port ${req.socket.remotePort}` },
+      ],
+    }
+    for (const [kind, [headers, options, session]] of Object.entries(kinds)) {
+      it(`${kind}: the same`, async t => {
+        const app = await attacked(t, module, options, session ?? false)
+        const user = app.visitor()
+        const named = { headers: { 'x-user': 'Ada' } }
+        await user.fetch('/name/Ada', { ...POST, ...named })
+        await user.fetch('/name/Ada', { ...POST, ...named })
+        assert.deepEqual(await flood(app, FLOOD, headers), new Set([200]))
+        assert.equal((await json(user.fetch('/name', named))).body, 'Ada')
+        assert.equal((await app.visitor().fetch('/name/Bob', POST)).status, 200)
+      })
+    }
+
+    it('and left again without one: the same', async t => {
+      const app = await attacked(t, module)
+      const user = await returned(app, 'Ada')
+      for (let number = 0; number < FLOOD; number++) {
+        assert.equal((await app.visitor().fetch(`/gradio_api/heartbeat/${number}`, POST)).status, 200)
+        assert.equal((await app.visitor().fetch(`/gradio_api/pagehide/${number}`, POST)).status, 404)
+      }
+      assert.equal(await nameOf(user), 'Ada')
+    })
+
+    it('uploads without one: the same', async t => {
+      const app = await attacked(t, module, { uploadRoute: true, cacheDir: scratch(t) })
+      const user = await returned(app, 'Ada')
+      for (let number = 0; number < FLOOD; number++) {
+        const body = new FormData()
+        body.set('files', new Blob(['some bytes']), 'file')
+        const answer = await fetch(`${app.origin}/gradio_api/upload`, { method: 'POST', body })
+        assert.deepEqual([answer.status, ((await answer.json()) as unknown[]).length], [200, 1])
+      }
+      assert.equal(await nameOf(user), 'Ada')
+      assert.equal(app.gradio.stats().sessions, MOST)
+    })
+
+    it('count as pages of theirs while they are there', async t => {
+      const app = await attacked(t, module)
+      await flood(app, 3)
+      const { open, loaded, pages } = app.gradio.stats()
+      assert.deepEqual([open, loaded, pages], [3, 3, 3])
+    })
+  })
+
+  describe('a page is kept from being evicted', () => {
+    /** A page of a user without a cookie so far, as the only request. */
+    async function opened(t: TestContext) {
+      const app = await attacked(t, module)
+      const user = app.visitor()
+      const { ticket } = await heartbeat(user, 'page')
+      const [session] = app.gradio.sessions()
+      assert.ok(session)
+      const isThere = () => app.gradio.session(session.id) !== undefined
+      return { app, user, ticket, isThere }
+    }
+
+    it('not by its first request alone; then its socket is refused, and it opens anew', async t => {
+      const { app, user, ticket, isThere } = await opened(t)
+      await flood(app)
+      assert.equal(isThere(), false)
+      assert.equal((await dial(t, app, 'page', { ticket })).status, 401)
+      const again = await heartbeat(user, 'page')
+      assert.equal((await dial(t, app, 'page', { ticket: again.ticket })).status, 101)
+    })
+
+    it('by its socket', async t => {
+      const { app, ticket, isThere } = await opened(t)
+      await dial(t, app, 'page', { ticket })
+      await flood(app)
+      assert.equal(isThere(), true)
+    })
+
+    it('by its second beat, where no socket can be had', async t => {
+      const { app, user, isThere } = await opened(t)
+      await heartbeat(user, 'page')
+      await flood(app)
+      assert.equal(isThere(), true)
+    })
+
+    for (const path of ['/nothing', '/name', '/gradio_api/file/0/name', '/gradio_api/heartbeat/other']) {
+      it(`by a request to ${path} with its cookie`, async t => {
+        const { app, user, isThere } = await opened(t)
+        await user.fetch(path, path.endsWith('other') ? POST : {})
+        await flood(app)
+        assert.equal(isThere(), true)
+      })
+    }
+
+    it('by an event stream', async t => {
+      const app = await attacked(t, module)
+      const stream = new AbortController()
+      t.after(() => stream.abort())
+      await fetch(`${app.origin}/gradio_api/heartbeat/page`, { signal: stream.signal })
+      const [session] = app.gradio.sessions()
+      await flood(app)
+      assert.notEqual(app.gradio.session(session?.id ?? ''), undefined)
+    })
+
+    it('so that all are refused only when all have pages like that', async t => {
+      const app = await attacked(t, module)
+      const users = Array.from({ length: MOST }, () => app.visitor())
+      for (const user of users) await heartbeat(user, 'page')
+      for (const user of users) await heartbeat(user, 'page')
+      assert.deepEqual(await flood(app, 2), new Set([503]))
+      assert.equal(app.gradio.stats().ended.evicted, 0)
+    })
+
+    it('and once it has left, the session goes after those that never returned', async t => {
+      const { app, user, isThere } = await opened(t)
+      await user.fetch('/gradio_api/pagehide/page?n=1', POST)
+      await until(() => app.gradio.stats().open === 0)
+      await flood(app)
+      assert.equal(isThere(), true)
+    })
+  })
+})
+
+forEachKoa(Koa => {
+  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+    it(`with ${name}: pages opened without a cookie make room for others`, async t => {
+      const app = await koaSite(t, Koa, { options: { maxSessions: MOST }, host: host() })
+      const user = app.visitor()
+      await user.fetch('/set?Ada', POST)
+      await user.fetch('/set?Ada', POST)
+      assert.deepEqual(await flood(app), new Set([200]))
+      assert.equal((await json<{ value: string }>(user.fetch('/get'))).body.value, 'Ada')
+    })
+  }
+})
+
+describe('on several nodes', () => {
+  const setting = redisSetting()
+
+  test('pages opened without a cookie make room; one that is kept elsewhere goes on there', async t => {
+    const all = await nodes(t, 2, { options: { maxSessions: MOST }, setting, routes })
+    const [a, b] = all
+    assert.ok(a && b)
+    const ended: string[] = []
+    for (const { gradio } of all) gradio.ended(({ session, reason }) => ended.push(`${session.id} ${reason}`))
+    const [user, beating] = [wanderer(), wanderer()]
+    const { ticket } = await heartbeat(user.at(a), 'page')
+    const ids = [a.gradio.sessions()[0]?.id]
+    await heartbeat(beating.at(a), 'page')
+    ids.push(a.gradio.sessions()[1]?.id)
+    assert.equal((await dial(t, b, 'page', { ticket })).status, 101)
+    await heartbeat(beating.at(b), 'page')
+    await until(() => a.gradio.stats().pages === 0, 'that both pages are at the other node')
+    for (const node of all) assert.deepEqual(await flood(node), new Set([200]))
+    assert.deepEqual(
+      b.gradio
+        .sessions()
+        .slice(0, 2)
+        .map(({ id }) => id),
+      ids,
+    )
+    // Their part at the first node had returned, as its eviction would have cost them what it holds.
+    assert.deepEqual(
+      ids.map(id => a.gradio.session(id ?? '') !== undefined),
+      [true, true],
+    )
+    await until(() => ended.length >= 2 * (FLOOD - MOST))
+    assert.deepEqual(
+      ended.filter(line => !line.endsWith(' evicted') || ids.some(id => line.startsWith(id ?? ''))),
+      [],
+    )
+  })
+})
