@@ -1,7 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type RedisClient, redis } from '../../lib/cluster/redis/index.ts'
+import { RedisCoordinator } from '../../lib/cluster/redis/next/redis-coordinator.ts'
 import type { Engine } from '../../lib/index.ts'
 import { duration } from '../../lib/parse.ts'
+import type { Coordinator } from '../../lib/sessions/coordinator.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
 import type { Clock } from '../../lib/util/clock.ts'
 import type { StillRedisServer } from './redis-server.ts'
@@ -10,6 +12,8 @@ import type { StillRedisServer } from './redis-server.ts'
 export interface RedisClock extends FakeClock {
   /** An engine on that Redis. Its signs of life are no `timers` of this clock, and are given all the same. */
   engine(client: RedisClient, prefix: string): Engine
+  /** A coordinator on that Redis, whose signs of life are no `timers` either. */
+  coordinator(client: RedisClient, prefix: string): Coordinator
   /** Waits until nothing is on its way to Redis or from it. `advance` does so before each step, and after. */
   rest(): Promise<void>
 }
@@ -67,18 +71,28 @@ export function redisClock(server: StillRedisServer): RedisClock {
     engine(client, prefix) {
       const engine = redis({ client: traffic.watched(client), prefix })
       const start = engine.start.bind(engine)
-      const own: Clock = {
-        now: clock.now,
-        wall: clock.wall,
-        setTimer(run, ms) {
-          // One for each timer, though they run the same.
-          const once = () => run()
-          ofEngines.add(once)
-          return setTimer(once, ms)
-        },
-      }
       engine.start = (events, context) => start(events, { ...context, clock: own })
       return engine
+    },
+    coordinator(client, prefix) {
+      const watched = traffic.watched(client)
+      const coordinator = new RedisCoordinator(prefix, async () => ({ client: watched, isOwn: false }))
+      const connect = coordinator.connect.bind(coordinator)
+      coordinator.connect = (context, events) => {
+        const { unloadDelay, gracePeriod } = context
+        return connect({ clock: own, unloadDelay, gracePeriod, shares: () => context.shares() }, events)
+      }
+      return coordinator
+    },
+  }
+  const own: Clock = {
+    now: clock.now,
+    wall: clock.wall,
+    setTimer(run, ms) {
+      // One for each timer, though they run the same.
+      const once = () => run()
+      ofEngines.add(once)
+      return setTimer(once, ms)
     },
   }
   return clock

@@ -1,0 +1,29 @@
+import { NODES } from './nodes.js'
+import { PRELUDE } from './prelude.js'
+import { SHARES } from './shares.js'
+
+/**
+ * A node goes, and leaves its shares and work to the others.
+ *
+ * KEYS: the shard's tag.
+ * ARGV: the node, the prefix of the channels, unload and end delays, and a limit.
+ * Returns: `{ how many sessions are left }`.
+ */
+export const LEAVE = `${PRELUDE}${SHARES}${NODES}
+local unload_in, end_in, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local heir = ''
+for _, node in ipairs(redis.call('ZREVRANGE', key('nodes'), 0, 1)) do
+  if node ~= me and heir == '' then heir = node end
+end
+part_with_all(me, heir, now, unload_in, end_in, limit)
+local left = redis.call('SCARD', key('n', me))
+if left > 0 then return { left } end
+pass_on(me, heir, limit)
+left = redis.call('ZCARD', key('due', me))
+if left == 0 then
+  redis.call('ZREM', key('nodes'), me)
+  redis.call('HDEL', key('seq'), me)
+  redis.call('DEL', key('in', me), key('old', me))
+end
+return { left }
+`

@@ -1,0 +1,75 @@
+import { sessionEnded } from '../../../errors.js'
+import type {
+  SharedValue,
+  SharedValues,
+  ValueClaim,
+  Writing,
+  Written,
+} from '../../../sessions/shared-value-store.js'
+import type { Clock } from '../../../util/clock.js'
+import type { Claims } from './claims.js'
+import { type Answers, delay, type Ended, type ValueOrder } from './protocol.js'
+import type { SessionLinks } from './session-links.js'
+import type { Shards } from './shards.js'
+
+/** The shared values, in Redis. */
+export class RedisValues implements SharedValues {
+  readonly #site: { readonly clock: Clock }
+  readonly #links: SessionLinks
+  readonly #shards: Shards
+  readonly #claims: Claims
+
+  constructor(site: { readonly clock: Clock }, links: SessionLinks, shards: Shards, claims: Claims) {
+    this.#site = site
+    this.#links = links
+    this.#shards = shards
+    this.#claims = claims
+  }
+
+  async read(token: string, id: string, name: string): Promise<SharedValue | undefined> {
+    const answer = await this.#ask(token, id, 'read', name)
+    if (answer.length === 0) return undefined
+    const [version, data] = answer
+    return { name, version, data }
+  }
+
+  async write(token: string, id: string, name: string, data: string, how: Writing): Promise<Written> {
+    const { timeToLive, over = -1, claimReplaced = false } = how
+    const askedAt = this.#site.clock.now()
+    const words = [name, data, delay(timeToLive), over, claimReplaced]
+    const [written, due = -1, replaced] = await this.#ask(token, id, 'write', ...words)
+    const shard = this.#shards.of({ token })
+    shard.noteDue(due)
+    return { written: written === 1, replaced: replaced && this.#claims.ofValue(shard, replaced, askedAt) }
+  }
+
+  async touch(token: string, id: string, name: string, timeToLive: number): Promise<boolean> {
+    const [isThere, due] = await this.#ask(token, id, 'touch', name, delay(timeToLive))
+    this.#shards.of({ token }).noteDue(due)
+    return isThere === 1
+  }
+
+  async delete(token: string, id: string, name: string): Promise<ValueClaim | undefined> {
+    const askedAt = this.#site.clock.now()
+    const [claim] = await this.#ask(token, id, 'delete', name)
+    return claim && this.#claims.ofValue(this.#shards.of({ token }), claim, askedAt)
+  }
+
+  /** Of a session that was begun without waiting, the id may be another one by the time of the answer. */
+  async #ask<N extends ValueOrder>(
+    token: string,
+    id: string,
+    order: N,
+    ...words: unknown[]
+  ): Promise<Exclude<Answers[N], Ended>> {
+    const link = this.#links.find({ token, id })
+    const shard = this.#shards.of({ token })
+    const key = this.#links.keyOf(token)
+    const clusterId = link?.clusterId ?? id
+    let answer = await shard.ask(order, () => [key, clusterId, ...words])
+    if (answer[0] === 'ENDED' && link !== undefined && link.clusterId !== clusterId)
+      answer = await shard.ask(order, () => [key, link.clusterId, ...words])
+    if (answer[0] === 'ENDED') throw sessionEnded()
+    return answer as Exclude<Answers[N], Ended>
+  }
+}
