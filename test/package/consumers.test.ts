@@ -12,6 +12,8 @@ import { promisify } from 'node:util'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const templates = fileURLToPath(new URL('consumers', import.meta.url))
 const consumers = await readdir(templates)
+/** Installed by itself: the others see none of its packages, and npm judges whether its versions go with ours. */
+const APART = 'old-peers'
 
 // Outside of the repository, whose node_modules they would otherwise see.
 const folder = await mkdtemp(join(tmpdir(), 'gradio-state-consumers-'))
@@ -20,9 +22,12 @@ before(async () => {
   const packed = await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], root)
   await cp(templates, folder, { recursive: true })
   // As workspaces they share one installation; versions they don't agree on are still kept apart.
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, workspaces: consumers }))
+  const workspaces = consumers.filter(consumer => consumer !== APART)
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, workspaces }))
   const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock']
-  await run('npm', ['install', ...quietly, join(folder, packed.trim())], folder)
+  const install = ['install', ...quietly, join(folder, packed.trim())]
+  await run('npm', install, folder)
+  await run('npm', install, join(folder, APART))
 })
 
 after(() => rm(folder, { recursive: true, force: true }))

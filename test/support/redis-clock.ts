@@ -133,7 +133,7 @@ class Traffic {
       },
       destroy: () => {
         this.#listening.delete(client)
-        client.destroy()
+        client.destroy?.()
       },
       eval: (...asked) => note(client.eval(...asked)),
       evalSha: (...asked) => note(client.evalSha(...asked)),

@@ -1,13 +1,16 @@
 import { GradioStateError } from '../../errors.js'
 import type { Script } from './scripts/index.js'
 
-/** A client of node-redis 5 or later, or its cluster client: of their methods, those that are needed. */
+/** A client of node-redis 4 or later, or a cluster client of 5 or later: of their methods, those that are needed. */
 export interface RedisClient {
   readonly isOpen: boolean
   readonly isReady: boolean
   connect(): Promise<unknown>
   duplicate(): RedisClient
-  destroy(): void
+  /** Closes at once, in version 5 and later. */
+  destroy?(): void
+  /** Closes at once, in version 4. */
+  disconnect?(): Promise<unknown>
   eval(script: string, options: ScriptOptions): Promise<unknown>
   evalSha(sha1: string, options: ScriptOptions): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
@@ -96,13 +99,18 @@ export class Connection {
     const subscriber = this.#subscriber
     client?.off('ready', this.#ready)
     if (subscriber === client) await client?.unsubscribe(this.#channel).catch(() => {})
-    else if (subscriber?.isOpen) subscriber.destroy()
+    else if (subscriber?.isOpen) await closeNow(subscriber)
     if (!this.#isOwn) client?.off('error', this.#failed)
-    else if (client?.isOpen) client.destroy()
+    else if (client?.isOpen) await closeNow(client)
   }
 
   readonly #ready = () => this.#onReady()
   readonly #failed = (error: unknown) => this.#onError(error)
+}
+
+async function closeNow(client: RedisClient): Promise<void> {
+  if (client.destroy !== undefined) client.destroy()
+  else await client.disconnect?.()
 }
 
 export function away(cause?: unknown): GradioStateError {

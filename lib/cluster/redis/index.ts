@@ -8,7 +8,7 @@ export type { RedisClient } from './connection.js'
 
 /** What {@link redis} takes: `client` or `url`. */
 export interface RedisOptions {
-  /** A client of the `redis` package, version 5 or later, of `createClient()` or `createCluster()`. It is not closed. */
+  /** A client of the `redis` package, version 4 or later; of `createCluster()`, version 5 or later. It is not closed. */
   client?: RedisClient
   /** Where Redis is: `'redis://localhost:6379'`. A client is made, and closed by `close()`. */
   url?: string
@@ -57,7 +57,6 @@ function fromUrl(url: unknown): ClientSource {
 const CLIENT_METHODS: Parameters<typeof shaped<RedisClient>>[2] = {
   connect: true,
   duplicate: true,
-  destroy: true,
   eval: true,
   evalSha: true,
   subscribe: true,

@@ -35,7 +35,7 @@ export function troubledClient(inner: RedisClient): TroubledClient {
       },
       connect: () => inner.connect(),
       duplicate: () => inner.duplicate(),
-      destroy: () => inner.destroy(),
+      destroy: () => inner.destroy?.(),
       eval: (...asked) => answer(() => inner.eval(...asked)),
       evalSha: (sha, options) => answer(() => inner.evalSha(sha, options), sha),
       subscribe: (...asked) => inner.subscribe(...asked),
