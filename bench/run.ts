@@ -19,6 +19,10 @@ for (const name of names) {
   all[name] = results
   if (!isJson) console.log(table(results))
 }
+if (!isJson && names.length > 1) {
+  console.log('\nAll limits\n')
+  console.log(table(Object.values(all).flatMap(results => results.filter(({ goal }) => goal !== null))))
+}
 if (isJson) console.log(JSON.stringify(all, null, 2))
 
 async function suite(name: string): Promise<Result[]> {

@@ -57,7 +57,7 @@ function resultsOf(ours: readonly Sweep[], theirs: readonly Sweep[]): Result[] {
       ...(goal && { goal }),
     })
   return [
-    line('deleted within', 'time', ratioUpTo(1.5)),
+    line('deleted within', 'time', ratioUpTo(0.7)),
     line('CPU', 'cpu'),
     delay('p99', 'p99', upTo(20, 'ms')),
     delay('longest', 'longest'),

@@ -15,14 +15,15 @@ interface Order {
   readonly size: number
   readonly port: number
   readonly same?: boolean
+  readonly parallel?: number
 }
 
 process.send?.('ready')
 const [order] = (await once(process, 'message')) as [Order]
 await sendAll(order)
 
-async function sendAll({ files, size, port, same }: Order): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL })
+async function sendAll({ files, size, port, same, parallel = PARALLEL }: Order): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: parallel })
   let cookie = ''
   let sent = 0
 
@@ -47,7 +48,7 @@ async function sendAll({ files, size, port, same }: Order): Promise<void> {
   const start = performance.now()
   // The first brings the cookie, so that all files are of one session.
   await send()
-  const workers = Array.from({ length: PARALLEL }, async () => {
+  const workers = Array.from({ length: parallel }, async () => {
     while (sent < files) await send()
   })
   await Promise.all(workers)

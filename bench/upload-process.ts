@@ -18,11 +18,17 @@ app.post(
 )
 
 function cache(): RequestHandler[] {
-  const gradio = gradioState({ cacheDir: directory, maxFileSize: '2gb', maxSessionBytes: '2gb' })
+  const gradio = gradioState({
+    cacheDir: directory,
+    maxFileSize: '2gb',
+    maxSessionBytes: '2gb',
+    maxSessionFiles: 10_000,
+  })
   return [gradio, gradio.upload.single('file')]
 }
 
 let [loop, cpu] = used()
+let rss = 0
 
 function used() {
   return [performance.eventLoopUtilization(), process.cpuUsage()] as const
@@ -32,11 +38,17 @@ const server = app.listen(0, '127.0.0.1', () => {
   answering(
     {
       begin() {
+        globalThis.gc?.()
+        rss = process.memoryUsage.rss()
         ;[loop, cpu] = used()
       },
       end() {
         const { user, system } = process.cpuUsage(cpu)
-        return { cpu: (user + system) / 1_000, active: performance.eventLoopUtilization(loop).active }
+        return {
+          cpu: (user + system) / 1_000,
+          active: performance.eventLoopUtilization(loop).active,
+          rss: process.resourceUsage().maxRSS * 1024 - rss,
+        }
       },
     },
     (server.address() as AddressInfo).port,

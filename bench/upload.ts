@@ -15,13 +15,24 @@ interface Load {
   readonly size: number
   /** All files have the same bytes. */
   readonly same?: boolean
+  /** How many at once, and how many times the wall time of the baseline is the limit. */
+  readonly parallel?: number
+  readonly limit: number
 }
 
 const LOADS: readonly Load[] = [
-  { name: '1 GB in one file', files: 1, size: 1024 ** 3 },
-  { name: '2,000 files of 100 kB', files: 2000, size: 100_000 },
+  { name: '1 GB in one file', files: 1, size: 1024 ** 3, limit: 1.05 },
+  { name: '2,000 files of 100 kB', files: 2000, size: 100_000, limit: 1 },
+  { name: '2,000 files of 100 kB, 64 at once', files: 2000, size: 100_000, parallel: 64, limit: 1 },
 ]
-const DUPLICATES: Load = { name: 'the same 1 MB again and again', files: 100, size: 1_000_000, same: true }
+const DUPLICATES: Load = {
+  name: 'the same 1 MB again and again',
+  files: 100,
+  size: 1_000_000,
+  same: true,
+  limit: 1,
+}
+const LARGE: Load = { name: '2 GB in one file', files: 1, size: 2 * 1024 ** 3 - 1, limit: 1 }
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 
 export async function run(): Promise<Result[]> {
@@ -35,6 +46,15 @@ export async function run(): Promise<Result[]> {
       unit: 'B',
       ours: [bytes - DUPLICATES.size],
       goal: upTo(0, 'B'),
+    }),
+  )
+  const { rss } = await measure(LARGE, 'cache')
+  results.push(
+    compare({
+      metric: `${LARGE.name}: most memory of the process beyond that before`,
+      unit: 'MB',
+      ours: [rss / 1_000_000],
+      goal: upTo(100, 'MB'),
     }),
   )
   return results
@@ -54,8 +74,8 @@ async function compared(load: Load): Promise<Result[]> {
       ...(goal && { goal }),
     })
   return [
-    row('wall time', 'wall', ratioUpTo(1)),
-    row('CPU of all threads', 'cpu'),
+    row('wall time', 'wall', ratioUpTo(load.limit)),
+    row('CPU of all threads', 'cpu', ratioUpTo(1.1)),
     row('event loop busy', 'active'),
   ]
 }
@@ -67,6 +87,8 @@ interface Figures {
   readonly cpu: number
   /** In which the event loop of the server was busy. */
   readonly active: number
+  /** How many bytes the process grew by meanwhile, at most. */
+  readonly rss: number
   /** What is on the disk at the end. */
   readonly bytes: number
 }
@@ -80,7 +102,7 @@ async function measure(load: Load, storage: 'cache' | 'diskStorage'): Promise<Fi
   await server.ask('begin')
   client.send({ ...load, port: server.ready })
   const [wall] = (await once(client, 'message')) as [number]
-  const used = await server.ask<{ cpu: number; active: number }>('end')
+  const used = await server.ask<Omit<Figures, 'wall' | 'bytes'>>('end')
   await once(client, 'exit')
   const bytes = await bytesIn(directory)
   await server.stop()

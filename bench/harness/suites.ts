@@ -8,6 +8,7 @@ export const SUITES: Readonly<Record<string, string>> = {
   upload: "Into the session's cache (hashed, counted), and as multer alone does it (neither)",
   heartbeat: 'Ten thousand open pages',
   storm: 'Ten thousand pages that are closed at once, with an unload hook',
+  restart: 'Ten thousand pages whose server is killed and comes back',
   sweep: 'A hundred thousand files that have come of age, among as many that have not',
   start: 'What an app pays before its first request',
   timers: 'Schedule, move and cancel 100,000 deadlines within an hour',

@@ -1,0 +1,63 @@
+// A server that is killed and comes back. Its arguments: which, and the port, 0 for any.
+
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express from 'express'
+import { gradioState } from 'gradio-state'
+import { Server as SocketIo } from 'socket.io'
+import { type LoopDelay, watchLoop } from './harness/loop-delay.js'
+import { answering } from './harness/process.js'
+import { MOST_SESSIONS } from './page-servers.js'
+
+export type RestartServerName = 'gradio-state' | 'Socket.IO'
+
+/** What the server has seen since it listens. */
+export interface Seen extends LoopDelay {
+  readonly pages: number
+  readonly unloads: number
+  /** CPU time of all threads, in milliseconds. */
+  readonly cpu: number
+}
+
+const [name, port] = process.argv.slice(2) as [RestartServerName, string]
+
+type Counts = Pick<Seen, 'pages' | 'unloads'>
+const servers: Readonly<Record<RestartServerName, () => { server: Server; counts(): Counts }>> = {
+  'gradio-state'() {
+    let unloads = 0
+    const gradio = gradioState({ maxSessions: MOST_SESSIONS })
+    gradio.unload(() => {
+      unloads++
+    })
+    const app = express()
+    app.use(gradio)
+    // How many pages the session has that the cookie of this request leads to.
+    app.get('/pages', (req, res) => {
+      res.send(String(req.gradioState.pages))
+    })
+    return { server: createServer(app), counts: () => ({ pages: gradio.stats().pages, unloads }) }
+  },
+  'Socket.IO'() {
+    const server = createServer()
+    const io = new SocketIo(server, { serveClient: false })
+    return { server, counts: () => ({ pages: io.of('/').sockets.size, unloads: 0 }) }
+  },
+}
+
+const { server, counts } = servers[name]()
+server.listen(Number(port), '127.0.0.1', 4096)
+await once(server, 'listening')
+const watched = watchLoop()
+const cpuBefore = process.cpuUsage()
+
+answering(
+  {
+    seen(): Seen {
+      const { user, system } = process.cpuUsage(cpuBefore)
+      return { ...watched(), ...counts(), cpu: (user + system) / 1_000 }
+    },
+    counts,
+  },
+  { port: (server.address() as AddressInfo).port, since: Date.now() },
+)

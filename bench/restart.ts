@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { launch } from './harness/process.js'
+import { compare, type Goal, type Result, ratioUpTo, upTo } from './harness/result.js'
+import { inTurns } from './harness/turns.js'
+import type { Back } from './restart-clients.js'
+import type { RestartServerName, Seen } from './restart-process.js'
+
+const PAGES = Number(process.env.COUNT ?? 10_000)
+const ROUNDS = Number(process.env.ROUNDS ?? 5)
+
+export async function run(): Promise<Result[]> {
+  const { ours, theirs } = await inTurns(ROUNDS, {
+    ours: () => restart('gradio-state'),
+    theirs: () => restart('Socket.IO'),
+  })
+  const metric = (text: string) => `${PAGES.toLocaleString('en')} pages of a server that was killed: ${text}`
+  const line = (text: string, unit: string, figure: keyof Restart, goal?: Goal) =>
+    compare({
+      metric: metric(text),
+      unit,
+      ours: ours.map(each => each[figure]),
+      baseline: { name: 'Socket.IO', rounds: theirs.map(each => each[figure]) },
+      ...(goal && { goal }),
+    })
+  const alone = (text: string, unit: string, figure: keyof Restart, goal: Goal) =>
+    compare({ metric: metric(text), unit, ours: ours.map(each => each[figure]), goal })
+  return [
+    line('back', 'pages', 'back', ALL),
+    alone('back in the session of their cookie', 'pages', 'together', ALL),
+    alone('unload hooks that ran', 'hooks', 'unloads', upTo(0, 'hooks')),
+    line('the last is back, after the server listens', 'ms', 'time', ratioUpTo(1)),
+    line("event loop's delay, p99", 'ms', 'p99', upTo(50, 'ms')),
+    line("event loop's delay, longest", 'ms', 'longest'),
+    line('CPU of each', 'µs', 'cpu'),
+  ]
+}
+
+const ALL: Goal = { text: 'all of them', isMet: pages => pages === PAGES }
+
+interface Restart {
+  readonly back: number
+  /** The pages that are in the session that their browser's cookie leads to, and alone there. */
+  readonly together: number
+  readonly unloads: number
+  /** Milliseconds. */
+  readonly time: number
+  readonly p99: number
+  readonly longest: number
+  /** For each page; microseconds. */
+  readonly cpu: number
+}
+
+/** Opens the pages, each of a user of its own, kills their server, and starts it again on the same port. */
+async function restart(name: RestartServerName): Promise<Restart> {
+  const clients = await launch('restart-clients')
+  const killed = await launch('restart-process', [name, '0'])
+  const { port } = killed.ready as Ready
+  let server = killed
+  try {
+    await clients.ask('open', port, name === 'Socket.IO' ? 'socket.io' : name, PAGES)
+    await expectPages(killed)
+    await killed.stop()
+    server = await launch('restart-process', [name, String(port)])
+    const { since } = server.ready as Ready
+    const until = Date.now() + LIMIT
+    let back = await clients.ask<Back>('back')
+    while (back.open < PAGES && Date.now() < until) {
+      await sleep(50)
+      back = await clients.ask<Back>('back')
+    }
+    const seen = await server.ask<Seen>('seen')
+    // By then a page that was given up for gone would have been unloaded.
+    await sleep(5_000)
+    const { pages, unloads } = await server.ask<Seen>('counts')
+    return {
+      back: Math.min(back.open, pages),
+      together: name === 'gradio-state' ? await clients.ask<number>('together', port) : 0,
+      unloads,
+      time: back.last - since,
+      p99: seen.p99,
+      longest: seen.longest,
+      cpu: (seen.cpu * 1_000) / PAGES,
+    }
+  } finally {
+    await Promise.all([clients.stop(), server.stop()])
+  }
+}
+
+async function expectPages(server: Awaited<ReturnType<typeof launch>>): Promise<void> {
+  const { pages } = await server.ask<Seen>('counts')
+  if (pages !== PAGES) throw new Error(`Expected ${PAGES} open pages, got ${pages}`)
+}
+
+interface Ready {
+  readonly port: number
+  readonly since: number
+}
+
+/** After that many milliseconds the pages that are missing won't come back. */
+const LIMIT = 60_000
