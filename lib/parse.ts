@@ -4,25 +4,25 @@ import { GradioStateError, invalid, show } from './errors.js'
 
 // Readers of options and arguments. Each gives the value in one form, or throws what was expected and what came.
 
-/** A number of seconds, as in Gradio, or a string with a unit: `'90s'`, `'60m'`, `'1d'`. */
+/**
+ * A number of seconds, as in Gradio, or a string with a unit: `'90s'`, `'60m'`, `'1d'`. A string of digits alone, as
+ * environment variables are, is the number.
+ */
 export type Duration = number | string
 
-/** A number of bytes, or a string with a unit: `'200mb'`. */
+/** A number of bytes, or a string with a unit: `'200mb'`. A string of digits alone is the number. */
 export type Size = number | string
 
 /** Reads a duration into milliseconds, and throws when it isn't within the bounds (in milliseconds). */
 export function duration(what: string, value: unknown, bounds: { from: number; to: number }): number {
-  const parsed =
-    typeof value === 'number' ? value * 1000 : typeof value === 'string' ? parseDuration(value) : Number.NaN
+  const parsed = typeof value === 'string' ? parseDuration(value) : seconds(value)
   if (!(parsed >= bounds.from && parsed <= bounds.to)) throw invalid(what, durationBetween(bounds), value)
   return parsed
 }
 
 /** Reads a size into bytes. */
 export function size(what: string, value: unknown): number {
-  // `bytes` takes what it can't read for a number of bytes, so the form is checked first.
-  const isText = typeof value === 'string' && /^\d+(\.\d+)?\s*(b|kb|mb|gb|tb)$/i.test(value)
-  const parsed = isText ? bytes.parse(value) : value
+  const parsed = typeof value === 'string' ? parseSize(value) : value
   const isSize =
     typeof parsed === 'number' &&
     parsed >= 0 &&
@@ -86,8 +86,21 @@ export function shaped<T extends object>(
   return value
 }
 
+function seconds(value: unknown): number {
+  return typeof value === 'number' ? value * 1000 : Number.NaN
+}
+
+const DIGITS = /^\d+$/
+
+function parseSize(text: string): number | null {
+  if (DIGITS.test(text)) return Number(text)
+  // `bytes` takes what it can't read for a number of bytes, so the form is checked first.
+  return /^\d+(\.\d+)?\s*(b|kb|mb|gb|tb)$/i.test(text) ? bytes.parse(text) : null
+}
+
 function parseDuration(text: string): number {
-  // `ms` reads a bare number as milliseconds, where this API counts in seconds: so a string must name its unit.
+  if (DIGITS.test(text)) return Number(text) * 1000
+  // `ms` reads a bare number as milliseconds, where this API counts in seconds: so a fraction must name its unit.
   if (text.length > 100 || !/[a-z]\s*$/i.test(text)) return Number.NaN
   return ms(text as ms.StringValue) ?? Number.NaN
 }

@@ -19,7 +19,7 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
   gracePeriod: [
     [-1, '-1'],
     [Number.NaN, 'NaN'],
-    ['60', '"60"'],
+    ['6.5', '"6.5"'],
     ['10 parsecs', '"10 parsecs"'],
     ['-5s', '"-5s"'],
     ['', '""'],
@@ -48,7 +48,7 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
     [-0.5, '-0.5'],
     [Number.NaN, 'NaN'],
     [Number.POSITIVE_INFINITY, 'Infinity'],
-    ['2', '"2"'],
+    ['86401', '"86401"'],
     ['2 days', '"2 days"'],
     [null, 'null'],
   ],
@@ -100,7 +100,7 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
   maxFileSize: [
     [-1, '-1'],
     [Number.NaN, 'NaN'],
-    ['200', '"200"'],
+    ['2e2', '"2e2"'],
     ['200 parsecs', '"200 parsecs"'],
     [null, 'null'],
   ],

@@ -10,7 +10,7 @@ describe('state() throws for a wrong definition', () => {
     ['timeToLive', -1, '-1'],
     ['timeToLive', Number.NaN, 'NaN'],
     ['timeToLive', '10 parsecs', '"10 parsecs"'],
-    ['timeToLive', '10', '"10"'],
+    ['timeToLive', '0', '"0"'],
     ['timeToLive', '0s', '"0s"'],
     ['timeToLive', null, 'null'],
     ['timeToLive', Number.NEGATIVE_INFINITY, '-Infinity'],
