@@ -1,6 +1,7 @@
 import bytes from 'bytes'
 import ms from 'ms'
 import { GradioStateError, invalid, show } from './errors.js'
+import { nearest } from './util/nearest.js'
 
 // Readers of options and arguments. Each gives the value in one form, or throws what was expected and what came.
 
@@ -37,10 +38,11 @@ export function known(what: string, value: unknown, names: Readonly<Record<strin
     throw invalid(what, 'an object', value)
   for (const key of Object.keys(value)) {
     if (Object.hasOwn(names, key)) continue
-    const list = Object.keys(names).join(', ')
+    const all = Object.keys(names)
+    const meant = nearest(key, all)
     throw new GradioStateError(
       'OPTION_INVALID',
-      `Expected ${what} to have only ${list}, got ${show(key)} too.`,
+      `Expected ${what} to have only ${all.join(', ')}, got ${show(key)} too.${meant === undefined ? '' : ` Did you mean ${show(meant)}?`}`,
     )
   }
 }

@@ -209,9 +209,22 @@ describe('a wrong option throws at once: which one, what was expected, what was 
     })
   }
 
-  it('a misspelt option, with the list of those there are', () => {
-    const misspelt = { gracePeroid: '5m' } as GradioStateOptions
-    assert.throws(() => gradioState(misspelt), isAbout('gracePeriod', '"gracePeroid"'))
+  for (const [misspelt, meant] of [
+    ['gracePeroid', 'gracePeriod'],
+    ['maxSesions', 'maxSessions'],
+    ['cachedir', 'cacheDir'],
+    ['origin', 'origins'],
+  ] as const) {
+    it(`a misspelt option, with the list of those there are, and what was meant: ${misspelt}`, () => {
+      const options = { [misspelt]: '5m' } as GradioStateOptions
+      assert.throws(() => gradioState(options), isAbout('hookTimeout', `"${misspelt}"`))
+      assert.throws(() => gradioState(options), { message: new RegExp(`Did you mean "${meant}"\\?$`) })
+    })
+  }
+
+  it('an option that resembles none, without a guess', () => {
+    const options = { verbose: true } as GradioStateOptions
+    assert.throws(() => gradioState(options), { message: /got "verbose" too\.$/ })
   })
 
   for (const value of [null, 5, 'x', []]) {
