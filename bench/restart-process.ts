@@ -1,4 +1,4 @@
-// A server that is killed and comes back. Its arguments: which, and the port, 0 for any.
+// A server that is killed and comes back. Its argument says which.
 
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -20,7 +20,7 @@ export interface Seen extends LoopDelay {
   readonly cpu: number
 }
 
-const [name, port] = process.argv.slice(2) as [RestartServerName, string]
+const [name] = process.argv.slice(2) as [RestartServerName]
 
 type Counts = Pick<Seen, 'pages' | 'unloads'>
 const servers: Readonly<Record<RestartServerName, () => { server: Server; counts(): Counts }>> = {
@@ -46,18 +46,21 @@ const servers: Readonly<Record<RestartServerName, () => { server: Server; counts
 }
 
 const { server, counts } = servers[name]()
-server.listen(Number(port), '127.0.0.1', 4096)
-await once(server, 'listening')
-const watched = watchLoop()
-const cpuBefore = process.cpuUsage()
+let watched: () => LoopDelay
+let cpuBefore: NodeJS.CpuUsage
 
-answering(
-  {
-    seen(): Seen {
-      const { user, system } = process.cpuUsage(cpuBefore)
-      return { ...watched(), ...counts(), cpu: (user + system) / 1_000 }
-    },
-    counts,
+answering({
+  /** Gives the port. */
+  async listen(port: number): Promise<number> {
+    watched = watchLoop()
+    cpuBefore = process.cpuUsage()
+    server.listen(port, '127.0.0.1', 4096)
+    await once(server, 'listening')
+    return (server.address() as AddressInfo).port
   },
-  { port: (server.address() as AddressInfo).port, since: Date.now() },
-)
+  seen(): Seen {
+    const { user, system } = process.cpuUsage(cpuBefore)
+    return { ...watched(), ...counts(), cpu: (user + system) / 1_000 }
+  },
+  counts,
+})

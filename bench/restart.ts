@@ -53,15 +53,18 @@ interface Restart {
 /** Opens the pages, each of a user of its own, kills their server, and starts it again on the same port. */
 async function restart(name: RestartServerName): Promise<Restart> {
   const clients = await launch('restart-clients')
-  const killed = await launch('restart-process', [name, '0'])
-  const { port } = killed.ready as Ready
+  const killed = await launch('restart-process', [name])
+  const port = await killed.ask<number>('listen', 0)
   let server = killed
   try {
     await clients.ask('open', port, name === 'Socket.IO' ? 'socket.io' : name, PAGES)
     await expectPages(killed)
     await killed.stop()
-    server = await launch('restart-process', [name, String(port)])
-    const { since } = server.ready as Ready
+    const over = sleep(DOWN)
+    server = await launch('restart-process', [name])
+    await over
+    const since = Date.now()
+    await server.ask('listen', port)
     const until = Date.now() + LIMIT
     let back = await clients.ask<Back>('back')
     while (back.open < PAGES && Date.now() < until) {
@@ -91,10 +94,10 @@ async function expectPages(server: Awaited<ReturnType<typeof launch>>): Promise<
   if (pages !== PAGES) throw new Error(`Expected ${PAGES} open pages, got ${pages}`)
 }
 
-interface Ready {
-  readonly port: number
-  readonly since: number
-}
-
+/**
+ * So many milliseconds nobody listens: the same for both, since the pages that failed once more wait for longer. How long a
+ * process takes to start is no part of it.
+ */
+const DOWN = 3_000
 /** After that many milliseconds the pages that are missing won't come back. */
 const LIMIT = 60_000
