@@ -110,6 +110,8 @@ export function delay(ms: number): number {
   return ms === Number.POSITIVE_INFINITY ? -1 : Math.max(Math.ceil(ms), 0)
 }
 
+/** How often a node gives a sign of life. */
+export const BEAT = 5_000
 /** After how long without a sign of life a node is dead. */
 export const DEAD = 15_000
 /** How many orders, shares or sessions a script takes at once. */

@@ -5,6 +5,7 @@ import { away, type Connection } from '../connection.js'
 import { inTime } from './in-time.js'
 import {
   type Answers,
+  BEAT,
   DEAD,
   type Held,
   type Message,
@@ -56,6 +57,7 @@ export class Shard {
   #lost: { batch: number; orders: Order[] }[] = []
   readonly #inFlight = new Set<Promise<void>>()
   #isFlushing = false
+  #joining = false
   #beating: Promise<void> | undefined
   #beatsAgain = false
   /** How many messages the last beat has brought, which Redis still has. */
@@ -234,8 +236,6 @@ export class Shard {
     this.#queue.unshift(...lost)
   }
 
-  #joining = false
-
   async #join(): Promise<void> {
     if (this.#joining || this.#state === 'closed') return
     this.#joining = true
@@ -298,6 +298,3 @@ export class Shard {
     })
   }
 }
-
-/** How often a node gives a sign of life. */
-const BEAT = 5_000
