@@ -19,11 +19,11 @@ import { type GradioStateOptions, parseOptions } from './options.js'
 import { Pages } from './pages/pages.js'
 import { Sockets } from './pages/sockets.js'
 import { type Duration, duration, known } from './parse.js'
+import { EngineSessions } from './sessions/engine-sessions.js'
 import type { ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
-import { memory } from './sessions/memory-engine.js'
 import type { CloseReport, SessionStats } from './sessions/reports.js'
 import type { SharedState, State } from './sessions/session-view.js'
-import { Manager } from './sessions/sessions.js'
+import { Sessions } from './sessions/sessions.js'
 import { SharedDefinition, type SharedStateOptions } from './sessions/shared-definition.js'
 import { StateDefinition, type StateOptions } from './sessions/value-definition.js'
 
@@ -151,7 +151,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const config = parseOptions(options)
   const cache = new FileCache(config, () => config.clock.now())
   const directoryOf = (id: string) => cache.pathOf(id)
-  const manager = new Manager({ ...config, directoryOf }, config.engine ?? memory(config.clock))
+  const { engine } = config
+  const setUp = { ...config, directoryOf }
+  const manager = engine === undefined ? new Sessions(setUp) : new EngineSessions(setUp, engine)
   const storage = new MulterStorage(req => {
     const state = stateOf(manager, req)
     return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }

@@ -8,7 +8,7 @@ import type { OwnedFile, SessionFiles } from '../files/session-files.js'
 import { sourceOf } from '../files/sources.js'
 import { known } from '../parse.js'
 import type { Session } from '../sessions/session.js'
-import type { Manager } from '../sessions/sessions.js'
+import type { Sessions } from '../sessions/sessions.js'
 import { StateAccess } from '../sessions/value-access.js'
 import type { FileReference, Pin, SessionFileMethods } from './session-state.js'
 
@@ -21,7 +21,7 @@ export interface Base {
 export abstract class FileAccess extends StateAccess implements SessionFileMethods {
   readonly #cache: FileCache
 
-  constructor(manager: Manager, cache: FileCache) {
+  constructor(manager: Sessions, cache: FileCache) {
     super(manager)
     this.#cache = cache
   }
@@ -90,7 +90,7 @@ export function mimeTypeOf(name: string): string {
 /** The files of a session; with the first, its end will see to them. */
 function filesOf(cache: FileCache, session: Session): SessionFiles {
   return cache.of(session.id, () => {
-    session.atEnd(() => cache.abort(session.id))
-    session.afterEnd(() => cache.end(session.id))
+    session.onEnd(() => cache.abort(session.id))
+    session.addCleanup(() => cache.end(session.id))
   })
 }

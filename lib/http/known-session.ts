@@ -1,6 +1,6 @@
 import type { FileCache } from '../files/cache.js'
 import type { Session } from '../sessions/session.js'
-import type { Manager } from '../sessions/sessions.js'
+import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
 import { type Base, FileAccess } from './file-access.js'
 import type { SessionState } from './session-state.js'
@@ -10,7 +10,7 @@ export class KnownSession extends FileAccess implements SessionState {
   readonly #session: Session
   readonly #base: Base
 
-  constructor(manager: Manager, cache: FileCache, session: Session, base: Base) {
+  constructor(manager: Sessions, cache: FileCache, session: Session, base: Base) {
     super(manager, cache)
     this.#session = session
     this.#base = base

@@ -4,8 +4,7 @@ import { Caller, type HostRequest, type RequestContext } from '../identity/host.
 import { superviseCommits } from '../identity/koa-session.js'
 import { property } from '../identity/property.js'
 import type { Sockets } from '../pages/sockets.js'
-import type { MaybePromise } from '../sessions/engine.js'
-import type { Manager } from '../sessions/sessions.js'
+import type { Sessions } from '../sessions/sessions.js'
 import { isThenable } from '../util/thenable.js'
 import type { InstanceParts } from './instance.js'
 import { attach, attached } from './request-attachment.js'
@@ -25,7 +24,7 @@ export function handle(
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
-  let admitted: MaybePromise<boolean>
+  let admitted: boolean | Promise<boolean>
   try {
     admitted = admit(parts, req, res, req as HostRequest)
   } catch (error) {
@@ -46,7 +45,7 @@ export function admit(
   req: IncomingMessage,
   res: ServerResponse,
   context: RequestContext,
-): MaybePromise<boolean> {
+): boolean | Promise<boolean> {
   const { base, config, identity, manager, routes, sockets } = parts
   const earlier = attached(req)
   if (earlier !== undefined) {
@@ -89,7 +88,7 @@ function attachTo(sockets: Sockets, req: IncomingMessage): void {
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */
-export function stateOf(manager: Manager, req: IncomingMessage): RequestHandle {
+export function stateOf(manager: Sessions, req: IncomingMessage): RequestHandle {
   const state = attached(req)
   if (isOf(manager, state)) return state
   throw new GradioStateError(
@@ -98,7 +97,7 @@ export function stateOf(manager: Manager, req: IncomingMessage): RequestHandle {
   )
 }
 
-function isOf(manager: Manager, state: unknown): state is RequestHandle {
+function isOf(manager: Sessions, state: unknown): state is RequestHandle {
   return state instanceof RequestHandle && state.isOf(manager)
 }
 

@@ -1,11 +1,10 @@
 import { GradioStateError } from '../errors.js'
 import type { Caller, Host } from '../identity/host.js'
-import type { EndReason, Holder, MaybePromise } from '../sessions/engine.js'
-import type { Load, Session } from '../sessions/session.js'
-import { closed, type Manager, type Visiting } from '../sessions/sessions.js'
+import type { EntryKind } from '../sessions/presence.js'
+import type { Reason } from '../sessions/reason.js'
+import type { Entry, Load, Session } from '../sessions/session.js'
+import { type Cluster, closed, type Sessions, type Visiting } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
-import type { Visit } from '../sessions/visit.js'
-import { isThenable } from '../util/thenable.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
@@ -21,9 +20,9 @@ export class RequestHandle extends FileAccess implements RequestState {
   readonly #sawSession: boolean
   /** The host session that the visit belongs to. */
   #hostId: unknown
-  #visit: Visit | undefined
-  /** The visit of an engine that answers asynchronously, until it is there. */
-  #entering: Promise<Visit> | undefined
+  #visit: Entry | undefined
+  /** The entry that the cluster has yet to answer. */
+  #entering: Promise<Entry> | undefined
   #load: Load | undefined
   #host: Host | undefined
   /** Serves `signal` before the session is begun. */
@@ -51,7 +50,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   async establish(): Promise<void> {
-    const visit = await this.#enter()
+    const visit = await this.#enterLater()
     usable(visit.session)
     await visit.ready
     await this.#host?.persist()
@@ -61,26 +60,29 @@ export class RequestHandle extends FileAccess implements RequestState {
    * The request arrives: if it came with the token of a session that lives, it is a visit there. What is given back
    * has to be awaited before the request goes on.
    */
-  arrive(): MaybePromise<void> {
+  arrive(): Promise<void> | undefined {
     if (this.manager.closing) return
     const host = this.#hostOf()
     // Told without the hash that the token of a host session takes: most requests of most apps end here.
-    if (host.isMarked === false && host.isFollowed === false && !this.manager.expectsSessions) return
+    if (host.isMarked === false && host.isFollowed === false && !this.manager.cluster?.isEntering) return
     const token = host.find()
     if (token === undefined) return
     const { isShared } = this.manager
     // A host session that was never used here: to ask would cost each of its requests a round trip.
     if (isShared && host.isMarked === false && this.manager.find(token) === undefined) return
-    const visit = this.manager.enter(token, { kind: this.#kind })
     this.#host = host
-    if (isThenable(visit)) return Promise.resolve(visit).then(visit => this.#arrived(visit))
-    return this.#arrived(visit)
+    const { cluster } = this.manager
+    const visiting = { kind: this.#kind }
+    if (cluster?.mustAsk(token)) return cluster.enter(token, visiting).then(entry => this.#arrived(entry))
+    return this.#arrived(this.manager.enter(token, visiting))
   }
 
   /** Another node may hold that page of this request's session: it is told that the page says goodbye. */
-  goodbye(page: string, epoch: number | undefined): MaybePromise<boolean> {
+  async goodbye(page: string, epoch: number | undefined): Promise<boolean> {
     const token = this.#hostOf().find()
-    return token !== undefined && this.manager.isShared && this.manager.goodbye(token, page, epoch)
+    const { cluster } = this.manager
+    if (token === undefined || cluster === undefined) return false
+    return cluster.goodbye(token, page, epoch)
   }
 
   /** Whether its session may have files on other nodes. */
@@ -115,8 +117,10 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** Begins a page's visit in this request's session, and the session if need be. */
-  async enterPage(page: string): Promise<Visit> {
-    const visit = await this.#begin({ kind: 'page', page })
+  async enterPage(page: string): Promise<Entry> {
+    const { cluster } = this.manager
+    const visiting: Visiting = { kind: 'page', page }
+    const visit = cluster === undefined ? this.#begin(visiting) : await this.#ask(cluster, visiting)
     this.#host?.follow?.(visit.session)
     // A store that hangs would hold the session for longer than the browser waits.
     const leave = () => visit.leave()
@@ -138,11 +142,13 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Counts a socket of this user's as a page until it closes. */
   track(socket: Closable): void {
-    const entering = Promise.resolve(this.manager.enter(this.use().token, { kind: 'page' }))
+    const { token } = this.use()
+    const { cluster } = this.manager
+    const entering = Promise.resolve((cluster ?? this.manager).enter(token, { kind: 'page' }))
     entering.catch(error => this.manager.hooks.report(error, { source: 'engine' }))
     const leave = () =>
       void entering.then(
-        visit => visit?.leave({ abrupt: true }),
+        entry => entry?.leave({ abrupt: true }),
         () => {},
       )
     if (isClosed(socket)) leave()
@@ -150,7 +156,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** What ends the session of this request, should its host give up its own: also when by then it has another. */
-  ending(): (reason: EndReason) => void {
+  ending(): (reason: Reason) => void {
     const session = this.known()
     return reason => {
       if (session !== undefined) void this.manager.end(session, reason)
@@ -158,20 +164,18 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** Whether this is a request of that instance. */
-  isOf(manager: Manager): boolean {
+  isOf(manager: Sessions): boolean {
     return this.manager === manager
   }
 
   protected use(): Session {
     if (this.manager.closing) throw closed()
-    const visit = this.#enter({ atOnce: true })
-    if (isThenable(visit)) throw establishFirst()
-    return usable(visit.session)
+    return usable(this.#enter().session)
   }
 
   protected async useLater(): Promise<Session> {
     if (this.manager.closing) throw closed()
-    const visit = await this.#enter()
+    const visit = await this.#enterLater()
     await visit.ready
     return usable(visit.session)
   }
@@ -185,7 +189,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** This request's visit, unless it was given another host session since, by a login or a logout. */
-  #current(): Visit | undefined {
+  #current(): Entry | undefined {
     if (this.#visit === undefined) return undefined
     const { session, sessionID } = this.#caller
     if (sessionID !== this.#hostId && session) {
@@ -197,14 +201,18 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** This request's visit; its first use begins it. */
-  #enter({ atOnce = false } = {}): MaybePromise<Visit> {
+  #enter(): Entry {
+    return this.#current() ?? this.#bind(this.#begin({ kind: this.#kind }))
+  }
+
+  /** As {@link #enter}, for who can wait for the cluster. */
+  #enterLater(): Promise<Entry> {
+    const { cluster } = this.manager
     const current = this.#current()
-    if (current !== undefined) return current
-    // Who can't wait for the one that is on its way begins another: of the two, the later is left at once.
-    if (this.#entering !== undefined && !(atOnce && this.manager.isShared)) return this.#entering
-    const visit = this.#begin({ kind: this.#kind, atOnce })
-    if (!isThenable(visit)) return this.#bind(visit)
-    const entering = visit.then(visit => this.#bind(visit))
+    if (current !== undefined) return Promise.resolve(current)
+    if (cluster === undefined) return Promise.resolve(this.#enter())
+    if (this.#entering !== undefined) return this.#entering
+    const entering = this.#ask(cluster, { kind: this.#kind }).then(entry => this.#bind(entry))
     this.#entering = entering
     const isOver = () => {
       this.#entering = undefined
@@ -215,26 +223,42 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** Begins a visit, and the session if need be. */
-  #begin(visiting: Visiting): MaybePromise<Visit> {
+  #begin(visiting: Visiting): Entry {
+    const { host, token, isKnown } = this.#prepare()
+    const entry = this.manager.enter(token, visiting, { info: this.#info })
+    this.#keep(host, token, isKnown)
+    return entry
+  }
+
+  /** As {@link #begin}, for who can wait for the cluster. */
+  #ask(cluster: Cluster, visiting: Visiting): Promise<Entry> {
+    const { host, token, isKnown } = this.#prepare()
+    const entering = cluster.enter(token, visiting, { info: this.#info })
+    this.#keep(host, token, isKnown)
+    return entering
+  }
+
+  #prepare(): { host: Host; token: string; isKnown: boolean } {
     if (!this.#sawSession && this.#caller.session !== undefined && this.#parts.identity.followsHost) {
       throw mountedBefore()
     }
     const host = this.#hostOf()
     const token = host.prepare()
-    const isKnown = host.find() === token
-    const visit = this.manager.enter(token, visiting, { info: this.#info })
+    return { host, token, isKnown: host.find() === token }
+  }
+
+  #keep(host: Host, token: string, isKnown: boolean): void {
     host.keep(token)
     this.#host = host
     this.introduced ||= !isKnown
-    return visit
   }
 
-  #arrived(visit: Visit | undefined): MaybePromise<void> {
-    if (visit === undefined) return
+  #arrived(visit: Entry | undefined): Promise<void> | undefined {
+    if (visit === undefined) return undefined
     return this.#bind(visit).ready?.then(() => {})
   }
 
-  #bind(visit: Visit): Visit {
+  #bind(visit: Entry): Entry {
     const earlier = this.#current()
     if (earlier !== undefined && earlier.session.ended === undefined) {
       visit.leave()
@@ -254,7 +278,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     return visit
   }
 
-  get #kind(): Holder['kind'] {
+  get #kind(): EntryKind {
     return isNavigation(this.#caller.req) ? 'navigation' : 'request'
   }
 
@@ -283,13 +307,6 @@ const WEBSOCKET_CLOSED = 3
 
 function abandoned(): GradioStateError {
   return new GradioStateError('PAGE_GONE', 'Expected the page to wait for the answer, but it has left.')
-}
-
-function establishFirst(): GradioStateError {
-  return new GradioStateError(
-    'ESTABLISH_FIRST',
-    'Expected `await req.gradioState.establish()` before the first use: the engine of this app answers asynchronously.',
-  )
 }
 
 function mountedBefore(): GradioStateError {

@@ -1,6 +1,6 @@
 import { GradioStateError } from '../errors.js'
 import type { Session } from '../sessions/session.js'
-import type { Manager } from '../sessions/sessions.js'
+import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
 import { Deadline, type DueSource } from '../util/scheduler.js'
 import { TimerWheel } from '../util/timer-wheel.js'
@@ -40,7 +40,7 @@ export interface HostSessionSeen {
  */
 export class ExpiryWatch implements DueSource {
   readonly over = new OverSessions()
-  readonly #manager: Manager
+  readonly #manager: Sessions
   readonly #config: WatchConfig
   readonly #stores = new Map<HostStore, WatchedStore>()
   readonly #byToken = new Map<string, Track>()
@@ -48,7 +48,7 @@ export class ExpiryWatch implements DueSource {
   /** How many sessions are being asked for. */
   #asking = 0
 
-  constructor(manager: Manager, config: WatchConfig) {
+  constructor(manager: Sessions, config: WatchConfig) {
     this.#manager = manager
     this.#config = config
     manager.deadlines.add(this)
@@ -71,7 +71,7 @@ export class ExpiryWatch implements DueSource {
       track = added
       this.#byToken.set(token, track)
       track.store.tracks.set(track.id, track)
-      session.atEnd(() => this.#remove(added))
+      session.onEnd(() => this.#remove(added))
     } else if (track.id !== seen.id) {
       this.#move(track, seen.id)
     }

@@ -1,7 +1,6 @@
 import { GradioStateError } from '../errors.js'
 import type { EndReason } from '../sessions/engine.js'
-import type { Audience, Listener, Session } from '../sessions/session.js'
-import type { Visit } from '../sessions/visit.js'
+import type { Audience, Entry, Listener, Session } from '../sessions/session.js'
 import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
 import { all, type Few, includes, including, without } from '../util/small-set.js'
 import { WheelNode } from '../util/timer-wheel.js'
@@ -26,7 +25,7 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
   ticket = ''
   readonly #session: Session
   #connections: Few<Connection> = undefined
-  #visit: Visit | undefined
+  #entry: Entry | undefined
   #isGone = false
   /**
    * Until when the page counts by its last beat. One that comes while there is a socket says that this socket is lost to
@@ -46,7 +45,7 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
   }
 
   get isOpen(): boolean {
-    return this.#visit !== undefined
+    return this.#entry !== undefined
   }
 
   get isConnected(): boolean {
@@ -54,7 +53,7 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
   }
 
   get ready(): Promise<unknown> | undefined {
-    return this.#visit?.ready
+    return this.#entry?.ready
   }
 
   /** Whether that epoch is over. */
@@ -86,14 +85,14 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
     return page === this ? undefined : this
   }
 
-  /** A visit has begun. Of two, the engine knows only the one that began last. */
-  enter(visit: Visit): void {
-    const other = this.#visit
-    if (other !== undefined && other.serial > visit.serial) {
-      visit.leave()
+  /** The page has entered its session. Of two entries the one that began last counts. */
+  enter(entry: Entry): void {
+    const other = this.#entry
+    if (other !== undefined && other.serial > entry.serial) {
+      entry.leave()
       return
     }
-    this.#visit = visit
+    this.#entry = entry
     this.#isGone = false
     other?.leave()
   }
@@ -150,9 +149,9 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
 
   leave({ isGone = false, abrupt = false } = {}): void {
     this.#isGone ||= isGone
-    if (this.#visit === undefined) return
-    this.#visit.leave({ abrupt })
-    this.#visit = undefined
+    if (this.#entry === undefined) return
+    this.#entry.leave({ abrupt })
+    this.#entry = undefined
     this.ticket = ''
     this.deadlines.schedule(this, REMEMBERED)
     this.dropConnections()

@@ -1,8 +1,7 @@
 import { GradioStateError, show } from '../errors.js'
 import type { MaybePromise } from '../sessions/engine.js'
-import type { Session } from '../sessions/session.js'
-import type { Manager } from '../sessions/sessions.js'
-import type { Visit } from '../sessions/visit.js'
+import type { Entry, Session } from '../sessions/session.js'
+import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
 import { gone, type Page, pagesOf } from './page.js'
 import { checkRoom, takePage } from './session-pages.js'
@@ -10,10 +9,10 @@ import { hashOrigin, type Ticket, Tickets } from './tickets.js'
 
 /** The pages of all sessions, and what is known of those that have just left. */
 export class Pages {
-  readonly #manager: Manager
+  readonly #manager: Sessions
   readonly #tickets: Tickets
 
-  constructor(manager: Manager, clock: Clock) {
+  constructor(manager: Sessions, clock: Clock) {
     this.#manager = manager
     this.#tickets = new Tickets(() => manager.secret, clock)
   }
@@ -21,14 +20,14 @@ export class Pages {
   /**
    * A page says that it is open. Its epoch makes what is late harmless: after a goodbye only a higher one opens it.
    * @param session the session the page came with, if it lives
-   * @param enter begins a visit of a page, and the session if need be
+   * @param enter lets the page enter its session, which is begun if need be
    * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`
    */
   async open(
     id: string,
     epoch: number | undefined,
     session: Session | undefined,
-    enter: () => Promise<Visit>,
+    enter: () => Promise<Entry>,
   ): Promise<Page> {
     if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
     const known = this.#find(session, id)
@@ -36,7 +35,7 @@ export class Pages {
     if (known === undefined) checkRoom(session)
     let page = known
     if (page?.isOpen && this.#manager.isShared) page = await this.#confirm(page, epoch)
-    if (!page?.isOpen) page = this.#entered(await enter(), epoch)
+    if (!page?.isOpen) page = this.#entered(await enter(), id, epoch)
     page.beat(epoch)
     await page.ready
     // It may have left, or its session ended, while it waited for hooks.
@@ -91,9 +90,10 @@ export class Pages {
     }
     if (!this.#tickets.spend(sealed)) throw unknown(id)
     return this.open(id, epoch, session, async () => {
-      const visit = await this.#manager.enter(token, { kind: 'page', page: id })
-      if (visit === undefined) throw unknown(id)
-      return visit
+      const { cluster } = this.#manager
+      const entry = await (cluster ?? this.#manager).enter(token, { kind: 'page', page: id })
+      if (entry === undefined) throw unknown(id)
+      return entry
     })
   }
 
@@ -104,16 +104,17 @@ export class Pages {
   async #confirm(page: Page, epoch: number | undefined): Promise<Page | undefined> {
     // Before the wait, which may fail: the close of a socket that the page has lost already would count as its leaving.
     page.beat(epoch)
-    const visit = await this.#manager.enter(page.token, { kind: 'page', page: page.id })
-    return visit && this.#entered(visit, epoch)
+    const { cluster } = this.#manager
+    const entry = await (cluster ?? this.#manager).enter(page.token, { kind: 'page', page: page.id })
+    return entry && this.#entered(entry, page.id, epoch)
   }
 
-  /** A visit of the page has begun. */
-  #entered(visit: Visit, epoch: number | undefined): Page {
-    const page = takePage(visit.session, visit.id)
+  /** The page has entered its session. */
+  #entered(entry: Entry, id: string, epoch: number | undefined): Page {
+    const page = takePage(entry.session, id)
     // Its goodbye may have overtaken it.
-    if (!page.isOpen && page.isOutdated(epoch)) visit.leave()
-    else page.enter(visit)
+    if (!page.isOpen && page.isOutdated(epoch)) entry.leave()
+    else page.enter(entry)
     page.refuseOutdated(epoch)
     return page
   }

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { GradioStateError } from '../errors.js'
 import type { MaybePromise } from '../sessions/engine.js'
-import type { Manager } from '../sessions/sessions.js'
+import type { Sessions } from '../sessions/sessions.js'
 import { isThenable } from '../util/thenable.js'
 import { Beats } from './beats.js'
 import { refuse, shakeHands } from './handshake.js'
@@ -16,7 +16,7 @@ import { SocketConnection } from './websocket.js'
 /** The WebSockets of our client. The handshake needs the ticket alone: no session middleware, and no store. */
 export class Sockets {
   readonly #pages: Pages
-  readonly #manager: Manager
+  readonly #manager: Sessions
   readonly #beats: Beats
   readonly #detach = new Map<Server, () => void>()
   /** Where the library's routes were seen to be: an upgrade below one of these is ours, with or without a ticket. */
@@ -26,7 +26,7 @@ export class Sockets {
   #isClosed = false
 
   /** @param heartbeat milliseconds between two beats */
-  constructor(pages: Pages, manager: Manager, heartbeat: number) {
+  constructor(pages: Pages, manager: Sessions, heartbeat: number) {
     this.#pages = pages
     this.#manager = manager
     this.#beats = new Beats(manager.deadlines, heartbeat)

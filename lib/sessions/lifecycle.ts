@@ -1,79 +1,78 @@
 import createDebug from 'debug'
-import { Gate } from '../util/limiter.js'
+import { Limiter } from '../util/limiter.js'
 import type { Deadlines } from '../util/scheduler.js'
-import { after, inOrder, isThenable } from '../util/thenable.js'
 import { warnOfNoPage } from '../warnings.js'
-import { Claims, type IsOurs } from './claim-worker.js'
-import type { Claim, EndReason, Engine, MaybePromise } from './engine.js'
 import type { Hooks } from './hooks.js'
+import type { Reason } from './reason.js'
 import type { SessionTable } from './registry.js'
 import type { Session } from './session.js'
-import type { ValueClaim } from './shared-value-store.js'
+import type { SharedValue } from './shared-value-store.js'
+import type { SharedAccess } from './shared-values.js'
 
 const debug = createDebug('gradio-state:session')
 
 /** What the lifecycle works with. */
 export interface LifecycleParts {
-  readonly engine: Engine
   readonly deadlines: Deadlines
   readonly hooks: Hooks
   readonly sessions: SessionTable
-  /** A session that does not live here, for whose hooks this node has to stand in. */
-  readonly standIn: (claim: Claim) => Session
-  /** Tells the callback of a shared value that it was deleted. Never rejects. */
-  readonly release: (claim: ValueClaim) => Promise<void>
-  /** Tells the callbacks of all shared values that end with a session. Never rejects. */
-  readonly releaseAll: (session: Session, claim: Claim) => Promise<void>
+  readonly shared: SharedAccess
 }
+
+/** What the end of a session asks for beside deleting what this process has of it. */
+export interface EndWork {
+  readonly load: number
+  /** Whether the unload hooks have to run, unless they have been begun here. */
+  readonly isLoaded: boolean
+  /** Whether a page ever connected. */
+  readonly hadPage: boolean
+  /** The shared values that end with the session. */
+  readonly sharedValues: readonly SharedValue[]
+}
+
+/** Whether work is still this process's to do: another one may have taken it over. */
+export type IsOurs = () => Promise<boolean>
 
 /** Loads, unloads and ends sessions: runs what the app has asked for, in its order, and once. */
 export class Lifecycle {
+  /** Bounds how many sessions are unloaded or ended at once. */
+  readonly limiter: Limiter
   readonly #parts: LifecycleParts
-  readonly #gate: Gate
-  readonly #claims: Claims
-  /** Those that don't live here, while hooks run for them. */
-  readonly #standIns = new Map<string, Session>()
   #saidNoPage = false
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts
-    const { engine, deadlines, hooks } = parts
-    this.#gate = new Gate(PARALLEL_SESSIONS, () => deadlines.wake())
-    this.#claims = new Claims(engine, this.#gate, hooks, deadlines, claim => this.#due(claim))
-    deadlines.add(this.#claims)
+    this.limiter = new Limiter(PARALLEL_SESSIONS, () => parts.deadlines.wake())
   }
 
-  /** The session is loaded, by an arrival here. */
-  load(session: Session, serial: number): void {
-    this.noteLoad(session, serial)
-    this.runLoad(session)
-  }
-
-  runLoad(session: Session): void {
+  /** The session is loaded, and its load hooks are this process's to run. */
+  load(session: Session): void {
     const { hooks } = this.#parts
+    session.beginLoad()
     if (hooks.load.size === 0) return
-    const key = `${session.id}:load:${session.loadSerial}`
+    const key = `${session.id}:load:${session.presence.load}`
     void session.afterHooks(() => hooks.runLoad(session.view, key))
   }
 
-  /** The session is loaded, by whomever: the node that did it has run the hooks. */
-  noteLoad(session: Session, serial: number): void {
-    if (!session.loaded || session.loadSerial !== serial) session.beginLoad(serial)
-  }
-
-  /** The session is unloaded, by whomever. */
-  noteUnload(session: Session, reason: EndReason): void {
-    if (!session.loaded) return
-    session.loaded = false
-    session.endLoad()
+  /**
+   * The session is unloaded: runs its unload hooks, after those that are running, and not before the next microtask.
+   * @returns `undefined` where there is nothing to wait for
+   */
+  unload(session: Session, load: number, reason: Reason, isOurs: IsOurs = ALWAYS): Promise<void> | undefined {
+    const { hooks } = this.#parts
     debug('%s is unloaded: %s', session.id, reason)
+    if (hooks.unload.size === 0 && session.hooksRunning === undefined) {
+      session.unloadsRun = Math.max(session.unloadsRun, load)
+      return undefined
+    }
+    return this.#runUnload(session, load, reason, isOurs)
   }
 
   /**
-   * Ends what there is of the session in this process; resolves when its last callback has run.
-   * @param claimed what else the end asks for, if that is this node's to do
+   * Ends the session in this process; resolves when its last callback has run.
+   * @param finish what is done once there is room, if {@link finish} isn't all
    */
-  finish(session: Session, reason: EndReason, claimed: MaybePromise<Claim | undefined>): Promise<void> {
+  end(session: Session, reason: Reason, work: EndWork, finish?: () => Promise<void>): Promise<void> {
     if (session.finished !== undefined) return session.finished
     const { sessions } = this.#parts
     session.ended = reason
@@ -82,143 +81,87 @@ export class Lifecycle {
     session.finished = new Promise(resolve => {
       settle = resolve
     })
+    session.presence.end()
     sessions.end(session, reason)
     debug('%s ends: %s', session.id, reason)
     session.endLoad()
-    session.sayFarewell(reason)
+    session.tellEnd(reason)
     session.audience?.part(reason)
-    const work = (claim: Claim | undefined) => this.#gate.run(() => this.#endInPlace(session, reason, claim))
-    // Who has no claim was told in the midst of something else, which comes first.
-    const ending =
-      claimed === undefined || isThenable(claimed) ? Promise.resolve(claimed).then(work) : work(claimed)
-    void after(ending, () => {
+    const over = () => {
       sessions.forget(session)
       settle()
-    })
+    }
+    if (finish === undefined && this.#isPlain(session, work)) {
+      this.#warnOfNoPage(reason, work)
+      session.values.clear()
+      over()
+    } else {
+      void this.limiter.run(finish ?? (() => this.finish(session, reason, work))).then(over)
+    }
     return session.finished
   }
 
-  /** Tells the callback of a shared value that it was deleted, and settles the claim. Never rejects. */
-  async release(claim: ValueClaim): Promise<void> {
-    await this.#claims.hold(claim, () => this.#parts.release(claim))
+  /** The hooks, callbacks and files of an end. Never rejects. */
+  async finish(session: Session, reason: Reason, work: EndWork, isOurs: IsOurs = ALWAYS): Promise<void> {
+    const { hooks, shared } = this.#parts
+    const { load, sharedValues } = work
+    session.sharedAtEnd = sharedValues
+    this.#warnOfNoPage(reason, work)
+    if (work.isLoaded && hooks.unload.size > 0) await this.#runUnload(session, load, reason, isOurs)
+    await this.#deleteValues(session, reason)
+    if (sharedValues.length > 0 && (await isOurs())) await shared.releaseAll(session, sharedValues, reason)
+    if (hooks.ended.size > 0 && (await isOurs()))
+      await hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
+    await this.#cleanUp(session)
   }
 
-  /** Resolves when no claim of a shared engine is being worked on. */
-  idle(): Promise<void> {
-    return this.#claims.idle()
+  /** Deletes what this process has of a session whose end is another one's to do. Never rejects. */
+  async finishPart(session: Session, reason: Reason): Promise<void> {
+    await this.#deleteValues(session, reason)
+    await this.#cleanUp(session)
   }
 
-  #due(claim: Claim | ValueClaim): void {
-    if (claim.phase === 'value') {
-      void this.#gate.run(() => this.release(claim))
-      return
-    }
-    const session = this.#parts.sessions.findById(claim.life) ?? this.#standIn(claim)
-    if (claim.phase === 'end') {
-      const finished = this.finish(session, claim.reason, claim)
-      if (this.#standIns.has(claim.life)) void finished.finally(() => this.#standIns.delete(claim.life))
-    } else {
-      const unloading = this.#gate.run(() =>
-        after(
-          this.#claims.hold(claim, isOurs => this.#unload(session, claim, isOurs)),
-          () => {
-            if (session.finished === undefined) this.#standIns.delete(claim.life)
-          },
-        ),
-      )
-      if (unloading === undefined) return
-      session.unloading = unloading
-      void unloading.then(() => {
-        if (session.unloading === unloading) session.unloading = undefined
-      })
-    }
+  /** Whether no function of the app has to be called or is running, and no file is there: most sessions of most apps. */
+  #isPlain(session: Session, { isLoaded, sharedValues }: EndWork): boolean {
+    const { unload, ended } = this.#parts.hooks
+    const hasHooks = ended.size > 0 || (isLoaded && unload.size > 0) || session.hooksRunning !== undefined
+    return (
+      !hasHooks && sharedValues.length === 0 && !session.values.hasCallbacks && session.cleanups.length === 0
+    )
   }
 
-  /** The hooks of an end wait for those of an unload that is running, so both have to be of one session. */
-  #standIn(claim: Claim): Session {
-    const session = this.#standIns.get(claim.life) ?? this.#parts.standIn(claim)
-    this.#standIns.set(claim.life, session)
-    return session
-  }
-
-  #unload(session: Session, { isLoaded, load, reason }: Claim, isOurs: IsOurs): void | Promise<void> {
-    // Somebody else has done it.
-    if (!isLoaded) return
-    if (session.loaded || session.loadSerial !== load) {
-      this.noteLoad(session, load)
-      this.noteUnload(session, reason)
-    }
+  #runUnload(session: Session, load: number, reason: Reason, isOurs: IsOurs): Promise<void> {
     const { hooks } = this.#parts
-    if (hooks.unload.size === 0 && session.hooksRunning === undefined) {
-      session.unloadsRun = Math.max(session.unloadsRun, load)
-      return
-    }
-    const key = `${session.id}:unload:${load}`
     return session.afterHooks(async () => {
       // An end that overtook a claimed unload takes its claim: then it has to do what that could not begin any more.
       if (session.unloadsRun >= load || !(await isOurs())) return
       session.unloadsRun = load
-      await hooks.runLeave('unload', session.view, key, reason)
+      await hooks.runLeave('unload', session.view, `${session.id}:unload:${load}`, reason)
     })
   }
 
-  /** What there is of an ended session in this process goes, once it has a place among those that end. */
-  #endInPlace(session: Session, reason: EndReason, claim: Claim | undefined): void | Promise<void> {
-    const held =
-      claim !== undefined && this.#claims.hold(claim, isOurs => this.#delete(session, claim, isOurs))
-    return after(held, isOurs => {
-      // It has ended elsewhere, or goes on there.
-      if (!isOurs) return this.#deletePart(session, reason)
-    })
+  async #deleteValues(session: Session, reason: Reason): Promise<void> {
+    await session.hooksRunning
+    await session.values.deleteAll(reason)
   }
 
-  #delete(session: Session, claim: Claim, isOurs: IsOurs): void | Promise<void> {
-    const { hooks, releaseAll } = this.#parts
-    const { reason } = claim
-    session.sharedAtEnd = claim.values
-    if (reason === 'disconnected' && !claim.hadPage && !this.#saidNoPage) {
-      this.#saidNoPage = true
-      warnOfNoPage()
+  async #cleanUp(session: Session): Promise<void> {
+    for (const cleanup of session.cleanups) {
+      try {
+        await cleanup()
+      } catch (error) {
+        this.#parts.hooks.report(error, { source: 'files', session: session.id })
+      }
     }
-    return inOrder([
-      () => {
-        if (hooks.unload.size > 0) return this.#unload(session, claim, isOurs)
-      },
-      () => this.#deleteValues(session, reason),
-      () => {
-        if (claim.values.length > 0) return ifTrue(isOurs(), () => releaseAll(session, claim))
-      },
-      () => {
-        if (hooks.ended.size === 0) return
-        const key = `${session.id}:ended`
-        return ifTrue(isOurs(), () => hooks.runLeave('ended', session.view, key, reason))
-      },
-      () => this.#deleteFiles(session),
-    ])
   }
 
-  #deletePart(session: Session, reason: EndReason): void | Promise<void> {
-    return inOrder([() => this.#deleteValues(session, reason), () => this.#deleteFiles(session)])
-  }
-
-  #deleteValues(session: Session, reason: EndReason): void | Promise<void> {
-    this.noteUnload(session, reason)
-    const running = session.hooksRunning
-    return running === undefined
-      ? session.values.deleteAll(reason)
-      : running.then(() => session.values.deleteAll(reason))
-  }
-
-  #deleteFiles(session: Session): void | Promise<void> {
-    const failed = (error: unknown) =>
-      this.#parts.hooks.report(error, { source: 'files', session: session.id })
-    return inOrder(session.epilogues.map(epilogue => () => epilogue().catch(failed)))
+  #warnOfNoPage(reason: Reason, { hadPage }: EndWork): void {
+    if (reason !== 'disconnected' || hadPage || this.#saidNoPage) return
+    this.#saidNoPage = true
+    warnOfNoPage()
   }
 }
 
-function ifTrue(isTrue: MaybePromise<boolean>, then: () => void | Promise<void>): void | Promise<void> {
-  return after(isTrue, isTrue => (isTrue ? then() : undefined))
-}
-
+const ALWAYS: IsOurs = async () => true
 /** How many sessions are unloaded or ended at once. */
 const PARALLEL_SESSIONS = 256

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { v4 as uuid } from 'uuid'
-import { type Clock, WALL_ORIGIN } from '../util/clock.js'
+import type { Clock } from '../util/clock.js'
 import { flat } from '../util/detach-string.js'
 import { type Few, includes, including, without } from '../util/small-set.js'
 import { TimerWheel, WheelNode } from '../util/timer-wheel.js'
@@ -141,7 +141,7 @@ class MemoryEngine implements Engine {
 class Entry extends WheelNode {
   readonly token: string
   readonly life: string
-  readonly #begunAt: number
+  readonly createdAt: number
   /** Who holds it: mostly one at a time, and nobody for most of its life. */
   #holders: Few<Holder> = undefined
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
@@ -162,11 +162,7 @@ class Entry extends WheelNode {
     super()
     this.token = token
     this.life = life
-    this.#begunAt = createdAt - WALL_ORIGIN
-  }
-
-  get createdAt(): number {
-    return WALL_ORIGIN + this.#begunAt
+    this.createdAt = createdAt
   }
 
   get isHeld(): boolean {

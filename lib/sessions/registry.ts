@@ -92,7 +92,7 @@ export class SessionTable {
     let loaded = 0
     let pages = 0
     for (const session of this.#byToken.values()) {
-      if (session.holders > 0) open++
+      if (session.presence.here > 0) open++
       if (session.loaded) loaded++
       pages += session.pages
     }

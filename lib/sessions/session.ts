@@ -1,6 +1,7 @@
-import { WALL_ORIGIN } from '../util/clock.js'
 import type { Deadlines } from '../util/scheduler.js'
-import type { EndReason, Holder } from './engine.js'
+import { WheelNode } from '../util/timer-wheel.js'
+import type { Departure, EntryKind, Presence, Present } from './presence.js'
+import type { Reason } from './reason.js'
 import type { SessionView, State } from './session-view.js'
 import { SharedDefinition } from './shared-definition.js'
 import type { SharedValue } from './shared-value-store.js'
@@ -11,26 +12,18 @@ import { Values, type ValuesContext } from './values.js'
 /** The pages of a session, as far as it has something to say to them. One that is alone is its own audience. */
 export interface Audience {
   find(page: string): Listener | undefined
-  /** They have to go: at the end, and when the host session has expired. */
-  part(reason: EndReason): void
-  /** One of them is to send a request, whose answer renews the cookie of the host session; `false` when none can. */
+  /** They have to go: at the end, and when the framework session has expired. */
+  part(reason: Reason): void
+  /** One of them is to send a request, whose answer renews the cookie of the framework session; `false` when none can. */
   renew(): boolean
 }
 
 /** One of them. */
 export interface Listener {
-  /** Another node holds it from now on. */
+  /** Another node has it from now on. */
   leave(): void
   /** It has said goodbye to another node. */
   goodbye(epoch: number | undefined): void
-}
-
-/** How a visitor goes. */
-export interface Leaving {
-  /** A socket broke, so the page may come back. */
-  readonly abrupt?: boolean
-  /** The answer was a page, which has yet to connect. */
-  readonly awaitPage?: boolean
 }
 
 /** What all sessions of an instance share. */
@@ -40,8 +33,8 @@ export interface SessionContext {
   readonly values: ValuesContext
   /** Where the directory of a session is, or would be. */
   readonly directoryOf: (id: string) => string
-  /** A visitor has gone. */
-  readonly leave: (session: Session, visitor: Holder, leaving: Leaving) => void
+  /** An entry leaves. */
+  readonly leave: (session: Session, entry: Entry, departure: Departure) => void
   /** Something has come after the first request. */
   readonly returned: (session: Session) => void
 }
@@ -55,42 +48,83 @@ export interface SessionOrigin {
   readonly info: unknown
 }
 
-/**
- * One life of one user, as far as it lives in this process. Most of its life nobody is here: what such a session does
- * not need is not made before it is asked for, since each empty Set, promise or closure adds a tenth to its memory. For the
- * same reason its methods are private to the compiler alone: V8 marks each object of a class with `#methods`.
- */
-export class Session extends Values implements SharedOwner {
+/** One session, as far as it lives in this process: its values, the order of its hooks, what happens at its end. */
+export class Session implements SharedOwner {
   readonly token: string
   readonly id: string
-  readonly #begunAt: number
+  readonly createdAt: number
   readonly info: unknown
-  readonly #context: SessionContext
-  #view: SessionView | undefined
-  #extras: Extras | undefined
-  loaded = true
-  /** The how-manieth time it is loaded, or was last. */
-  loadSerial: number
-  #load: Load | undefined
+  readonly presence: Presence
+  readonly values: Values
+  /** Where it stands in the wheel of what is due. */
+  readonly due: SessionDue
   /** Its pages, once there was one. */
   audience: Audience | undefined
-  holders = 0
-  pages = 0
-  #returned = false
-  /** While an unload is running: resolves when it has been settled. */
+  /** How many pages other nodes have, as far as is known. */
+  pagesElsewhere = 0
+  /** Why it has ended; from then on nobody can use it. */
+  ended: Reason | undefined
+  /** Resolves when the last callback of the end has run. */
+  finished: Promise<void> | undefined
+  /** Set while the session ends: the shared values that end with it, as far as hooks may read them. */
+  sharedAtEnd: readonly SharedValue[] | undefined
+  /** While unload hooks are running or about to: resolves when who waits for them may go on. Never rejects. */
   unloading: Promise<void> | undefined
   /** The last load whose unload hooks were begun in this process. */
   unloadsRun = 0
+  readonly #context: SessionContext
+  #returned = false
+  #view: SessionView | undefined
+  #load: Load | undefined
   #hooks: Promise<void> | undefined
+  #onEnd: ((reason: Reason) => void)[] | undefined
+  #cleanups: (() => Promise<void>)[] | undefined
+  #unanswered: (() => void)[] | undefined
 
-  constructor(origin: SessionOrigin, loadSerial: number, context: SessionContext) {
-    super()
-    this.token = origin.token
-    this.id = origin.id
-    this.#begunAt = origin.createdAt - WALL_ORIGIN
-    this.info = origin.info
-    this.loadSerial = loadSerial
+  constructor({ token, id, createdAt, info }: SessionOrigin, presence: Presence, context: SessionContext) {
+    this.token = token
+    this.id = id
+    this.createdAt = createdAt
+    this.info = info
+    this.presence = presence
     this.#context = context
+    this.values = new Values(this, context.values)
+    this.due = new SessionDue(this)
+  }
+
+  get deadlines(): Deadlines {
+    return this.#context.values.deadlines
+  }
+
+  /** The session as the app's functions see it: the same for all of them. */
+  get view(): SessionView {
+    this.#view ??= new View(this, this.#context)
+    return this.#view
+  }
+
+  /** How many pages are here. */
+  get pages(): number {
+    return this.presence.pages
+  }
+
+  get loaded(): boolean {
+    return this.presence.phase === 'loaded'
+  }
+
+  /** The load that is, or that was last. */
+  get load(): Load {
+    this.#load ??= new Load(!this.loaded)
+    return this.#load
+  }
+
+  beginLoad(): void {
+    this.#load = undefined
+  }
+
+  endLoad(): void {
+    const load = this.#load
+    this.#load = undefined
+    load?.end()
   }
 
   /** Whether anything came after the first request: another one with its token, or a socket. */
@@ -110,122 +144,18 @@ export class Session extends Values implements SharedOwner {
    * the request that opened it: whoever sends such requests without a cookie would take the place of all others.
    */
   get isOpen(): boolean {
-    return this.holders > this.pages || (this.#returned && this.holders > 0)
+    const { here, pages } = this.presence
+    return here > pages || (this.#returned && here > 0)
   }
 
-  /** What it holds: an object of their own would take a tenth of its memory. */
-  get values(): Values {
-    return this
-  }
-
-  get createdAt(): number {
-    return WALL_ORIGIN + this.#begunAt
-  }
-
-  get deadlines(): Deadlines {
-    return this.#context.values.deadlines
-  }
-
-  protected get valuesContext(): ValuesContext {
-    return this.#context.values
-  }
-
-  /** The session as the app's functions see it: the same for all of them. */
-  get view(): SessionView {
-    this.#view ??= new View(this, this.#context)
-    return this.#view
-  }
-
-  /** The load that is, or that was last. */
-  get load(): Load {
-    this.#load ??= new Load(!this.loaded || this.ended !== undefined)
-    return this.#load
-  }
-
-  beginLoad(serial: number): void {
-    this.loaded = true
-    this.loadSerial = serial
-    this.#load = undefined
-  }
-
-  endLoad(): void {
-    this.#load?.end()
-    this.#load = undefined
+  /** An entry leaves. */
+  leave(entry: Entry, departure: Departure): void {
+    this.#context.leave(this, entry, departure)
   }
 
   /** Resolves when all hooks that were begun have settled; `undefined` when none is running. */
   get hooksRunning(): Promise<void> | undefined {
     return this.#hooks
-  }
-
-  /** A visitor has gone. */
-  leave(visitor: Holder, leaving: Leaving): void {
-    this.#context.leave(this, visitor, leaving)
-  }
-
-  /** Why it has ended; from then on nobody can use it. */
-  get ended(): EndReason | undefined {
-    return this.#extras?.ended
-  }
-
-  set ended(reason: EndReason) {
-    this.extra.ended = reason
-  }
-
-  /** How many pages other nodes hold, as far as is known. */
-  get pagesElsewhere(): number {
-    return this.#extras?.pagesElsewhere ?? 0
-  }
-
-  set pagesElsewhere(count: number) {
-    if (count !== this.pagesElsewhere) this.extra.pagesElsewhere = count
-  }
-
-  /** Resolves when the last callback of the end has run. */
-  get finished(): Promise<void> | undefined {
-    return this.#extras?.finished
-  }
-
-  set finished(finished: Promise<void>) {
-    this.extra.finished = finished
-  }
-
-  get sharedAtEnd(): readonly SharedValue[] | undefined {
-    return this.#extras?.sharedAtEnd
-  }
-
-  set sharedAtEnd(values: readonly SharedValue[]) {
-    this.extra.sharedAtEnd = values
-  }
-
-  /** Calls `farewell` at the end at once, before any hook. */
-  atEnd(farewell: (reason: EndReason) => void): void {
-    this.extra.farewells.push(farewell)
-  }
-
-  sayFarewell(reason: EndReason): void {
-    for (const farewell of this.#extras?.farewells ?? []) farewell(reason)
-  }
-
-  /** Awaits `epilogue` at the end, after all hooks and callbacks: what they may still use goes last. */
-  afterEnd(epilogue: () => Promise<void>): void {
-    this.extra.epilogues.push(epilogue)
-  }
-
-  get epilogues(): readonly (() => Promise<void>)[] {
-    return this.#extras?.epilogues ?? []
-  }
-
-  /** Runs `task` as soon as no request of the session is in flight. */
-  afterAnswers(task: () => void): void {
-    this.extra.unanswered.push(task)
-    this.noteAnswers()
-  }
-
-  /** To be called when a request has left. */
-  noteAnswers(): void {
-    if (this.#extras === undefined || this.holders > this.pages) return
-    for (const task of this.#extras.unanswered.splice(0)) task()
   }
 
   /** Lets `task`, which must not reject, run after all hooks of this session that were begun before. */
@@ -237,22 +167,77 @@ export class Session extends Values implements SharedOwner {
     return running
   }
 
-  private get extra(): Extras {
-    this.#extras ??= new Extras()
-    return this.#extras
+  /** Calls `listener` at the end at once, before any hook. */
+  onEnd(listener: (reason: Reason) => void): void {
+    this.#onEnd ??= []
+    this.#onEnd.push(listener)
+  }
+
+  /** Tells those that {@link onEnd} was given. */
+  tellEnd(reason: Reason): void {
+    for (const listener of this.#onEnd ?? []) listener(reason)
+  }
+
+  /** Awaits `cleanup` at the end, after all hooks and callbacks: what they may still use goes last. */
+  addCleanup(cleanup: () => Promise<void>): void {
+    this.#cleanups ??= []
+    this.#cleanups.push(cleanup)
+  }
+
+  get cleanups(): readonly (() => Promise<void>)[] {
+    return this.#cleanups ?? []
+  }
+
+  /** Runs `task` as soon as no request of the session is in flight. */
+  afterAnswers(task: () => void): void {
+    this.#unanswered ??= []
+    this.#unanswered.push(task)
+    this.noteAnswers()
+  }
+
+  /** To be called when a request has left. */
+  noteAnswers(): void {
+    if (this.presence.here > this.presence.pages) return
+    for (const task of this.#unanswered?.splice(0) ?? []) task()
   }
 }
 
-/** What a session does not have while nobody uses more of it than its values. */
-class Extras {
-  ended: EndReason | undefined
-  pagesElsewhere = 0
-  finished: Promise<void> | undefined
-  sharedAtEnd: readonly SharedValue[] | undefined
-  readonly farewells: ((reason: EndReason) => void)[] = []
-  readonly epilogues: (() => Promise<void>)[] = []
-  /** To be done when no request is in flight. */
-  readonly unanswered: (() => void)[] = []
+let entries = 0
+
+/** One page or request in a session, from when it enters until it leaves. */
+export class Entry implements Present {
+  readonly session: Session
+  readonly kind: EntryKind
+  /** Of a page: its id. */
+  readonly page: string | undefined
+  /** Grows with each entry. */
+  readonly serial = ++entries
+  /** Set while unload hooks are running: the visitor awaits it before it goes on. Never rejects. */
+  ready: Promise<unknown> | undefined
+  left = false
+  waits = false
+  above: Present | undefined
+
+  constructor(session: Session, kind: EntryKind, page?: string) {
+    this.session = session
+    this.kind = kind
+    this.page = page
+  }
+
+  /** A second call does nothing. */
+  leave(departure: Departure = {}): void {
+    if (!this.left) this.session.leave(this, departure)
+  }
+}
+
+/** Stands in the timer wheel for its session. */
+export class SessionDue extends WheelNode {
+  readonly session: Session
+
+  constructor(session: Session) {
+    super()
+    this.session = session
+  }
 }
 
 /** What hooks and callbacks see. */

@@ -1,37 +1,29 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import createDebug from 'debug'
+import { v4 as uuid } from 'uuid'
 import { GradioStateError } from '../errors.js'
 import type { Clock } from '../util/clock.js'
 import { flat } from '../util/detach-string.js'
-import { Gate } from '../util/limiter.js'
-import { Deadlines } from '../util/scheduler.js'
-import { isThenable } from '../util/thenable.js'
-import { Arrivals } from './arrivals.js'
-import type {
-  Arrival,
-  Claim,
-  Departure,
-  EndReason,
-  Engine,
-  EngineEvents,
-  Holder,
-  Life,
-  MaybePromise,
-} from './engine.js'
+import { Limiter } from '../util/limiter.js'
+import { Deadlines, type DueSource } from '../util/scheduler.js'
+import { TimerWheel } from '../util/timer-wheel.js'
 import type { ErrorContext } from './events.js'
 import { Hooks } from './hooks.js'
-import { Lifecycle } from './lifecycle.js'
+import { type EndWork, Lifecycle } from './lifecycle.js'
+import { MemoryValues } from './local-shared-values.js'
+import { type Departure, type EntryKind, Presence } from './presence.js'
+import type { Reason } from './reason.js'
 import { SessionTable } from './registry.js'
 import type { CloseReport, SessionStats } from './reports.js'
-import { type Leaving, Session, type SessionContext } from './session.js'
+import { Entry, Session, type SessionContext, type SessionDue, type SessionOrigin } from './session.js'
+import type { SharedValues, ValueClaim } from './shared-value-store.js'
 import { SharedAccess } from './shared-values.js'
 import { StateRegistry } from './value-definition.js'
-import { Visit } from './visit.js'
 
 const debug = createDebug('gradio-state:session')
 
-/** What the manager is set up with; durations in milliseconds. */
-export interface ManagerConfig {
+/** What the sessions of an instance are set up with; durations in milliseconds. */
+export interface SessionsConfig {
   readonly clock: Clock
   readonly gracePeriod: number
   readonly unloadDelay: number
@@ -41,13 +33,11 @@ export interface ManagerConfig {
   readonly directoryOf: (id: string) => string
 }
 
-/** Who comes to a session, and how. */
+/** Who comes to a session. */
 export interface Visiting {
-  readonly kind: Holder['kind']
+  readonly kind: EntryKind
   /** The id of a page, by which other nodes know it too. */
   readonly page?: string
-  /** The visitor can't wait for an engine that answers later. */
-  readonly atOnce?: boolean
 }
 
 /** What a session is begun with. */
@@ -55,327 +45,270 @@ export interface Beginning {
   readonly info: (() => unknown) | undefined
 }
 
-/** Keeps the sessions of this process: who is here is the engine's to know, what follows from it is decided here. */
-export class Manager {
+/** What is added where several processes share their sessions. */
+export interface Cluster {
+  readonly isShared: boolean
+  /** 32 random bytes that all nodes know and nobody else does. */
+  readonly secret: Buffer
+  /** Whether visitors wait for the cluster's answer: what they begin can't be found yet. */
+  readonly isEntering: boolean
+  /** Whether a visitor to the session of that token has to wait for the cluster's answer, by {@link enter}. */
+  mustAsk(token: string): boolean
+  /** As {@link Sessions.enter}, for who can wait. */
+  enter(token: string, visiting: Visiting, beginning: Beginning): Promise<Entry>
+  enter(token: string, visiting: Visiting): Promise<Entry | undefined>
+  /** Another node may have that page: it is told that the page says goodbye. Resolves with whether one has. */
+  goodbye(token: string, page: string, epoch: number | undefined): Promise<boolean>
+}
+
+/** The sessions of this process: who enters and leaves, and what is due of them. */
+export class Sessions implements DueSource {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
   readonly states = new StateRegistry()
   readonly shared: SharedAccess
+  /** Set where other processes may have parts of the same sessions. */
+  readonly cluster: Cluster | undefined
   /** Whether `close()` was called: nothing new is let in. */
   closing = false
-  readonly #config: ManagerConfig
-  readonly #engine: Engine
-  readonly #context: SessionContext
-  readonly #sessions: SessionTable
-  readonly #lifecycle: Lifecycle
-  readonly #arrivals = new Arrivals()
-  #holders = 0
+  protected readonly config: SessionsConfig
+  protected readonly context: SessionContext
+  protected readonly registry: SessionTable
+  protected readonly lifecycle: Lifecycle
+  readonly #wheel = new TimerWheel<SessionDue>()
+  readonly #sharedValues: MemoryValues
+  readonly #secret = randomBytes(32)
   #report: Promise<CloseReport> | undefined
 
-  constructor(config: ManagerConfig, engine: Engine) {
-    this.#config = config
-    this.#sessions = new SessionTable(config.maxSessions)
-    this.#engine = engine
+  /** @param store where shared values are, if not in this process alone */
+  constructor(config: SessionsConfig, store?: SharedValues) {
+    this.config = config
+    this.registry = new SessionTable(config.maxSessions)
     this.deadlines = new Deadlines(config.clock)
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
-    // Not the sessions' own gate: an end, which has a place there, waits for the callbacks of values that time took.
-    const gate = new Gate(PARALLEL_VALUES, () => {})
-    this.#lifecycle = new Lifecycle({
-      engine,
-      deadlines: this.deadlines,
-      hooks: this.hooks,
-      sessions: this.#sessions,
-      standIn: claim => this.#standIn(claim),
-      release: claim =>
-        this.shared.release(this.findById(claim.life) ?? this.#standIn(claim), claim, claim.reason),
-      releaseAll: (session, { values, reason }) => this.shared.releaseAll(session, values, reason),
-    })
-    this.shared = new SharedAccess(engine, this.hooks, this.states, claim => this.#lifecycle.release(claim))
-    const values = { deadlines: this.deadlines, hooks: this.hooks, gate, process: randomUUID().slice(0, 8) }
-    const { directoryOf } = config
-    this.#context = {
+    this.#sharedValues = new MemoryValues(
+      config.clock,
+      token => this.#owner(token),
+      () => this.deadlines.wake(),
+    )
+    const values = store ?? this.#sharedValues
+    this.shared = new SharedAccess(values, this.hooks, this.states, claim => this.release(claim))
+    // Not the lifecycle's: an end, which has a place there, waits for the callbacks of values that time took.
+    const limiter = new Limiter(PARALLEL_VALUES)
+    this.context = {
       states: this.states,
       shared: this.shared,
-      values,
-      directoryOf,
-      leave: (session, visitor, leaving) => this.#leave(session, visitor, leaving),
-      returned: session => this.#sessions.place(session),
+      values: { deadlines: this.deadlines, hooks: this.hooks, limiter, process: randomUUID().slice(0, 8) },
+      directoryOf: config.directoryOf,
+      leave: (session, entry, departure) => this.leave(session, entry, departure),
+      returned: session => this.registry.place(session),
     }
-    this.#background(engine.start(this.#events(), { clock: config.clock, departure: this.#departure(true) }))
+    const { deadlines, hooks, shared } = this
+    this.lifecycle = new Lifecycle({ deadlines, hooks, shared, sessions: this.registry })
+    deadlines.add(this)
   }
 
-  /** Whether other processes may hold the same sessions. */
+  /** Whether other processes may have parts of the same sessions. */
   get isShared(): boolean {
-    return this.#engine.isShared
+    return this.cluster?.isShared ?? false
   }
 
-  /** Whether visitors wait for an engine that answers later: what they begin can't be found yet. */
-  get expectsSessions(): boolean {
-    return this.#arrivals.any
-  }
-
-  /** What all nodes know, and nobody else. */
+  /** What marks the tokens and tickets of this process, or of all nodes. */
   get secret(): Buffer {
-    return this.#engine.secret
+    return this.cluster?.secret ?? this.#secret
   }
 
   /** The session of a token, if it has one here. Free of effects. */
   find(token: string): Session | undefined {
-    return this.#sessions.find(token)
+    return this.registry.find(token)
   }
 
   findById(id: string): Session | undefined {
-    return this.#sessions.findById(id)
+    return this.registry.findById(id)
   }
 
   all(): Session[] {
-    return this.#sessions.all()
+    return this.registry.all()
   }
 
   /**
-   * Somebody comes to the session of `token`. Without `create`, `undefined` where there is none. The visit counts from
-   * now on; its `ready` has to be awaited before the visitor goes on.
+   * Somebody enters the session of `token`. Without `beginning`, `undefined` where there is none. The entry counts from now
+   * on; its `ready` has to be awaited before the visitor goes on.
    */
-  enter(token: string, visiting: Visiting, create: Beginning): MaybePromise<Visit>
-  enter(token: string, visiting: Visiting): MaybePromise<Visit | undefined>
-  enter(token: string, visiting: Visiting, create?: Beginning): MaybePromise<Visit | undefined> {
+  enter(token: string, visiting: Visiting, beginning: Beginning): Entry
+  enter(token: string, visiting: Visiting, beginning?: Beginning): Entry | undefined
+  enter(token: string, { kind, page }: Visiting, beginning?: Beginning): Entry | undefined {
     if (this.closing) throw closed()
-    const isKnown = this.#sessions.has(token)
-    const isFresh = create !== undefined && !isKnown && !this.#arrivals.isFresh(token)
-    if (isFresh) this.#makeRoom()
-    // A session that begins here keeps it.
-    const kept = isKnown ? token : flat(token)
-    const visit = new Visit(this.#idOf(visiting), visiting.kind)
-    const arrival = this.#arrival(visit.kind, create !== undefined, visiting.atOnce)
-    const life = this.#engine.open(kept, visit, arrival)
-    if (isThenable(life)) return this.#admitLater(kept, visit, isFresh, life, create)
-    return this.#admit(kept, visit, life, create)
+    const known = this.registry.find(token)
+    if (known === undefined && beginning === undefined) return undefined
+    const session = known ?? this.#begin(token, beginning)
+    const { presence } = session
+    const entry = new Entry(session, kind, page && flat(page))
+    const loads = presence.enter(entry, this.deadlines.now)
+    this.registry.place(session)
+    if (known !== undefined) session.noteReturn()
+    if (known === undefined || loads) this.lifecycle.load(session)
+    // At most one time limit, should unload hooks wait for others.
+    const { unloading } = session
+    if (entry.waits && unloading) entry.ready = this.deadlines.within(unloading, this.config.hookTimeout)
+    this.#arm(session)
+    return entry
   }
 
   /** Ends a session now; resolves when all its callbacks have run. */
-  async end(session: Session, reason: EndReason): Promise<void> {
-    const finished = session.finished ?? this.#finish(session, reason, this.#claimEnd(session, reason))
+  async end(session: Session, reason: Reason): Promise<void> {
+    const finished = session.finished ?? this.#end(session, reason)
     // Waiting for oneself would only end by the time limit: the end goes on once the hook has returned.
     if (!this.hooks.isInside(session.id)) await finished
   }
 
-  /** Another node may hold that page: it is told that the page says goodbye. Resolves with whether one does. */
-  goodbye(token: string, page: string, epoch: number | undefined): MaybePromise<boolean> {
-    return this.#engine.goodbye(token, page, epoch)
-  }
-
   /**
-   * The host session of a session is gone from its store: its pages are disconnected, it is unloaded now, and it ends
+   * The framework session of a session is gone from its store: its pages are disconnected, it is unloaded now, and it ends
    * after a grace period that counts from the expiry.
    * @param ago how many milliseconds ago that was
    */
   expire(session: Session, ago: number): void {
     if (session.ended !== undefined) return
-    debug('%s has lost its host session', session.id)
+    debug('%s has lost its framework session', session.id)
     session.audience?.part('expired')
-    const endIn = Math.max(this.#config.gracePeriod - ago, 0)
-    this.#background(this.#engine.expire(session.token, session.id, endIn))
+    session.presence.expire(this.deadlines.now, Math.max(this.config.gracePeriod - ago, 0))
+    this.#arm(session)
   }
 
   /** Ends everything; the second call gives the first one's promise. @param timeout in milliseconds */
   close(timeout: number): Promise<CloseReport> {
-    this.#report ??= this.#close(timeout)
+    this.closing = true
+    this.#report ??= this.shutDown(timeout)
     return this.#report
   }
 
   stats(): SessionStats {
-    return this.#sessions.stats()
+    return this.registry.stats()
   }
 
-  /** The ids of pages have to differ on all nodes. */
-  #idOf({ kind, page }: Visiting): string {
-    return kind === 'page' ? flat(page ?? randomUUID()) : String(++this.#holders)
+  /** While there is no room to work it off, nothing is due; the limiter tells when that changes. */
+  nextDue(): number | undefined {
+    if (this.lifecycle.limiter.free === 0) return undefined
+    const due = this.#wheel.next()
+    const valueDue = this.#sharedValues.nextDue()
+    return due === undefined || (valueDue !== undefined && valueDue < due) ? valueDue : due
   }
 
-  #admitLater(
-    token: string,
-    visit: Visit,
-    isFresh: boolean,
-    answer: Promise<Life | undefined>,
-    create?: Beginning,
-  ): Promise<Visit | undefined> {
-    return this.#arrivals.answered(token, isFresh, answer, (life, isOver) => {
-      if (this.closing) throw closed()
-      return isOver ? this.#again(token, visit, create) : this.#admit(token, visit, life, create)
-    })
+  work(limit: number): void {
+    const { limiter } = this.lifecycle
+    const most = Math.min(limit, limiter.free)
+    // Before the sessions: a value's own time was over before that of its session, or at the same time.
+    const claims = this.#sharedValues.claim(most)
+    for (const claim of claims) void limiter.run(() => this.release(claim))
+    this.#wheel.expire(this.deadlines.now, most - claims.length, ({ session }) => this.#due(session))
   }
 
-  #makeRoom(): void {
-    const isAwaited = ({ token }: Session) => this.#arrivals.has(token)
-    const inTheWay = this.#sessions.inTheWay(this.#arrivals.fresh, isAwaited)
+  #begin(token: string, beginning: Beginning | undefined): Session {
+    const inTheWay = this.registry.inTheWay(0, () => false)
     if (inTheWay !== undefined) void this.end(inTheWay, 'evicted')
+    return this.begin(flat(token), flat(uuid()), this.config.clock.wall(), beginning)
   }
 
-  /** The life that was found has ended before it could be entered: what comes after it is asked for. */
-  #again(token: string, { kind, id }: Visit, create?: Beginning): MaybePromise<Visit | undefined> {
-    const visiting: Visiting = kind === 'page' ? { kind, page: id } : { kind }
-    return create === undefined ? this.enter(token, visiting) : this.enter(token, visiting, create)
+  protected begin(token: string, id: string, createdAt: number, beginning: Beginning | undefined): Session {
+    let noted: unknown
+    const info = beginning?.info
+    if (info !== undefined) {
+      void this.hooks.call({ source: 'info', session: id }, () => {
+        noted = info()
+      })
+    }
+    const session = this.make({ token, id, createdAt, info: noted })
+    this.registry.add(session)
+    debug('%s begins', id)
+    return session
   }
 
-  #admit(token: string, visit: Visit, life: Life | undefined, create?: Beginning): Visit | undefined {
-    if (life === undefined) return undefined
-    const known = this.#sessions.findById(life.id)
-    const session = known ?? this.#begin(token, life, create)
-    session.pagesElsewhere = life.pagesElsewhere
-    session.holders++
-    if (visit.kind === 'page') session.pages++
-    this.#sessions.place(session)
-    // Another node may have begun it.
-    if (known !== undefined || life.phase !== 'new') session.noteReturn()
-    visit.begin(session)
-    if (life.phase === 'unloading') visit.ready = this.#afterUnload(session, visit)
-    else this.#load(session, life)
-    return visit
+  protected make(origin: SessionOrigin): Session {
+    return new Session(origin, new Presence(this.config), this.context)
   }
 
-  #load(session: Session, { phase, load }: Life): void {
-    if (phase === 'new') this.#lifecycle.runLoad(session)
-    else if (phase === 'returned') this.#lifecycle.load(session, load)
-    else this.#lifecycle.noteLoad(session, load)
-  }
-
-  #leave(session: Session, visitor: Holder, { abrupt = false, awaitPage = false }: Leaving): void {
-    session.holders--
-    if (visitor.kind === 'page') session.pages--
+  protected leave(session: Session, entry: Entry, departure: Departure): void {
+    session.presence.leave(entry, departure, this.deadlines.now)
     if (session.ended !== undefined) {
       session.noteAnswers()
       return
     }
-    if (session.holders === 0) this.#sessions.place(session)
-    const left = this.#departure(abrupt, !session.values.isEmpty)
-    const departure = awaitPage ? { ...left, awaitPage: PAGE_LOAD } : left
-    this.#background(this.#engine.release(session.token, visitor, departure))
+    if (session.presence.here === 0) this.registry.place(session)
+    this.#arm(session)
   }
 
-  #begin(token: string, life: Life, create: Beginning | undefined): Session {
-    let noted: unknown
-    const info = create?.info
-    if (info !== undefined) {
-      void this.hooks.call({ source: 'info', session: life.id }, () => {
-        noted = info()
-      })
+  #arm(session: Session): void {
+    const { due } = session.presence
+    this.#wheel.schedule(session.due, due)
+    if (due !== Number.POSITIVE_INFINITY) this.deadlines.wake()
+  }
+
+  #due(session: Session): void {
+    const { presence } = session
+    presence.stopKeeping(this.deadlines.now)
+    if (!presence.keepsState) {
+      void this.#end(session, presence.reason)
+      return
     }
-    const { id, createdAt, load } = life
-    const session = new Session({ token, id, createdAt, info: noted }, load, this.#context)
-    this.#sessions.add(session)
-    debug('%s begins', life.id)
-    return session
+    if (!presence.keepsLoaded && presence.phase === 'loaded') this.#unload(session)
+    else this.#arm(session)
   }
 
-  /** A session that doesn't live here, as far as a claim knows it. */
-  #standIn({ token, life, createdAt }: Pick<Claim, 'token' | 'life' | 'createdAt'>): Session {
-    return new Session({ token, id: life, createdAt, info: undefined }, 1, this.#context)
-  }
-
-  /**
-   * Who arrives while the unload hooks run waits for them, at most one time limit; then the engine is asked again
-   * whether this is the arrival that makes the session loaded.
-   */
-  #afterUnload(session: Session, visit: Visit): Promise<unknown> {
-    return this.deadlines.within(this.#reopen(session, visit), this.#config.hookTimeout)
-  }
-
-  async #reopen(session: Session, visit: Visit): Promise<void> {
-    try {
-      for (;;) {
-        await session.unloading
-        if (visit.left || session.ended !== undefined) return
-        const life = await this.#engine.open(session.token, visit, this.#arrival(visit.kind, false))
-        if (life?.phase !== 'unloading') {
-          if (life?.id === session.id) this.#load(session, life)
-          return
-        }
-        // A shared engine's claim, which this node has not heard of yet, or which another one works on.
-        await this.deadlines.pause(ASK_AGAIN)
-      }
-    } catch (error) {
-      this.hooks.report(error, { source: 'engine', session: session.id })
+  #unload(session: Session): void {
+    const { presence } = session
+    presence.beginUnload()
+    const running = this.lifecycle.unload(session, presence.load, presence.reason)
+    if (running === undefined) {
+      this.#unloaded(session)
+    } else {
+      this.lifecycle.limiter.hold(running)
+      session.unloading = running.then(() => this.#unloaded(session))
     }
+    // A listener of the signal may end the session, or enter it.
+    session.endLoad()
   }
 
-  #arrival(kind: Holder['kind'], create: boolean, atOnce = false): Arrival {
-    return { create, unloadIn: kind === 'page' ? 0 : this.#config.unloadDelay, atOnce }
+  #unloaded(session: Session): void {
+    session.unloading = undefined
+    if (session.ended !== undefined) return
+    if (session.presence.completeUnload(this.deadlines.now)) this.lifecycle.load(session)
+    this.#arm(session)
   }
 
-  /** @param abrupt whether a socket broke, so that its page may come back */
-  #departure(abrupt: boolean, hasValues = false): Departure {
-    const { unloadDelay, gracePeriod } = this.#config
-    return { unloadIn: unloadDelay + (abrupt ? RECONNECT : 0), endIn: gracePeriod, hasValues }
-  }
-
-  /** What the engine tells by itself. */
-  #events(): EngineEvents {
-    // What comes to another node comes back.
-    const ofReturned = (life: string, tell: (session: Session) => void) =>
-      of(life, session => {
-        session.noteReturn()
-        tell(session)
-      })
-    const of = (life: string, tell: (session: Session) => void) => {
-      const session = this.#sessions.findById(life)
-      if (session !== undefined) tell(session)
+  #end(session: Session, reason: Reason): Promise<void> {
+    const { presence } = session
+    this.#wheel.cancel(session.due)
+    const work: EndWork = {
+      load: presence.load,
+      isLoaded: presence.phase !== 'unloaded',
+      hadPage: presence.everHadPage,
+      sharedValues: this.#sharedValues.end(session.id),
     }
-    return {
-      wake: () => this.deadlines.wake(),
-      gone: (token, life, reason) => {
-        this.#arrivals.noteEnd(token, life)
-        of(life, session => void this.#finish(session, reason, undefined))
-      },
-      unloaded: (life, reason) => of(life, session => this.#lifecycle.noteUnload(session, reason)),
-      returned: (life, load) => of(life, session => this.#lifecycle.load(session, load)),
-      expired: life => of(life, session => session.audience?.part('expired')),
-      moved: (life, page) => ofReturned(life, session => session.audience?.find(page)?.leave()),
-      goodbye: (life, page, epoch) =>
-        ofReturned(life, session => session.audience?.find(page)?.goodbye(epoch)),
-      problem: error => this.hooks.report(error, { source: 'engine' }),
-    }
+    return this.lifecycle.end(session, reason, work)
   }
 
-  async #claimEnd(session: Session, reason: EndReason): Promise<Claim | undefined> {
-    try {
-      return await this.#engine.end(session.token, session.id, reason)
-    } catch (error) {
-      this.hooks.report(error, { source: 'engine', session: session.id })
-      return undefined
-    }
+  /** Tells the callback of a shared value that it was deleted. Never rejects. */
+  protected async release(claim: ValueClaim): Promise<void> {
+    const { token, life: id, createdAt, reason } = claim
+    const session = this.findById(id) ?? this.make({ token, id, createdAt, info: undefined })
+    await this.shared.release(session, claim, reason)
   }
 
-  #finish(session: Session, reason: EndReason, claimed: MaybePromise<Claim | undefined>): Promise<void> {
-    this.#arrivals.noteEnd(session.token, session.id)
-    return this.#lifecycle.finish(session, reason, claimed)
+  #owner(token: string): { token: string; life: string; createdAt: number } | undefined {
+    const session = this.registry.find(token)
+    return session && { token, life: session.id, createdAt: session.createdAt }
   }
 
-  async #close(timeout: number): Promise<CloseReport> {
-    this.closing = true
+  protected async shutDown(timeout: number): Promise<CloseReport> {
     const outran: ErrorContext[] = []
     this.hooks.timedOut = outran
-    for (const session of this.all()) {
-      // What other nodes may go on with is not ended here.
-      if (this.isShared) void this.#finish(session, 'shutdown', undefined)
-      else void this.end(session, 'shutdown')
-    }
-    const all = Promise.all([
-      ...this.#sessions.ending.map(session => session.finished),
-      this.#lifecycle.idle(),
-    ])
+    for (const session of this.all()) void this.end(session, 'shutdown')
+    const all = Promise.all(this.registry.ending.map(session => session.finished))
     await this.deadlines.within(all, timeout)
     this.hooks.timedOut = undefined
-    const unfinished = this.#sessions.ending.map(session => ({
-      source: 'session' as const,
-      session: session.id,
-    }))
-    await this.#engine.close()
+    const unfinished = this.registry.ending.map(({ id }) => ({ source: 'session' as const, session: id }))
+    this.#sharedValues.close()
     return { timedOut: [...outran, ...unfinished] }
-  }
-
-  /** What the engine does by itself is waited for by nobody, so its failure has to be reported here. */
-  #background(work: MaybePromise<unknown>): void {
-    if (isThenable(work)) work.then(undefined, error => this.hooks.report(error, { source: 'engine' }))
   }
 }
 
@@ -385,9 +318,3 @@ export function closed(): GradioStateError {
 
 /** How many values that outlived their time have their callbacks running at once. */
 const PARALLEL_VALUES = 256
-/** How soon a shared engine is asked again whether an unload is over. */
-const ASK_AGAIN = 100
-/** How long after a socket broke its page may take to come back: measured redials take less than a second. */
-const RECONNECT = 1_500
-/** How long a page may take from the end of its HTML until its script connects. */
-const PAGE_LOAD = 30_000

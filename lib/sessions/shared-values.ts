@@ -1,10 +1,9 @@
 import { GradioStateError, show } from '../errors.js'
 import { eachBounded } from '../util/limiter.js'
-import type { Engine } from './engine.js'
 import { type Hooks, notPromise, PARALLEL, type TimeLimit } from './hooks.js'
 import type { SessionView } from './session-view.js'
 import { SharedDefinition } from './shared-definition.js'
-import type { SharedValue, ValueClaim, Writing } from './shared-value-store.js'
+import type { SharedValue, SharedValues, ValueClaim, Writing } from './shared-value-store.js'
 import type { Definition, DeleteReason, StateRegistry } from './value-definition.js'
 import type { Values } from './values.js'
 
@@ -20,7 +19,7 @@ export interface SharedOwner {
 
 /** What can be done with the shared values of all sessions. */
 export class SharedAccess {
-  readonly #engine: Engine
+  readonly #store: SharedValues
   readonly #hooks: Hooks
   readonly #states: StateRegistry
   readonly #handle: (claim: ValueClaim) => Promise<void>
@@ -29,12 +28,12 @@ export class SharedAccess {
 
   /** @param handle lets {@link release} do its work, and settles the claim; never rejects */
   constructor(
-    engine: Engine,
+    store: SharedValues,
     hooks: Hooks,
     states: StateRegistry,
     handle: (claim: ValueClaim) => Promise<void>,
   ) {
-    this.#engine = engine
+    this.#store = store
     this.#hooks = hooks
     this.#states = states
     this.#handle = handle
@@ -69,7 +68,7 @@ export class SharedAccess {
   }
 
   async touch({ token, id }: SharedOwner, { name, config }: SharedDefinition): Promise<boolean> {
-    return this.#engine.values.touch(token, id, name, config.timeToLive)
+    return this.#store.touch(token, id, name, config.timeToLive)
   }
 
   async has(session: SharedOwner, { name }: SharedDefinition): Promise<boolean> {
@@ -78,7 +77,7 @@ export class SharedAccess {
 
   /** Deletes the value; resolves when its callback has run. */
   async delete({ token, id }: SharedOwner, { name }: SharedDefinition): Promise<boolean> {
-    const claim = await this.#engine.values.delete(token, id, name)
+    const claim = await this.#store.delete(token, id, name)
     if (claim !== undefined) await this.#handle(claim)
     return claim !== undefined
   }
@@ -119,7 +118,7 @@ export class SharedAccess {
   }
 
   async #read({ token, id }: SharedOwner, name: string): Promise<SharedValue | undefined> {
-    return this.#engine.values.read(token, id, name)
+    return this.#store.read(token, id, name)
   }
 
   /** @returns whether it was written: not over another version than `over` */
@@ -130,13 +129,7 @@ export class SharedAccess {
       claimReplaced: deleteReplaced && deleteCallback !== undefined,
       ...(over !== undefined && { over }),
     }
-    const { written, replaced } = await this.#engine.values.write(
-      session.token,
-      session.id,
-      state.name,
-      text,
-      how,
-    )
+    const { written, replaced } = await this.#store.write(session.token, session.id, state.name, text, how)
     if (replaced !== undefined) void this.#handle(replaced)
     return written
   }

@@ -4,7 +4,7 @@ import { notPromise } from './hooks.js'
 import type { Session } from './session.js'
 import type { SessionValues } from './session-values.js'
 import type { State } from './session-view.js'
-import type { Manager } from './sessions.js'
+import type { Sessions } from './sessions.js'
 import { SharedDefinition } from './shared-definition.js'
 import type { SharedAccess } from './shared-values.js'
 import { NO_OPTIONS, plainValueConfig, type ValueConfig, type ValueOptions } from './value-definition.js'
@@ -16,9 +16,9 @@ type AnyState = Pick<State<unknown>, 'name'> | string
  * overloads of {@link SessionValues}; `never` fits them all.
  */
 export abstract class StateAccess implements SessionValues {
-  protected readonly manager: Manager
+  protected readonly manager: Sessions
 
-  constructor(manager: Manager) {
+  constructor(manager: Sessions) {
     this.manager = manager
   }
 

@@ -1,4 +1,4 @@
-import { eachBounded, type Gate } from '../util/limiter.js'
+import { eachBounded, type Limiter } from '../util/limiter.js'
 import type { Deadlines, Due } from '../util/scheduler.js'
 import type { WheelNode } from '../util/timer-wheel.js'
 import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
@@ -10,22 +10,32 @@ export interface ValuesContext {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
   /** Bounds the callbacks that time sets off; those that a caller waits for run at once. */
-  readonly gate: Gate
+  readonly limiter: Limiter
   /** Stands in the keys of this process's values: another one may have values of the same session. */
   readonly process: string
 }
 
-/** The values of one session. Each that leaves, by whatever way, goes through `release` once. */
-export abstract class Values {
-  abstract readonly id: string
-  abstract readonly view: SessionView
-  protected abstract readonly valuesContext: ValuesContext
+/** The session that values belong to. */
+export interface ValuesOwner {
+  readonly id: string
+  readonly view: SessionView
+}
+
+/** The values of one session. Each that leaves, for any reason, passes `#release` once. */
+export class Values {
+  readonly #owner: ValuesOwner
+  readonly #context: ValuesContext
   #slots: Slots
   /** Callbacks under way: the session's end waits for them. */
   #pending: Set<Promise<void>> | undefined
   #serial = 0
   /** What was there at the end, for the `ended` hooks. */
   #final: Slots
+
+  constructor(owner: ValuesOwner, context: ValuesContext) {
+    this.#owner = owner
+    this.#context = context
+  }
 
   get isEmpty(): boolean {
     return this.#slots === undefined
@@ -54,21 +64,21 @@ export abstract class Values {
     const old = find(this.#slots, name)
     const isSame = old !== undefined && Object.is(old.value, value)
     if (isSame && old.config === config) {
-      this.arm(old)
+      this.#arm(old)
       return
     }
-    if (old !== undefined) this.cancel(old)
-    const slot = this.slotFor(name, value, config, isSame ? old.serial : ++this.#serial)
-    this.put(slot)
-    this.arm(slot)
-    if (old !== undefined && !isSame && old.config.deleteReplaced) void this.release(old, 'replaced')
+    if (old !== undefined) this.#cancel(old)
+    const slot = this.#slotFor(name, value, config, isSame ? old.serial : ++this.#serial)
+    this.#put(slot)
+    this.#arm(slot)
+    if (old !== undefined && !isSame && old.config.deleteReplaced) void this.#release(old, 'replaced')
   }
 
   /** Restarts the time to live. */
   touch(name: string): boolean {
     const slot = find(this.#slots, name)
     if (slot === undefined) return false
-    this.arm(slot)
+    this.#arm(slot)
     return true
   }
 
@@ -76,30 +86,42 @@ export abstract class Values {
   async delete(name: string): Promise<boolean> {
     const slot = find(this.#slots, name)
     if (slot === undefined) return false
-    this.remove(slot)
-    await this.release(slot, 'deleted')
+    this.#remove(slot)
+    await this.#release(slot, 'deleted')
     return true
   }
 
-  /** Deletes all values at once. Done when their callbacks, and those already under way, have run. */
-  deleteAll(reason: DeleteReason): void | Promise<void> {
-    const final = this.#slots
-    const slots = listOf(final)
-    for (const slot of slots) this.cancel(slot)
-    this.#slots = undefined
-    const toRelease = slots.filter(slot => slot.needsRelease)
-    const releasing = eachBounded(toRelease, PARALLEL, slot => this.release(slot, reason))
-    if (releasing !== undefined || this.#pending !== undefined) return this.awaitAll(releasing, final)
+  /** Whether a callback has to run when all values are deleted, or is running. */
+  get hasCallbacks(): boolean {
+    return this.#pending !== undefined || listOf(this.#slots).some(slot => slot.needsRelease)
+  }
+
+  /** Deletes all values, which must have no {@link hasCallbacks}. */
+  clear(): void {
+    this.#final = this.#takeAll()
+  }
+
+  /** Deletes all values at once; resolves when their callbacks, and those that were running, have settled. */
+  async deleteAll(reason: DeleteReason): Promise<void> {
+    const final = this.#takeAll()
+    const toRelease = listOf(final).filter(slot => slot.needsRelease)
+    await eachBounded(toRelease, PARALLEL, slot => this.#release(slot, reason))
+    if (this.#pending !== undefined) await Promise.all(this.#pending)
     // Not before: to a callback, what is being deleted is gone.
     this.#final = final
   }
 
   /** The time to live of a value is over. */
   expire(slot: Slot): void {
-    this.remove(slot)
+    this.#remove(slot)
     if (!slot.needsRelease) return
-    const running = this.valuesContext.gate.run(() => this.release(slot, 'timeToLive'))
-    if (running !== undefined) this.track(running)
+    const { limiter } = this.#context
+    if (limiter.free === 0) {
+      this.track(limiter.run(async () => this.#release(slot, 'timeToLive')))
+      return
+    }
+    const running = this.#release(slot, 'timeToLive')
+    if (running !== undefined) limiter.hold(running)
   }
 
   /** The end of the session waits for that callback. */
@@ -112,53 +134,54 @@ export abstract class Values {
     })
   }
 
-  private async awaitAll(releasing: void | Promise<void>, final: Slots): Promise<void> {
-    await releasing
-    if (this.#pending !== undefined) await Promise.all(this.#pending)
-    this.#final = final
+  #takeAll(): Slots {
+    const all = this.#slots
+    for (const slot of listOf(all)) this.#cancel(slot)
+    this.#slots = undefined
+    return all
   }
 
-  private slotFor(name: string, value: unknown, config: ValueConfig, serial: number): Slot {
+  #slotFor(name: string, value: unknown, config: ValueConfig, serial: number): Slot {
     return config.timeToLive === Number.POSITIVE_INFINITY
       ? new Slot(name, value, config, serial)
       : new TimedSlot(name, value, config, serial, this)
   }
 
-  private arm(slot: Slot): void {
-    if (slot instanceof TimedSlot) this.valuesContext.deadlines.schedule(slot, slot.config.timeToLive)
+  #arm(slot: Slot): void {
+    if (slot instanceof TimedSlot) this.#context.deadlines.schedule(slot, slot.config.timeToLive)
   }
 
-  private cancel(slot: Slot): void {
-    if (slot instanceof TimedSlot) this.valuesContext.deadlines.cancel(slot)
+  #cancel(slot: Slot): void {
+    if (slot instanceof TimedSlot) this.#context.deadlines.cancel(slot)
   }
 
-  private put(slot: Slot): void {
+  #put(slot: Slot): void {
     const slots = this.#slots
     if (slots instanceof Map) slots.set(slot.name, slot)
     else if (slots === undefined || slots.name === slot.name) this.#slots = slot
     else this.#slots = new Map([slots, slot].map(each => [each.name, each]))
   }
 
-  private remove(slot: Slot): void {
+  #remove(slot: Slot): void {
     const slots = this.#slots
-    this.cancel(slot)
+    this.#cancel(slot)
     if (slots instanceof Map) slots.delete(slot.name)
     if (slots === slot || (slots instanceof Map && slots.size === 0)) this.#slots = undefined
   }
 
   /** Tells the app that a value, already gone from the session, is no longer held. */
-  private release(slot: Slot, reason: DeleteReason): void | Promise<void> {
+  #release(slot: Slot, reason: DeleteReason): void | Promise<void> {
     if (!slot.needsRelease) return
-    const context = { source: 'deleteCallback', session: this.id, name: slot.name } as const
-    const running = this.valuesContext.hooks.call(context, limit => this.tell(slot, reason, limit))
+    const context = { source: 'deleteCallback', session: this.#owner.id, name: slot.name } as const
+    const running = this.#context.hooks.call(context, limit => this.#tell(slot, reason, limit))
     if (running !== undefined) this.track(running)
     return running
   }
 
-  private tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
+  #tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
     const { value, config } = slot
     if (config.deleteCallback === undefined) return dispose(value as Partial<AsyncDisposable & Disposable>)
-    return config.deleteCallback(value, new Deletion(slot, reason, this, this.valuesContext.process, limit))
+    return config.deleteCallback(value, new Deletion(slot, reason, this.#owner, this.#context.process, limit))
   }
 }
 
@@ -167,7 +190,7 @@ class Deletion implements DeleteEvent {
   readonly reason: DeleteReason
   readonly name: string
   readonly #serial: number
-  readonly #session: Values
+  readonly #session: ValuesOwner
   readonly #process: string
   readonly #limit: TimeLimit
 
@@ -175,7 +198,7 @@ class Deletion implements DeleteEvent {
   constructor(
     { name, serial }: Slot,
     reason: DeleteReason,
-    session: Values,
+    session: ValuesOwner,
     process: string,
     limit: TimeLimit,
   ) {

@@ -26,9 +26,3 @@ export const systemClock: Clock = {
     return () => clearTimeout(timeout)
   },
 }
-
-/**
- * What long-lived objects count times of the wall clock from: V8 keeps a number that is no small integer in an object of its
- * own, and milliseconds since 1970 are none.
- */
-export const WALL_ORIGIN = Date.now()

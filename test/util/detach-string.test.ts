@@ -3,8 +3,7 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
-import { memory } from '../../lib/sessions/memory-engine.ts'
-import { Manager } from '../../lib/sessions/sessions.ts'
+import { Sessions } from '../../lib/sessions/sessions.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { flat } from '../../lib/util/detach-string.ts'
 
@@ -25,7 +24,7 @@ for (const kind of ['page', 'request'] as const) {
     const clock = fakeClock()
     const directoryOf = (id: string) => id
     const times = { gracePeriod: 1_000, unloadDelay: 1_000, hookTimeout: 1_000 }
-    const manager = new Manager({ clock, ...times, maxSessions: 1_000, directoryOf }, memory(clock))
+    const manager = new Sessions({ clock, ...times, maxSessions: 1_000, directoryOf })
     const each = heldByEach(index => {
       const page = { page: cutOut('page', index) }
       const visiting = kind === 'page' ? { kind, ...page } : { kind }

@@ -1,77 +1,86 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { eachBounded, Gate } from '../../lib/util/limiter.ts'
+import { eachBounded, Limiter } from '../../lib/util/limiter.ts'
 import { deferred } from '../support/harness.ts'
 
-describe('a gate', () => {
-  it('runs a task that finds a place at once, and needs no promise for one that is over then', () => {
+describe('a limiter', () => {
+  it('runs a task that finds a place at once', async () => {
     let freed = 0
-    const gate = new Gate(1, () => freed++)
+    const limiter = new Limiter(1, () => freed++)
     let within = -1
-    assert.equal(
-      gate.run(() => {
-        within = gate.free
-      }),
-      undefined,
-    )
-    assert.deepEqual([within, gate.free, freed], [0, 1, 1])
+    const running = limiter.run(async () => {
+      within = limiter.free
+    })
+    assert.deepEqual([within, limiter.free, freed], [0, 0, 0])
+    await running
+    assert.deepEqual([limiter.free, freed], [1, 1])
+  })
+
+  it('counts what runs already, beyond its limit too', async () => {
+    const limiter = new Limiter(1, () => {})
+    const held = [deferred(), deferred()] as const
+    for (const { promise } of held) limiter.hold(promise)
+    let ran = false
+    const waiting = limiter.run(async () => {
+      ran = true
+    })
+    held[0].resolve()
+    await held[0].promise
+    assert.deepEqual([limiter.free, ran], [0, false])
+    held[1].resolve()
+    await waiting
+    assert.deepEqual([limiter.free, ran], [1, true])
   })
 
   it('lets those who wait go on in their order, whether they take time or not', async () => {
     let freed = 0
-    const gate = new Gate(1, () => freed++)
+    const limiter = new Limiter(1, () => freed++)
     const log: string[] = []
     const first = deferred()
     const third = deferred()
     const all = [
-      gate.run(() => first.promise.then(() => void log.push('first'))),
-      gate.run(() => void log.push('second')),
-      gate.run(() => third.promise.then(() => void log.push('third'))),
-      gate.run(() => void log.push('fourth')),
+      limiter.run(() => first.promise.then(() => void log.push('first'))),
+      limiter.run(async () => void log.push('second')),
+      limiter.run(() => third.promise.then(() => void log.push('third'))),
+      limiter.run(async () => void log.push('fourth')),
     ]
-    assert.deepEqual([log.length, gate.free], [0, 0])
+    assert.deepEqual([log.length, limiter.free], [0, 0])
     first.resolve()
     await all[1]
-    assert.deepEqual([log.join(), gate.free, freed], ['first,second', 0, 0])
+    assert.deepEqual([log.join(), limiter.free, freed], ['first,second', 0, 0])
     third.resolve()
     await Promise.all(all)
-    assert.deepEqual([log.join(), gate.free, freed], ['first,second,third,fourth', 1, 1])
+    assert.deepEqual([log.join(), limiter.free, freed], ['first,second,third,fourth', 1, 1])
   })
 
   it('takes many who wait, one after the other, without a deep stack', async () => {
-    const gate = new Gate(1, () => {})
+    const limiter = new Limiter(1, () => {})
     const first = deferred()
     let ran = 0
-    void gate.run(() => first.promise)
-    const all = Array.from({ length: 50_000 }, () => gate.run(() => void ran++))
+    void limiter.run(() => first.promise)
+    const all = Array.from({ length: 50_000 }, () => limiter.run(async () => void ran++))
     first.resolve()
     await Promise.all(all)
     assert.equal(ran, 50_000)
   })
 
   it('lets a task that was begun by another one wait, too', async () => {
-    const gate = new Gate(1, () => {})
+    const limiter = new Limiter(1, () => {})
     const log: string[] = []
-    let inner: unknown
-    assert.equal(
-      gate.run(() => {
-        inner = gate.run(() => void log.push('inner'))
-        log.push('outer')
-      }),
-      undefined,
-    )
+    let inner: Promise<void> | undefined
+    await limiter.run(async () => {
+      inner = limiter.run(async () => void log.push('inner'))
+      log.push('outer')
+    })
     await inner
-    assert.deepEqual([log.join(), gate.free], ['outer,inner', 1])
+    assert.deepEqual([log.join(), limiter.free], ['outer,inner', 1])
   })
 })
 
 describe('each item, in bounds,', () => {
-  it('is done at once where nothing has to be waited for', () => {
+  it('is done in order', async () => {
     const done: number[] = []
-    assert.equal(
-      eachBounded([1, 2, 3], 2, item => void done.push(item)),
-      undefined,
-    )
+    await eachBounded([1, 2, 3], 2, item => void done.push(item))
     assert.deepEqual(done, [1, 2, 3])
   })
 
@@ -82,6 +91,7 @@ describe('each item, in bounds,', () => {
       begun.push(item)
       return item === 0 ? undefined : ends[item - 1]?.promise
     })
+    await new Promise(setImmediate)
     assert.deepEqual(begun, [0, 1, 2])
     ends[1]?.resolve()
     await new Promise(setImmediate)

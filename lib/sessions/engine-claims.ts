@@ -1,4 +1,4 @@
-import type { Gate } from '../util/limiter.js'
+import type { Limiter } from '../util/limiter.js'
 import { Deadline, type Deadlines, type DueSource } from '../util/scheduler.js'
 import { after, isThenable } from '../util/thenable.js'
 import type { Claim, Engine, MaybePromise } from './engine.js'
@@ -8,7 +8,7 @@ import type { ValueClaim } from './shared-value-store.js'
 /** What the engine says is due, taken no faster than there is room to work it off. */
 export class Claims implements DueSource {
   readonly #engine: Engine
-  readonly #gate: Gate
+  readonly #limiter: Limiter
   readonly #hooks: Hooks
   readonly #deadlines: Deadlines
   readonly #handle: (claim: Claim | ValueClaim) => void
@@ -28,26 +28,26 @@ export class Claims implements DueSource {
   /** @param handle does what a claim asks for, by way of {@link hold} */
   constructor(
     engine: Engine,
-    gate: Gate,
+    limiter: Limiter,
     hooks: Hooks,
     deadlines: Deadlines,
     handle: (claim: Claim | ValueClaim) => void,
   ) {
     this.#engine = engine
-    this.#gate = gate
+    this.#limiter = limiter
     this.#hooks = hooks
     this.#deadlines = deadlines
     this.#handle = handle
   }
 
-  /** While there is no room, nothing is due; the gate tells when that changes. */
+  /** While there is no room, nothing is due; the limiter tells when that changes. */
   nextDue(): number | undefined {
-    if (this.#gate.free === 0 || this.#asking || this.#isPaused) return undefined
+    if (this.#limiter.free === 0 || this.#asking || this.#isPaused) return undefined
     return this.#engine.nextDue()
   }
 
   work(limit: number): void {
-    const { free } = this.#gate
+    const { free } = this.#limiter
     try {
       // Each question to a shared engine takes a while, so it is asked for all that there is room for.
       const claims = this.#engine.claim(this.#engine.isShared ? free : Math.min(limit, free))
