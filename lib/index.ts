@@ -7,10 +7,11 @@ import type { FileStats } from './files/stats.js'
 import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, handle, stateOf } from './http/middleware.js'
-import type { Closable, RequestState } from './http/request-state.js'
+import type { RequestState } from './http/request-state.js'
 import { Routes } from './http/routes.js'
 import type { SessionState } from './http/session-state.js'
 import { track } from './http/track.js'
+import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
 import { ExpiryWatch } from './identity/expiry-watcher.js'
 import { ExpressStore } from './identity/express-store.js'
@@ -30,8 +31,9 @@ import { StateDefinition, type StateOptions } from './sessions/value-definition.
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { CachedFile } from './files/cached-file.js'
 export type { FileData } from './files/file-data.js'
-export type { Closable, RequestState } from './http/request-state.js'
+export type { RequestState } from './http/request-state.js'
 export type { FileReference, Pin, SessionState } from './http/session-state.js'
+export type { Closable } from './http/tracked-socket.js'
 export type { CookieOptions, GradioStateOptions, SessionStore } from './options.js'
 export type { Duration, Size } from './parse.js'
 export type { Codec } from './sessions/codec.js'
@@ -124,6 +126,8 @@ export interface GradioState {
   /**
    * Counts a socket of the app's own, such as a `ws` WebSocket or a long response, as a connection of the user who
    * sent `req`, until it closes. `req` must have passed the session middleware and this one.
+   * @throws GradioStateError `NOT_MOUNTED`; `OPTION_INVALID` for a socket that doesn't show whether it is open: pass an
+   * `AbortSignal` in its place, and abort that
    */
   track(req: IncomingMessage, socket: Closable): void
   /** Serves the client's WebSockets at `server`. Only needed where no request leads to the server. */

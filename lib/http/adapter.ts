@@ -9,7 +9,12 @@ export const ADMIT = Symbol.for('gradio-state.admit')
 
 /**
  * Attaches `req.gradioState`, and answers the library's own routes.
+ * @param res none at an upgrade
  * @param context what the framework knows of the request
  * @returns whether the request was answered; if not, it goes on
  */
-export type Admit = (req: IncomingMessage, res: ServerResponse, context: RequestContext) => Promise<boolean>
+export type Admit = (
+  req: IncomingMessage,
+  res: ServerResponse | undefined,
+  context: RequestContext,
+) => Promise<boolean>

@@ -1,3 +1,4 @@
+import type { ReadStream } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
 import contentDisposition from 'content-disposition'
@@ -8,6 +9,7 @@ import type { FileCache } from '../files/cache.js'
 import type { SiblingFile } from '../files/peer-instances.js'
 import { hideHostSession } from '../identity/express-session.js'
 import type { HostRequest } from '../identity/host.js'
+import { isOver, whenOver } from '../util/response-over.js'
 import { mimeTypeOf } from './file-access.js'
 import type { RequestHandle } from './request-handle.js'
 
@@ -26,16 +28,15 @@ export async function serveFile(
   const own = session === undefined ? undefined : cache.peek(session.id)?.find(sha256, name)
   const file = own ?? (state.isShared ? await findElsewhere(cache, sha256, name, state) : undefined)
   if (file === undefined) throw unknown()
-  // The browser left while the session was being looked up: no `close` would come to release the file.
-  if (res.closed) return
+  if (isOver({ req, res })) return
   if (own !== undefined) {
     // Swept or not, what was begun is served to its end.
     own.pins++
-    res.once('close', () => {
+    whenOver({ req, res }, () => {
       own.pins--
     })
     if (!(await own.owner.isThere(own))) throw unknown()
-    if (res.closed) return
+    if (isOver({ req, res })) return
   }
   const type = mimeTypeOf(file.name)
   res.setHeader('Content-Type', contentType(type) || type)
@@ -50,7 +51,7 @@ export async function serveFile(
   res.appendHeader('Vary', 'Cookie')
   res.setHeader('ETag', `"${file.sha256}"`)
   const show = hideHostSession(req)
-  res.once('close', show)
+  whenOver({ req, res }, show)
   send(req, encodeURIComponent(file.name), {
     root: dirname(file.path),
     dotfiles: 'allow',
@@ -58,6 +59,8 @@ export async function serveFile(
     cacheControl: false,
   })
     .on('error', error => refuse(res, error))
+    // `send` would keep the file open after the connection of a response that waited for its turn was lost.
+    .on('stream', (file: ReadStream) => whenOver({ req, res }, () => file.destroy()))
     .pipe(res)
 }
 

@@ -3,6 +3,7 @@ import type { Context, Middleware, Next } from 'koa'
 import onHeaders from 'on-headers'
 import { invalid } from '../errors.js'
 import type { KoaSession, RequestContext } from '../identity/host.js'
+import { whenOver } from '../util/response-over.js'
 import { ADMIT, type Admit } from './adapter.js'
 import type { RequestState } from './request-state.js'
 
@@ -29,12 +30,15 @@ export function koa(gradio: Mountable): Middleware {
   return async function gradioState(ctx: Context, next: Next): Promise<void> {
     const context = new KoaContext(ctx)
     const forgetRead = aroundRead(context.koaSession)
-    const { req, res } = ctx
-    const isAnswered = await asNodeBegins(res, () => admit(req, res, context))
+    const { req } = ctx
+    // koa-websocket makes the context of an upgrade without one.
+    const res: ServerResponse | undefined = ctx.res
+    const answer = () => admit(req, res, context)
+    const isAnswered = res === undefined ? await answer() : await asNodeBegins(res, answer)
     ctx.gradioState = (req as IncomingMessage & { gradioState: RequestState }).gradioState
     if (isAnswered) {
       ctx.respond = false
-      await untilBegun(res)
+      await untilBegun(ctx)
     } else {
       forgetRead()
       await next()
@@ -56,11 +60,11 @@ async function asNodeBegins(res: ServerResponse, answer: () => Promise<boolean>)
 }
 
 /** Until the head of an answer is sent, what middleware does after its `next()` would change it. Files are looked for first. */
-async function untilBegun(res: ServerResponse): Promise<void> {
-  if (res.headersSent || res.closed) return
+async function untilBegun({ req, res }: Context): Promise<void> {
+  if (res.headersSent) return
   await new Promise<void>(resolve => {
     onHeaders(res, () => resolve())
-    res.once('close', resolve)
+    whenOver({ req, res }, resolve)
   })
 }
 

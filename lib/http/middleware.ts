@@ -37,13 +37,14 @@ export function handle(
 
 /**
  * Attaches `req.gradioState`, and answers the library's own routes. Knows no framework.
+ * @param res none at an upgrade
  * @param context what the framework knows of the request
  * @returns whether the request was answered; if not, it goes on
  */
 export function admit(
   parts: MiddlewareParts,
   req: IncomingMessage,
-  res: ServerResponse,
+  res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
   const { base, config, identity, manager, routes, sockets } = parts
@@ -67,7 +68,7 @@ export function admit(
       ending: () => state.ending(),
     })
   const route = routes.find(req)
-  if (route === undefined) {
+  if (res === undefined || route === undefined) {
     const arrived = state.arrive()
     return arrived === undefined ? false : arrived.then(() => false)
   }

@@ -14,8 +14,8 @@ export function isNavigation(req: IncomingMessage): boolean {
 }
 
 /** Whether the answer has brought the browser a page that will now load: HTML, or the word that its copy is current. */
-export function isPage(res: ServerResponse): boolean {
-  if (!res.writableEnded) return false
+export function isPage(res: ServerResponse | undefined): boolean {
+  if (!res?.writableEnded) return false
   return res.statusCode === 304 || String(res.getHeader('content-type')).startsWith('text/html')
 }
 

@@ -5,10 +5,12 @@ import type { Reason } from '../sessions/reason.js'
 import type { Entry, Load, Session } from '../sessions/session.js'
 import { type Cluster, closed, type Sessions, type Visiting } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
+import { isOver, whenOver } from '../util/response-over.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
-import type { Closable, RequestState } from './request-state.js'
+import type { RequestState } from './request-state.js'
+import type { WhenClosed } from './tracked-socket.js'
 
 /** One request's way to its session. */
 export class RequestHandle extends FileAccess implements RequestState {
@@ -124,9 +126,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     this.#host?.follow?.(visit.session)
     // A store that hangs would hold the session for longer than the browser waits.
     const leave = () => visit.leave()
-    const { res } = this.#caller
-    if (res.closed) leave()
-    else res.once('close', leave)
+    const forget = whenOver(this.#caller, leave)
     try {
       await this.#host?.persist()
       usable(visit.session)
@@ -135,24 +135,24 @@ export class RequestHandle extends FileAccess implements RequestState {
       leave()
       throw error
     } finally {
-      res.off('close', leave)
+      forget()
     }
     return visit
   }
 
   /** Counts a socket of this user's as a page until it closes. */
-  track(socket: Closable): void {
+  track(whenClosed: WhenClosed): void {
     const { token } = this.use()
     const { cluster } = this.manager
     const entering = Promise.resolve((cluster ?? this.manager).enter(token, { kind: 'page' }))
     entering.catch(error => this.manager.hooks.report(error, { source: 'engine' }))
-    const leave = () =>
-      void entering.then(
-        entry => entry?.leave({ abrupt: true }),
-        () => {},
-      )
-    if (isClosed(socket)) leave()
-    else socket.once('close', leave)
+    whenClosed(
+      () =>
+        void entering.then(
+          entry => entry?.leave({ abrupt: true }),
+          () => {},
+        ),
+    )
   }
 
   /** What ends the session of this request, should its host give up its own: also when by then it has another. */
@@ -270,11 +270,10 @@ export class RequestHandle extends FileAccess implements RequestState {
     // Of a visitor who waits for unload hooks, it is the load after them whose end the signal tells.
     if (visit.ready === undefined) this.#follow(visit.session.load)
     else void visit.ready.then(() => this.#follow(visit.session.load))
-    // An upgrade has no response; the socket that it brings is counted by `track`.
-    const { res } = this.#caller
     const navigates = visit.kind === 'navigation'
-    if (typeof res.on !== 'function' || res.closed) visit.leave()
-    else res.on('close', () => visit.leave({ awaitPage: navigates && isPage(res) }))
+    const caller = this.#caller
+    if (isOver(caller)) visit.leave()
+    else whenOver(caller, () => visit.leave({ awaitPage: navigates && isPage(caller.res) }))
     return visit
   }
 
@@ -295,15 +294,6 @@ export class RequestHandle extends FileAccess implements RequestState {
     else load.signal.addEventListener('abort', () => early.abort(), { once: true })
   }
 }
-
-/** Of what has closed already, no event will come. */
-function isClosed(
-  socket: Closable & { closed?: unknown; destroyed?: unknown; readyState?: unknown },
-): boolean {
-  return socket.closed === true || socket.destroyed === true || socket.readyState === WEBSOCKET_CLOSED
-}
-
-const WEBSOCKET_CLOSED = 3
 
 function abandoned(): GradioStateError {
   return new GradioStateError('PAGE_GONE', 'Expected the page to wait for the answer, but it has left.')

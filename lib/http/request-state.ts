@@ -1,10 +1,5 @@
 import type { SessionState } from './session-state.js'
 
-/** Anything that says when it is closed: a WebSocket of `ws`, a long response, a socket. */
-export interface Closable {
-  once(event: 'close', listener: () => void): unknown
-}
-
 /** The state of the user who sent the request: `req.gradioState`. Free until used: a request that doesn't use it leaves no trace. */
 export interface RequestState extends SessionState {
   /**

@@ -11,6 +11,7 @@ import { Beats } from '../pages/beats.js'
 import { StreamConnection } from '../pages/event-stream.js'
 import { allowOrigin, refuseCrossSite } from '../pages/origin.js'
 import { type Pages, unknown } from '../pages/pages.js'
+import { isOver } from '../util/response-over.js'
 import { clientScript } from './client-script.js'
 import { mimeTypeOf } from './file-access.js'
 import { serveFile } from './file-route.js'
@@ -111,7 +112,7 @@ export class Routes {
   ): Promise<void> {
     refuseCrossSite(req, this.#config.origins)
     const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
-    if (res.closed) {
+    if (isOver({ req, res })) {
       if (!page.isConnected) page.leave({ abrupt: true })
       return
     }
@@ -127,7 +128,7 @@ export class Routes {
     }
     if (state.introduced) begin()
     else withoutHostSession(req, begin)
-    new StreamConnection(res, page, this.#beats, () => withoutHostSession(req, () => res.end()))
+    new StreamConnection({ req, res }, page, this.#beats, () => withoutHostSession(req, () => res.end()))
   }
 
   async #receive(...[req, res, state]: Parameters<Route>): Promise<void> {

@@ -17,11 +17,11 @@ export interface Carrying {
  */
 export class CarriedHost implements Host {
   readonly #session: Marker
-  readonly #res: ServerResponse
+  readonly #res: ServerResponse | undefined
   readonly #cookie: CookieHost
   readonly #carrying: Carrying
 
-  constructor(session: object, res: ServerResponse, cookie: CookieHost, carrying: Carrying) {
+  constructor(session: object, res: ServerResponse | undefined, cookie: CookieHost, carrying: Carrying) {
     this.#session = session
     this.#res = res
     this.#cookie = cookie

@@ -22,13 +22,13 @@ export function hasExpressSession(req: HostRequest): req is ExpressSessionReques
 /** The session of express-session. */
 export class ExpressSessionHost extends StoredHost {
   readonly #req: ExpressSessionRequest
-  readonly #res: ServerResponse
+  readonly #res: ServerResponse | undefined
   readonly #store: SessionStore | undefined
 
   /** @param store the store that the app has named, if it has */
   constructor(
     req: ExpressSessionRequest,
-    res: ServerResponse,
+    res: ServerResponse | undefined,
     context: StoredHostContext,
     arrivedAt: number,
     store: SessionStore | undefined,
@@ -73,7 +73,7 @@ export class ExpressSessionHost extends StoredHost {
 
   #wasAnswered(): boolean {
     return (
-      typeof this.#res.getHeader === 'function' &&
+      typeof this.#res?.getHeader === 'function' &&
       String(this.#res.getHeader('set-cookie')).includes(cookieValue(this.#req))
     )
   }

@@ -49,14 +49,20 @@ export interface KoaSessionContent extends Marker {
  */
 export class Caller {
   readonly req: IncomingMessage
-  readonly res: ServerResponse
+  /** None at an upgrade. */
+  readonly res: ServerResponse | undefined
   readonly context: RequestContext
   /** The path that the middleware is mounted on: at the first use, `context.baseUrl` is some router's. */
   readonly base: string
   /** What the expiry watch had counted when the request came. */
   readonly arrivedAt: number
 
-  constructor(req: IncomingMessage, res: ServerResponse, context: RequestContext, arrivedAt: number) {
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse | undefined,
+    context: RequestContext,
+    arrivedAt: number,
+  ) {
     this.req = req
     this.res = res
     this.context = context
@@ -119,9 +125,9 @@ export function markedToken(session: object): string | undefined {
   return typeof token === 'string' ? token : undefined
 }
 
-/** Whether a cookie can still be set. False for the empty object that stands for a response in an upgrade. */
-export function canSetCookie(res: ServerResponse): boolean {
-  return typeof res.setHeader === 'function' && !res.headersSent
+/** Whether a cookie can still be set. At an upgrade an empty object may stand for the response. */
+export function canSetCookie(res: ServerResponse | undefined): res is ServerResponse {
+  return typeof res?.setHeader === 'function' && !res.headersSent
 }
 
 export function headersSent(): GradioStateError {

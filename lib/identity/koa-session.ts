@@ -17,7 +17,7 @@ import { changesUser } from './user.js'
 /** What a request's host is made of, where koa-session has its session. */
 export interface KoaHostParts {
   readonly koaSession: KoaSession
-  readonly res: ServerResponse
+  readonly res: ServerResponse | undefined
   readonly context: StoredHostContext
   readonly arrivedAt: number
   readonly ownCookie: CookieHost
@@ -36,12 +36,12 @@ export function koaSessionHost(parts: KoaHostParts): Host {
 /** The session of koa-session in an external store. */
 class KoaSessionHost extends StoredHost {
   readonly #koaSession: KoaSession
-  readonly #res: ServerResponse
+  readonly #res: ServerResponse | undefined
 
   constructor(
     id: string,
     koaSession: KoaSession,
-    res: ServerResponse,
+    res: ServerResponse | undefined,
     context: StoredHostContext,
     arrivedAt: number,
   ) {

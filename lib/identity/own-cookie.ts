@@ -29,7 +29,7 @@ export class CookieHost implements Host {
 
   keep(token: string): void {
     const { res } = this.#caller
-    if (token === this.find() || token === kept.get(res)) return
+    if (res === undefined || token === this.find() || token === kept.get(res)) return
     kept.set(res, token)
     const cookie = this.#serialize(token)
     // As late as can be: an app's own `setHeader('Set-Cookie', …)` replaces what was set before it.
@@ -63,8 +63,8 @@ export class CookieHost implements Host {
 const kept = new WeakMap<ServerResponse, string>()
 
 /** A new token for an answer that can still bring it to the browser; the same for the same answer. */
-export function mintFor(res: ServerResponse, mint: Mint): string {
-  const known = kept.get(res)
+export function mintFor(res: ServerResponse | undefined, mint: Mint): string {
+  const known = res && kept.get(res)
   if (known !== undefined) return known
   if (!canSetCookie(res)) throw headersSent()
   return mint.mint()

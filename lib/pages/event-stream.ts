@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { EndReason } from '../sessions/engine.js'
+import { type Exchange, whenOver } from '../util/response-over.js'
 import type { Beats } from './beats.js'
 import type { Connection } from './connection.js'
 import type { Page } from './page.js'
@@ -12,13 +13,18 @@ export class StreamConnection implements Connection {
   readonly #end: () => void
 
   /** @param end ends the response */
-  constructor(res: ServerResponse, page: Page, beats: Beats, end: () => void) {
+  constructor(
+    { req, res }: Exchange & { readonly res: ServerResponse },
+    page: Page,
+    beats: Beats,
+    end: () => void,
+  ) {
     this.#res = res
     this.#end = end
     this.beats = beats
-    res.once('close', () => page.disconnect(this, false))
     page.connect(this)
     this.beat()
+    whenOver({ req, res }, () => page.disconnect(this, false))
   }
 
   close(reason: EndReason): void {

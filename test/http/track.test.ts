@@ -1,7 +1,7 @@
 // Sockets of the app's own count as pages, until they close.
 
 import assert from 'node:assert/strict'
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { it, type TestContext } from 'node:test'
 import type { RequestHandler } from 'express'
@@ -11,6 +11,7 @@ import type { GradioStateError } from '../../lib/index.ts'
 import type { Visitor } from '../../lib/testing/index.ts'
 import { type ExpressModule, forEachExpress, idle, sessionDefaults, site, until } from '../support/express.ts'
 import { heartbeat } from '../support/handshake.ts'
+import { TrackedSocket } from '../support/tracked-socket.ts'
 
 /** An app with a WebSocket of its own at `/chat`, which says the id of its user's session. */
 async function chat(t: TestContext, express: ExpressModule, hasHostSession: boolean) {
@@ -111,8 +112,9 @@ forEachExpress((_name, express) => {
   })
 
   it('what is closed already counts no more, and what closes twice counts once', async t => {
-    const closed = Object.assign(new EventEmitter(), { destroyed: true })
-    const open = new EventEmitter()
+    const closed = new TrackedSocket()
+    closed.destroyed = true
+    const open = new TrackedSocket()
     const { gradio, visitor } = await site(t, express, {
       routes(app, gradio) {
         app.get('/track', (req, res) => {
@@ -124,8 +126,8 @@ forEachExpress((_name, express) => {
     })
     await visitor().fetch('/track')
     await until(() => gradio.stats().pages === 1)
-    open.emit('close')
-    open.emit('close')
+    open.close()
+    open.close()
     await idle(gradio)
     assert.equal(gradio.stats().pages, 0)
   })

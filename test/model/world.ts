@@ -19,6 +19,7 @@ import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { asyncEngine } from '../support/async-engine.ts'
 import type { Place } from '../support/engines.ts'
 import { StubResponse, StubSocket, stubRequest } from '../support/stub-http.ts'
+import { TrackedSocket } from '../support/tracked-socket.ts'
 import {
   HOOK_TIMEOUT,
   KEEPING,
@@ -62,7 +63,7 @@ export class World {
   /** Event streams, sockets and what the app tracks. */
   readonly streams = new Map<string, StubResponse>()
   readonly sockets = new Map<string, StubSocket>()
-  readonly tracked = new Map<string, EventEmitter>()
+  readonly tracked = new Map<string, TrackedSocket>()
   /** What admits to a page: the page's id, epoch and ticket, by the label of the POST. */
   readonly tickets = new Map<string, string>()
   readonly #modes: Modes
@@ -186,7 +187,7 @@ export class World {
 
   track(on: string, label: string): void {
     const { state } = this.requests.get(on)!
-    const socket = new EventEmitter()
+    const socket = new TrackedSocket()
     try {
       this.gradio.track({ gradioState: state } as unknown as IncomingMessage, socket)
       this.tracked.set(label, socket)
@@ -197,7 +198,7 @@ export class World {
   }
 
   closeTracked(label: string): void {
-    this.tracked.get(label)?.emit('close')
+    this.tracked.get(label)?.close()
     this.tracked.delete(label)
   }
 
@@ -341,7 +342,7 @@ export class World {
   assertNobodyIsConnected(): void {
     for (const [label, socket] of this.sockets) assert(socket.destroyed, `socket ${label} is left open`)
     for (const [label, res] of this.streams)
-      assert(res.closed || res.writableFinished, `stream ${label} is left open`)
+      assert(res.destroyed || res.writableFinished, `stream ${label} is left open`)
     assert.equal(this.#server.listenerCount('upgrade'), 0)
   }
 

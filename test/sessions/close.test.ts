@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { deferred, harness } from '../support/harness.ts'
+import { TrackedSocket } from '../support/tracked-socket.ts'
 
 it('close() ends all sessions with their hooks and callbacks, reason shutdown', async t => {
   const { gradio, clock, user } = harness(t)
@@ -35,7 +36,7 @@ it('close() refuses new use, at once', async t => {
   const closed = { code: 'CLOSED', status: 503 }
   assert.throws(() => request.state.set('x', 1), closed)
   assert.throws(() => request.state.id, closed)
-  assert.throws(() => gradio.track(connection.req, { once() {} }), closed)
+  assert.throws(() => gradio.track(connection.req, new TrackedSocket()), closed)
   await assert.rejects(request.state.establish(), closed)
   await assert.rejects(user('new').session(), closed)
   assert.throws(() => session.set('x', 1), { code: /CLOSED|SESSION_ENDED/ })

@@ -12,6 +12,7 @@ import {
   type SessionState,
 } from '../../lib/index.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
+import { TrackedSocket } from './tracked-socket.ts'
 
 // For tests of the core: requests go straight to the middleware, so that nothing but the fake clock decides what
 // happens when. What browsers and sockets do is tested with `site` of express.ts.
@@ -109,10 +110,10 @@ export function testUser(gradio: GradioState, name = 'somebody'): TestUser {
     },
     async connect() {
       const { req, end } = await begin()
-      const socket = new EventEmitter()
+      const socket = new TrackedSocket()
       gradio.track(req, socket)
       end()
-      return { close: () => void socket.emit('close') }
+      return { close: () => socket.close() }
     },
   }
 }
@@ -121,7 +122,7 @@ type TestIncoming = IncomingMessage & { gradioState: RequestState }
 
 /** As much of a response as the middleware looks at. */
 class TestResponse extends EventEmitter {
-  closed = false
+  destroyed = false
   headersSent = false
   writableEnded = false
   statusCode = 200
@@ -135,7 +136,7 @@ class TestResponse extends EventEmitter {
 
   end(contentType?: string): void {
     this.#contentType = contentType
-    this.closed = this.headersSent = this.writableEnded = true
+    this.destroyed = this.headersSent = this.writableEnded = true
     this.emit('close')
   }
 }

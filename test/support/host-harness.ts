@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
 import session, { type SessionOptions } from 'express-session'
@@ -14,6 +13,7 @@ import type { FakeClock } from '../../lib/testing/index.ts'
 import { sessionDefaults } from './express.ts'
 import { LIFETIME, worldClock } from './session-app.ts'
 import { StubResponse, stubRequest } from './stub-http.ts'
+import { TrackedSocket } from './tracked-socket.ts'
 import { TroubledStore } from './troubled-store.ts'
 
 // For tests of what is asked of a store and when: requests go straight to express-session and to the library, so that
@@ -114,7 +114,7 @@ function hostUser(gradio: GradioState, host: Handler, cookie = ''): HostUser {
 
   async function sessionOf(connects: boolean): Promise<SessionState> {
     const id = await request(({ req, state }) => {
-      if (connects) gradio.track(req, new EventEmitter())
+      if (connects) gradio.track(req, new TrackedSocket())
       return state.id
     })
     return gradio.session(id) as SessionState
@@ -134,9 +134,9 @@ function hostUser(gradio: GradioState, host: Handler, cookie = ''): HostUser {
     connectedSession: () => sessionOf(true),
     connect: () =>
       request(({ req }) => {
-        const socket = new EventEmitter()
+        const socket = new TrackedSocket()
         gradio.track(req, socket)
-        return { close: () => void socket.emit('close') }
+        return { close: () => socket.close() }
       }),
   }
 }

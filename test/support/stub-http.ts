@@ -14,7 +14,7 @@ export class StubResponse extends EventEmitter {
   headersSent = false
   writableEnded = false
   writableFinished = false
-  closed = false
+  destroyed = false
   text = ''
   readonly #headers = new Map<string, string | string[]>()
 
@@ -54,7 +54,7 @@ export class StubResponse extends EventEmitter {
   }
 
   end(text = ''): this {
-    if (this.writableFinished || this.closed) return this
+    if (this.writableFinished || this.destroyed) return this
     this.write(text)
     this.writableEnded = this.writableFinished = true
     this.emit('finish')
@@ -68,8 +68,8 @@ export class StubResponse extends EventEmitter {
 
   /** The connection is gone, whether or not the answer was at its end. */
   close(): void {
-    if (this.closed) return
-    this.closed = true
+    if (this.destroyed) return
+    this.destroyed = true
     this.emit('close')
   }
 }
