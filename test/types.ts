@@ -1,5 +1,6 @@
 // The types of the public surface, as a user's compiler sees them. This file is compiled and never run.
 
+import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import express, { type Request } from 'express'
 import type { WebSocket } from 'ws'
@@ -190,6 +191,16 @@ gradio.on('close', () => {})
 // The rest of the instance.
 gradio.track(req, webSocket)
 gradio.track(req, res)
+gradio.track(req, new AbortController().signal)
+declare const socketIo: import('socket.io').Socket
+gradio.track(req, socketIo)
+gradio.track(req, socketIo.conn)
+declare const sse: import('better-sse').Session
+gradio.track(req, sse)
+// @ts-expect-error shows nothing of its own
+gradio.track(req, new EventEmitter())
+// @ts-expect-error shows nothing of its own
+gradio.track(req, new MessageChannel().port1)
 gradio.attach(express().listen())
 is<SessionState[]>()(gradio.sessions())
 is<SessionState | undefined>()(gradio.session('id'))

@@ -1,0 +1,176 @@
+// What `track()` takes for a socket, and how it notices that it has closed: each row with the real library.
+
+import assert from 'node:assert/strict'
+import { EventEmitter, once } from 'node:events'
+import { createServer, IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  connect as connectHttp2,
+  createServer as createHttp2Server,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import { connect, createServer as createTcpServer, type Server as TcpServer } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { it, type TestContext } from 'node:test'
+import { createSession } from 'better-sse'
+import light from 'light-my-request'
+import { Server as SocketIo } from 'socket.io'
+import { io } from 'socket.io-client'
+import { type WebSocket, WebSocketServer, WebSocket as WsClient } from 'ws'
+import type { Closable } from '../../lib/index.ts'
+import { until } from '../support/express.ts'
+import { deferred, harness } from '../support/harness.ts'
+import { isAbout } from '../support/is-about.ts'
+
+/** A socket on the server, and what its user does to leave. */
+interface Open {
+  readonly socket: Closable
+  leave(): void
+}
+
+async function portOf(t: TestContext, server: TcpServer): Promise<number> {
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return (server.address() as { port: number }).port
+}
+
+async function socketIo(t: TestContext, transport: 'polling' | 'websocket') {
+  const server = new SocketIo()
+  const http = createServer()
+  server.attach(http)
+  const port = await portOf(t, http)
+  const client = io(`http://127.0.0.1:${port}`, { transports: [transport], reconnection: false })
+  t.after(() => server.close())
+  const [socket] = await once(server as unknown as EventEmitter, 'connection')
+  return { socket, leave: () => client.disconnect() }
+}
+
+async function webSocket(t: TestContext): Promise<{ socket: WebSocket; client: WebSocket }> {
+  const http = createServer()
+  const server = new WebSocketServer({ server: http })
+  const port = await portOf(t, http)
+  const client = new WsClient(`ws://127.0.0.1:${port}`)
+  t.after(() => client.terminate())
+  const [socket] = await once(server, 'connection')
+  await once(client, 'open')
+  return { socket, client }
+}
+
+const ROWS: Record<string, (t: TestContext) => Open | Promise<Open>> = {
+  'a WebSocket of ws': async t => {
+    const { socket, client } = await webSocket(t)
+    return { socket, leave: () => client.close() }
+  },
+  "a WebSocket by the standard's interface alone": async t => {
+    const { socket, client } = await webSocket(t)
+    const standard = {
+      get readyState() {
+        return socket.readyState
+      },
+      close: () => socket.close(),
+      addEventListener: socket.addEventListener.bind(socket),
+    }
+    return { socket: standard, leave: () => client.close() }
+  },
+  'a Socket.IO socket': t => socketIo(t, 'websocket'),
+  'a Socket.IO socket that polls': t => socketIo(t, 'polling'),
+  'an Engine.IO socket': async t => {
+    const { socket, leave } = await socketIo(t, 'websocket')
+    return { socket: socket.conn, leave }
+  },
+  'a session of better-sse': async t => {
+    const open = deferred<Closable>()
+    const server = createServer((req, res) => void createSession(req, res).then(open.resolve, open.reject))
+    const leaving = new AbortController()
+    const port = await portOf(t, server)
+    const answer = fetch(`http://127.0.0.1:${port}`, { signal: leaving.signal })
+    answer.then(({ body }) => body?.cancel()).catch(() => {})
+    return { socket: await open.promise, leave: () => leaving.abort() }
+  },
+  'a socket of Node.js': async t => {
+    const server = createTcpServer(socket => socket.resume())
+    const client = connect(await portOf(t, server), '127.0.0.1')
+    const [socket] = await once(server, 'connection')
+    return { socket, leave: () => client.destroy() }
+  },
+  'a stream': () => {
+    const socket = new PassThrough()
+    return { socket, leave: () => socket.destroy() }
+  },
+  'a stream of HTTP/2': async t => {
+    const server = createHttp2Server()
+    const client = connectHttp2(`http://127.0.0.1:${await portOf(t, server)}`)
+    t.after(() => client.destroy())
+    const stream = client.request().on('error', () => {})
+    const [socket] = (await once(server, 'stream')) as [ServerHttp2Stream]
+    socket.on('error', () => {})
+    return { socket, leave: () => stream.close(8) }
+  },
+  'a response': async t => {
+    const server = createServer()
+    const client = connect(await portOf(t, server), '127.0.0.1')
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    const [, socket] = await once(server, 'request')
+    return { socket, leave: () => client.destroy() }
+  },
+  'a stand-in for a response': async () => {
+    const open = deferred<ServerResponse>()
+    void light((_req, res) => open.resolve(res), { url: '/' })
+    const socket = await open.promise
+    return { socket, leave: () => socket.end() }
+  },
+  'an AbortSignal': () => {
+    const controller = new AbortController()
+    return { socket: controller.signal, leave: () => controller.abort() }
+  },
+}
+
+for (const [name, open] of Object.entries(ROWS)) {
+  it(`${name} counts until it closes, and no more once it has`, async t => {
+    const { gradio, user } = harness(t)
+    const { req, end } = await user().begin()
+    const { socket, leave } = await open(t)
+    gradio.track(req, socket)
+    end()
+    assert.equal(gradio.stats().pages, 1)
+    leave()
+    await until(() => gradio.stats().pages === 0)
+    const again = await user().begin()
+    gradio.track(again.req, socket)
+    await new Promise(setImmediate)
+    assert.equal(gradio.stats().pages, 0)
+    again.end()
+  })
+}
+
+const REFUSED: Record<string, () => unknown> = {
+  'an emitter that shows nothing': () => new EventEmitter(),
+  'an event target that shows nothing': () => new EventTarget(),
+  // It emits `close`, but nothing tells whether it did so before.
+  'a MessagePort': () => {
+    const { port1 } = new MessageChannel()
+    port1.close()
+    return port1
+  },
+  'a web stream': () => new ReadableStream(),
+  'a promise': () => Promise.resolve(),
+  // https://github.com/primus/primus: a Spark emits `end`, and is open at 3.
+  'a Spark of Primus': () => Object.assign(new EventEmitter(), { readyState: 3, end() {} }),
+  // It closes when its body was read.
+  'a request': () => new IncomingMessage(connect({ port: 9, host: '127.0.0.1' }).on('error', () => {})),
+  'what shows its state and can say nothing': () => ({ destroyed: false }),
+  nothing: () => undefined,
+  'a text': () => 'socket',
+}
+
+for (const [name, make] of Object.entries(REFUSED)) {
+  it(`${name} is refused, with the way out`, async t => {
+    const { gradio, user } = harness(t)
+    const { req, end } = await user().begin()
+    assert.throws(
+      () => gradio.track(req, make() as Closable),
+      isAbout('the second argument of track()', 'an AbortSignal that the app aborts', '', 'OPTION_INVALID'),
+    )
+    assert.equal(gradio.stats().sessions, 0)
+    end()
+  })
+}
