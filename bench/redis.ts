@@ -101,7 +101,7 @@ async function single(server: RedisServer): Promise<Result[]> {
   const counter = site.gradio.sharedState<number>('counter', { value: 0 })
   const { state, req } = await site.visit('known')
   await state.get(counter)
-  const socket = new EventEmitter()
+  const socket = Object.assign(new EventEmitter(), { destroyed: false })
   const request = async () => {
     const { state, leave } = await site.visit('known')
     state.get('value')
@@ -155,7 +155,7 @@ async function library(server: RedisServer, hasPage = false): Promise<Contender>
       const { state, req, leave } = await visit(`user ${index}`)
       await state.establish()
       if (hasPage) {
-        const socket = new EventEmitter()
+        const socket = Object.assign(new EventEmitter(), { destroyed: false })
         gradio.track(req, socket)
         leave()
         socket.emit('close')
