@@ -88,13 +88,26 @@ export class GradioStateError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return typeof value === 'object' && value !== null && BRAND in value
+    try {
+      return typeof value === 'object' && value !== null && BRAND in value
+    } catch {
+      // A revoked Proxy, say: apps throw what they like.
+      return false
+    }
   }
 }
 Object.defineProperty(GradioStateError.prototype, 'name', { value: 'GradioStateError' })
 
 /** How a received value is shown in a message: short, and with strings told from numbers. */
 export function show(value: unknown): string {
+  try {
+    return shown(value)
+  } catch {
+    return 'something that can not be shown'
+  }
+}
+
+function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
   if (typeof value === 'function') return `a function${value.name && ` (${value.name})`}`
   if (Array.isArray(value)) return `an array of ${value.length}`

@@ -1,5 +1,6 @@
 import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
+import { neglect } from '../util/foreign-promise.js'
 import { CarriedHost, type Carrying } from './custom-session.js'
 import type { ExpiryWatch } from './expiry-watcher.js'
 import { ExpressSessionHost, hasExpressSession } from './express-session.js'
@@ -70,8 +71,10 @@ export class Identity {
 }
 
 function identified(own: unknown): Host {
-  if (typeof own !== 'string' || own === '')
+  if (typeof own !== 'string' || own === '') {
+    neglect(own)
     throw invalid('what identify() gives', 'a string or undefined', own)
+  }
   const token = tokenOfUser(own)
   return { find: () => token, prepare: () => token, keep: () => {}, persist: async () => {} }
 }

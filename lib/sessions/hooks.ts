@@ -1,13 +1,17 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { GradioStateError } from '../errors.js'
+import { mayBePromise, neglect, settlementOf } from '../util/foreign-promise.js'
 import { eachBounded } from '../util/limiter.js'
+import { presentCall, runAs } from '../util/own-context.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 import { isThenable } from '../util/thenable.js'
 import type { EndReason } from './engine.js'
 import type { ErrorContext, ErrorListener, HookEvent, HookName, LeaveEvent } from './events.js'
 import type { SessionView } from './session-view.js'
 
-/** Calls the app's functions so that one that throws, rejects or hangs harms nothing else. */
+/**
+ * Calls the app's functions so that one that throws, rejects or hangs harms nothing else, and none runs in the async context of
+ * somebody's request.
+ */
 export class Hooks {
   readonly load = new Set<(event: HookEvent) => unknown>()
   readonly unload = new Set<(event: LeaveEvent) => unknown>()
@@ -42,33 +46,45 @@ export class Hooks {
    */
   call(context: ErrorContext, run: (limit: TimeLimit) => unknown): void | Promise<void> {
     const call = new Call(context.session)
-    let result: unknown
-    try {
-      result = running.run(call, run, call)
-    } catch (error) {
-      this.report(error, context)
-    }
-    if (isThenable(result)) return this.#settled(result, context, call)
-    call.active = false
+    return this.#await(context, call, () => this.#deadlines.context.run(() => run(call), call))
+  }
+
+  /** Calls a function of the app for a request, in that one's async context; else as {@link call}. */
+  callHere(context: ErrorContext, run: () => unknown): void {
+    const call = new Call(context.session)
+    void this.#await(context, call, () => runAs(call, run))
   }
 
   /** Whether the caller runs inside a hook or callback of that session, and so must not wait for it to finish. */
   isInside(session: string): boolean {
-    const call = running.getStore()
-    return call?.active === true && call.session === session
+    const call = presentCall()
+    return call instanceof Call && call.active && call.session === session
   }
 
   /** Tells the `error` listeners; without any, the console: a failing hook must be seen and must not crash the app. */
   report(error: unknown, context: ErrorContext): void {
-    if (this.errorListeners.size === 0) console.error(`gradio-state: ${describe(context)} failed:`, error)
-    for (const listener of this.errorListeners) {
-      try {
-        const result: unknown = listener(error, context)
-        if (isThenable(result)) Promise.resolve(result).catch(listenerFailed)
-      } catch (cause) {
-        listenerFailed(cause)
+    this.#deadlines.context.run(() => {
+      if (this.errorListeners.size === 0) complain(`gradio-state: ${describe(context)} failed:`, error)
+      for (const listener of this.errorListeners) {
+        try {
+          const result: unknown = listener(error, context)
+          if (mayBePromise(result)) settlementOf(result).catch(listenerFailed)
+        } catch (cause) {
+          listenerFailed(cause)
+        }
       }
+    }, REPORT)
+  }
+
+  #await(context: ErrorContext, call: Call, run: () => unknown): void | Promise<void> {
+    let result: unknown
+    try {
+      result = run()
+    } catch (error) {
+      this.report(error, context)
     }
+    if (mayBePromise(result)) return this.#settled(result, context, call)
+    call.active = false
   }
 
   async #runAll<E>(
@@ -82,7 +98,7 @@ export class Hooks {
     await eachBounded([...hooks], PARALLEL, hook => this.call(context, limit => hook(event(limit))))
   }
 
-  #settled(result: PromiseLike<unknown>, context: ErrorContext, call: Call): Promise<void> {
+  #settled(result: object, context: ErrorContext, call: Call): Promise<void> {
     return new Promise(resolve => {
       const over = () => {
         call.active = false
@@ -102,8 +118,7 @@ export class Hooks {
         over()
       }
       // A rejection that comes after the limit is reported too: it is the app's, and nobody else would see it.
-      // By way of `resolve`, since a foreign `then` may throw.
-      Promise.resolve(result).then(settle, error => {
+      settlementOf(result).then(settle, error => {
         this.report(error, context)
         settle()
       })
@@ -140,8 +155,8 @@ class Call extends TimeLimit {
   }
 }
 
-/** One for all instances: Node 20 copies each that was ever used into every promise, also when its owner is long gone. */
-const running = new AsyncLocalStorage<Call>()
+/** What listeners of `error` are called in. */
+const REPORT = {}
 
 /** How many functions of one session's event run at once. */
 export const PARALLEL = 16
@@ -163,7 +178,16 @@ class Event implements HookEvent {
 }
 
 function listenerFailed(cause: unknown): void {
-  console.error('gradio-state: an error listener failed:', cause)
+  complain('gradio-state: an error listener failed:', cause)
+}
+
+/** What the app throws may throw again when it is looked at. */
+function complain(message: string, error: unknown): void {
+  try {
+    console.error(message, error)
+  } catch {
+    console.error(message, 'with something that can not be shown')
+  }
 }
 
 const SOURCES: Partial<Record<ErrorContext['source'], string>> = {
@@ -186,8 +210,7 @@ function describe({ source, session, name }: ErrorContext): string {
 /** Gives back what the function of `update()` gave, unless that is a promise. */
 export function notPromise<T>(value: T): T {
   if (!isThenable(value)) return value
-  // What else it fails with would be an unhandled rejection, and end the process.
-  if (value instanceof Promise) value.catch(() => {})
+  neglect(value)
   throw new TypeError(
     'Expected the function of update() to give the new value, got a promise. Await first, then update: a value read before an await may be outdated after it.',
   )

@@ -158,7 +158,7 @@ export class Lifecycle {
   #warnOfNoPage(reason: Reason, { hadPage }: EndWork): void {
     if (reason !== 'disconnected' || hadPage || this.#saidNoPage) return
     this.#saidNoPage = true
-    warnOfNoPage()
+    this.#parts.deadlines.context.run(warnOfNoPage)
   }
 }
 

@@ -124,7 +124,8 @@ export class Session implements SharedOwner {
   endLoad(): void {
     const load = this.#load
     this.#load = undefined
-    load?.end()
+    // Whoever sets this off, the listeners of the signal are this user's.
+    if (load !== undefined) this.deadlines.context.run(() => load.end(), load)
   }
 
   /** Whether anything came after the first request: another one with its token, or a socket. */

@@ -213,8 +213,9 @@ export class Sessions implements DueSource {
     let noted: unknown
     const info = beginning?.info
     if (info !== undefined) {
-      void this.hooks.call({ source: 'info', session: id }, () => {
+      this.hooks.callHere({ source: 'info', session: id }, () => {
         noted = info()
+        return noted
       })
     }
     const session = this.make({ token, id, createdAt, info: noted })

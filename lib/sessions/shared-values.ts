@@ -1,4 +1,5 @@
 import { GradioStateError, show } from '../errors.js'
+import { neglect } from '../util/foreign-promise.js'
 import { eachBounded } from '../util/limiter.js'
 import { type Hooks, notPromise, PARALLEL, type TimeLimit } from './hooks.js'
 import type { SessionView } from './session-view.js'
@@ -160,8 +161,8 @@ export class SharedAccess {
 
 function initialValue(state: SharedDefinition): unknown {
   const value = state.initial?.()
-  // It is refused for what it is; what else it fails with would be an unhandled rejection, and end the process.
-  if (value instanceof Promise) value.catch(() => {})
+  // It is refused for what it is.
+  neglect(value)
   return value
 }
 

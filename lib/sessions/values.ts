@@ -275,9 +275,13 @@ class TimedSlot extends Slot implements Due {
 }
 
 function isDisposable(value: unknown): boolean {
-  return (
-    typeof value === 'object' && value !== null && (Symbol.asyncDispose in value || Symbol.dispose in value)
-  )
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    return Symbol.asyncDispose in value || Symbol.dispose in value
+  } catch {
+    // A revoked Proxy, say. To dispose of it fails where that is reported.
+    return true
+  }
 }
 
 function dispose(value: Partial<AsyncDisposable & Disposable>): unknown {

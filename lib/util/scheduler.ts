@@ -1,4 +1,5 @@
 import { type Clock, MAX_TIMEOUT } from './clock.js'
+import { OwnContext } from './own-context.js'
 import { Pace } from './time-slice.js'
 import { TimerWheel, WheelNode } from './timer-wheel.js'
 
@@ -26,9 +27,10 @@ export interface DueSource {
 
 /**
  * One timer for everything that is due in an instance. It stands at the earliest deadline or before; work is done in
- * slices, between which the event loop is free.
+ * slices, between which the event loop is free, and in the instance's own context, whoever set the timer.
  */
 export class Deadlines {
+  readonly context = new OwnContext()
   readonly #clock: Clock
   readonly #wheel = new TimerWheel<Due>()
   readonly #sources: DueSource[]
@@ -81,7 +83,7 @@ export class Deadlines {
     this.#cancelTimer()
     this.#timerAt = due
     const delay = Math.min(Math.max(due - this.#clock.now(), 0), MAX_TIMEOUT)
-    this.#cancelTimer = this.#clock.setTimer(() => this.#work(), delay)
+    this.#cancelTimer = this.#clock.setTimer(() => this.context.run(() => this.#work()), delay)
   }
 
   /** Runs `task`, which must not reject, each `ms` after it has settled, until the given function is called. */

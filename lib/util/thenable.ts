@@ -3,9 +3,13 @@
 
 /** Whether something has to be waited for. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  )
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    return typeof (value as { then?: unknown }).then === 'function'
+  } catch {
+    // Nobody could wait for it.
+    return false
+  }
 }
 
 /** Runs `next` when `before` is over: at once, unless that is a promise. A failed one is passed on. */
