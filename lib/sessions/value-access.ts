@@ -1,4 +1,5 @@
 import { invalid, sessionEnded } from '../errors.js'
+import { neglect } from '../util/foreign-promise.js'
 import type { MaybePromise } from './engine.js'
 import { notPromise } from './hooks.js'
 import type { Session } from './session.js'
@@ -46,7 +47,12 @@ export abstract class StateAccess implements SessionValues {
     const initial = definition?.initial
     if (initial === undefined) return this.peek()?.values.get(name) as never
     const { values } = this.use()
-    if (!values.has(name)) values.set(name, initial(), definition?.config ?? NO_OPTIONS)
+    if (!values.has(name)) {
+      const value = initial()
+      // Where that is a promise, who reads the value hears of its failure.
+      neglect(value)
+      values.set(name, value, definition?.config ?? NO_OPTIONS)
+    }
     return values.get(name) as never
   }
 

@@ -19,7 +19,7 @@ export function neglect(value: unknown): void {
   if (!types.isPromise(value)) return
   try {
     // Its own `then` may never ask for the rejection.
-    Promise.prototype.then.call(value, undefined, () => {})
+    void Promise.prototype.then.call(value, undefined, () => {})
   } catch {
     // A subclass that can't be constructed: then it can't be listened to.
   }

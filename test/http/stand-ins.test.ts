@@ -88,7 +88,8 @@ async function koaChat(t: TestContext, gradio: GradioState) {
       socket.send((error as { code: string }).code)
     }
   })
-  const server = createServer(app.callback())
+  const answer = app.callback()
+  const server = createServer((req, res) => void answer(req, res))
   app.ws.listen({ server })
   return serve(t, server)
 }

@@ -235,7 +235,10 @@ export class MemoryCoordinator implements Coordinator {
         } catch (error) {
           answer = Promise.reject(error)
         }
-        this.#send('answers', () => (this.#isAway ? reject(away()) : answer.then(resolve, reject)))
+        this.#send('answers', () => {
+          if (this.#isAway) reject(away())
+          else answer.then(resolve, reject)
+        })
       })
     })
   }
