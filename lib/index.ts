@@ -169,7 +169,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const shared = { config, manager, cache, identity, base: { path: config.path } }
   const pages = new Pages(manager, config.clock)
   const sockets = new Sockets(pages, manager, config.heartbeat)
-  const routes = new Routes(shared, pages, uploadTo(storage as StorageEngine))
+  const routes = new Routes(shared, { pages, sockets, upload: uploadTo(storage as StorageEngine) })
   const parts = { ...shared, routes, sockets }
   const { hooks, states } = manager
   let closing: Promise<CloseReport> | undefined

@@ -11,6 +11,7 @@ import { Beats } from '../pages/beats.js'
 import { StreamConnection } from '../pages/event-stream.js'
 import { allowOrigin, refuseCrossSite } from '../pages/origin.js'
 import { type Pages, unknown } from '../pages/pages.js'
+import type { Sockets } from '../pages/sockets.js'
 import { isOver } from '../util/response-over.js'
 import { clientScript } from './client-script.js'
 import { mimeTypeOf } from './file-access.js'
@@ -28,14 +29,19 @@ export class Routes {
   readonly #beats: Beats
   readonly #cache: FileCache
   readonly #pages: Pages
+  readonly #sockets: Sockets
   readonly #upload: Upload
 
-  constructor({ config, manager, cache }: InstanceParts, pages: Pages, upload: Upload) {
+  constructor(
+    { config, manager, cache }: InstanceParts,
+    { pages, sockets, upload }: { pages: Pages; sockets: Sockets; upload: Upload },
+  ) {
     this.#config = config
     this.#beats = new Beats(manager.deadlines, config.heartbeat)
     this.#cache = cache
     this.#upload = upload
     this.#pages = pages
+    this.#sockets = sockets
   }
 
   /** The route of a request, or `undefined` for a request of the app. */
@@ -80,7 +86,7 @@ export class Routes {
         if (query.has('renew')) return (...request) => this.#renew(...request)
         return (...request) => this.#open(first, epoch, ...request)
       case 'GET heartbeat 1':
-        return query.has('ticket') ? refuseStripped : (...request) => this.#stream(first, epoch, ...request)
+        return (...request) => this.#get(query.has('ticket'), first, epoch, ...request)
       case 'POST pagehide 1':
         return (...request) => this.#goodbye(first, epoch, ...request)
       case 'GET file 2':
@@ -103,6 +109,24 @@ export class Routes {
     const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
     const ticket = this.#pages.issueTicket(page, req.headers.origin)
     answer(req, res, 200, { ticket }, state.introduced)
+  }
+
+  /**
+   * An upgrade that is none, or a WebSocket that a proxy has made a plain request of, as nginx does by default. As a stream it
+   * would be closed at once by the browser, which expects a 101, and with it the page, which is kept open by its beats.
+   */
+  #get(hasTicket: boolean, id: string, epoch: number | undefined, ...request: Parameters<Route>) {
+    const [req, res] = request
+    const isUpgrade = req.headers.upgrade !== undefined
+    if (!isUpgrade && !hasTicket) return this.#stream(id, epoch, ...request)
+    const status = this.#sockets.statusOf(req)
+    // HTTP/2 has no such headers.
+    if (req.httpVersionMajor === 1) {
+      if (status === 426) res.setHeader('Upgrade', 'websocket')
+      // A browser doesn't use the connection again.
+      if (isUpgrade) res.setHeader('Connection', 'close')
+    }
+    answer(req, res, status)
   }
 
   async #stream(
@@ -177,15 +201,6 @@ export class Routes {
     if (!isDone && !this.#pages.knows(session, id)) throw unknown(id)
     answer(req, res, 204)
   }
-}
-
-/**
- * A WebSocket that a proxy has made a plain request of, as nginx does by default. As a stream it would be closed at once
- * by the browser, which expects a 101, and with it the page, which is kept open by its beats.
- */
-function refuseStripped(req: HostRequest, res: ServerResponse): void {
-  res.setHeader('Upgrade', 'websocket')
-  answer(req, res, 426)
 }
 
 /** @param introduces whether the answer brings the browser its session: then the host may set its cookie */

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { SessionStore } from '../options.js'
+import { type Method, type Replacement, replaceMethod } from '../util/replace-method.js'
 import type { RequestContext } from './host.js'
-import { type Method, type Replacement, replaceMethod } from './replace-method.js'
 import type { FoundSession, HostStore, HostStoreListener } from './session-store.js'
 
 /** What some stores have beside. */

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { replaceMethod } from '../util/replace-method.js'
 import { CarriedHost, type Carrying } from './custom-session.js'
 import {
   canSetCookie,
@@ -10,7 +11,6 @@ import {
 } from './host.js'
 import { KoaStore } from './koa-store.js'
 import type { CookieHost } from './own-cookie.js'
-import { replaceMethod } from './replace-method.js'
 import { StoredHost, type StoredHostContext } from './stored-session.js'
 import { changesUser } from './user.js'
 

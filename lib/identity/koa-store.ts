@@ -1,5 +1,5 @@
+import { replaceMethod } from '../util/replace-method.js'
 import type { RequestContext } from './host.js'
-import { replaceMethod } from './replace-method.js'
 import type { FoundSession, HostStore, HostStoreListener } from './session-store.js'
 
 /** An external store of koa-session. */

@@ -66,6 +66,12 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
     if (this.isOutdated(epoch)) throw gone(this.leastEpoch, epoch)
   }
 
+  /** @throws GradioStateError `PAGE_GONE` for an epoch that is over, and when the page has left */
+  expectOpen(epoch: number | undefined): void {
+    this.refuseOutdated(epoch)
+    if (!this.isOpen) throw gone(this.epoch + 1, this.epoch)
+  }
+
   private get leastEpoch(): number {
     return this.#isGone ? this.epoch + 1 : this.epoch
   }
@@ -217,7 +223,7 @@ export function pagesOf(session: Session | undefined): PageSet | undefined {
   return session?.audience as PageSet | undefined
 }
 
-export function gone(least: number, received: number): GradioStateError {
+function gone(least: number, received: number): GradioStateError {
   return new GradioStateError(
     'PAGE_GONE',
     `Expected an epoch n of at least ${least}, got ${received}: the page has left.`,

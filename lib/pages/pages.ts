@@ -1,9 +1,8 @@
 import { GradioStateError, show } from '../errors.js'
-import type { MaybePromise } from '../sessions/engine.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
-import { gone, type Page, pagesOf } from './page.js'
+import { type Page, pagesOf } from './page.js'
 import { checkRoom, takePage } from './session-pages.js'
 import { hashOrigin, type Ticket, Tickets } from './tickets.js'
 
@@ -39,8 +38,7 @@ export class Pages {
     page.beat(epoch)
     await page.ready
     // It may have left, or its session ended, while it waited for hooks.
-    page.refuseOutdated(epoch)
-    if (!page.isOpen) throw gone(page.epoch + 1, page.epoch)
+    page.expectOpen(epoch)
     return page
   }
 
@@ -77,19 +75,21 @@ export class Pages {
     return ticket
   }
 
+  /** Uses up a ticket that was just found, and gives its page if that is open here. */
+  useTicket({ token, page: id }: Ticket): Page | undefined {
+    const page = this.#find(this.#manager.find(token), id)
+    if (!page?.isOpen) return undefined
+    page.ticket = ''
+    return page
+  }
+
   /**
-   * Uses up a ticket that was just found. Gives its page, which is opened if another node had it until now.
+   * Uses up a ticket that was just found, and opens its page, which another node has had until now.
    * @throws GradioStateError `PAGE_UNKNOWN`, and what {@link open} throws
    */
-  admit(sealed: string, { token, page: id, epoch }: Ticket): MaybePromise<Page> {
-    const session = this.#manager.find(token)
-    const page = this.#find(session, id)
-    if (page?.isOpen) {
-      page.ticket = ''
-      return page
-    }
+  async takeOver(sealed: string, { token, page: id, epoch }: Ticket): Promise<Page> {
     if (!this.#tickets.spend(sealed)) throw unknown(id)
-    return this.open(id, epoch, session, async () => {
+    return this.open(id, epoch, this.#manager.find(token), async () => {
       const { cluster } = this.#manager
       const entry = await (cluster ?? this.#manager).enter(token, { kind: 'page', page: id })
       if (entry === undefined) throw unknown(id)

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 
 /**
  * The async context in which an instance was made. What it does by itself runs in here, and so do the functions of the app that it
@@ -14,7 +14,12 @@ export class OwnContext {
    */
   run<T>(work: () => T, call: object = this): T {
     // To enter is dear (0.3 µs in Node 20), and most calls come from within: a timer enters once for all that is due.
-    if (underWay.getStore() !== this) return this.#enter(() => underWay.run(call, work))
+    if (underWay.getStore() !== this) {
+      // `AsyncLocalStorage.run` notes its value on the resource that is entered (Node.js before 24), so an app that is in here
+      // and calls back would find its own value again: each entry has a resource of its own.
+      const resource = this.#enter(() => new AsyncResource('gradio-state'))
+      return resource.runInAsyncScope(() => underWay.run(call, work))
+    }
     return call === this ? work() : underWay.run(call, work)
   }
 }

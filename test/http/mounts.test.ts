@@ -7,7 +7,7 @@ import session from 'express-session'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { forEachExpress, json, serve, sessionDefaults, site, until } from '../support/express.ts'
-import { dial, heartbeat } from '../support/handshake.ts'
+import { dial, heartbeat, isHooked } from '../support/handshake.ts'
 import { StubResponse, stubRequest } from '../support/stub-http.ts'
 
 const sendId: RequestHandler = (req, res) => {
@@ -89,14 +89,14 @@ forEachExpress((_name, express) => {
         assert.deepEqual([gradio.stats().pages, gradio.sessions().length], [1, 1])
         assert.equal(gradio.sessions()[0]?.id, ids[at])
       }
-      assert.equal(served.server.listenerCount('upgrade'), 1)
+      assert.ok(isHooked(served.server))
       await instances[0]?.close()
       const other = { path: '/r1/gradio_api' }
       const { ticket } = await heartbeat(user, 'page', other)
       assert.equal((await dial(t, served, 'page', { ...other, ticket })).status, 101)
       assert.equal(instances[1]?.stats().pages, 2)
       await instances[1]?.close()
-      assert.equal(served.server.listenerCount('upgrade'), 0)
+      assert.ok(!isHooked(served.server))
     })
   }
 
@@ -127,16 +127,15 @@ forEachExpress((_name, express) => {
     const app = express()
     app.use(session(sessionDefaults()))
     app.use(gradio)
-    const served = [await serve(t, app), await serve(t, app)]
+    const served = [await serve(t, app), await serve(t, app)] as const
     for (const { visitor } of served) await visitor().openPage()
     assert.equal(gradio.stats().pages, 2)
-    const server = served[0]?.server
-    const closed = new Promise(resolve => server?.close(resolve))
-    server?.closeAllConnections()
+    const [{ server }] = served
+    const closed = new Promise(resolve => server.close(resolve))
+    server.closeAllConnections()
     for (const { id } of gradio.sessions()) await gradio.endSession(id)
     await closed
-    assert.equal(server?.listenerCount('upgrade'), 0)
-    assert.equal(served[1]?.server.listenerCount('upgrade'), 1)
+    assert.deepEqual([isHooked(server), isHooked(served[1].server)], [false, true])
     await gradio.close()
   })
 

@@ -444,7 +444,7 @@ export class Model {
   /** The WebSocket that a ticket admits. */
   upgrade(label: string, ticket: string): void {
     if (this.isClosing) {
-      this.#answer(label, 'unserved')
+      this.#answer(label, '503')
       return
     }
     for (const life of this.lives.values()) {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { EventEmitter } from 'node:events'
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -18,7 +17,8 @@ import { memory } from '../../lib/sessions/memory-engine.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { asyncEngine } from '../support/async-engine.ts'
 import type { Place } from '../support/engines.ts'
-import { StubResponse, StubSocket, stubRequest } from '../support/stub-http.ts'
+import { isHooked } from '../support/handshake.ts'
+import { StubResponse, StubServer, StubSocket, stubRequest } from '../support/stub-http.ts'
 import { TrackedSocket } from '../support/tracked-socket.ts'
 import {
   HOOK_TIMEOUT,
@@ -67,7 +67,7 @@ export class World {
   /** What admits to a page: the page's id, epoch and ticket, by the label of the POST. */
   readonly tickets = new Map<string, string>()
   readonly #modes: Modes
-  readonly #server = new EventEmitter() as Server
+  readonly #server = new StubServer()
   readonly #jars = new Map<string, string>()
   readonly #views = new Map<string, SessionView>()
   readonly #history: State<Thing>
@@ -107,7 +107,7 @@ export class World {
       const what = error instanceof GradioStateError ? error.code : (error as Error).message
       this.#say(`error ${what} ${source} ${session}${name === undefined ? '' : ` ${name}`}`)
     })
-    this.gradio.attach(this.#server)
+    this.gradio.attach(this.#server.asServer)
   }
 
   /** What has happened since the last time. Sessions are named after the request that began them, as in `info`. */
@@ -266,12 +266,20 @@ export class World {
       'sec-websocket-version': '13',
       'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
     })
-    const isServed = this.#server.emit('upgrade', req, socket, Buffer.alloc(0))
-    this.#say(
-      `${label} answered ${isServed ? (GONE.has(socket.status!) ? 'gone' : socket.status) : 'unserved'}`,
-    )
-    if (socket.status === 101) this.sockets.set(label, socket)
-    else socket.destroy()
+    const say = (status: number) => this.#say(`${label} answered ${GONE.has(status) ? 'gone' : status}`)
+    // As Node.js does: it asks, then it emits the upgrade, or the plain request.
+    if (this.#server.shouldUpgradeCallback(req)) {
+      socket.once('answered', (status: number) => {
+        say(status)
+        if (status === 101) this.sockets.set(label, socket)
+      })
+      this.#server.emit('upgrade', req, socket, Buffer.alloc(0))
+    } else {
+      const res = new StubResponse()
+      res.once('sent', () => say(res.statusCode))
+      res.once('finish', () => queueMicrotask(() => res.close()))
+      this.gradio(req, res.asResponse, error => this.#say(`${label} went on: ${String(error)}`))
+    }
   }
 
   #route(label: string, method: string, route: string, user: WorldUser): StubResponse {
@@ -343,7 +351,7 @@ export class World {
     for (const [label, socket] of this.sockets) assert(socket.destroyed, `socket ${label} is left open`)
     for (const [label, res] of this.streams)
       assert(res.destroyed || res.writableFinished, `stream ${label} is left open`)
-    assert.equal(this.#server.listenerCount('upgrade'), 0)
+    assert(!isHooked(this.#server.asServer), 'the server is hooked')
   }
 
   // Hooks and callbacks

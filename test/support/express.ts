@@ -28,6 +28,8 @@ export interface Served {
   readonly server: Server
   readonly port: number
   readonly origin: string
+  /** Its connections that are open, upgraded ones too. */
+  readonly sockets: ReadonlySet<Socket>
   /** A new user: without cookies. */
   visitor(): Visitor
 }
@@ -48,7 +50,7 @@ export async function serve(t: TestContext, app: RequestListener | Server): Prom
   })
   const { port } = server.address() as AddressInfo
   const origin = `http://127.0.0.1:${port}`
-  return { server, port, origin, visitor: () => visitor(origin) }
+  return { server, port, origin, sockets, visitor: () => visitor(origin) }
 }
 
 export interface SiteOptions {

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { Server } from 'node:http'
 import type { TestContext } from 'node:test'
 import { WebSocket } from 'ws'
 import type { Visitor } from '../../lib/testing/index.ts'
@@ -49,4 +50,9 @@ export async function dial(
   opened.catch(() => {})
   const status = await Promise.any([opened, refused])
   return { status, socket, closed }
+}
+
+/** Whether an instance takes upgrades at a server: then it has put methods of its own in the place of the server's. */
+export function isHooked(server: Server): boolean {
+  return ['emit', 'listenerCount'].some(name => Object.hasOwn(server, name))
 }

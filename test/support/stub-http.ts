@@ -1,7 +1,7 @@
 // Requests, answers and sockets without a network: what the library needs of them, and nothing that takes time.
 
 import { EventEmitter } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
 
 export function stubRequest(method: string, url: string, headers: Record<string, string>): IncomingMessage {
@@ -74,10 +74,21 @@ export class StubResponse extends EventEmitter {
   }
 }
 
-/** The server's end of a TCP connection, with a browser's WebSocket at the other. */
+/** A server that asks about upgrades as Node.js does since 22.21. */
+export class StubServer extends EventEmitter {
+  get asServer(): Server {
+    return this as unknown as Server
+  }
+
+  shouldUpgradeCallback(_req: IncomingMessage): boolean {
+    return this.listenerCount('upgrade') > 0
+  }
+}
+
+/** The server's end of a TCP connection, with a browser's WebSocket at the other; emits `answered` with a status. */
 export class StubSocket extends Duplex {
-  /** The status line, once the upgrade was answered. */
-  status: number | undefined
+  /** The upgrade's answer. */
+  #status: number | undefined
   readonly #isLate: boolean
   readonly #told: (code: number, reason: string) => void
   #saidClose = false
@@ -118,8 +129,8 @@ export class StubSocket extends Duplex {
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.#received = Buffer.concat([this.#received, chunk])
-    if (this.status === undefined) this.#readHead()
-    if (this.status === 101) this.#readFrames()
+    if (this.#status === undefined) this.#readHead()
+    if (this.#status === 101) this.#readFrames()
     done()
   }
 
@@ -136,8 +147,9 @@ export class StubSocket extends Duplex {
   #readHead(): void {
     const end = this.#received.indexOf('\r\n\r\n')
     if (end < 0) return
-    this.status = Number(this.#received.toString('latin1', 9, 12))
+    this.#status = Number(this.#received.toString('latin1', 9, 12))
     this.#received = this.#received.subarray(end + 4)
+    this.emit('answered', this.#status)
   }
 
   /** Short frames only (RFC 6455 §5.2): longer ones are never sent here. */

@@ -1,0 +1,23 @@
+// Foreign upgrades and all that looks like one get byte for byte what they get without the library, and ours work beside
+// them. NODE_BINARIES names more versions of Node.js to try it with: `NODE_BINARIES=/opt/node22/bin/node:/opt/node24/bin/node`.
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { delimiter } from 'node:path'
+import { it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { Matrix } from '../support/upgrade-matrix.ts'
+
+const PROGRAM = fileURLToPath(new URL('../support/upgrade-matrix.ts', import.meta.url))
+const others = (process.env.NODE_BINARIES ?? '').split(delimiter).filter(path => path !== '')
+
+for (const binary of [process.execPath, ...others]) {
+  it(`upgrades at 16 kinds of servers, by http, https and http2, with ${binary}`, async () => {
+    const { stdout } = await promisify(execFile)(binary, ['--import', 'tsx', PROGRAM], { maxBuffer: 2 ** 26 })
+    const { foreign, ours } = JSON.parse(stdout) as Matrix
+    assert.deepEqual(foreign.differing, [])
+    assert.deepEqual(ours.differing, [])
+    assert.ok(foreign.rows >= 8 * 12 * 3 && ours.rows >= 8 * 7 * 3)
+  })
+}
