@@ -36,7 +36,8 @@ for (const order of ['before', 'after']) {
       if (ws === undefined) ctx.body = 'plain'
       else (await ws()).send('chat')
     })
-    const served = await serve(t, app.callback())
+    const answer = app.callback()
+    const served = await serve(t, (req, res) => void answer(req, res))
     for (let times = 0; times < 2; times++) assert.equal(await firstMessage(t, served.port), 'chat')
     const user = served.visitor()
     const status = async () => (await dial(t, served, 'page', await heartbeat(user, 'page'))).status
