@@ -14,6 +14,8 @@ export interface RedisClock extends FakeClock {
   engine(client: RedisClient, prefix: string): Engine
   /** A coordinator on that Redis, whose signs of life are no `timers` either. */
   coordinator(client: RedisClient, prefix: string): Coordinator
+  /** How many scripts were called so far, by all engines. */
+  readonly calls: number
   /** Waits until nothing is on its way to Redis or from it. `advance` does so before each step, and after. */
   rest(): Promise<void>
 }
@@ -67,6 +69,9 @@ export function redisClock(server: StillRedisServer): RedisClock {
     get timers() {
       return timers.size - ofEngines.size
     },
+    get calls() {
+      return traffic.calls
+    },
     rest: () => traffic.rest(),
     engine(client, prefix) {
       const engine = redis({ client: traffic.watched(client), prefix })
@@ -105,9 +110,14 @@ class Traffic {
   /** How many commands were begun, and how many when all was last at rest. */
   #begun = 0
   #restedAt = 0
+  calls = 0
 
   /** The same client, whose commands are seen here. */
   watched(client: RedisClient): RedisClient {
+    const called = <T>(answer: Promise<T>): Promise<T> => {
+      this.calls++
+      return note(answer)
+    }
     const note = <T>(answer: Promise<T>): Promise<T> => {
       this.#begun++
       const settled = answer.then(
@@ -135,8 +145,8 @@ class Traffic {
         this.#listening.delete(client)
         client.destroy?.()
       },
-      eval: (...asked) => note(client.eval(...asked)),
-      evalSha: (...asked) => note(client.evalSha(...asked)),
+      eval: (...asked) => called(client.eval(...asked)),
+      evalSha: (...asked) => called(client.evalSha(...asked)),
       subscribe: (...asked) => note(client.subscribe(...asked)),
       unsubscribe: channel => note(client.unsubscribe(channel)),
       on: (...what) => client.on(...what),

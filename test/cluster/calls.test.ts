@@ -1,0 +1,112 @@
+// How often Redis is called, as docs/cluster.md tells it. Calls of other nodes in the same turn would share these.
+
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { redisSetting } from '../support/engines.ts'
+import { testUser } from '../support/harness.ts'
+import { type Node, nodes } from '../support/nodes.ts'
+import type { RedisClock } from '../support/redis-clock.ts'
+
+const setting = redisSetting()
+
+// The one about sessions without a page comes once for each instance.
+process.removeAllListeners('warning')
+
+async function cluster(t: TestContext) {
+  const all = await nodes(t, 2, {
+    setting,
+    // Nobody by that name has an identity, nor a cookie.
+    options: { identify: req => (req.headers['x-user'] as string) || undefined, gracePeriod: 60 },
+  })
+  const clock = all.clock as RedisClock
+  const [a, b] = all as unknown as [Node, Node]
+  await clock.rest()
+  /** How many calls that makes, with what follows from it. */
+  async function calls(act: () => unknown): Promise<number> {
+    const before = clock.calls
+    await act()
+    await clock.rest()
+    return clock.calls - before
+  }
+  /** How many calls a request waits for, and how many are made until it has left. */
+  async function request(node: Node, name: string) {
+    let waited = 0
+    const made = await calls(async () => {
+      const before = clock.calls
+      const { end } = await testUser(node.gradio, name).begin()
+      waited = clock.calls - before
+      end()
+    })
+    return { made, waited }
+  }
+  return { clock, a, b, calls, request }
+}
+
+test('a request of a user who has a page on the same node: none', async t => {
+  const { clock, a, request } = await cluster(t)
+  await testUser(a.gradio, 'user').connect()
+  await clock.rest()
+  assert.deepEqual(await request(a, 'user'), { made: 0, waited: 0 })
+})
+
+test('a request of a user who has none there: two, of which it waits for one', async t => {
+  const { clock, a, b, request } = await cluster(t)
+  await testUser(a.gradio, 'user').connect()
+  await testUser(a.gradio, 'without a page').session()
+  await clock.rest()
+  assert.deepEqual(await request(b, 'user'), { made: 2, waited: 1 })
+  assert.deepEqual(await request(a, 'without a page'), { made: 2, waited: 1 })
+})
+
+test('a request without a session: none', async t => {
+  const { a, request } = await cluster(t)
+  assert.deepEqual(await request(a, ''), { made: 0, waited: 0 })
+})
+
+for (const [visit, most] of [
+  ['one request', 0.8],
+  ['one page', 1.1],
+] as const) {
+  test(`a session's life with ${visit}: ${most} at most, of 256 at once`, async t => {
+    const { clock, a, calls } = await cluster(t)
+    const idle = await calls(() => clock.advance(120))
+    const made = await calls(async () => {
+      const visits = Array.from({ length: 256 }, async (_, number) => {
+        const user = testUser(a.gradio, `user-${number}`)
+        if (visit === 'one page') (await user.connect()).close()
+        else await user.request(state => state.establish())
+      })
+      await Promise.all(visits)
+      assert.equal(a.gradio.stats().sessions, 256)
+      await clock.rest()
+      await clock.advance(120)
+      assert.equal(a.gradio.stats().sessions, 0)
+    })
+    assert(made - idle > 0)
+    assert((made - idle) / 256 <= most, `${made - idle} calls for 256 sessions`)
+  })
+}
+
+test('of a shared value: one for get and set, two for update', async t => {
+  const { a, calls } = await cluster(t)
+  const count = a.gradio.sharedState<number>('count', { value: 0 })
+  const { state, end } = await testUser(a.gradio).begin()
+  await state.establish()
+  await state.get(count)
+  assert.equal(await calls(() => state.set(count, 1)), 1)
+  assert.equal(await calls(() => state.get(count)), 1)
+  assert.equal(await calls(() => state.update(count, left => left + 1)), 2)
+  assert.equal(await state.get(count), 2)
+  end()
+})
+
+test('a node that does nothing: 3.2 a second; an open page: no more', async t => {
+  const { clock, a, calls } = await cluster(t)
+  const minute = () => calls(() => clock.advance(60))
+  const idle = await minute()
+  assert.equal(idle, 2 * 60 * 3.2)
+  await testUser(a.gradio).connect()
+  await clock.advance(10)
+  assert.equal(await minute(), idle)
+  assert.equal(a.gradio.stats().pages, 1)
+})
