@@ -16,11 +16,3 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 export function after<T, R>(before: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
   return before instanceof Promise ? before.then(next) : next(before)
 }
-
-/** Runs one step after the other. Gives a promise only if a step does. */
-export function inOrder(steps: readonly (() => void | Promise<void>)[]): void | Promise<void> {
-  for (const [index, step] of steps.entries()) {
-    const running = step()
-    if (running instanceof Promise) return running.then(() => inOrder(steps.slice(index + 1)))
-  }
-}

@@ -234,10 +234,7 @@ describe('the functions of an app run in no user’s async context', () => {
   it('also when one of them runs something in another, and what comes of that', async t => {
     const { gradio, clock, user, errors } = harness(t)
     const seen: unknown[] = []
-    const deleteCallback = () => {
-      if (context.getStore()) console.log(new Error('here').stack)
-      return seen.push(context.getStore())
-    }
+    const deleteCallback = () => seen.push(context.getStore())
     const inside = (run: () => unknown) => context.run('inside', () => void run())
     gradio.load(({ session: { id } }) =>
       inside(() => gradio.session(id)?.set('a', 1, { deleteCallback, deleteReplaced: true })),
