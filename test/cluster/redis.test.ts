@@ -1,15 +1,15 @@
 import { after, before } from 'node:test'
 import { createClient } from 'redis'
-import { redis } from '../../lib/cluster/redis/index.ts'
-import { systemClock } from '../../lib/util/clock.ts'
+import type { RedisClient } from '../../lib/cluster/redis/index.ts'
 import { describeEngine, type EngineUnderTest } from '../contract/engine.ts'
 import { describeSharedValues } from '../contract/shared-values.ts'
-import { type RedisServer, redisServer } from '../support/redis-server.ts'
+import { redisClock } from '../support/redis-clock.ts'
+import { type StillRedisServer, stillRedisServer } from '../support/redis-server.ts'
 
-let server: RedisServer
+let server: StillRedisServer
 let client: ReturnType<typeof createClient>
 before(async () => {
-  server = await redisServer()
+  server = await stillRedisServer()
   client = createClient({ socket: { path: server.socket, tls: false } })
   client.on('error', () => {})
   await client.connect()
@@ -20,11 +20,14 @@ after(async () => {
 })
 
 let tests = 0
-const make = (): EngineUnderTest => ({
-  engine: redis({ client, prefix: `test-${++tests}` }),
-  clock: systemClock,
-  pass: ms => new Promise(resolve => setTimeout(resolve, ms + 5)),
-})
+function make(): EngineUnderTest {
+  const clock = redisClock(server)
+  return {
+    engine: clock.engine(client as unknown as RedisClient, `test-${++tests}`),
+    clock,
+    pass: ms => clock.advance((ms + 5) / 1_000),
+  }
+}
 
 describeEngine('Redis', make)
 describeSharedValues('Redis', make)
