@@ -8,7 +8,7 @@ import type { RequestContext } from '../identity/host.js'
 export const ADMIT = Symbol.for('gradio-state.admit')
 
 /**
- * Attaches `req.gradioState`, and answers the library's own routes.
+ * Sets `req.gradioState`, and answers the library's own routes.
  * @param res none at an upgrade
  * @param context what the framework knows of the request
  * @returns whether the request was answered; if not, it goes on

@@ -2,12 +2,10 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 import { Caller, type HostRequest, type RequestContext } from '../identity/host.js'
 import { superviseCommits } from '../identity/koa-session.js'
-import { property } from '../identity/property.js'
 import type { Sockets } from '../pages/sockets.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { isThenable } from '../util/thenable.js'
 import type { InstanceParts } from './instance.js'
-import { attach, attached } from './request-attachment.js'
 import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
 
@@ -17,7 +15,10 @@ export interface MiddlewareParts extends InstanceParts {
   readonly sockets: Sockets
 }
 
-/** Attaches `req.gradioState`, and answers the library's own routes: what Express and Connect call. */
+/** A request, before and after this middleware. */
+type GradioRequest = IncomingMessage & { gradioState?: unknown }
+
+/** Sets `req.gradioState`, and answers the library's own routes: what Express and Connect call. */
 export function handle(
   parts: MiddlewareParts,
   req: IncomingMessage,
@@ -36,19 +37,19 @@ export function handle(
 }
 
 /**
- * Attaches `req.gradioState`, and answers the library's own routes. Knows no framework.
+ * Sets `req.gradioState`, and answers the library's own routes. Knows no framework.
  * @param res none at an upgrade
  * @param context what the framework knows of the request
  * @returns whether the request was answered; if not, it goes on
  */
 export function admit(
   parts: MiddlewareParts,
-  req: IncomingMessage,
+  req: GradioRequest,
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
   const { base, config, identity, manager, routes, sockets } = parts
-  const earlier = attached(req)
+  const { gradioState: earlier } = req
   if (earlier !== undefined) {
     // A middleware that is mounted twice works once.
     if (isOf(manager, earlier)) return false
@@ -57,7 +58,7 @@ export function admit(
   attachTo(sockets, req)
   const caller = new Caller(req, res, context, identity.arrivals)
   const state = new RequestHandle(parts, caller)
-  attach(req, state)
+  req.gradioState = state
   base.path = state.base
   const { koaSession } = caller
   const seal =
@@ -84,13 +85,13 @@ async function answerBy(route: Route, ...request: Parameters<Route>): Promise<bo
 function attachTo(sockets: Sockets, req: IncomingMessage): void {
   // Node.js puts its server on each socket (lib/_http_server.js); `attach` is for where it can't be found.
   // A socket that no server has accepted, as in tests of an app's own, has `null` there.
-  const server = (property(req, 'socket') as { server?: Server | null } | undefined)?.server
+  const server = (req.socket as { server?: Server | null } | undefined)?.server
   if (server) sockets.attach(server)
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */
-export function stateOf(manager: Sessions, req: IncomingMessage): RequestHandle {
-  const state = attached(req)
+export function stateOf(manager: Sessions, req: GradioRequest): RequestHandle {
+  const { gradioState: state } = req
   if (isOf(manager, state)) return state
   throw new GradioStateError(
     'NOT_MOUNTED',

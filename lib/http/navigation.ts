@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { property } from '../identity/property.js'
 
 /**
  * Whether a browser asks for a document. Browsers say so in `Sec-Fetch-Dest` (Fetch Metadata), but on trustworthy
  * origins only: on others, such as a plain http name in a LAN, the wish for HTML tells.
  */
 export function isNavigation(req: IncomingMessage): boolean {
-  if (property(req, 'method') !== 'GET') return false
-  const headers = property(req, 'headers')
+  const { method, headers } = req
+  if (method !== 'GET') return false
   const destination = headers['sec-fetch-dest']
   if (destination !== undefined) return DOCUMENTS.has(destination)
   return headers.accept?.includes('text/html') ?? false

@@ -2,7 +2,6 @@ import type { ServerResponse } from 'node:http'
 import type { SessionStore } from '../options.js'
 import { ExpressStore, expiryOf } from './express-store.js'
 import { canSetCookie, type HostRequest, type Marker } from './host.js'
-import { property } from './property.js'
 import { StoredHost, type StoredHostContext } from './stored-session.js'
 
 /** A request that express-session has put its session on; a structural type, so that users need not install its types. */
@@ -13,10 +12,9 @@ export interface ExpressSessionRequest extends HostRequest {
 }
 
 export function hasExpressSession(req: HostRequest): req is ExpressSessionRequest {
-  const session = property(req, 'session')
+  const { session, sessionID, sessionStore } = req
   if (typeof session !== 'object' || session === null || !('save' in session)) return false
-  const store = property(req, 'sessionStore')
-  return typeof property(req, 'sessionID') === 'string' && typeof store === 'object' && store !== null
+  return typeof sessionID === 'string' && typeof sessionStore === 'object' && sessionStore !== null
 }
 
 /** The session of express-session. */
@@ -33,7 +31,7 @@ export class ExpressSessionHost extends StoredHost {
     arrivedAt: number,
     store: SessionStore | undefined,
   ) {
-    super(property(req, 'sessionID'), context, arrivedAt)
+    super(req.sessionID, context, arrivedAt)
     this.#req = req
     this.#res = res
     this.#store = store
@@ -52,7 +50,7 @@ export class ExpressSessionHost extends StoredHost {
   }
 
   protected get marker(): Marker {
-    return property(this.#req, 'session')
+    return this.#req.session
   }
 
   get store(): ExpressStore {
