@@ -100,7 +100,7 @@ async function single(server: RedisServer): Promise<Result[]> {
   const site = await nodeOf(server)
   const counter = site.gradio.sharedState<number>('counter', { value: 0 })
   const { state, req } = await site.visit('known')
-  await state.get(counter)
+  await counter.get(state)
   const socket = Object.assign(new EventEmitter(), { destroyed: false })
   const request = async () => {
     const { state, leave } = await site.visit('known')
@@ -109,9 +109,9 @@ async function single(server: RedisServer): Promise<Result[]> {
   }
   const results = [
     ...(await cost(server, 'a request of a known session', request)),
-    ...(await cost(server, 'get of a shared value', () => state.get(counter))),
-    ...(await cost(server, 'set of a shared value', index => state.set(counter, index))),
-    ...(await cost(server, 'update of a shared value', () => state.update(counter, count => count + 1))),
+    ...(await cost(server, 'get of a shared value', () => counter.get(state))),
+    ...(await cost(server, 'set of a shared value', index => counter.set(state, index))),
+    ...(await cost(server, 'update of a shared value', () => counter.update(state, count => count + 1))),
   ]
   site.gradio.track(req, socket)
   await sleep(100)

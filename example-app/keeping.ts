@@ -85,7 +85,7 @@ export function sharedKeeping(gradio: GradioState, timeToLive: number | undefine
 
   return {
     async of(state) {
-      const [pictures = [], own = []] = await Promise.all([state.get(history), state.get(uploads)])
+      const [pictures = [], own = []] = await Promise.all([history.get(state), uploads.get(state)])
       return {
         history: pictures,
         uploads: own,
@@ -97,7 +97,7 @@ export function sharedKeeping(gradio: GradioState, timeToLive: number | undefine
     async add(state, { name, colour, webp }) {
       const { url } = await state.saveFile(webp, { name })
       const kept = { name, colour, url, keptAt: Date.now() }
-      await state.update(history, (pictures = []) => [...pictures, kept])
+      await history.update(state, (pictures = []) => [...pictures, kept])
     },
 
     find: () => undefined,
@@ -107,7 +107,7 @@ export function sharedKeeping(gradio: GradioState, timeToLive: number | undefine
       const added = files.map(({ filename, url }) => ({ name: filename, url }))
       const urls = new Set(added.map(({ url }) => url))
       // The same bytes under the same name are one file.
-      await state.update(uploads, (known = []) => [...known.filter(({ url }) => !urls.has(url)), ...added])
+      await uploads.update(state, (known = []) => [...known.filter(({ url }) => !urls.has(url)), ...added])
     },
   }
 }

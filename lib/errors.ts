@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'STATE_DEFINED'
   | 'STATE_DUPLICATE'
   | 'STATE_FOREIGN'
+  | 'STATE_SHARED'
   | 'STATE_UNKNOWN'
   | 'STORE_TIMEOUT'
   | 'TOO_MANY_PAGES'

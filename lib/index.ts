@@ -23,9 +23,11 @@ import { type Duration, duration, known } from './parse.js'
 import { EngineSessions } from './sessions/engine-sessions.js'
 import type { ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
 import type { CloseReport, SessionStats } from './sessions/reports.js'
-import type { SharedState, State } from './sessions/session-view.js'
+import type { State } from './sessions/session-view.js'
 import { Sessions } from './sessions/sessions.js'
-import { SharedDefinition, type SharedStateOptions } from './sessions/shared-definition.js'
+import type { SharedStateOptions } from './sessions/shared-definition.js'
+import { SharedHandle } from './sessions/shared-handle.js'
+import type { SharedState } from './sessions/shared-state.js'
 import { StateDefinition, type StateOptions } from './sessions/value-definition.js'
 
 export { type ErrorCode, GradioStateError } from './errors.js'
@@ -49,8 +51,9 @@ export type {
 } from './sessions/engine.js'
 export type { ErrorContext, ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
 export type { CloseReport } from './sessions/reports.js'
-export type { SessionView, SharedState, State } from './sessions/session-view.js'
+export type { SessionView, State } from './sessions/session-view.js'
 export type { SharedStateOptions } from './sessions/shared-definition.js'
+export type { SharedState } from './sessions/shared-state.js'
 export type {
   SharedValue,
   SharedValues,
@@ -94,8 +97,8 @@ export interface GradioState {
   state<T = unknown>(name: string, options?: StateOptions<T>): State<T | undefined>
 
   /**
-   * Defines a value that each session holds for itself on all nodes: its user finds it in whichever process answers. It has
-   * the methods of other values, which then give promises; what they read is a copy.
+   * Defines a value that each session holds for itself on all nodes: its user finds it in whichever process answers. It is used
+   * through the methods of what this returns, which take the session first: `await cart.get(req.gradioState)`.
    * @throws GradioStateError as {@link state}
    */
   sharedState<T>(name: string, options: SharedStateOptions<T> & { value: T | (() => T) }): SharedState<T>
@@ -183,9 +186,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     upload,
     storage,
     state: (name: string, options: StateOptions<unknown> = {}) =>
-      states.define(name, options, StateDefinition),
+      states.define(name, () => new StateDefinition(name, options)),
     sharedState: (name: string, options: SharedStateOptions<unknown> = {}) =>
-      states.define(name, options, SharedDefinition),
+      states.define(name, () => new SharedHandle(name, options, manager.shared)),
     load: (hook: (event: HookEvent) => unknown) => add(hooks.load, 'load', hook),
     unload: (hook: (event: LeaveEvent) => unknown) => add(hooks.unload, 'unload', hook),
     ended: (hook: (event: LeaveEvent) => unknown) => add(hooks.ended, 'ended', hook),

@@ -95,7 +95,7 @@ void req.gradioState.update(history, async pictures => pictures)
 // @ts-expect-error the options of a definition stand in it
 req.gradioState.set(history, [], { timeToLive: 60 })
 
-// A shared state has the same methods, which give promises.
+// A shared state has methods of its own, which take the session first and give promises.
 const count = gradio.sharedState('count', { value: 0 as number, maxSize: '1kb', timeToLive: '1d' })
 is<SharedState<number>>()(count)
 is<SharedState<Picture | undefined>>()(gradio.sharedState<Picture>('shared without a value'))
@@ -106,24 +106,55 @@ is<SharedState<Date>>()(
     deleteCallback: date => is<Date>()(date),
   }),
 )
-const now: number = await req.gradioState.get(count)
+const now: number = await count.get(req.gradioState)
 void now
 // @ts-expect-error a promise
-const later: number = req.gradioState.get(count)
+const later: number = count.get(req.gradioState)
 void later
-is<Promise<number>>()(req.gradioState.get(count))
-is<Promise<void>>()(req.gradioState.set(count, 1))
-is<Promise<void>>()(req.gradioState.update(count, value => value + 1))
-is<Promise<boolean>>()(req.gradioState.has(count))
-is<Promise<boolean>>()(req.gradioState.touch(count))
-is<Promise<boolean>>()(req.gradioState.delete(count))
-gradio.ended(({ session }) => is<Promise<number | undefined>>()(session.get(count)))
+is<Promise<number>>()(count.get(req.gradioState))
+is<Promise<void>>()(count.set(req.gradioState, 1))
+is<Promise<void>>()(count.update(req.gradioState, value => value + 1))
+is<Promise<boolean>>()(count.has(req.gradioState))
+is<Promise<boolean>>()(count.touch(req.gradioState))
+is<Promise<boolean>>()(count.delete(req.gradioState))
+is<Promise<number>>()(count.get(gradio.session('id')!))
+// @ts-expect-error there may be no such session
+void count.get(gradio.session('id'))
+// @ts-expect-error not the request itself
+void count.get(req)
+// @ts-expect-error not an id
+void count.get('id')
+// In a hook it can be read.
+gradio.ended(({ session }) => is<Promise<number | undefined>>()(count.get(session)))
+gradio.ended(({ session }) => is<Promise<boolean>>()(count.has(session)))
+// @ts-expect-error it can't be written there
+gradio.ended(({ session }) => count.set(session, 1))
+// @ts-expect-error nor updated
+gradio.ended(({ session }) => count.update(session, value => value))
+// @ts-expect-error nor touched
+gradio.ended(({ session }) => count.touch(session))
+// @ts-expect-error nor deleted
+gradio.ended(({ session }) => count.delete(session))
+// @ts-expect-error the methods of the session don't take it
+req.gradioState.get(count)
+// @ts-expect-error nor set it
+req.gradioState.set(count, 1)
+// @ts-expect-error nor update it
+req.gradioState.update(count, (value: number) => value)
+// @ts-expect-error nor touch it
+req.gradioState.touch(count)
+// @ts-expect-error nor ask for it
+req.gradioState.has(count)
+// @ts-expect-error nor delete it
+void req.gradioState.delete(count)
+// @ts-expect-error nor do those of a hook
+gradio.ended(({ session }) => session.get(count))
 // @ts-expect-error not a number
-await req.gradioState.set(count, 'one')
+await count.set(req.gradioState, 'one')
 // @ts-expect-error gives a promise
-await req.gradioState.update(count, async value => value)
+await count.update(req.gradioState, async value => value)
 // @ts-expect-error the options of a definition stand in it
-await req.gradioState.set(count, 1, { timeToLive: 60 })
+await count.set(req.gradioState, 1, { timeToLive: 60 })
 // @ts-expect-error the initial value is of another type
 gradio.sharedState<Picture[]>('wrong', { value: 'none' })
 // @ts-expect-error the codec is of another type

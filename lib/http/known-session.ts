@@ -33,7 +33,7 @@ export class KnownSession extends FileAccess implements SessionState {
     return usable(this.#session)
   }
 
-  protected useLater(): Session {
+  protected async useLater(): Promise<Session> {
     return this.use()
   }
 

@@ -1,9 +1,9 @@
-import type { SharedState, State } from './session-view.js'
+import type { State } from './session-view.js'
 import type { ValueOptions } from './value-definition.js'
 
 /**
- * The values of one session. Those of a shared state follow the user over all nodes, so whatever is done with them takes a
- * promise; what is read is a copy.
+ * The values of one session, in this process. A value that follows the user over all nodes is used through its handle, which
+ * `gradio.sharedState()` returned.
  */
 export interface SessionValues {
   /** A uuid v4, new for each life; no credential, so it may stand in logs and directory names. */
@@ -14,34 +14,26 @@ export interface SessionValues {
   readonly signal: AbortSignal
 
   /** The value; where there is none, the initial value is made. */
-  get<T>(state: SharedState<T>): Promise<T>
   get<T>(state: State<T>): T
   get(name: string): unknown
   /**
-   * Sets the value and restarts its time to live. The identical reference replaces nothing; of a shared state, neither does
-   * a value that makes the same text. Under a plain name the options hold for this value and for those that follow it
-   * without options.
-   * @throws GradioStateError of a shared state: `VALUE_UNSERIALIZABLE`, `VALUE_TOO_LARGE`
+   * Sets the value and restarts its time to live. The identical reference replaces nothing. Under a plain name the options
+   * hold for this value and for those that follow it without options.
    */
-  set<T>(state: SharedState<T>, value: T): Promise<void>
   set<T>(state: State<T>, value: T): void
   set<T>(name: string, value: T, options?: ValueOptions<T>): void
   /**
-   * Sets the value to what `change` makes of the present one. Of a shared state, `change` is called again when another node
-   * has set the value meanwhile, so that nothing is lost.
+   * Sets the value to what `change` makes of the present one.
    * @throws TypeError when `change` gives a promise: what happened meanwhile would be lost
    */
-  update<T>(state: SharedState<T>, change: (value: T) => T): Promise<void>
   update<T>(state: State<T>, change: (value: T) => T): void
   update(name: string, change: (value: unknown) => unknown): void
   /** Restarts the time to live. `false`: there is no value. */
-  touch<T>(state: SharedState<T>): Promise<boolean>
   touch<T>(state: State<T> | string): boolean
   /** Whether there is a value; makes none. */
-  has<T>(state: SharedState<T>): Promise<boolean>
   has<T>(state: State<T> | string): boolean
   /** Deletes the value. Resolves when its callback has run; with `false` when there was no value. */
-  delete<T>(state: SharedState<T> | State<T> | string): Promise<boolean>
+  delete<T>(state: State<T> | string): Promise<boolean>
   /** Ends the session at once (reason `ended`). Resolves when all its hooks and callbacks have run. */
   end(): Promise<void>
 }

@@ -1,17 +1,10 @@
-declare const valueType: unique symbol
+export declare const valueType: unique symbol
 
 /** A typed name for a value that each session holds for itself. Made by `gradio.state()`. */
 export interface State<T> {
   readonly name: string
   /** For the compiler only: ties the type of the value to the definition. */
   readonly [valueType]?: { readonly local: (value: T) => T }
-}
-
-/** A typed name for a value that each session holds for itself on all nodes. Made by `gradio.sharedState()`. */
-export interface SharedState<T> {
-  readonly name: string
-  /** For the compiler only: ties the type of the value to the definition. */
-  readonly [valueType]?: { readonly shared: (value: T) => T }
 }
 
 /** A session as hooks and callbacks see it. */
@@ -23,8 +16,10 @@ export interface SessionView {
   readonly info: unknown
   /** Where the session's files are, if it has any. It goes after all hooks and callbacks. */
   readonly directory: string
-  /** The value as it is, without making an initial one; in `ended` hooks, as it was at the end. */
-  get<T>(state: SharedState<T>): Promise<T | undefined>
+  /**
+   * The value as it is, without making an initial one; in `ended` hooks, as it was at the end. A shared value is read
+   * through its handle: `await cart.get(session)`.
+   */
   get<T>(state: State<T>): T | undefined
   get(name: string): unknown
 }

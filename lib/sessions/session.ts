@@ -1,11 +1,12 @@
 import type { Deadlines } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
+import { EventSession } from './event-session.js'
+import { Load } from './load.js'
 import type { Departure, EntryKind, Presence, Present } from './presence.js'
 import type { Reason } from './reason.js'
-import type { SessionView, State } from './session-view.js'
-import { SharedDefinition } from './shared-definition.js'
+import type { SharedOwner } from './session-access.js'
+import type { SessionView } from './session-view.js'
 import type { SharedValue } from './shared-value-store.js'
-import type { SharedAccess, SharedOwner } from './shared-values.js'
 import type { StateRegistry } from './value-definition.js'
 import { Values, type ValuesContext } from './values.js'
 
@@ -29,7 +30,6 @@ export interface Listener {
 /** What all sessions of an instance share. */
 export interface SessionContext {
   readonly states: StateRegistry
-  readonly shared: SharedAccess
   readonly values: ValuesContext
   /** Where the directory of a session is, or would be. */
   readonly directoryOf: (id: string) => string
@@ -98,7 +98,7 @@ export class Session implements SharedOwner {
 
   /** The session as the app's functions see it: the same for all of them. */
   get view(): SessionView {
-    this.#view ??= new View(this, this.#context)
+    this.#view ??= new EventSession(this, this.#context)
     return this.#view
   }
 
@@ -238,62 +238,5 @@ export class SessionDue extends WheelNode {
   constructor(session: Session) {
     super()
     this.session = session
-  }
-}
-
-/** What hooks and callbacks see. */
-class View implements SessionView {
-  readonly id: string
-  readonly info: unknown
-  readonly #session: Session
-  readonly #context: SessionContext
-
-  constructor(session: Session, context: SessionContext) {
-    this.id = session.id
-    this.info = session.info
-    this.#session = session
-    this.#context = context
-  }
-
-  get createdAt(): Date {
-    return new Date(this.#session.createdAt)
-  }
-
-  get directory(): string {
-    return this.#context.directoryOf(this.id)
-  }
-
-  get(state: Pick<State<unknown>, 'name'> | string): never {
-    const { states, shared } = this.#context
-    if (state instanceof SharedDefinition) return shared.peek(this.#session, state) as never
-    return this.#session.values.getOrFinal(states.resolve(state)?.name ?? (state as string)) as never
-  }
-
-  /** As it stands in logs. */
-  toJSON() {
-    const { id, createdAt, info, directory } = this
-    return { id, createdAt, info, directory }
-  }
-}
-
-/** The time from a load to its unload: what is done for a user who is here. */
-export class Load {
-  #controller: AbortController | undefined
-  #over: boolean
-
-  constructor(isOver: boolean) {
-    this.#over = isOver
-  }
-
-  /** Aborts at the unload. */
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    if (this.#over) this.#controller.abort()
-    return this.#controller.signal
-  }
-
-  end(): void {
-    this.#over = true
-    this.#controller?.abort()
   }
 }

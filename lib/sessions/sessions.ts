@@ -97,7 +97,6 @@ export class Sessions implements DueSource {
     const limiter = new Limiter(PARALLEL_VALUES)
     this.context = {
       states: this.states,
-      shared: this.shared,
       values: { deadlines: this.deadlines, hooks: this.hooks, limiter, process: randomUUID().slice(0, 8) },
       directoryOf: config.directoryOf,
       leave: (session, entry, departure) => this.leave(session, entry, departure),

@@ -1,7 +1,6 @@
 import { GradioStateError, show } from '../errors.js'
 import { known, type Size, shaped, size } from '../parse.js'
 import { type Codec, v8Codec } from './codec.js'
-import type { SharedState } from './session-view.js'
 import { Definition, STATE_OPTIONS, type StateOptions } from './value-definition.js'
 
 export interface SharedStateOptions<T> extends StateOptions<T> {
@@ -14,7 +13,8 @@ export interface SharedStateOptions<T> extends StateOptions<T> {
   maxSize?: Size
 }
 
-export class SharedDefinition extends Definition implements SharedState<unknown> {
+/** The options of a shared value, and its values as text. */
+export class SharedDefinition extends Definition {
   readonly initial: (() => unknown) | undefined
   readonly #codec: Codec<unknown>
   readonly #maxSize: number

@@ -70,8 +70,8 @@ export class StateDefinition extends Definition implements State<unknown> {
 export class StateRegistry {
   readonly #definitions = new Map<string, Definition>()
 
-  /** @param Kind what the definition is made by */
-  define<O>(name: string, options: O, Kind: new (name: string, options: O) => Definition): Definition {
+  /** @throws GradioStateError for a name that is no string, or that is defined already */
+  define<D extends Definition>(name: string, make: () => D): D {
     checkName(name)
     if (this.#definitions.has(name)) {
       throw new GradioStateError(
@@ -79,7 +79,7 @@ export class StateRegistry {
         `Expected one definition of state ${show(name)}, got a second one. Keep what the first one returned, and use that.`,
       )
     }
-    const definition = new Kind(name, options)
+    const definition = make()
     this.#definitions.set(name, definition)
     return definition
   }
@@ -88,23 +88,43 @@ export class StateRegistry {
     return this.#definitions.get(name)
   }
 
-  /** The definition behind what a caller gave, or `undefined` for a plain name that has none. */
-  resolve(state: Pick<State<unknown>, 'name'> | string): Definition | undefined {
+  /** What a caller gave to a method of a session: what `state()` returned, or a plain name. */
+  resolve(state: NamedState): ResolvedState {
     if (typeof state === 'string') {
       checkName(state)
-      if (!this.#definitions.has(state)) return undefined
+      if (!this.#definitions.has(state)) return { name: state, initial: undefined, config: undefined }
       throw new GradioStateError(
         'STATE_DEFINED',
         `Expected a plain name without a definition, got ${show(state)}, which is defined. Use what state() or sharedState() returned.`,
       )
     }
     if (!(state instanceof Definition)) throw invalid('the state', 'what state() returned, or a name', state)
-    if (this.#definitions.get(state.name) === state) return state
+    if (!(state instanceof StateDefinition)) {
+      throw new GradioStateError(
+        'STATE_SHARED',
+        `Expected what state() returned, or a name, got the shared state ${show(state.name)}. Call its own methods, which take the session first: await shared.get(req.gradioState).`,
+      )
+    }
+    this.check(state)
+    return state
+  }
+
+  /** @throws GradioStateError `STATE_FOREIGN` for a definition of another instance */
+  check(definition: Definition): void {
+    if (this.#definitions.get(definition.name) === definition) return
     throw new GradioStateError(
       'STATE_FOREIGN',
-      `Expected a state of this gradioState() instance, got ${show(state.name)} of another one.`,
+      `Expected a state of this gradioState() instance, got ${show(definition.name)} of another one.`,
     )
   }
+}
+
+/** How the methods of a session are told which value: by what `state()` returned, or by a plain name. */
+export type NamedState = Pick<State<unknown>, 'name'> | string
+
+/** A value of a session. Without a definition there is a name alone. */
+export type ResolvedState = Pick<Definition, 'name' | 'initial'> & {
+  readonly config: ValueConfig | undefined
 }
 
 const VALUE_OPTIONS: Readonly<Record<keyof ValueOptions<unknown>, true>> = {
@@ -180,3 +200,13 @@ function uncloneable(name: string, foreign: string, cause?: unknown): GradioStat
 
 // Not Buffer: its clone is a bare Uint8Array.
 const CLONEABLE = prototypesOf([...PLAIN, Error, Blob])
+
+export function checkChange(change: unknown): void {
+  if (typeof change !== 'function') throw invalid('the second argument of update()', 'a function', change)
+}
+
+/** Of a `set()` for what has a definition. */
+export function refuseOptions(options: unknown): void {
+  if (options !== undefined)
+    throw invalid('the options of set()', 'given where the state was defined', options)
+}

@@ -49,7 +49,7 @@ async function begunTwice(t: TestContext) {
   })
   assert.notEqual(ids[0], ids[1], 'each has begun one')
   await Promise.all(
-    [a, b].map(({ shared, name }, number) => begun[number]?.state.update(shared, names => [...names, name])),
+    [a, b].map(({ shared, name }, number) => shared.update(begun[number]!.state, names => [...names, name])),
   )
   const visitor = a.visitor()
   await heartbeat(visitor, 'page', { headers: { 'x-user': 'user' } })
@@ -63,7 +63,7 @@ async function begunTwice(t: TestContext) {
     await user.request(async state => {
       assert.equal(state.pages, 1)
       assert.equal(state.get(local), `the value of ${name}`)
-      assert.deepEqual((await state.get(shared)).toSorted(), ['a', 'b'])
+      assert.deepEqual((await shared.get(state)).toSorted(), ['a', 'b'])
     })
   }
   await clock.rest()

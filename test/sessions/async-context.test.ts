@@ -94,7 +94,7 @@ async function watched(t: TestContext, setUp: WatchedOptions = {}) {
     await req.gradioState.establish()
     assert.equal(context.getStore(), user)
     req.gradioState.set(value, randomUUID())
-    await req.gradioState.set(shared, randomUUID())
+    await shared.set(req.gradioState, randomUUID())
     assert.equal(context.getStore(), user)
     req.gradioState.signal.addEventListener('abort', () => note('abort', user))
     res.json(req.gradioState.id)

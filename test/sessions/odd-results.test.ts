@@ -174,7 +174,7 @@ for (const [name, odd] of Object.entries(ODD)) {
       const { gradio, clock, user } = app
       const shared = gradio.sharedState<number>('shared', { deleteCallback: () => odd.make() })
       await user().request(async state => {
-        await state.set(shared, 1)
+        await shared.set(state, 1)
       })
       await clock.advance('2h')
       assert.equal(gradio.stats().ending, 0)
@@ -251,7 +251,7 @@ for (const [name, odd] of Object.entries(ODD)) {
       const { gradio, user } = harness(t)
       const shared = gradio.sharedState<unknown>('shared', { value: () => odd.make() })
       await user().request(async state => {
-        const given = state.get(shared)
+        const given = shared.get(state)
         await given.catch((error: GradioStateError) => assert.equal(error.code, 'VALUE_UNSERIALIZABLE'))
       })
     })

@@ -9,6 +9,7 @@ import type {
   SessionState,
   SharedState,
   SharedStateOptions,
+  State,
 } from '../../lib/index.ts'
 import { memory } from '../../lib/sessions/memory-engine.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
@@ -70,26 +71,26 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const { gradio, session } = shared(t, wrap)
       const count = gradio.sharedState<number>('count')
       const user = await session()
-      assert.equal(await user.get(count), undefined)
-      assert.equal(await user.has(count), false)
-      assert.equal(await user.touch(count), false)
-      assert.equal(await user.delete(count), false)
-      assert.equal(await user.set(count, 1), undefined)
-      assert.equal(await user.get(count), 1)
-      assert.equal(await user.update(count, value => Number(value) + 1), undefined)
-      assert.equal(await user.get(count), 2)
-      assert.equal(await user.has(count), true)
-      assert.equal(await user.touch(count), true)
-      assert.equal(await user.delete(count), true)
-      assert.equal(await user.get(count), undefined)
+      assert.equal(await count.get(user), undefined)
+      assert.equal(await count.has(user), false)
+      assert.equal(await count.touch(user), false)
+      assert.equal(await count.delete(user), false)
+      assert.equal(await count.set(user, 1), undefined)
+      assert.equal(await count.get(user), 1)
+      assert.equal(await count.update(user, value => Number(value) + 1), undefined)
+      assert.equal(await count.get(user), 2)
+      assert.equal(await count.has(user), true)
+      assert.equal(await count.touch(user), true)
+      assert.equal(await count.delete(user), true)
+      assert.equal(await count.get(user), undefined)
     })
 
     it('is one for each session', async t => {
       const { gradio, session } = shared(t, wrap)
       const count = gradio.sharedState('count', { value: 0 })
       const [ann, bob] = [await session('ann'), await session('bob')]
-      await ann.set(count, 5)
-      assert.deepEqual([await ann.get(count), await bob.get(count)], [5, 0])
+      await count.set(ann, 5)
+      assert.deepEqual([await count.get(ann), await count.get(bob)], [5, 0])
     })
 
     it('loses none of 1,000 updates at once', async t => {
@@ -101,8 +102,8 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
         calls++
         return value + 1
       }
-      await Promise.all(Array.from({ length: 1000 }, () => user.update(count, add)))
-      assert.equal(await user.get(count), 1000)
+      await Promise.all(Array.from({ length: 1000 }, () => count.update(user, add)))
+      assert.equal(await count.get(user), 1000)
       assert.equal(calls, 1000, 'they wait for each other instead of failing')
     })
 
@@ -112,11 +113,11 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const first = await user().begin()
       // All at once, as in Promise.all: one session.
       const { state } = first
-      assert.deepEqual(await Promise.all([state.get(count), state.get(count), state.get(count)]), [7, 7, 7])
-      await first.state.set(count, 8)
+      assert.deepEqual(await Promise.all([count.get(state), count.get(state), count.get(state)]), [7, 7, 7])
+      await count.set(first.state, 8)
       assert.equal(gradio.stats().sessions, 1)
       first.end()
-      assert.equal(await user().request(state => state.get(count)), 8)
+      assert.equal(await user().request(state => count.get(state)), 8)
       assert.equal(gradio.stats().sessions, 1)
     })
 
@@ -124,10 +125,10 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const { gradio, user } = shared(t, wrap)
       const maybe = gradio.sharedState<number>('maybe')
       await user().request(async state => {
-        assert.equal(await state.get(maybe), undefined)
-        assert.equal(await state.has(maybe), false)
-        assert.equal(await state.touch(maybe), false)
-        assert.equal(await state.delete(maybe), false)
+        assert.equal(await maybe.get(state), undefined)
+        assert.equal(await maybe.has(state), false)
+        assert.equal(await maybe.touch(state), false)
+        assert.equal(await maybe.delete(state), false)
       })
       assert.equal(gradio.stats().sessions, 0)
     })
@@ -137,7 +138,7 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const any = gradio.sharedState<unknown>('any')
       await user().request(async state => {
         await assert.rejects(
-          state.set(any, () => {}),
+          any.set(state, () => {}),
           { code: 'VALUE_UNSERIALIZABLE' },
         )
       })
@@ -153,9 +154,9 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
 
       const told = async (how: string, leave: (user: SessionState) => unknown) => {
         const user = await session(how)
-        await user.get(x)
-        await user.set(y, 'y')
-        await user.get(silent)
+        await x.get(user)
+        await y.set(user, 'y')
+        await silent.get(user)
         await leave(user)
         for (let turns = 0; turns < 10; turns++) await clock.advance(0)
         const seen = log.splice(0)
@@ -166,10 +167,10 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const both = (reason: string) => [`x 0 ${reason}`, `y "y" ${reason}`]
 
       assert.deepEqual(await told('time to live', () => clock.advance(10)), ['x 0 timeToLive'])
-      assert.deepEqual(await told('delete', user => user.delete(x)), ['x 0 deleted'])
-      assert.deepEqual(await told('set', user => user.set(x, 1)), ['x 0 replaced'])
-      assert.deepEqual(await told('update', user => user.update(x, value => value - 1)), ['x 0 replaced'])
-      assert.deepEqual(await told('set without deleteReplaced', user => user.set(y, 'z')), [])
+      assert.deepEqual(await told('delete', user => x.delete(user)), ['x 0 deleted'])
+      assert.deepEqual(await told('set', user => x.set(user, 1)), ['x 0 replaced'])
+      assert.deepEqual(await told('update', user => x.update(user, value => value - 1)), ['x 0 replaced'])
+      assert.deepEqual(await told('set without deleteReplaced', user => y.set(user, 'z')), [])
       assert.deepEqual(await told('end', user => user.end()), both('ended'))
       const disconnected = await told('grace period', () => clock.advance('61m'))
       assert.deepEqual(disconnected, ['x 0 timeToLive', 'y "y" disconnected'])
@@ -190,7 +191,7 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       let made = 0
       const x = gradio.sharedState('x', { value: () => ({ serial: ++made }) })
       const user = await session()
-      const read = await Promise.all(Array.from({ length: 20 }, () => user.get(x)))
+      const read = await Promise.all(Array.from({ length: 20 }, () => x.get(user)))
       assert.deepEqual(new Set(read.map(value => value.serial)), new Set([1]))
       assert.equal(made, 1)
       assert.notEqual(read[0], read[1])
@@ -206,21 +207,21 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
           return 'ours'
         },
       })
-      assert.equal(await user.get(x), 'theirs')
+      assert.equal(await x.get(user), 'theirs')
     })
 
     it('that another node has changed meanwhile is updated again, from there', async t => {
       const { gradio, session, elsewhere } = shared(t, wrap)
       const list = gradio.sharedState<string[]>('list', { codec: JSON_CODEC, value: [] })
       const user = await session()
-      await user.set(list, ['first'])
+      await list.set(user, ['first'])
       const seen: string[][] = []
-      await user.update(list, value => {
+      await list.update(user, value => {
         if (seen.push(value) === 1) elsewhere(user.id, 'list', '["theirs"]')
         return [...value, 'ours']
       })
       assert.deepEqual(seen, [['first'], ['theirs']])
-      assert.deepEqual(await user.get(list), ['theirs', 'ours'])
+      assert.deepEqual(await list.get(user), ['theirs', 'ours'])
     })
 
     it('of a session that has ended rejects SESSION_ENDED', async t => {
@@ -228,16 +229,16 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const x = gradio.sharedState('x', { value: 0 })
       const ended = await session()
       const request = await user().begin()
-      await request.state.set(x, 1)
+      await x.set(request.state, 1)
       await ended.end()
       for (const state of [ended, request.state]) {
         const calls = [
-          () => state.get(x),
-          () => state.set(x, 1),
-          () => state.update(x, value => value),
-          () => state.touch(x),
-          () => state.has(x),
-          () => state.delete(x),
+          () => x.get(state),
+          () => x.set(state, 1),
+          () => x.update(state, value => value),
+          () => x.touch(state),
+          () => x.has(state),
+          () => x.delete(state),
         ]
         for (const call of calls) await assert.rejects(call(), { code: 'SESSION_ENDED', status: 410 })
       }
@@ -248,12 +249,12 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const { gradio, user, clock } = shared(t, wrap)
       const x = gradio.sharedState('x', { value: 0 })
       const requests = [await user('one').begin(), await user('other').begin()]
-      await requests[0]?.state.get(x)
+      await x.get(requests[0]!.state)
       const closed = gradio.close()
       await clock.advance(1)
       await closed
       for (const { state, end } of requests) {
-        for (const call of [() => state.get(x), () => state.set(x, 1), () => state.update(x, v => v)]) {
+        for (const call of [() => x.get(state), () => x.set(state, 1), () => x.update(state, v => v)]) {
           await assert.rejects(call(), { code: 'CLOSED', status: 503 })
         }
         end()
@@ -266,20 +267,19 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const x = gradio.sharedState('x', {
         value: 0,
         deleteCallback: async (value, { session }) => {
-          seen.push(['deleted', value, await session.get(x), await session.get(never)])
+          seen.push(['deleted', value, await x.get(session), await never.get(session)])
         },
       })
       const never = gradio.sharedState('never made', { value: 'initial' })
       for (const name of ['load', 'unload', 'ended'] as const) {
         gradio[name](async ({ session }: { session: DeleteEvent['session'] }) => {
-          seen.push([name, await session.get(x), await session.get(never)])
+          seen.push([name, await x.get(session), await never.get(session)])
         })
       }
       const user = await session()
-      await user.set(x, 5)
+      await x.set(user, 5)
       await clock.advance(5)
-      const request = await gradio.session(user.id)
-      await request?.set(x, 6)
+      await x.set(gradio.session(user.id)!, 6)
       await user.end()
       assert.deepEqual(seen, [
         ['load', undefined, undefined],
@@ -295,10 +295,10 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const x = gradio.sharedState('x', { value: 0 })
       gradio.unload(() => promise)
       const early = await user().begin()
-      await user().request(state => state.set(x, 1))
+      await user().request(state => x.set(state, 1))
       await clock.advance(3)
       const read: number[] = []
-      void early.state.get(x).then(value => read.push(value))
+      void x.get(early.state).then(value => read.push(value))
       await clock.advance(1)
       assert.equal(read.length, 0)
       resolve()
@@ -315,9 +315,9 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
         view = event.session
       })
       const user = await session()
-      await user.set(x, 5)
+      await x.set(user, 5)
       const asked = new Promise(resolve => {
-        user.signal.addEventListener('abort', () => resolve(view?.get(x)))
+        user.signal.addEventListener('abort', () => resolve(x.get(view!)))
       })
       await user.end()
       assert.ok([5, undefined].includes((await asked) as number))
@@ -327,9 +327,9 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       const { gradio, session } = shared(t, wrap)
       const x = gradio.sharedState('x', { value: 0 })
       const seen: unknown[] = []
-      gradio.unload(async ({ session, reason }) => seen.push(reason, await session.get(x)))
+      gradio.unload(async ({ session, reason }) => seen.push(reason, await x.get(session)))
       const user = await session()
-      await user.set(x, 5)
+      await x.set(user, 5)
       await user.end()
       assert.deepEqual(seen, ['ended', 5])
     })
@@ -343,13 +343,13 @@ describe('what is read', () => {
     const x = gradio.sharedState('x', { value: original })
     const user = await session()
     original.list.push(2)
-    const read = await user.get(x)
+    const read = await x.get(user)
     assert.deepEqual(read, { list: [1] })
     read.list.push(3)
-    assert.deepEqual(await user.get(x), { list: [1] })
-    await user.set(x, read)
+    assert.deepEqual(await x.get(user), { list: [1] })
+    await x.set(user, read)
     read.list.push(4)
-    assert.deepEqual(await user.get(x), { list: [1, 3] })
+    assert.deepEqual(await x.get(user), { list: [1, 3] })
   })
 
   it('is what was set at the time of the call', async t => {
@@ -357,10 +357,10 @@ describe('what is read', () => {
     const x = gradio.sharedState<number[]>('x')
     await user().request(async state => {
       const list = [1]
-      const done = state.set(x, list)
+      const done = x.set(state, list)
       list.push(2)
       await done
-      assert.deepEqual(await state.get(x), [1])
+      assert.deepEqual(await x.get(state), [1])
     })
   })
 })
@@ -375,14 +375,14 @@ describe('the same text again', () => {
       deleteCallback,
     })
     const user = await session()
-    await user.get(x)
+    await x.get(user)
     await clock.advance(8)
-    await user.set(x, { a: 1 })
-    await user.update(x, value => value)
+    await x.set(user, { a: 1 })
+    await x.update(user, value => value)
     await clock.advance(8)
-    assert.deepEqual([log, await user.has(x)], [[], true])
+    assert.deepEqual([log, await x.has(user)], [[], true])
     await clock.advance(2)
-    assert.deepEqual([log, await user.has(x)], [['x {"a":1} timeToLive'], false])
+    assert.deepEqual([log, await x.has(user)], [['x {"a":1} timeToLive'], false])
   })
 })
 
@@ -395,13 +395,13 @@ describe('a shared delete callback', () => {
       value: 1,
       deleteCallback: async (value, { reason, name, key, session, signal }) => {
         keys.push(key)
-        seen.push([value, reason, name, session.id, signal.aborted, await gradio.session(session.id)?.has(x)])
+        seen.push([value, reason, name, session.id, signal.aborted, await x.has(gradio.session(session.id)!)])
       },
     })
     const user = await session()
     for (let index = 0; index < 2; index++) {
-      await user.get(x)
-      await user.delete(x)
+      await x.get(user)
+      await x.delete(user)
     }
     assert.deepEqual(seen, Array(2).fill([1, 'deleted', 'x', user.id, false, false]))
     assert.match(keys[0] ?? '', new RegExp(`^${user.id}:shared:\\d+:x$`))
@@ -417,16 +417,16 @@ describe('a shared delete callback', () => {
       deleteReplaced: true,
       deleteCallback: async (value, { reason, session }) => {
         seen.push([value, reason])
-        if (value < 3) await gradio.session(session.id)?.set(x, value + 1)
+        if (value < 3) await x.set(gradio.session(session.id)!, value + 1)
       },
     })
     const user = await session()
-    await user.get(x)
+    await x.get(user)
     await clock.advance(10)
     assert.deepEqual(seen, [[1, 'timeToLive']])
-    assert.equal(await user.get(x), 2)
-    await user.delete(x)
-    assert.equal(await user.get(x), 3)
+    assert.equal(await x.get(user), 2)
+    await x.delete(user)
+    assert.equal(await x.get(user), 3)
     await user.end()
     assert.deepEqual(seen, [
       [1, 'timeToLive'],
@@ -441,14 +441,14 @@ describe('a shared delete callback', () => {
       value: 1,
       deleteReplaced: true,
       deleteCallback: async (value, { session }) => {
-        if (value === 1) await gradio.session(session.id)?.update(x, value => value * 10)
+        if (value === 1) await x.update(gradio.session(session.id)!, value => value * 10)
       },
     })
     const user = await session()
-    await user.get(x)
-    await user.update(x, value => value + 1)
+    await x.get(user)
+    await x.update(user, value => value + 1)
     await clock.advance(0)
-    assert.equal(await user.get(x), 20)
+    assert.equal(await x.get(user), 20)
   })
 
   it('is waited for by delete(), by the end, and no longer than the time limit', async t => {
@@ -463,8 +463,8 @@ describe('a shared delete callback', () => {
     })
     gradio.ended(() => note('ended'))
     const user = await session()
-    await user.get(x)
-    void user.delete(x).then(() => note('delete()'))
+    await x.get(user)
+    void x.delete(user).then(() => note('delete()'))
     await clock.advance(4)
     assert.deepEqual(done, [])
     void user.end()
@@ -475,8 +475,8 @@ describe('a shared delete callback', () => {
     assert.deepEqual(done.sort(), ['delete()', 'ended'])
 
     const other = await session('other')
-    await other.get(hangs)
-    void other.delete(hangs).then(() => note('given up'))
+    await hangs.get(other)
+    void hangs.delete(other).then(() => note('given up'))
     await clock.advance(5)
     assert.equal(done.at(-1), 'given up')
     const [{ error, context }] = errors.splice(0) as [(typeof errors)[0]]
@@ -492,7 +492,7 @@ describe('a shared delete callback', () => {
     }
     const states = ['a', 'b'].map(name => gradio.sharedState(name, { value: 1, deleteCallback }))
     const user = await session()
-    for (const state of states) await user.get(state)
+    for (const state of states) await state.get(user)
     await user.end()
     assert.deepEqual(
       errors.splice(0).map(({ error, context }) => [error, context.name]),
@@ -515,7 +515,7 @@ describe('a shared delete callback', () => {
     }
     const user = await session()
     for (let index = 0; index < 40; index++) {
-      await user.get(gradio.sharedState(`v${index}`, { value: index, deleteCallback }))
+      await gradio.sharedState(`v${index}`, { value: index, deleteCallback }).get(user)
     }
     const ended = user.end()
     await clock.advance(0)
@@ -545,7 +545,7 @@ describe('a shared delete callback', () => {
     let calls = 0
     const x = gradio.sharedState('x', { value: 1, deleteCallback: () => calls++ })
     const user = await session()
-    for (const leave of [() => user.delete(x), () => user.end()]) {
+    for (const leave of [() => x.delete(user), () => user.end()]) {
       elsewhere(user.id, 'x', 'no such text')
       await leave()
       await clock.advance(0)
@@ -563,8 +563,8 @@ describe('the default codec', () => {
     const any = gradio.sharedState<unknown>('any', { maxSize: '50mb' })
     const user = await session()
     return async (value: unknown) => {
-      await user.set(any, value)
-      return user.get(any)
+      await any.set(user, value)
+      return any.get(user)
     }
   }
 
@@ -620,7 +620,7 @@ describe('the default codec', () => {
     const pooled = Buffer.from('small')
     const { gradio, session } = shared(t)
     const small = gradio.sharedState<unknown>('small', { maxSize: 100 })
-    await (await session()).set(small, pooled)
+    await small.set(await session(), pooled)
 
     const part = new Uint32Array([1, 2, 3, 4]).subarray(1, 3)
     const read = (await there([pooled, part, 'x', new Float64Array([0.5])])) as [
@@ -684,15 +684,15 @@ describe('the default codec', () => {
       const x = gradio.sharedState<unknown>('x')
       const user = await session()
       const error = isAbout('shared state "', shown, 'state()', 'VALUE_UNSERIALIZABLE')
-      await assert.rejects(user.set(x, value), error)
+      await assert.rejects(x.set(user, value), error)
       await assert.rejects(
-        user.update(x, () => [value]),
+        x.update(user, () => [value]),
         error,
       )
-      assert.equal(await user.has(x), false)
+      assert.equal(await x.has(user), false)
       if (typeof value !== 'function') assert.throws(() => gradio.sharedState('y', { value }), error)
       const z = gradio.sharedState('z', { value: () => value })
-      await assert.rejects(user.get(z), error)
+      await assert.rejects(z.get(user), error)
     })
   }
 })
@@ -702,16 +702,16 @@ describe('a value that is too large', () => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState<string>('x', { codec: JSON_CODEC, maxSize: '1kb' })
     const user = await session()
-    await user.set(x, 'x'.repeat(1022))
+    await x.set(user, 'x'.repeat(1022))
     const error = isAbout('"x"', '1026', '1024 bytes', 'VALUE_TOO_LARGE')
     // In UTF-8, not in characters.
-    await assert.rejects(user.set(x, 'ä'.repeat(512)), error)
-    await assert.rejects(user.set(x, 'ä'.repeat(512)), { status: 413 })
+    await assert.rejects(x.set(user, 'ä'.repeat(512)), error)
+    await assert.rejects(x.set(user, 'ä'.repeat(512)), { status: 413 })
     await assert.rejects(
-      user.update(x, value => `${value}xx`),
+      x.update(user, value => `${value}xx`),
       error,
     )
-    assert.equal(await user.get(x), 'x'.repeat(1022))
+    assert.equal(await x.get(user), 'x'.repeat(1022))
     assert.throws(() => gradio.sharedState('y', { value: 'x', maxSize: 2 }), { code: 'VALUE_TOO_LARGE' })
   })
 
@@ -719,8 +719,8 @@ describe('a value that is too large', () => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState<string>('x', { codec: { encode: text => text, decode: text => text } })
     const user = await session()
-    await user.set(x, 'x'.repeat(1024 * 1024))
-    await assert.rejects(user.set(x, 'x'.repeat(1024 * 1024 + 1)), { code: 'VALUE_TOO_LARGE' })
+    await x.set(user, 'x'.repeat(1024 * 1024))
+    await assert.rejects(x.set(user, 'x'.repeat(1024 * 1024 + 1)), { code: 'VALUE_TOO_LARGE' })
   })
 })
 
@@ -738,8 +738,8 @@ describe('a codec of the app', () => {
       codec: { encode: ({ x }: Point) => String(x), decode: text => new Point(Number(text)) },
     })
     const user = await session()
-    await user.update(point, ({ x }) => new Point(x + 1))
-    assert.deepEqual(await user.get(point), new Point(2))
+    await point.update(user, ({ x }) => new Point(x + 1))
+    assert.deepEqual(await point.get(user), new Point(2))
   })
 
   const failure = new Error('no such thing')
@@ -752,23 +752,23 @@ describe('a codec of the app', () => {
     const encode = gradio.sharedState<number>('encode', { codec: { encode: failing, decode: Number } })
     const decode = gradio.sharedState<number>('decode', { codec: { encode: String, decode: failing } })
     const user = await session()
-    await assert.rejects(user.set(encode, 1), error => {
+    await assert.rejects(encode.set(user, 1), error => {
       assert.equal((error as Error).cause, failure)
       return isAbout('"encode"', 'no such thing', '', 'VALUE_UNSERIALIZABLE')(error)
     })
-    await user.set(decode, 1)
+    await decode.set(user, 1)
     const unreadable = (error: unknown) => {
       assert.equal((error as Error).cause, failure)
       return isAbout('"decode"', 'no such thing', '', 'VALUE_UNREADABLE')(error)
     }
-    await assert.rejects(user.get(decode), unreadable)
+    await assert.rejects(decode.get(user), unreadable)
     await assert.rejects(
-      user.update(decode, () => 2),
+      decode.update(user, () => 2),
       unreadable,
     )
     // Where it doesn't have to be read, it can still be replaced.
-    await user.set(decode, 3)
-    assert.equal(await user.delete(decode), true)
+    await decode.set(user, 3)
+    assert.equal(await decode.delete(user), true)
   })
 
   for (const text of [undefined, 5, Buffer.from('x'), Promise.resolve('x')]) {
@@ -777,7 +777,7 @@ describe('a codec of the app', () => {
       const codec = { encode: () => text as unknown as string, decode: JSON.parse }
       const x = gradio.sharedState<number>('x', { codec })
       const user = await session()
-      await assert.rejects(user.set(x, 1), isAbout('"x"', 'instead of a string', '', 'VALUE_UNSERIALIZABLE'))
+      await assert.rejects(x.set(user, 1), isAbout('"x"', 'instead of a string', '', 'VALUE_UNSERIALIZABLE'))
       assert.throws(() => gradio.sharedState('y', { codec, value: 1 }), { code: 'VALUE_UNSERIALIZABLE' })
     })
   }
@@ -843,30 +843,111 @@ describe('a wrong argument', () => {
     const { gradio, session } = shared(t)
     gradio.sharedState('x', { value: 1 })
     const seen: unknown[] = []
-    gradio.ended(({ session }) => session.get(foreign).catch(error => seen.push(error.code)))
+    gradio.ended(({ session }) => foreign.get(session).catch(error => seen.push(error.code)))
     const user = await session()
     const error = isAbout('"x"', '', '', 'STATE_FOREIGN')
-    await assert.rejects(user.get(foreign), error)
-    await assert.rejects(user.set(foreign, 2), error)
+    await assert.rejects(foreign.get(user), error)
+    await assert.rejects(foreign.set(user, 2), error)
     await assert.rejects(
-      user.update(foreign, value => value),
+      foreign.update(user, value => value),
       error,
     )
-    await assert.rejects(user.touch(foreign), error)
-    await assert.rejects(user.has(foreign), error)
-    await assert.rejects(user.delete(foreign), error)
+    await assert.rejects(foreign.touch(user), error)
+    await assert.rejects(foreign.has(user), error)
+    await assert.rejects(foreign.delete(user), error)
     await user.end()
     assert.deepEqual(seen, ['STATE_FOREIGN'])
+  })
+
+  it('is a shared state of another instance; the request begins no session for it', async t => {
+    const foreign = shared(t).gradio.sharedState('x', { value: 1 })
+    const { gradio, user } = shared(t)
+    const error = isAbout('"x"', '', '', 'STATE_FOREIGN')
+    await user().request(async state => {
+      await assert.rejects(foreign.get(state), error)
+      await assert.rejects(foreign.set(state, 1), error)
+    })
+    assert.equal(gradio.stats().sessions, 0)
+  })
+
+  it('is a shared state, given to a method of the session', async t => {
+    const { gradio, session, user } = shared(t)
+    const x = gradio.sharedState('x', { value: 1 }) as unknown as State<unknown>
+    const seen: unknown[] = []
+    const error = isAbout('"x"', 'await shared.get(req.gradioState)', 'its own methods', 'STATE_SHARED')
+    const refuses = async (state: SessionState) => {
+      assert.throws(() => state.get(x), error)
+      assert.throws(() => state.set(x, 2), error)
+      assert.throws(() => state.update(x, value => value), error)
+      assert.throws(() => state.touch(x), error)
+      assert.throws(() => state.has(x), error)
+      await assert.rejects(state.delete(x), error)
+    }
+    await user().request(refuses)
+    assert.equal(gradio.stats().sessions, 0)
+    const known = await session()
+    await refuses(known)
+    gradio.ended(({ session }) => {
+      assert.throws(() => session.get(x), error)
+      seen.push('asserted')
+    })
+    await known.end()
+    assert.deepEqual(seen, ['asserted'])
+  })
+
+  it('is no session', async t => {
+    const { gradio, session } = shared(t)
+    const x = gradio.sharedState('x', { value: 1 })
+    const user = await session()
+    const calls: Record<string, (of: never) => Promise<unknown>> = {
+      get: of => x.get(of),
+      set: of => x.set(of, 2),
+      update: of => x.update(of, value => value),
+      touch: of => x.touch(of),
+      has: of => x.has(of),
+      delete: of => x.delete(of),
+    }
+    for (const of of [undefined, null, user.id, {}, { gradioState: user }, () => user]) {
+      for (const [method, call] of Object.entries(calls)) {
+        await assert.rejects(
+          call(of as never),
+          isAbout(`first argument of ${method}()`, '', 'req.gradioState'),
+        )
+      }
+    }
+  })
+
+  it('is the session of an event, for what writes', async t => {
+    const { gradio, session } = shared(t)
+    const x: SharedState<number> = gradio.sharedState('x', { value: 1 })
+    const seen: unknown[] = []
+    gradio.unload(async ({ session }) => {
+      const view = session as unknown as SessionState
+      const calls: Record<string, () => Promise<unknown>> = {
+        set: () => x.set(view, 2),
+        update: () => x.update(view, value => value + 1),
+        touch: () => x.touch(view),
+        delete: () => x.delete(view),
+      }
+      for (const [method, call] of Object.entries(calls)) {
+        await assert.rejects(call(), isAbout(`first argument of ${method}()`, 'the session of an event'))
+      }
+      seen.push(await x.get(session), await x.has(session))
+    })
+    const user = await session()
+    await x.get(user)
+    await user.end()
+    assert.deepEqual(seen, [1, true])
   })
 
   it('is options for set(), and no function for update()', async t => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState('x', { value: 1 })
     const user = await session()
-    const set = user.set as unknown as (...args: unknown[]) => Promise<void>
-    await assert.rejects(set.call(user, x, 2, { timeToLive: 5 }), isAbout('the options of set()'))
-    await assert.rejects(user.update(x, 5 as never), isAbout('update()', '5'))
-    assert.equal(await user.has(x), false)
+    const set = x.set as unknown as (...args: unknown[]) => Promise<void>
+    await assert.rejects(set.call(x, user, 2, { timeToLive: 5 }), isAbout('the options of set()'))
+    await assert.rejects(x.update(user, 5 as never), isAbout('update()', '5'))
+    assert.equal(await x.has(user), false)
   })
 
   it('is a function of update() that gives a promise', async t => {
@@ -876,13 +957,13 @@ describe('a wrong argument', () => {
     const change = async () => {
       throw new Error('nobody catches this one')
     }
-    await assert.rejects(user.update(x, change), TypeError)
-    const failed = user.update(x, failing)
+    await assert.rejects(x.update(user, change), TypeError)
+    const failed = x.update(user, failing)
     // It stops nobody who waits.
-    const waits = user.update(x, value => Number(value) + 1)
+    const waits = x.update(user, value => Number(value) + 1)
     await assert.rejects(failed, { message: 'told' })
     await waits
-    assert.equal(await user.get(x), 2)
+    assert.equal(await x.get(user), 2)
   })
   const failing = () => {
     throw new Error('told')
@@ -894,7 +975,7 @@ describe('a wrong argument', () => {
       value: () => Promise.reject(new Error('not caught either')),
     })
     const user = await session()
-    await assert.rejects(user.get(x), isAbout('"x"', 'Promise', '', 'VALUE_UNSERIALIZABLE'))
+    await assert.rejects(x.get(user), isAbout('"x"', 'Promise', '', 'VALUE_UNSERIALIZABLE'))
   })
 })
 
@@ -915,14 +996,14 @@ describe('an engine that fails', () => {
     const x = gradio.sharedState('x', { value: 1 })
     const user = await session()
     isAway = true
-    await assert.rejects(user.get(x), failure)
+    await assert.rejects(x.get(user), failure)
     await assert.rejects(
-      user.update(x, value => value),
+      x.update(user, value => value),
       failure,
     )
     isAway = false
-    await user.update(x, value => value + 1)
-    assert.equal(await user.get(x), 2)
+    await x.update(user, value => value + 1)
+    assert.equal(await x.get(user), 2)
   })
 })
 
@@ -936,7 +1017,7 @@ describe('in an answer', () => {
       })
       app.get('/late', async (req, res) => {
         res.flushHeaders()
-        res.end(await req.gradioState.set(x, 1).then(String, error => error.code))
+        res.end(await x.set(req.gradioState, 1).then(String, error => error.code))
       })
     }
 
@@ -948,8 +1029,8 @@ describe('in an answer', () => {
           session,
           options: { engine: wrap(memory(fakeClock())) },
           routes: routes(async (x, state) => {
-            await state.update(x, value => value + 1)
-            return state.get(x)
+            await x.update(state, value => value + 1)
+            return x.get(state)
           }),
         })
         const user = visitor()

@@ -95,11 +95,11 @@ app.post('/touch', async (req, res) => {
   res.json({ id: state(req).id, gallery: state(req).get(gallery) })
 })
 app.post('/count', async (req, res) => {
-  await state(req).update(counter, count => count + 1)
+  await counter.update(state(req), count => count + 1)
   res.end()
 })
 app.get('/count', async (req, res) => {
-  res.json({ count: await state(req).get(counter) })
+  res.json({ count: await counter.get(state(req)) })
 })
 // Uses the session, and no value.
 app.post('/visit', async (req, res) => {

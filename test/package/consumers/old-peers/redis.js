@@ -40,8 +40,8 @@ async function share(url, client) {
     app.use(gradio)
     app.get('/', async (req, res) => {
       await req.gradioState.establish()
-      await req.gradioState.update(credits, left => left - 1)
-      res.send(String(await req.gradioState.get(credits)))
+      await credits.update(req.gradioState, left => left - 1)
+      res.send(String(await credits.get(req.gradioState)))
     })
     return { gradio, server: app.listen(0) }
   })

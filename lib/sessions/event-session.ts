@@ -1,0 +1,55 @@
+import { SESSION, type SessionAccess, type SessionSource, type SharedOwner } from './session-access.js'
+import type { SessionView, State } from './session-view.js'
+import type { NamedState, StateRegistry } from './value-definition.js'
+import type { Values } from './values.js'
+
+/** What is shown of a session. */
+interface ShownSession extends SharedOwner {
+  readonly createdAt: number
+  readonly info: unknown
+  readonly values: Values
+}
+
+interface ShownContext {
+  readonly states: StateRegistry
+  readonly directoryOf: (id: string) => string
+}
+
+/** A session as hooks and callbacks see it: `event.session`. */
+export class EventSession implements SessionView, SessionSource {
+  readonly id: string
+  readonly info: unknown
+  readonly #session: ShownSession
+  readonly #context: ShownContext
+
+  constructor(session: ShownSession, context: ShownContext) {
+    this.id = session.id
+    this.info = session.info
+    this.#session = session
+    this.#context = context
+  }
+
+  get createdAt(): Date {
+    return new Date(this.#session.createdAt)
+  }
+
+  get directory(): string {
+    return this.#context.directoryOf(this.id)
+  }
+
+  get<T>(state: State<T>): T | undefined
+  get(name: string): unknown
+  get(state: NamedState): unknown {
+    return this.#session.values.getOrFinal(this.#context.states.resolve(state).name)
+  }
+
+  [SESSION](): SessionAccess {
+    return { states: this.#context.states, find: () => this.#session }
+  }
+
+  /** As it stands in logs. */
+  toJSON() {
+    const { id, createdAt, info, directory } = this
+    return { id, createdAt, info, directory }
+  }
+}
