@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { type IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { replaceMethod } from '../util/replace-method.js'
 
@@ -162,9 +162,8 @@ type RequestClass = new (...given: unknown[]) => Parsed
  * and an HTTP/2 server sets it anew for each connection that falls back to HTTP/1. Returns what takes it back.
  */
 function noteRequests(server: Server, note: (req: Parsed) => void): () => void {
-  const name = Object.getOwnPropertySymbols(createServer()).find(
-    each => each.description === 'IncomingMessage',
-  )
+  // Not by `createServer`: tracing tools replace it, and then the library would be at work inside of them.
+  const name = Object.getOwnPropertySymbols(new Server()).find(each => each.description === 'IncomingMessage')
   if (name === undefined) return () => {}
   const noting = (original: RequestClass | undefined) =>
     original &&

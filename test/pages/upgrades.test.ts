@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type Server, ServerResponse } from 'node:http'
+import http, { type RequestListener, type Server, ServerResponse } from 'node:http'
+import { syncBuiltinESMExports } from 'node:module'
 import { type AddressInfo, connect } from 'node:net'
 import { it, type TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
+import { gradioState } from '../../lib/index.ts'
 import { visitor } from '../../lib/testing/index.ts'
 import { forEachExpress, site, until } from '../support/express.ts'
 import { dial, heartbeat, isHooked } from '../support/handshake.ts'
@@ -147,4 +149,26 @@ forEachExpress((_name, express) => {
     await until(() => served.sockets.size === 0)
     assert.equal((await served.visitor().fetch('/any')).status, 200)
   })
+})
+
+it('attach() inside a createServer that was replaced, as tracing tools replace it, attaches once', async t => {
+  const gradio = gradioState({ session: 'cookie' })
+  const { createServer } = http
+  const made: Server[] = []
+  t.mock.method(http, 'createServer', (listener?: RequestListener) => {
+    const server = createServer(listener)
+    made.push(server)
+    gradio.attach(server)
+    return server
+  })
+  syncBuiltinESMExports()
+  try {
+    const server = http.createServer()
+    assert.deepEqual(made, [server])
+    assert.ok(isHooked(server))
+  } finally {
+    t.mock.restoreAll()
+    syncBuiltinESMExports()
+    await gradio.close()
+  }
 })
