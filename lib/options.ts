@@ -42,13 +42,15 @@ export interface GradioStateOptions extends FileOptions {
   /** How many sessions are kept. The one that is missed least makes room; an open one never does. @default 10000 */
   maxSessions?: number
   /**
-   * Which session of the host is followed. `'auto'`: `req.session` from the first time it was seen, the library's own
-   * cookie where there never was one. `'host'`: only `req.session`. `'cookie'`: only the own cookie. @default 'auto'
+   * How the session of a request is found. `'auto'`: by `req.session`; by the library's own cookie as long as no request has had
+   * one and no {@link store} is given. `'framework'`: by `req.session` alone; a use of the state without one is refused
+   * (`HOST_SESSION_UNAVAILABLE`, 503). `'cookie'`: by the own cookie alone. @default 'auto'
    */
-  session?: 'auto' | 'host' | 'cookie'
+  session?: 'auto' | 'framework' | 'cookie'
   /**
-   * The store of express-session, where it can't be found on the requests: only then is it needed.
-   * With it, the host session is followed from the first request on, also if the store is away by then.
+   * The store of express-session. Needed where it can't be found on the requests, and so that requests are refused (503)
+   * when it isn't connected at the very first one: express-session then passes requests on without a session, as if it
+   * weren't there, and without this option they get the library's own cookie.
    */
   store?: SessionStore
   /**
@@ -86,7 +88,7 @@ export interface Config extends FileConfig {
   readonly heartbeat: number
   readonly hookTimeout: number
   readonly maxSessions: number
-  readonly session: 'auto' | 'host' | 'cookie'
+  readonly session: 'auto' | 'framework' | 'cookie'
   readonly store: SessionStore | undefined
   readonly onRegenerate: 'end' | 'keep'
   readonly keepAlive: boolean
@@ -138,7 +140,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     heartbeat: duration('heartbeat', heartbeat, { from: 100, to: 30_000 }),
     hookTimeout: duration('hookTimeout', hookTimeout, { from: 1, to: DAY }),
     maxSessions: count('maxSessions', maxSessions),
-    session: oneOf('session', session, ['auto', 'host', 'cookie']),
+    session: oneOf('session', session, ['auto', 'framework', 'cookie']),
     store: store === undefined ? undefined : shaped('store', store, STORE_METHODS, 'a session store'),
     onRegenerate: oneOf('onRegenerate', onRegenerate, ['end', 'keep']),
     keepAlive: flag('keepAlive', keepAlive),

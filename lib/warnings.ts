@@ -9,12 +9,14 @@ export function warnOfNoPage(): void {
   )
 }
 
-/** A trap of the host: facts in expressjs/session's README, option `resave`. */
-export function warnOfResave(): void {
+/** The first `req.session` came after sessions had begun by the library's own cookie: most likely its store wasn't connected. */
+export function warnOfLateSession(): void {
   warn(
-    'GRADIO_STATE_RESAVE',
-    'express-session is set to { resave: true }: a long answer, such as an event stream, saves the session again ' +
-      'when it ends, which undoes a logout that came meanwhile. Set { resave: false }.',
+    'GRADIO_STATE_LATE_SESSION',
+    'Earlier requests had no req.session, so their sessions began by the cookie of the library; from now on, req.session ' +
+      'decides, and these sessions are reached no more. If its store was not connected at the start, pass it as the option ' +
+      "{ store }, or set { session: 'framework' }: requests without req.session are refused then (503). If only some " +
+      "routes have a session middleware, put it before all of them, or set { session: 'cookie' }.",
   )
 }
 

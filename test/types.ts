@@ -249,7 +249,7 @@ const options: GradioStateOptions = {
   gracePeriod: '60m',
   unloadDelay: 0,
   maxSessions: Number.POSITIVE_INFINITY,
-  session: 'host',
+  session: 'framework',
   origins: ['http://localhost:5173'],
   cookie: { name: 'mine', sameSite: 'none', secure: 'auto', maxAge: '1d' },
   identify: req => req.headers.authorization,

@@ -5,7 +5,6 @@ import type { FileCache } from '../files/cache.js'
 import type { StoredFields } from '../files/multer-storage.js'
 import { withoutHostSession } from '../identity/express-session.js'
 import type { HostRequest } from '../identity/host.js'
-import { probeResave } from '../identity/resave.js'
 import type { Config } from '../options.js'
 import { Beats } from '../pages/beats.js'
 import { StreamConnection } from '../pages/event-stream.js'
@@ -221,8 +220,7 @@ function answer(
   }
   if (introduces) begin()
   else withoutHostSession(req, begin)
-  const end = () => res.end(text)
-  if (introduces || !probeResave(req, end)) withoutHostSession(req, end)
+  withoutHostSession(req, () => res.end(text))
 }
 
 function preflight(req: HostRequest, res: ServerResponse, isListed: boolean): void {

@@ -1,12 +1,12 @@
 import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
 import { neglect } from '../util/foreign-promise.js'
+import { warnOfLateSession } from '../warnings.js'
 import { CarriedHost, type Carrying } from './custom-session.js'
 import type { ExpiryWatch } from './expiry-watcher.js'
 import { ExpressSessionHost, hasExpressSession } from './express-session.js'
 import type { Caller, Host } from './host.js'
 import { koaSessionHost } from './koa-session.js'
-import { mountsExpressSession } from './mounted-session.js'
 import { CookieHost } from './own-cookie.js'
 import { Mint } from './signed-token.js'
 import type { StoredHostContext } from './stored-session.js'
@@ -18,8 +18,10 @@ export class Identity {
   readonly #watch: ExpiryWatch
   readonly #carrying: Carrying
   readonly #stored: StoredHostContext
-  /** Whether a host session was ever seen, or the middleware that makes them. From then on its absence is a fault, not another identity. */
-  #sawHostSession: boolean
+  /** Whether framework sessions are expected: from the first on, and where a store was given. Then a missing one is a fault, not another identity. */
+  #expectsSession: boolean
+  /** Whether sessions have begun by the own cookie, for want of a framework session. */
+  #usedOwnCookie = false
 
   /** @param secret gives what all nodes know, and nobody else */
   constructor(config: Config, watch: ExpiryWatch, secret: () => Buffer) {
@@ -27,7 +29,7 @@ export class Identity {
     this.#watch = watch
     this.#carrying = { mint: new Mint(secret), isProven: false }
     this.#stored = { watch, onRegenerate: config.onRegenerate }
-    this.#sawHostSession = config.store !== undefined
+    this.#expectsSession = config.store !== undefined || config.session === 'framework'
   }
 
   hostOf(caller: Caller): Host {
@@ -38,11 +40,11 @@ export class Identity {
     if (session === 'cookie') return this.#ownCookie(caller)
     const hostSession = caller.session
     if (typeof hostSession === 'object' && hostSession !== null) {
-      this.#sawHostSession = true
+      if (this.#usedOwnCookie && !this.#expectsSession) warnOfLateSession()
+      this.#expectsSession = true
       return this.#hostSession(caller, hostSession)
     }
-    this.#sawHostSession ||= mountsExpressSession(req)
-    return session === 'host' || this.#sawHostSession ? UNAVAILABLE : this.#ownCookie(caller)
+    return this.#expectsSession ? UNAVAILABLE : this.#ownCookie(caller, this.#noteOwnCookie)
   }
 
   /** What a request is to note when it comes. */
@@ -60,8 +62,12 @@ export class Identity {
     return koaSessionHost({ koaSession, res, context: this.#stored, arrivedAt, ownCookie, carrying })
   }
 
-  #ownCookie(caller: Caller): CookieHost {
-    return new CookieHost(caller, this.#config.cookie, this.#carrying.mint)
+  #ownCookie(caller: Caller, onUse?: () => void): CookieHost {
+    return new CookieHost(caller, this.#config.cookie, this.#carrying.mint, onUse)
+  }
+
+  readonly #noteOwnCookie = () => {
+    this.#usedOwnCookie = true
   }
 
   /** Whether sessions are found by `req.session`, so that it has to be there before this middleware runs. */

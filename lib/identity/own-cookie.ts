@@ -11,11 +11,14 @@ export class CookieHost implements Host {
   readonly #caller: Caller
   readonly #config: CookieConfig
   readonly #mint: Mint
+  readonly #onUse: (() => void) | undefined
 
-  constructor(caller: Caller, config: CookieConfig, mint: Mint) {
+  /** @param onUse called when a session is begun or entered by this cookie */
+  constructor(caller: Caller, config: CookieConfig, mint: Mint, onUse?: () => void) {
     this.#caller = caller
     this.#config = config
     this.#mint = mint
+    this.#onUse = onUse
   }
 
   find(): string | undefined {
@@ -28,6 +31,7 @@ export class CookieHost implements Host {
   }
 
   keep(token: string): void {
+    this.#onUse?.()
     const { res } = this.#caller
     if (res === undefined || token === this.find() || token === kept.get(res)) return
     kept.set(res, token)

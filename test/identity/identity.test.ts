@@ -63,10 +63,10 @@ forEachExpress((_name, express) => {
     assert.equal((await ask(visitor())).status, 401)
   })
 
-  it("session: 'host' has no other identity: without a host session, use is refused", async t => {
+  it("session: 'framework' has no other identity: without a host session, use is refused", async t => {
     const { gradio, visitor } = await site(t, express, {
       session: false,
-      options: { session: 'host' },
+      options: { session: 'framework' },
       routes,
     })
     const user = visitor()

@@ -6,14 +6,15 @@ import { forEachExpress } from '../support/express.ts'
 import { type HostHarness, hostHarness } from '../support/host-harness.ts'
 import { GRACE, LIFETIME, sessionApp, told } from '../support/session-app.ts'
 import { TroubledStore } from '../support/troubled-store.ts'
+import { warningsIn } from '../support/warnings.ts'
 
 const UNAVAILABLE = { status: 503, code: 'HOST_SESSION_UNAVAILABLE' }
 
 forEachExpress((_name, express) => {
-  for (const named of [true, false]) {
-    it(`a store that is away at the start mints no second identity${named ? ', when it is named' : ''}`, async t => {
+  for (const option of ['store', 'session'] as const) {
+    it(`with the option ${option}, a store that is disconnected at the first request starts no second identity`, async t => {
       const store = new TroubledStore()
-      const options = named ? { store } : {}
+      const options = option === 'store' ? { store } : { session: 'framework' as const }
       const { gradio, user } = await sessionApp(t, express, { store, options })
       store.emit('disconnect')
       const me = user()
@@ -27,6 +28,57 @@ forEachExpress((_name, express) => {
       assert.deepEqual(await me.get(), { status: 200, id, value: 'mine' })
     })
   }
+
+  it('without either, a store that is disconnected at the first request leaves its users to the own cookie, and one warning tells so', async t => {
+    const warnings = warningsIn(t)
+    const { gradio, log, pass, store, user } = await sessionApp(t, express)
+    store.emit('disconnect')
+    const [me, other] = [user(), user()]
+    const { id } = await me.set('early')
+    assert.deepEqual(await me.get(), { status: 200, id, value: 'early' })
+    await other.set('early too')
+    assert.deepEqual([...me.cookies.keys()], ['gradio_state'])
+    assert.deepEqual(warnings, [])
+    store.emit('connect')
+    for (const one of [me, other]) {
+      const { status, id: now, value } = await one.get()
+      assert.deepEqual([status, now === id, value], [200, false, undefined])
+    }
+    assert.deepEqual(warnings, ['GRADIO_STATE_LATE_SESSION'])
+    store.emit('disconnect')
+    assert.deepEqual(await me.get(), UNAVAILABLE)
+    await pass(GRACE)
+    assert.equal(gradio.session(id!), undefined)
+    assert.equal(log.filter(line => line.startsWith('delete disconnected')).length, 2)
+  })
+
+  it('a store that was disconnected while nobody used any state is not warned of', async t => {
+    const warnings = warningsIn(t)
+    const { store, user } = await sessionApp(t, express)
+    store.emit('disconnect')
+    assert.equal((await user().fetch('/nothing')).status, 200)
+    store.emit('connect')
+    await user().set('mine')
+    await user().fetch('/nothing')
+    assert.deepEqual(warnings, [])
+  })
+
+  it('a store that fails at the first request fails the request, and starts no second identity', async t => {
+    const warnings = warningsIn(t)
+    const before = await sessionApp(t, express)
+    const known = before.user()
+    await known.set('before the restart')
+    const { store } = before
+    const { gradio, user } = await sessionApp(t, express, { store })
+    const me = user()
+    for (const [name, value] of known.cookies) me.cookies.set(name, value)
+    store.trouble = () => new Error('away')
+    assert.deepEqual(await me.get(), { status: 500, code: 'away' })
+    assert.deepEqual([[...me.cookies.keys()], gradio.stats().sessions], [['connect.sid'], 0])
+    store.trouble = () => undefined
+    assert.equal((await me.set('mine')).status, 200)
+    assert.deepEqual([[...me.cookies.keys()], warnings], [['connect.sid'], []])
+  })
 
   it('one that goes away mid-run neither: its users are refused, and all is as before when it is back', async t => {
     const { gradio, log, pass, store, user } = await sessionApp(t, express)

@@ -34,15 +34,6 @@ async function recorded(t: TestContext, express: ExpressModule, options: Partial
   return { ...made, store }
 }
 
-/** The warnings of the process while a test runs. */
-function warningsIn(t: TestContext): string[] {
-  const codes: string[] = []
-  const listen = (warning: Error & { code?: string }) => codes.push(warning.code ?? warning.name)
-  process.on('warning', listen)
-  t.after(() => process.off('warning', listen))
-  return codes
-}
-
 forEachExpress((_name, express) => {
   for (const options of OPTIONS) {
     it(`ten heartbeats make no touch, no set and no Set-Cookie, with ${text(options)}`, async t => {
@@ -118,28 +109,6 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 1)
     aborting.abort()
     await until(() => gradio.stats().pages === 0)
-  })
-
-  it('resave: true is warned of, once', async t => {
-    const warnings = warningsIn(t)
-    const { visitor } = await recorded(t, express, { resave: true })
-    const users = [visitor(), visitor()]
-    for (const user of users) await (await user.openPage()).beat()
-    for (const user of users) await (await user.openPage()).close()
-    await sleep(5)
-    assert.deepEqual(warnings, ['GRADIO_STATE_RESAVE'])
-  })
-
-  it('resave: false is not warned of, whatever else is set', async t => {
-    const warnings = warningsIn(t)
-    for (const options of OPTIONS.filter(({ resave }) => !resave)) {
-      const { visitor } = await recorded(t, express, options)
-      const user = visitor()
-      await user.fetch('/id')
-      await (await user.openPage()).beat()
-    }
-    await sleep(5)
-    assert.deepEqual(warnings, [])
   })
 
   for (const how of ['the browser leaves', 'the server ends it'] as const) {

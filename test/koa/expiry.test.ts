@@ -5,8 +5,9 @@ import { it, type TestContext } from 'node:test'
 import type { CreateSessionOptions } from 'koa-session'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { forEachKoa, get, type KoaModule, koaSite, sessionOf, set } from '../support/koa.ts'
-import { inStore } from '../support/koa-hosts.ts'
+import { inStore, noHost } from '../support/koa-hosts.ts'
 import { GRACE, LIFETIME, told } from '../support/session-app.ts'
+import { warningsIn } from '../support/warnings.ts'
 
 interface Setting {
   options?: GradioStateOptions
@@ -165,6 +166,30 @@ forEachKoa(Koa => {
     await pass(60)
     assert.deepEqual((await told(page)).reason, 'expired')
     assert.equal(log.length, 1)
+  })
+
+  it('a store that fails at the first request fails the request, and starts no second identity', async t => {
+    const warnings = warningsIn(t)
+    const host = inStore()
+    const before = (await koaSite(t, Koa, { host })).visitor()
+    await set(before, 'before the restart')
+    const { gradio, visitor } = await koaSite(t, Koa, { host })
+    const user = visitor()
+    for (const [name, value] of before.cookies) user.cookies.set(name, value)
+    host.store.trouble = () => new Error('away')
+    assert.equal((await user.fetch('/get')).status, 500)
+    assert.equal(gradio.stats().sessions, 0)
+    host.store.trouble = () => undefined
+    assert.equal((await set(user, 'mine')).status, 200)
+    assert.deepEqual([[...user.cookies.keys()].sort(), warnings], [host.cookies, []])
+  })
+
+  it("with session: 'framework', a use without a session of the framework is refused", async t => {
+    const { gradio, visitor } = await koaSite(t, Koa, { host: noHost, options: { session: 'framework' } })
+    const user = visitor()
+    assert.equal((await get(user)).status, 503)
+    assert.equal((await user.fetch('/nothing')).status, 200)
+    assert.deepEqual([user.cookies.size, gradio.stats().sessions], [0, 0])
   })
 
   it('a destroy that fails ends nothing', async t => {
