@@ -56,7 +56,7 @@ export type { SharedStateOptions } from './sessions/shared-definition.js'
 export type { SharedState } from './sessions/shared-state.js'
 export type {
   SharedValue,
-  SharedValues,
+  SharedValueStore,
   ValueClaim,
   Writing,
   Written,

@@ -49,32 +49,47 @@ class Writer extends Serializer {
 /** Gives each view memory of its own, where `v8.deserialize` gives all of them the same, or Node's pool. */
 class Reader extends Deserializer {
   _readHostObject(): unknown {
-    const View = VIEWS[this.readUint32()]
-    if (View === undefined) throw new TypeError('a kind of view that is not known')
-    const { buffer } = new Uint8Array(this.readRawBytes(this.readUint32()))
-    return View === Buffer ? Buffer.from(buffer) : new View(buffer)
+    const view = VIEWS[this.readUint32()]
+    if (view === undefined) throw new TypeError('a kind of view that is not known')
+    return view.make(new Uint8Array(this.readRawBytes(this.readUint32())).buffer)
   }
 }
 
-type View = { new (buffer: ArrayBuffer): ArrayBufferView; readonly prototype: unknown }
+/** A kind of view of an ArrayBuffer. */
+interface View {
+  readonly prototype: unknown
+  make(buffer: ArrayBuffer): ArrayBufferView
+}
+
+interface ViewConstructor {
+  new (buffer: ArrayBuffer): ArrayBufferView
+  readonly prototype: unknown
+}
 
 /** Node has it since version 24. */
-const Float16 = (globalThis as { Float16Array?: View }).Float16Array
+const { Float16Array } = globalThis as { Float16Array?: ViewConstructor }
 
 /** Their places here stand in what is written: new ones go to the end. */
 const VIEWS: readonly View[] = [
-  Buffer as unknown as View,
-  DataView,
-  Int8Array,
-  Uint8Array,
-  Uint8ClampedArray,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-  ...(Float16 === undefined ? [] : [Float16]),
+  { prototype: Buffer.prototype, make: buffer => Buffer.from(buffer) },
+  ...[
+    DataView,
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
+    BigUint64Array,
+    ...(Float16Array === undefined ? [] : [Float16Array]),
+  ].map(
+    (Kind: ViewConstructor): View => ({
+      prototype: Kind.prototype,
+      make: buffer => new Kind(buffer),
+    }),
+  ),
 ]

@@ -1,6 +1,6 @@
 import type { Clock } from '../util/clock.js'
 import type { Reason } from './reason.js'
-import type { SharedValue, SharedValues, ValueClaim } from './shared-value-store.js'
+import type { SharedValue, SharedValueStore, ValueClaim } from './shared-value-store.js'
 
 /**
  * Lets several processes (nodes) share sessions. Each node has a presence machine of its own for each session that it
@@ -25,7 +25,7 @@ export interface Coordinator {
   readonly secret: Buffer
 
   /** The values that all nodes share. */
-  readonly values: SharedValues
+  readonly values: SharedValueStore
 
   /**
    * Called once, before anything else. What is asked before it resolves waits for the connection, at most 2 s; after that

@@ -21,6 +21,7 @@ import type { Departure, EntryKind } from './presence.js'
 import type { Reason } from './reason.js'
 import type { CloseReport } from './reports.js'
 import { Entry, type Session } from './session.js'
+import type { SharedOwner } from './session-access.js'
 import {
   type Beginning,
   type Cluster,
@@ -97,10 +98,11 @@ export class EngineSessions extends Sessions {
     this.#background(this.#engine.release(session.token, (entry as HeldEntry).holder, told))
   }
 
-  protected override async release(claim: ValueClaim): Promise<void> {
-    await this.#claims.hold(claim, () =>
-      this.shared.release(this.findById(claim.life) ?? this.#standIn(claim), claim, claim.reason),
-    )
+  protected override async release(
+    claim: ValueClaim,
+    session: SharedOwner = this.findById(claim.life) ?? this.#standIn(claim),
+  ): Promise<void> {
+    await this.#claims.hold(claim, () => this.shared.release(session, claim, claim.reason))
   }
 
   protected override async shutDown(timeout: number): Promise<CloseReport> {

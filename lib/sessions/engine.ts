@@ -1,6 +1,6 @@
 import type { Clock } from '../util/clock.js'
 import type { Reason } from './reason.js'
-import type { SharedValue, SharedValues, ValueClaim } from './shared-value-store.js'
+import type { SharedValue, SharedValueStore, ValueClaim } from './shared-value-store.js'
 
 /**
  * An engine knows who is connected, and what is due; the manager decides what that means. All delays are milliseconds
@@ -14,7 +14,7 @@ export interface Engine {
   readonly secret: Buffer
 
   /** Required. The values that all nodes share. */
-  readonly values: SharedValues
+  readonly values: SharedValueStore
 
   /**
    * Required. Called once, before anything else, with what the engine tells by itself, and what it has to know.

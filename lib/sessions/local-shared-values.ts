@@ -1,154 +1,104 @@
 import { sessionEnded } from '../errors.js'
-import type { Clock } from '../util/clock.js'
-import { TimerWheel, WheelNode } from '../util/timer-wheel.js'
-import type { SharedValue, SharedValues, ValueClaim, Writing, Written } from './shared-value-store.js'
+import { Deadline, type Deadlines } from '../util/scheduler.js'
+import type { SharedOwner } from './session-access.js'
+import type { SharedValue, SharedValueStore, ValueClaim, Writing, Written } from './shared-value-store.js'
 
-/** What the engine knows of a life. */
-interface KnownLife {
-  readonly token: string
-  readonly life: string
-  readonly createdAt: number
+/** The shared values of one session. Stays when it is empty: versions never repeat. */
+export interface LocalValues {
+  readonly byName: Map<string, { readonly value: SharedValue; readonly deadline: Deadline }>
+  version: number
 }
 
-/** The shared values of an engine in this process. */
-export class MemoryValues implements SharedValues {
-  readonly #clock: Clock
-  readonly #find: (token: string) => KnownLife | undefined
-  readonly #wake: () => void
-  readonly #holdings = new Map<string, Holding>()
-  readonly #wheel = new TimerWheel<Slot>()
-  #fence = 0
+/** The session that shared values belong to. */
+export interface LocalOwner extends SharedOwner {
+  readonly createdAt: number
+  localValues: LocalValues | undefined
+}
+
+/** The shared values of a process that is no part of a cluster. */
+export class LocalSharedValues implements SharedValueStore {
+  readonly #deadlines: Deadlines
+  readonly #find: (token: string) => LocalOwner | undefined
+  readonly #expired: (session: LocalOwner, claim: ValueClaim) => void
 
   /**
-   * @param find the present life of a token
-   * @param wake called when {@link nextDue} may have become earlier
+   * @param find the present session of a token
+   * @param expired runs the callback of a value whose time to live is over
    */
-  constructor(clock: Clock, find: (token: string) => KnownLife | undefined, wake: () => void) {
-    this.#clock = clock
+  constructor(
+    deadlines: Deadlines,
+    find: (token: string) => LocalOwner | undefined,
+    expired: (session: LocalOwner, claim: ValueClaim) => void,
+  ) {
+    this.#deadlines = deadlines
     this.#find = find
-    this.#wake = wake
+    this.#expired = expired
   }
 
-  read(token: string, life: string, name: string): SharedValue | undefined {
-    return this.#slot(token, life, name)?.value
+  async read(token: string, id: string, name: string): Promise<SharedValue | undefined> {
+    return this.#owner(token, id).localValues?.byName.get(name)?.value
   }
 
-  write(token: string, life: string, name: string, data: string, how: Writing): Written {
-    const old = this.#slot(token, life, name)
-    if (how.over !== undefined && how.over !== (old?.value.version ?? 0)) return { written: false }
+  async write(token: string, id: string, name: string, data: string, how: Writing): Promise<Written> {
+    const { timeToLive, over, claimReplaced = false } = how
+    const session = this.#owner(token, id)
+    session.localValues ??= { byName: new Map(), version: 0 }
+    const { byName } = session.localValues
+    const old = byName.get(name)
+    if (over !== undefined && over !== (old?.value.version ?? 0)) return { written: false }
     if (old?.value.data === data) {
-      this.#arm(old, how.timeToLive)
+      this.#deadlines.schedule(old.deadline, timeToLive)
       return { written: true }
     }
-    const holding = old?.holding ?? this.#hold(token, life)
-    const slot = new Slot(holding, { name, data, version: ++holding.version })
-    holding.slots.set(name, slot)
-    this.#arm(slot, how.timeToLive)
-    if (old === undefined) return { written: true }
-    this.#wheel.cancel(old)
-    return { written: true, replaced: how.claimReplaced ? this.#claim(old, 'replaced') : undefined }
-  }
-
-  touch(token: string, life: string, name: string, timeToLive: number): boolean {
-    const slot = this.#slot(token, life, name)
-    if (slot === undefined) return false
-    this.#arm(slot, timeToLive)
-    return true
-  }
-
-  delete(token: string, life: string, name: string): ValueClaim | undefined {
-    const slot = this.#slot(token, life, name)
-    if (slot === undefined) return undefined
-    this.#wheel.cancel(slot)
-    slot.remove()
-    return this.#claim(slot, 'deleted')
-  }
-
-  /** When a value's time is over, at the earliest. */
-  nextDue(): number | undefined {
-    // Asked with each request, most of which have to do with no value that is ever due.
-    return this.#wheel.size === 0 ? undefined : this.#wheel.next()
-  }
-
-  /** Hands out the values whose time is over, in at most `limit` steps. */
-  claim(limit: number): ValueClaim[] {
-    const claims: ValueClaim[] = []
-    if (this.#wheel.size === 0) return claims
-    this.#wheel.expire(this.#clock.now(), limit, slot => {
-      slot.remove()
-      claims.push(this.#claim(slot, 'timeToLive'))
+    if (old !== undefined) this.#deadlines.cancel(old.deadline)
+    const value = { name, data, version: ++session.localValues.version }
+    const deadline = new Deadline(() => {
+      byName.delete(name)
+      this.#expired(session, claimOf(session, value, 'timeToLive'))
     })
-    return claims
+    byName.set(name, { value, deadline })
+    this.#deadlines.schedule(deadline, timeToLive)
+    return {
+      written: true,
+      replaced: old && claimReplaced ? claimOf(session, old.value, 'replaced') : undefined,
+    }
   }
 
-  /** The life is over: its values go with it. */
-  end(life: string): readonly SharedValue[] {
-    const holding = this.#holdings.get(life)
-    if (holding === undefined) return NONE
-    this.#holdings.delete(life)
-    const slots = [...holding.slots.values()]
-    for (const slot of slots) this.#wheel.cancel(slot)
-    return slots.map(({ value }) => value)
+  async touch(token: string, id: string, name: string, timeToLive: number): Promise<boolean> {
+    const kept = this.#owner(token, id).localValues?.byName.get(name)
+    if (kept !== undefined) this.#deadlines.schedule(kept.deadline, timeToLive)
+    return kept !== undefined
   }
 
-  close(): void {
-    for (const life of this.#holdings.keys()) this.end(life)
+  async delete(token: string, id: string, name: string): Promise<ValueClaim | undefined> {
+    const session = this.#owner(token, id)
+    const kept = session.localValues?.byName.get(name)
+    if (kept === undefined) return undefined
+    this.#deadlines.cancel(kept.deadline)
+    session.localValues?.byName.delete(name)
+    return claimOf(session, kept.value, 'deleted')
   }
 
-  #slot(token: string, life: string, name: string): Slot | undefined {
-    this.#check(token, life)
-    return this.#holdings.get(life)?.slots.get(name)
+  /** The session has ended: its values end with it. */
+  end({ localValues }: LocalOwner): SharedValue[] {
+    const all = [...(localValues?.byName.values() ?? [])]
+    localValues?.byName.clear()
+    for (const { deadline } of all) this.#deadlines.cancel(deadline)
+    return all.map(({ value }) => value)
   }
 
-  #hold(token: string, life: string): Holding {
-    const known = this.#holdings.get(life)
-    if (known !== undefined) return known
-    const holding = new Holding(this.#check(token, life))
-    this.#holdings.set(life, holding)
-    return holding
-  }
-
-  #check(token: string, life: string): KnownLife {
-    const known = this.#find(token)
-    if (known?.life !== life) throw sessionEnded()
-    return known
-  }
-
-  #arm(slot: Slot, timeToLive: number): void {
-    this.#wheel.schedule(slot, this.#clock.now() + timeToLive)
-    if (timeToLive !== Number.POSITIVE_INFINITY) this.#wake()
-  }
-
-  #claim({ value, holding }: Slot, reason: ValueClaim['reason']): ValueClaim {
-    const { token, life, createdAt } = holding.owner
-    return { ...value, phase: 'value', token, life, createdAt, reason, fence: ++this.#fence }
+  #owner(token: string, id: string): LocalOwner {
+    const session = this.#find(token)
+    if (session?.id !== id) throw sessionEnded()
+    return session
   }
 }
 
-/** The values of one life. Stays when it is empty, since versions never repeat. */
-class Holding {
-  readonly owner: KnownLife
-  readonly slots = new Map<string, Slot>()
-  version = 0
-
-  constructor(owner: KnownLife) {
-    this.owner = owner
-  }
+/** Nobody else can have the value, so nothing is to be extended or completed. */
+function claimOf(
+  { token, id, createdAt }: LocalOwner,
+  value: SharedValue,
+  reason: ValueClaim['reason'],
+): ValueClaim {
+  return { ...value, phase: 'value', token, life: id, createdAt, reason, fence: 0 }
 }
-
-class Slot extends WheelNode {
-  readonly holding: Holding
-  readonly value: SharedValue
-
-  constructor(holding: Holding, value: SharedValue) {
-    super()
-    this.holding = holding
-    this.value = value
-  }
-
-  remove(): void {
-    this.holding.slots.delete(this.value.name)
-  }
-}
-
-const NONE: readonly SharedValue[] = []

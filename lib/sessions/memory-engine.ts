@@ -5,7 +5,7 @@ import { flat } from '../util/detach-string.js'
 import { type Few, includes, including, without } from '../util/small-set.js'
 import { TimerWheel, WheelNode } from '../util/timer-wheel.js'
 import type { Arrival, Claim, Departure, EndReason, Engine, EngineEvents, Holder, Life } from './engine.js'
-import { MemoryValues } from './local-shared-values.js'
+import { MemoryValues } from './memory-values.js'
 import type { SharedValue, ValueClaim } from './shared-value-store.js'
 
 /** The embedded engine: it knows this process only, and answers synchronously. */

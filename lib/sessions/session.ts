@@ -2,9 +2,9 @@ import type { Deadlines } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
 import { EventSession } from './event-session.js'
 import { Load } from './load.js'
+import type { LocalOwner, LocalValues } from './local-shared-values.js'
 import type { Departure, EntryKind, Presence, Present } from './presence.js'
 import type { Reason } from './reason.js'
-import type { SharedOwner } from './session-access.js'
 import type { SessionView } from './session-view.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { StateRegistry } from './value-definition.js'
@@ -49,7 +49,7 @@ export interface SessionOrigin {
 }
 
 /** One session, as far as it lives in this process: its values, the order of its hooks, what happens at its end. */
-export class Session implements SharedOwner {
+export class Session implements LocalOwner {
   readonly token: string
   readonly id: string
   readonly createdAt: number
@@ -66,6 +66,8 @@ export class Session implements SharedOwner {
   ended: Reason | undefined
   /** Resolves when the last callback of the end has run. */
   finished: Promise<void> | undefined
+  /** Its shared values, where they are in this process. */
+  localValues: LocalValues | undefined
   /** Set while the session ends: the shared values that end with it, as far as hooks may read them. */
   sharedAtEnd: readonly SharedValue[] | undefined
   /** While unload hooks are running or about to: resolves when who waits for them may go on. Never rejects. */

@@ -10,13 +10,14 @@ import { TimerWheel } from '../util/timer-wheel.js'
 import type { ErrorContext } from './events.js'
 import { Hooks } from './hooks.js'
 import { type EndWork, Lifecycle } from './lifecycle.js'
-import { MemoryValues } from './local-shared-values.js'
+import { LocalSharedValues } from './local-shared-values.js'
 import { type Departure, type EntryKind, Presence } from './presence.js'
 import type { Reason } from './reason.js'
 import { SessionTable } from './registry.js'
 import type { CloseReport, SessionStats } from './reports.js'
 import { Entry, Session, type SessionContext, type SessionDue, type SessionOrigin } from './session.js'
-import type { SharedValues, ValueClaim } from './shared-value-store.js'
+import type { SharedOwner } from './session-access.js'
+import type { SharedValueStore, ValueClaim } from './shared-value-store.js'
 import { SharedAccess } from './shared-values.js'
 import { StateRegistry } from './value-definition.js'
 
@@ -76,25 +77,26 @@ export class Sessions implements DueSource {
   protected readonly registry: SessionTable
   protected readonly lifecycle: Lifecycle
   readonly #wheel = new TimerWheel<SessionDue>()
-  readonly #sharedValues: MemoryValues
+  readonly #sharedValues: LocalSharedValues
   readonly #secret = randomBytes(32)
   #report: Promise<CloseReport> | undefined
 
   /** @param store where shared values are, if not in this process alone */
-  constructor(config: SessionsConfig, store?: SharedValues) {
+  constructor(config: SessionsConfig, store?: SharedValueStore) {
     this.config = config
     this.registry = new SessionTable(config.maxSessions)
     this.deadlines = new Deadlines(config.clock)
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
-    this.#sharedValues = new MemoryValues(
-      config.clock,
-      token => this.#owner(token),
-      () => this.deadlines.wake(),
-    )
-    const values = store ?? this.#sharedValues
-    this.shared = new SharedAccess(values, this.hooks, this.states, claim => this.release(claim))
     // Not the lifecycle's: an end, which has a place there, waits for the callbacks of values that time took.
     const limiter = new Limiter(PARALLEL_VALUES)
+    this.#sharedValues = new LocalSharedValues(
+      this.deadlines,
+      token => this.registry.find(token),
+      (session, claim) => session.values.track(limiter.run(() => this.release(claim, session))),
+    )
+    this.shared = new SharedAccess(store ?? this.#sharedValues, this.hooks, this.states, (claim, session) =>
+      this.release(claim, session),
+    )
     this.context = {
       states: this.states,
       values: { deadlines: this.deadlines, hooks: this.hooks, limiter, process: randomUUID().slice(0, 8) },
@@ -188,18 +190,12 @@ export class Sessions implements DueSource {
   /** While there is no room to work it off, nothing is due; the limiter tells when that changes. */
   nextDue(): number | undefined {
     if (this.lifecycle.limiter.free === 0) return undefined
-    const due = this.#wheel.next()
-    const valueDue = this.#sharedValues.nextDue()
-    return due === undefined || (valueDue !== undefined && valueDue < due) ? valueDue : due
+    return this.#wheel.next()
   }
 
   work(limit: number): void {
-    const { limiter } = this.lifecycle
-    const most = Math.min(limit, limiter.free)
-    // Before the sessions: a value's own time was over before that of its session, or at the same time.
-    const claims = this.#sharedValues.claim(most)
-    for (const claim of claims) void limiter.run(() => this.release(claim))
-    this.#wheel.expire(this.deadlines.now, most - claims.length, ({ session }) => this.#due(session))
+    const most = Math.min(limit, this.lifecycle.limiter.free)
+    this.#wheel.expire(this.deadlines.now, most, ({ session }) => this.#due(session))
   }
 
   #begin(token: string, beginning: Beginning | undefined): Session {
@@ -282,21 +278,14 @@ export class Sessions implements DueSource {
       load: presence.load,
       isLoaded: presence.phase !== 'unloaded',
       hadPage: presence.everHadPage,
-      sharedValues: this.#sharedValues.end(session.id),
+      sharedValues: this.#sharedValues.end(session),
     }
     return this.lifecycle.end(session, reason, work)
   }
 
   /** Tells the callback of a shared value that it was deleted. Never rejects. */
-  protected async release(claim: ValueClaim): Promise<void> {
-    const { token, life: id, createdAt, reason } = claim
-    const session = this.findById(id) ?? this.make({ token, id, createdAt, info: undefined })
-    await this.shared.release(session, claim, reason)
-  }
-
-  #owner(token: string): { token: string; life: string; createdAt: number } | undefined {
-    const session = this.registry.find(token)
-    return session && { token, life: session.id, createdAt: session.createdAt }
+  protected release(claim: ValueClaim, session: SharedOwner): Promise<void> {
+    return this.shared.release(session, claim, claim.reason)
   }
 
   protected async shutDown(timeout: number): Promise<CloseReport> {
@@ -307,7 +296,6 @@ export class Sessions implements DueSource {
     await this.deadlines.within(all, timeout)
     this.hooks.timedOut = undefined
     const unfinished = this.registry.ending.map(({ id }) => ({ source: 'session' as const, session: id }))
-    this.#sharedValues.close()
     return { timedOut: [...outran, ...unfinished] }
   }
 }

@@ -1,25 +1,24 @@
 /**
- * The values that all nodes share, each by a session's token and life and a name. All methods throw or reject with
- * `SESSION_ENDED` when that life is over, and with `ENGINE_UNAVAILABLE` while the engine can't be reached.
+ * Where shared values are, each by the token and the id of its session and a name: in this process, or in the cluster. All
+ * methods reject with `SESSION_ENDED` when that session has ended, and with `ENGINE_UNAVAILABLE` while the cluster can't be
+ * reached.
  */
-export interface SharedValues {
-  read(token: string, life: string, name: string): MaybePromise<SharedValue | undefined>
+export interface SharedValueStore {
+  read(token: string, id: string, name: string): Promise<SharedValue | undefined>
 
   /**
    * Writes a value, and starts its time to live. What is identical to the present data restarts the time to live and
    * replaces nothing: the version stays, and nothing is handed out.
    * @returns what has become of it: `written: false` when `over` was given and isn't the present version
    */
-  write(token: string, life: string, name: string, data: string, how: Writing): MaybePromise<Written>
+  write(token: string, id: string, name: string, data: string, how: Writing): Promise<Written>
 
   /** Restarts the time to live. `false`: there is no value. */
-  touch(token: string, life: string, name: string, timeToLive: number): MaybePromise<boolean>
+  touch(token: string, id: string, name: string, timeToLive: number): Promise<boolean>
 
   /** Deletes a value, and gives the claim of its callback; `undefined` where there was no value. */
-  delete(token: string, life: string, name: string): MaybePromise<ValueClaim | undefined>
+  delete(token: string, id: string, name: string): Promise<ValueClaim | undefined>
 }
-
-type MaybePromise<T> = T | Promise<T>
 
 export interface Writing {
   /** Milliseconds, or `Infinity`. */
@@ -50,5 +49,6 @@ export interface ValueClaim extends SharedValue {
   readonly life: string
   readonly createdAt: number
   readonly reason: 'timeToLive' | 'deleted' | 'replaced'
+  /** Of a cluster: grows with each claim. */
   readonly fence: number
 }

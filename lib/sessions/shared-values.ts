@@ -3,22 +3,22 @@ import { eachBounded } from '../util/limiter.js'
 import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
 import type { SharedOwner } from './session-access.js'
 import { SharedDefinition } from './shared-definition.js'
-import type { SharedValue, SharedValues, ValueClaim, Writing } from './shared-value-store.js'
+import type { SharedValue, SharedValueStore, ValueClaim, Writing } from './shared-value-store.js'
 import type { Definition, DeleteReason, StateRegistry } from './value-definition.js'
 
 /** The shared values of all sessions, as text, and their callbacks. */
 export class SharedAccess {
-  readonly #store: SharedValues
+  readonly #store: SharedValueStore
   readonly #hooks: Hooks
   readonly #states: StateRegistry
-  readonly #handle: (claim: ValueClaim) => Promise<void>
+  readonly #handle: (claim: ValueClaim, session: SharedOwner) => Promise<void>
 
-  /** @param handle lets {@link release} do its work, and settles the claim; never rejects */
+  /** @param handle does a claim: lets {@link release} run the callback. Never rejects */
   constructor(
-    store: SharedValues,
+    store: SharedValueStore,
     hooks: Hooks,
     states: StateRegistry,
-    handle: (claim: ValueClaim) => Promise<void>,
+    handle: (claim: ValueClaim, session: SharedOwner) => Promise<void>,
   ) {
     this.#store = store
     this.#hooks = hooks
@@ -26,7 +26,7 @@ export class SharedAccess {
     this.#handle = handle
   }
 
-  async read({ token, id }: SharedOwner, name: string): Promise<SharedValue | undefined> {
+  read({ token, id }: SharedOwner, name: string): Promise<SharedValue | undefined> {
     return this.#store.read(token, id, name)
   }
 
@@ -46,18 +46,18 @@ export class SharedAccess {
       ...(over !== undefined && { over }),
     }
     const { written, replaced } = await this.#store.write(session.token, session.id, state.name, text, how)
-    if (replaced !== undefined) void this.#handle(replaced)
+    if (replaced !== undefined) void this.#handle(replaced, session)
     return written
   }
 
-  async touch({ token, id }: SharedOwner, { name, config }: SharedDefinition): Promise<boolean> {
+  touch({ token, id }: SharedOwner, { name, config }: SharedDefinition): Promise<boolean> {
     return this.#store.touch(token, id, name, config.timeToLive)
   }
 
   /** Deletes the value; resolves when its callback has run. */
-  async delete({ token, id }: SharedOwner, name: string): Promise<boolean> {
-    const claim = await this.#store.delete(token, id, name)
-    if (claim !== undefined) await this.#handle(claim)
+  async delete(session: SharedOwner, name: string): Promise<boolean> {
+    const claim = await this.#store.delete(session.token, session.id, name)
+    if (claim !== undefined) await this.#handle(claim, session)
     return claim !== undefined
   }
 

@@ -2,7 +2,7 @@ import { after, before } from 'node:test'
 import { createClient } from 'redis'
 import type { RedisClient } from '../../lib/cluster/redis/index.ts'
 import { describeEngine, type EngineUnderTest } from '../contract/engine.ts'
-import { describeSharedValues } from '../contract/shared-values.ts'
+import { describeEngineValues } from '../contract/engine-values.ts'
 import { redisClock } from '../support/redis-clock.ts'
 import { type StillRedisServer, stillRedisServer } from '../support/redis-server.ts'
 
@@ -30,4 +30,4 @@ function make(): EngineUnderTest {
 }
 
 describeEngine('Redis', make)
-describeSharedValues('Redis', make)
+describeEngineValues('Redis', make)

@@ -169,15 +169,20 @@ export class TestNode {
 
   /** What the coordinator hands out, as long as it says that something is due. */
   async work(): Promise<Claim[]> {
+    return (await this.portions(100)).flatMap(({ claims }) => claims)
+  }
+
+  /** As {@link work}, in portions of at most so many claims. */
+  async portions(limit: number): Promise<{ readonly node: TestNode; readonly claims: Claim[] }[]> {
     await this.#place.rest()
-    const claims: Claim[] = []
+    const portions: { node: TestNode; claims: Claim[] }[] = []
     for (let calls = 0; this.#dueAt <= this.#place.clock.now(); calls++) {
       assert.ok(calls < 1_000, 'what is said to be due must be handed out')
       this.#dueAt = NEVER
-      claims.push(...(await this.coordinator.claim(100)))
+      portions.push({ node: this, claims: await this.coordinator.claim(limit) })
       await this.#place.rest()
     }
-    return claims
+    return portions
   }
 
   #proposal(token: string): Proposal {

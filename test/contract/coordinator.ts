@@ -4,6 +4,7 @@ import { v4 as uuid } from 'uuid'
 import type { SessionClaim } from '../../lib/sessions/coordinator.ts'
 import { describeFaults } from './coordinator-faults.ts'
 import { type CoordinatorPlace, complete, connected, phases, type TestNode } from './coordinator-site.ts'
+import { describeCoordinatorValues } from './coordinator-values.ts'
 import { describeVersions } from './coordinator-versions.ts'
 
 export type { CoordinatorPlace, CoordinatorUnderTest } from './coordinator-site.ts'
@@ -450,6 +451,7 @@ export function describeCoordinator(name: string, open: Open): void {
 
   describeVersions(name, test)
   describeFaults(name, test)
+  describeCoordinatorValues(name, open, test)
 }
 
 type Run = (a: TestNode, b: TestNode, c: TestNode) => Promise<void>

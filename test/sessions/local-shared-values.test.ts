@@ -1,14 +1,40 @@
-import { memory } from '../../lib/sessions/memory-engine.ts'
+import { LocalSharedValues } from '../../lib/sessions/local-shared-values.ts'
+import { Sessions } from '../../lib/sessions/sessions.ts'
+import type { ValueClaim } from '../../lib/sessions/shared-value-store.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { describeSharedValues } from '../contract/shared-values.ts'
-import { asyncValues } from '../support/async-values.ts'
 
-for (const [name, wrap] of Object.entries({
-  memory: (engine: ReturnType<typeof memory>) => engine,
-  'memory, answering later': asyncValues,
-})) {
-  describeSharedValues(name, () => {
-    const clock = fakeClock()
-    return { engine: wrap(memory(clock)), clock, pass: ms => clock.advance(ms / 1000) }
+describeSharedValues('in one process', () => {
+  const clock = fakeClock()
+  const sessions = new Sessions({
+    clock,
+    gracePeriod: 60_000,
+    unloadDelay: 2_000,
+    hookTimeout: 5_000,
+    maxSessions: 100,
+    directoryOf: id => id,
   })
-}
+  const expired: ValueClaim[] = []
+  const values = new LocalSharedValues(
+    sessions.deadlines,
+    token => sessions.find(token),
+    (_session, claim) => expired.push(claim),
+  )
+  return {
+    clock,
+    values,
+    async begin(token) {
+      return sessions.enter(token, { kind: 'page' }, { info: undefined }).session
+    },
+    async end(token) {
+      const session = sessions.find(token)
+      if (session === undefined) throw new Error(`Expected a session of ${token}`)
+      const ended = values.end(session)
+      await sessions.end(session, 'ended')
+      return ended
+    },
+    expired: async () => expired.splice(0),
+    extend: async () => true,
+    complete: async () => true,
+  }
+})

@@ -19,18 +19,23 @@ import { site } from '../support/express.ts'
 import { deferred, harness } from '../support/harness.ts'
 import { isAbout } from '../support/is-about.ts'
 
-const ENGINES: Record<string, (engine: Engine) => Engine> = {
-  'the memory engine': engine => engine,
-  'an engine that answers later': asyncEngine,
-  'an engine whose values are far away': asyncValues,
+type Wrap = (engine: Engine) => Engine
+
+const MEMORY: Wrap = engine => engine
+
+/** Where values are; without an engine, in this process alone. */
+const PLACES: Record<string, Wrap | undefined> = {
+  'in one process': undefined,
+  'with the memory engine': MEMORY,
+  'with an engine that answers later': asyncEngine,
+  'with an engine whose values are far away': asyncValues,
 }
 
-/** An instance, and its engine, through which a test does what another node would do. */
-function shared(t: TestContext, wrap = ENGINES['the memory engine'], options: GradioStateOptions = {}) {
+/** An instance; of its engine, if it has one, that through which a test does what another node would do. */
+function shared(t: TestContext, wrap?: Wrap, options: GradioStateOptions = {}) {
   const clock = fakeClock()
   const inner = memory(clock)
-  const engine = wrap?.(inner) ?? inner
-  const made = harness(t, { engine, ...options }, clock)
+  const made = harness(t, { ...(wrap && { engine: wrap(inner) }), ...options }, clock)
   const log: string[] = []
   const deleteCallback = (value: unknown, { reason, name }: DeleteEvent) => {
     log.push(`${name} ${JSON.stringify(value)} ${reason}`)
@@ -65,8 +70,8 @@ function shared(t: TestContext, wrap = ENGINES['the memory engine'], options: Gr
 /** Readable in tests. */
 const JSON_CODEC = { encode: JSON.stringify, decode: JSON.parse }
 
-for (const [kind, wrap] of Object.entries(ENGINES)) {
-  describe(`with ${kind}, a shared value`, () => {
+for (const [kind, wrap] of Object.entries(PLACES)) {
+  describe(`${kind}, a shared value`, () => {
     it('is set, read, updated, touched and deleted', async t => {
       const { gradio, session } = shared(t, wrap)
       const count = gradio.sharedState<number>('count')
@@ -197,32 +202,36 @@ for (const [kind, wrap] of Object.entries(ENGINES)) {
       assert.notEqual(read[0], read[1])
     })
 
-    it('that another node has begun meanwhile is that of the other node', async t => {
-      const { gradio, session, elsewhere } = shared(t, wrap)
-      const user = await session()
-      const x = gradio.sharedState('x', {
-        codec: JSON_CODEC,
-        value: () => {
-          elsewhere(user.id, 'x', '"theirs"')
-          return 'ours'
-        },
+    if (wrap !== undefined) {
+      it('that another node has begun meanwhile is that of the other node', async t => {
+        const { gradio, session, elsewhere } = shared(t, wrap)
+        const user = await session()
+        const x = gradio.sharedState('x', {
+          codec: JSON_CODEC,
+          value: () => {
+            elsewhere(user.id, 'x', '"theirs"')
+            return 'ours'
+          },
+        })
+        assert.equal(await x.get(user), 'theirs')
       })
-      assert.equal(await x.get(user), 'theirs')
-    })
+    }
 
-    it('that another node has changed meanwhile is updated again, from there', async t => {
-      const { gradio, session, elsewhere } = shared(t, wrap)
-      const list = gradio.sharedState<string[]>('list', { codec: JSON_CODEC, value: [] })
-      const user = await session()
-      await list.set(user, ['first'])
-      const seen: string[][] = []
-      await list.update(user, value => {
-        if (seen.push(value) === 1) elsewhere(user.id, 'list', '["theirs"]')
-        return [...value, 'ours']
+    if (wrap !== undefined) {
+      it('that another node has changed meanwhile is updated again, from there', async t => {
+        const { gradio, session, elsewhere } = shared(t, wrap)
+        const list = gradio.sharedState<string[]>('list', { codec: JSON_CODEC, value: [] })
+        const user = await session()
+        await list.set(user, ['first'])
+        const seen: string[][] = []
+        await list.update(user, value => {
+          if (seen.push(value) === 1) elsewhere(user.id, 'list', '["theirs"]')
+          return [...value, 'ours']
+        })
+        assert.deepEqual(seen, [['first'], ['theirs']])
+        assert.deepEqual(await list.get(user), ['theirs', 'ours'])
       })
-      assert.deepEqual(seen, [['first'], ['theirs']])
-      assert.deepEqual(await list.get(user), ['theirs', 'ours'])
-    })
+    }
 
     it('of a session that has ended rejects SESSION_ENDED', async t => {
       const { gradio, session, user } = shared(t, wrap)
@@ -526,7 +535,7 @@ describe('a shared delete callback', () => {
   })
 
   it('of a definition that this process lacks is reported, and the value is gone', async t => {
-    const { gradio, session, errors, elsewhere, clock } = shared(t)
+    const { gradio, session, errors, elsewhere, clock } = shared(t, MEMORY)
     gradio.state('local', { value: 1 })
     const user = await session()
     for (const name of ['nowhere', 'local']) elsewhere(user.id, name, 'text')
@@ -541,7 +550,7 @@ describe('a shared delete callback', () => {
   })
 
   it('of a text that can not be read is reported, and the value is gone', async t => {
-    const { gradio, session, errors, elsewhere, clock } = shared(t)
+    const { gradio, session, errors, elsewhere, clock } = shared(t, MEMORY)
     let calls = 0
     const x = gradio.sharedState('x', { value: 1, deleteCallback: () => calls++ })
     const user = await session()
@@ -1021,13 +1030,13 @@ describe('in an answer', () => {
       })
     }
 
-  for (const [kind, wrap] of Object.entries(ENGINES)) {
+  for (const [kind, wrap] of Object.entries(PLACES)) {
     for (const session of [false, {}] as const) {
       const host = session === false ? 'the own cookie' : 'express-session'
       it(`the first use brings the browser its session: ${host}, ${kind}`, async t => {
         const { visitor, gradio } = await site(t, express, {
           session,
-          options: { engine: wrap(memory(fakeClock())) },
+          options: wrap ? { engine: wrap(memory(fakeClock())) } : {},
           routes: routes(async (x, state) => {
             await x.update(state, value => value + 1)
             return x.get(state)

@@ -13,7 +13,7 @@ import type {
   Life,
   MaybePromise,
 } from '../../sessions/engine.js'
-import type { SharedValues, ValueClaim } from '../../sessions/shared-value-store.js'
+import type { SharedValueStore, ValueClaim } from '../../sessions/shared-value-store.js'
 import { type Clock, systemClock } from '../../util/clock.js'
 import { Claims } from './claims.js'
 import { away, type ClientSource, Connection } from './connection.js'
@@ -29,7 +29,7 @@ import { Shards } from './shards.js'
 /** The engine that several nodes share. What this node holds it knows itself, and the others by Redis. */
 export class RedisEngine implements Engine, ShardSite {
   readonly isShared = true
-  readonly values: SharedValues
+  readonly values: SharedValueStore
   readonly node = uuid()
   readonly connection: Connection
   readonly channel: string

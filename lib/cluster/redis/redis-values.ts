@@ -1,7 +1,7 @@
 import { GradioStateError } from '../../errors.js'
 import type {
   SharedValue,
-  SharedValues,
+  SharedValueStore,
   ValueClaim,
   Writing,
   Written,
@@ -13,7 +13,7 @@ import { type Answers, delay, type Ended, type ValueOrder } from './protocol.js'
 import type { Shards } from './shards.js'
 
 /** The shared values, in Redis. */
-export class RedisValues implements SharedValues {
+export class RedisValues implements SharedValueStore {
   readonly #parts: Parts
   readonly #shards: Shards
   readonly #claims: Claims

@@ -235,6 +235,8 @@ export class MemoryCoordinator implements Coordinator {
         } catch (error) {
           answer = Promise.reject(error)
         }
+        // Whoever asked sees a rejection, when the answer arrives.
+        answer.catch(() => {})
         this.#send('answers', () => {
           if (this.#isAway) reject(away())
           else answer.then(resolve, reject)

@@ -1,7 +1,7 @@
 import { sessionEnded } from '../../../lib/errors.ts'
 import type {
   SharedValue,
-  SharedValues,
+  SharedValueStore,
   ValueClaim,
   Writing,
   Written,
@@ -15,7 +15,7 @@ export interface KeptValue extends SharedValue {
 }
 
 /** The shared values as one node reads and writes them. */
-export class MemoryValues implements SharedValues {
+export class MemoryValues implements SharedValueStore {
   readonly #cluster: MemoryCluster
   readonly #node: MemoryCoordinator
 

@@ -1,7 +1,7 @@
 import { sessionEnded } from '../../../errors.js'
 import type {
   SharedValue,
-  SharedValues,
+  SharedValueStore,
   ValueClaim,
   Writing,
   Written,
@@ -13,7 +13,7 @@ import type { SessionLinks } from './session-links.js'
 import type { Shards } from './shards.js'
 
 /** The shared values, in Redis. */
-export class RedisValues implements SharedValues {
+export class RedisValues implements SharedValueStore {
   readonly #site: { readonly clock: Clock }
   readonly #links: SessionLinks
   readonly #shards: Shards

@@ -8,6 +8,7 @@ import { fakeClock } from 'gradio-state/testing'
 
 const gradio = gradioState({ clock: fakeClock() })
 const visits = gradio.state<number>('visits', { value: 0 })
+const credits = gradio.sharedState<number>('credits', { value: 100 })
 
 const app = express()
 app.use(gradio)
@@ -15,9 +16,17 @@ app.get('/', (req, res) => {
   req.gradioState.update(visits, count => count + 1)
   res.json(req.gradioState.get(visits).toFixed())
 })
-app.get('/typed', req => {
+app.get('/credits', async (req, res) => {
+  await credits.update(req.gradioState, left => left - 1)
+  res.json((await credits.get(req.gradioState)).toFixed())
+})
+app.get('/typed', async req => {
   // @ts-expect-error: a state keeps to its type.
   req.gradioState.set(visits, 'one')
+  // @ts-expect-error: so does a shared one.
+  await credits.set(req.gradioState, 'one')
+  // @ts-expect-error: it is used through its own methods.
+  req.gradioState.get(credits)
 })
 
 async function main(): Promise<void> {
@@ -34,6 +43,7 @@ async function main(): Promise<void> {
   assert.equal(first.visits, '1')
   assert.equal((await visit(first.cookie)).visits, '2')
   assert.equal((await visit()).visits, '1')
+  assert.equal(await (await fetch(`${origin}/credits`)).json(), '99')
 
   const script = await fetch(`${origin}/gradio_api/client.js`)
   assert.equal(script.status, 200)
