@@ -25,10 +25,10 @@ import type { ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
 import type { CloseReport, SessionStats } from './sessions/reports.js'
 import type { State } from './sessions/session-view.js'
 import { Sessions } from './sessions/sessions.js'
-import type { SharedStateOptions } from './sessions/shared-definition.js'
+import type { AnySharedStateOptions, SharedStateOptions } from './sessions/shared-definition.js'
 import { SharedHandle } from './sessions/shared-handle.js'
 import type { SharedState } from './sessions/shared-state.js'
-import { StateDefinition, type StateOptions } from './sessions/value-definition.js'
+import { type AnyStateOptions, StateDefinition, type StateOptions } from './sessions/value-definition.js'
 
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { CachedFile } from './files/cached-file.js'
@@ -104,17 +104,32 @@ export interface GradioState {
   sharedState<T>(name: string, options: SharedStateOptions<T> & { value: T | (() => T) }): SharedState<T>
   sharedState<T = unknown>(name: string, options?: SharedStateOptions<T>): SharedState<T | undefined>
 
-  /** Runs `hook` when a session becomes loaded: at its first use, and when its user returns after an unload. */
-  load(hook: (event: HookEvent) => unknown): this
+  /**
+   * Runs `hook` when a session becomes loaded: at its first use, and when its user returns after an unload.
+   * @returns removes the hook; a second call does nothing
+   */
+  load(hook: (event: HookEvent) => unknown): () => void
   /**
    * Runs `hook` when the user has left: once per load, `unloadDelay` after the last page closed, and at the latest
    * before the end of the session (Gradio's `Blocks.unload`).
+   * @returns removes the hook; a second call does nothing
    */
-  unload(hook: (event: LeaveEvent) => unknown): this
-  /** Runs `hook` when a session has ended, after the delete callbacks of its values. */
-  ended(hook: (event: LeaveEvent) => unknown): this
-  /** Tells of each hook or callback that failed or hung. Without a listener, the console does. */
+  unload(hook: (event: LeaveEvent) => unknown): () => void
+  /**
+   * Runs `hook` when a session has ended, after the delete callbacks of its values.
+   * @returns removes the hook; a second call does nothing
+   */
+  ended(hook: (event: LeaveEvent) => unknown): () => void
+  /**
+   * Calls `listener` with each error of a hook, a callback, the session store, the files or the cluster. Without a listener, errors
+   * go to `console.error`. A listener that is added twice is called once.
+   * @throws GradioStateError `OPTION_INVALID` for another event
+   */
   on(event: 'error', listener: ErrorListener): this
+  /**
+   * Removes a listener that {@link on} was given.
+   * @throws GradioStateError `OPTION_INVALID` for another event
+   */
   off(event: 'error', listener: ErrorListener): this
 
   /**
@@ -165,14 +180,14 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     const state = stateOf(manager, req)
     return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }
   })
-  const upload = multerOf(storage as StorageEngine)
+  const upload = multerOf(storage)
   const watch = new ExpiryWatch(manager, config)
   if (config.store !== undefined) watch.watch(ExpressStore.of(config.store))
   const identity = new Identity(config, watch, () => manager.secret)
   const shared = { config, manager, cache, identity, base: { path: config.path } }
   const pages = new Pages(manager, config.clock)
   const sockets = new Sockets(pages, manager, config.heartbeat)
-  const routes = new Routes(shared, { pages, sockets, upload: uploadTo(storage as StorageEngine) })
+  const routes = new Routes(shared, { pages, sockets, upload: uploadTo(storage) })
   const parts = { ...shared, routes, sockets }
   const { hooks, states } = manager
   let closing: Promise<CloseReport> | undefined
@@ -185,19 +200,24 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const methods = {
     upload,
     storage,
-    state: (name: string, options: StateOptions<unknown> = {}) =>
+    state: (name: string, options: AnyStateOptions = {}) =>
       states.define(name, () => new StateDefinition(name, options)),
-    sharedState: (name: string, options: SharedStateOptions<unknown> = {}) =>
-      states.define(name, () => new SharedHandle(name, options, manager.shared)),
-    load: (hook: (event: HookEvent) => unknown) => add(hooks.load, 'load', hook),
-    unload: (hook: (event: LeaveEvent) => unknown) => add(hooks.unload, 'unload', hook),
-    ended: (hook: (event: LeaveEvent) => unknown) => add(hooks.ended, 'ended', hook),
-    on: (event: string, listener: ErrorListener) => {
-      if (event !== 'error') throw invalid('the event of on()', "'error'", event)
-      return add(hooks.errorListeners, 'on', listener)
+    sharedState: <T>(name: string, options: AnySharedStateOptions = {}) => {
+      const handle = states.define(name, () => new SharedHandle(name, options, manager.shared))
+      // What the codec reads is of the type that the caller has named; nothing checks it.
+      return handle as SharedState<T>
     },
-    off: (_event: string, listener: ErrorListener) => {
-      hooks.errorListeners.delete(listener)
+    load: (hook: (event: HookEvent) => unknown) => addHook(hooks.load, 'load', hook),
+    unload: (hook: (event: LeaveEvent) => unknown) => addHook(hooks.unload, 'unload', hook),
+    ended: (hook: (event: LeaveEvent) => unknown) => addHook(hooks.ended, 'ended', hook),
+    on: (event: 'error', listener: ErrorListener) => {
+      checkEvent('on', event)
+      hooks.errorListeners.add(checkFunction('on', listener))
+      return gradio
+    },
+    off: (event: 'error', listener: ErrorListener) => {
+      checkEvent('off', event)
+      hooks.errorListeners.delete(checkFunction('off', listener))
       return gradio
     },
     track: (req: IncomingMessage, socket: Closable) => track(manager, req, socket),
@@ -236,17 +256,37 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     return { timedOut: isLate ? [...timedOut, { source: 'files' }] : timedOut }
   }
 
-  function add<T>(set: Set<T>, name: string, listener: T): GradioState {
-    if (typeof listener !== 'function') throw invalid(`what ${name}() is given`, 'a function', listener)
-    set.add(listener)
-    return gradio
-  }
-
   const middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) =>
     handle(parts, req, res, next)
   const forAdapters: Record<typeof ADMIT, Admit> = {
     [ADMIT]: async (...request) => admit(parts, ...request),
   }
-  const gradio = Object.assign(middleware, methods, forAdapters) as unknown as GradioState
+  const gradio: GradioState = Object.assign(middleware, methods, forAdapters)
   return gradio
+}
+
+/** @returns removes the hook, but not the same function where it was added by another call */
+function addHook<E>(
+  hooks: Set<(event: E) => unknown>,
+  method: string,
+  hook: (event: E) => unknown,
+): () => void {
+  checkFunction(method, hook)
+  const added = (event: E) => hook(event)
+  hooks.add(added)
+  return () => {
+    hooks.delete(added)
+  }
+}
+
+function checkFunction<T>(method: string, value: T): T {
+  if (typeof value !== 'function') throw invalid(`what ${method}() is given`, 'a function', value)
+  return value
+}
+
+function checkEvent(method: 'on' | 'off', event: unknown): void {
+  if (event === 'error') return
+  const hint =
+    event === 'load' || event === 'unload' || event === 'ended' ? `; hooks are added by ${event}(hook)` : ''
+  throw invalid(`the event of ${method}()`, `'error'${hint}`, event)
 }

@@ -185,39 +185,39 @@ is<Promise<void>>()(req.gradioState.end())
 req.gradioState.id = 'chosen'
 
 // Hooks.
-is<GradioState>()(
-  gradio
-    .load(({ session, key, signal }) => {
-      is<SessionView>()(session)
-      is<string>()(key)
-      is<AbortSignal>()(signal)
-      is<Picture[] | undefined>()(session.get(history))
-      is<unknown>()(session.get('model'))
-      is<Date>()(session.createdAt)
-      is<unknown>()(session.info)
-    })
-    .unload(async ({ reason }) => {
-      const text:
-        | 'disconnected'
-        | 'expired'
-        | 'destroyed'
-        | 'regenerated'
-        | 'evicted'
-        | 'ended'
-        | 'shutdown' = reason
-      void text
-    })
-    .ended(() => 'anything')
-    .on('error', (error, { source, session }) => {
-      is<unknown>()(error)
-      is<string | undefined>()(session)
-      void source
-    }),
+is<() => void>()(
+  gradio.load(({ session, key, signal }) => {
+    is<SessionView>()(session)
+    is<string>()(key)
+    is<AbortSignal>()(signal)
+    is<Picture[] | undefined>()(session.get(history))
+    is<unknown>()(session.get('model'))
+    is<Date>()(session.createdAt)
+    is<unknown>()(session.info)
+  }),
 )
+is<() => void>()(
+  gradio.unload(async ({ reason }) => {
+    const text: 'disconnected' | 'expired' | 'destroyed' | 'regenerated' | 'evicted' | 'ended' | 'shutdown' =
+      reason
+    void text
+  }),
+)
+is<() => void>()(gradio.ended(() => 'anything'))
+is<GradioState>()(
+  gradio.on('error', (error, { source, session }) => {
+    is<unknown>()(error)
+    is<string | undefined>()(session)
+    void source
+  }),
+)
+is<GradioState>()(gradio.off('error', () => {}))
 // @ts-expect-error there is no reason yet when a user arrives
 gradio.load(({ reason }) => reason)
 // @ts-expect-error no such event
 gradio.on('close', () => {})
+// @ts-expect-error no such event
+gradio.off('unload', () => {})
 
 // The rest of the instance.
 gradio.track(req, webSocket)

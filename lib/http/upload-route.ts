@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Request, Response } from 'express'
 import multer, { type Multer, type Options, type StorageEngine } from 'multer'
 import { GradioStateError } from '../errors.js'
 import type { StoredFields } from '../files/multer-storage.js'
@@ -10,10 +11,11 @@ export type Upload = (req: HostRequest, res: ServerResponse) => Promise<StoredFi
 /** Multer as a promise: what it has stored of the field `files`. */
 export function uploadTo(storage: StorageEngine): Upload {
   // Text fields are of no use here; a form may have a few all the same.
-  const middleware = multerOf(storage, { ...LIMITS, fields: 20 }).array(FIELD) as unknown as Middleware
+  const middleware = multerOf(storage, { ...LIMITS, fields: 20 }).array(FIELD)
   return (req, res) =>
     new Promise((resolve, reject) => {
-      middleware(req, res, error => {
+      // Of Express's request and response, multer uses nothing but what those of Node.js have.
+      middleware(req as Request, res as Response, error => {
         if (error) reject(explain(error))
         else resolve((req as HostRequest & { files?: StoredFields[] }).files ?? [])
       })
@@ -67,6 +69,3 @@ function invalidUpload(received: string, cause?: unknown): GradioStateError {
     { cause },
   )
 }
-
-/** Of Express it uses nothing but what Node.js has. */
-type Middleware = (req: HostRequest, res: ServerResponse, next: (error?: unknown) => void) => void

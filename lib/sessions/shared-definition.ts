@@ -1,7 +1,7 @@
 import { GradioStateError, show } from '../errors.js'
 import { known, type Size, shaped, size } from '../parse.js'
 import { type Codec, v8Codec } from './codec.js'
-import { Definition, STATE_OPTIONS, type StateOptions } from './value-definition.js'
+import { type AnyStateOptions, Definition, STATE_OPTIONS, type StateOptions } from './value-definition.js'
 
 export interface SharedStateOptions<T> extends StateOptions<T> {
   /**
@@ -13,13 +13,19 @@ export interface SharedStateOptions<T> extends StateOptions<T> {
   maxSize?: Size
 }
 
+/** The options of a shared state whose type is not known here. */
+export interface AnySharedStateOptions extends AnyStateOptions {
+  codec?: Codec<unknown>
+  maxSize?: Size
+}
+
 /** The options of a shared value, and its values as text. */
 export class SharedDefinition extends Definition {
   readonly initial: (() => unknown) | undefined
   readonly #codec: Codec<unknown>
   readonly #maxSize: number
 
-  constructor(name: string, options: SharedStateOptions<unknown>) {
+  constructor(name: string, options: AnySharedStateOptions) {
     const what = `the options of shared state ${show(name)}`
     known(what, options, SHARED_STATE_OPTIONS)
     super(name, what, options)

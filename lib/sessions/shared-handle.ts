@@ -3,7 +3,7 @@ import { neglect } from '../util/foreign-promise.js'
 import { KeyedLock } from '../util/keyed-mutex.js'
 import { notPromise } from './hooks.js'
 import { isSessionSource, SESSION, type SessionAccess, type SharedOwner } from './session-access.js'
-import { SharedDefinition, type SharedStateOptions } from './shared-definition.js'
+import { type AnySharedStateOptions, SharedDefinition } from './shared-definition.js'
 import type { SharedState } from './shared-state.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { SharedAccess } from './shared-values.js'
@@ -15,7 +15,7 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
   /** By session. An update waits for the earlier ones of this process: otherwise they would make it fail and try again. */
   readonly #updates = new KeyedLock()
 
-  constructor(name: string, options: SharedStateOptions<unknown>, shared: SharedAccess) {
+  constructor(name: string, options: AnySharedStateOptions, shared: SharedAccess) {
     super(name, options)
     this.#shared = shared
   }

@@ -25,7 +25,10 @@ export interface ValueOptions<T> {
   timeToLive?: Duration
   /** Called once with each value that is deleted, whatever the reason; may be async. */
   deleteCallback?: (value: T, event: DeleteEvent) => unknown
-  /** Whether a value that another one overwrites counts as deleted (`replaced`). @default false, as in Gradio */
+  /**
+   * Whether a value that another one overwrites counts as deleted (`replaced`). Set it to `false` where a new value goes on using the old
+   * one. @default true for disposable values (`Symbol.asyncDispose`, `Symbol.dispose`) without a `deleteCallback`, else false, as in Gradio
+   */
   deleteReplaced?: boolean
 }
 
@@ -34,10 +37,16 @@ export interface StateOptions<T> extends ValueOptions<T> {
   value?: T | (() => T)
 }
 
+/** The options of a state whose type is not known here. */
+export interface AnyStateOptions extends ValueOptions<never> {
+  value?: unknown
+}
+
 /** {@link ValueOptions}, checked; the duration in milliseconds. */
 export interface ValueConfig {
   readonly timeToLive: number
   readonly deleteCallback: ((value: unknown, event: DeleteEvent) => unknown) | undefined
+  /** Whether what needs to be told or disposed of is so when it is overwritten. */
   readonly deleteReplaced: boolean
 }
 
@@ -58,7 +67,7 @@ export abstract class Definition {
 export class StateDefinition extends Definition implements State<unknown> {
   readonly initial: (() => unknown) | undefined
 
-  constructor(name: string, options: StateOptions<unknown>) {
+  constructor(name: string, options: AnyStateOptions) {
     const what = `the options of state ${show(name)}`
     known(what, options, STATE_OPTIONS)
     super(name, what, options)
@@ -148,11 +157,15 @@ export function plainValueConfig(name: string, options: ValueOptions<never>): Va
 export const NO_OPTIONS: ValueConfig = {
   timeToLive: Number.POSITIVE_INFINITY,
   deleteCallback: undefined,
-  deleteReplaced: false,
+  deleteReplaced: true,
 }
 
 function valueConfig(what: string, options: ValueOptions<never>): ValueConfig {
-  const { timeToLive = Number.POSITIVE_INFINITY, deleteCallback, deleteReplaced = false } = options
+  const {
+    timeToLive = Number.POSITIVE_INFINITY,
+    deleteCallback,
+    deleteReplaced = deleteCallback === undefined,
+  } = options
   if (typeof deleteReplaced !== 'boolean')
     throw invalid(`deleteReplaced in ${what}`, 'a boolean', deleteReplaced)
   return {

@@ -47,7 +47,7 @@ export const KEEPING = {
   /** A plain name, set with or without these options. */
   cache: { timeToLive: 40_013, told: 'callback', deleteReplaced: false },
   /** A plain name; its values have `Symbol.dispose`. */
-  handle: { timeToLive: Number.POSITIVE_INFINITY, told: 'dispose', deleteReplaced: false },
+  handle: { timeToLive: Number.POSITIVE_INFINITY, told: 'dispose', deleteReplaced: true },
 } as const satisfies Record<string, Keeping>
 export type Name = keyof typeof KEEPING
 export const NAMES = Object.keys(KEEPING) as Name[]

@@ -18,6 +18,87 @@ function logHooks(gradio: GradioState, log: string[] = []) {
   return log
 }
 
+describe('a hook', () => {
+  for (const name of ['load', 'unload', 'ended'] as const) {
+    it(`of ${name}() runs no more once it is removed`, async t => {
+      const { gradio, user } = harness(t)
+      const log: string[] = []
+      const remove = gradio[name](() => log.push('removed'))
+      gradio[name](() => log.push('other'))
+      await (await user('one').session()).end()
+      assert.deepEqual(log.splice(0), ['removed', 'other'])
+      assert.equal(remove(), undefined)
+      await (await user('two').session()).end()
+      assert.deepEqual(log, ['other'])
+    })
+  }
+
+  it('that is removed a second time takes nothing else away', async t => {
+    const { gradio, user } = harness(t)
+    let runs = 0
+    const hook = () => runs++
+    const remove = gradio.load(hook)
+    remove()
+    const removeAgain = gradio.load(hook)
+    remove()
+    await user('one').session()
+    assert.equal(runs, 1)
+    removeAgain()
+    await user('two').session()
+    assert.equal(runs, 1)
+  })
+
+  it('that removes itself runs once', async t => {
+    const { gradio, user } = harness(t)
+    let runs = 0
+    const remove = gradio.load(() => {
+      runs++
+      remove()
+    })
+    await user('one').session()
+    await user('two').session()
+    assert.equal(runs, 1)
+  })
+})
+
+describe('on() and off()', () => {
+  it('take the event error alone, and tell which method was meant', t => {
+    const { gradio } = harness(t)
+    for (const method of ['on', 'off'] as const) {
+      const given = (event: unknown) => () => Reflect.apply(gradio[method], gradio, [event, () => {}])
+      const message = (received: string, hint = '') => ({
+        name: 'GradioStateError',
+        code: 'OPTION_INVALID',
+        message: `Expected the event of ${method}() to be 'error'${hint}, got ${received}.`,
+      })
+      assert.throws(given('errors'), message('"errors"'))
+      assert.throws(given(undefined), message('undefined'))
+      assert.throws(given('unload'), message('"unload"', '; hooks are added by unload(hook)'))
+      assert.throws(() => Reflect.apply(gradio[method], gradio, ['error']), {
+        code: 'OPTION_INVALID',
+        message: `Expected what ${method}() is given to be a function, got undefined.`,
+      })
+    }
+  })
+
+  it('give the instance back; a listener that is added twice is called once', async t => {
+    const { gradio, user, errors } = harness(t)
+    const heard: unknown[] = []
+    const listener = (error: unknown) => heard.push(error)
+    assert.equal(gradio.on('error', listener).on('error', listener), gradio)
+    const broken = new Error('broken')
+    gradio.load(() => {
+      throw broken
+    })
+    await user('one').session()
+    assert.deepEqual(heard.splice(0), [broken])
+    assert.equal(gradio.off('error', listener).off('error', listener), gradio)
+    await user('two').session()
+    assert.deepEqual(heard, [])
+    assert.equal(errors.splice(0).length, 2)
+  })
+})
+
 describe('the hooks of a session', () => {
   it('run in their order and never overlap', async t => {
     const { gradio, clock, user } = harness(t)

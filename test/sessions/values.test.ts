@@ -231,6 +231,54 @@ describe('replacing', () => {
     assert.equal(deleted.length, 1)
   })
 
+  it('of a disposable value without a callback disposes of the old one', async t => {
+    const { gradio, session, clock } = await kept(t)
+    const log: string[] = []
+    const handle = (name: string) => ({ [Symbol.dispose]: () => log.push(name) })
+    const model = gradio.state<Disposable>('model')
+    const initial = gradio.state('initial', { value: () => handle('initial') })
+    session.set('plain', handle('plain'))
+    session.set('plain', handle('second'))
+    session.set(model, handle('defined'))
+    session.set(model, handle('third'))
+    session.get(initial)
+    session.update(initial, () => handle('fourth'))
+    await clock.advance(0)
+    assert.deepEqual(log.splice(0), ['plain', 'defined', 'initial'])
+    session.set('plain', 'not disposable')
+    session.set('plain', handle('fifth'))
+    await clock.advance(0)
+    assert.deepEqual(log.splice(0), ['second'])
+    await session.end()
+    assert.deepEqual(log.sort(), ['fifth', 'fourth', 'third'])
+  })
+
+  it('of a disposable value leaves the old one alone with deleteReplaced: false, or with a callback', async t => {
+    const { session, clock, deleted, deleteCallback } = await kept(t)
+    const log: string[] = []
+    const handle = (name: string) => ({ [Symbol.asyncDispose]: async () => void log.push(name) })
+    session.set('kept', handle('kept'), { deleteReplaced: false })
+    session.set('kept', handle('second'))
+    session.set('told', handle('told'), { deleteCallback })
+    session.set('told', handle('third'))
+    await clock.advance(0)
+    assert.deepEqual([log, deleted], [[], []])
+  })
+
+  it('of a disposable value by itself, or of one changed in place, replaces nothing', async t => {
+    const { gradio, session, clock } = await kept(t)
+    const log: string[] = []
+    const value = { count: 0, [Symbol.dispose]: () => log.push('disposed') }
+    const state = gradio.state('state', { value: () => value, timeToLive: 60 })
+    session.set(state, value)
+    session.set(state, value)
+    session.update(state, value => Object.assign(value, { count: 1 }))
+    await clock.advance(59)
+    assert.deepEqual(log, [])
+    await clock.advance(1)
+    assert.deepEqual(log, ['disposed'])
+  })
+
   it('by the identical reference is none, whatever its type', async t => {
     const { session, deleted, deleteCallback } = await kept(t)
     const object = {}
