@@ -1,15 +1,14 @@
 import { basename, join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
-import { batchesOf } from './batches.js'
-import { InstanceFolder } from './instance-directory.js'
+import { InstanceDirectory } from './instance-directory.js'
 import { RENEWAL } from './owner.js'
 import { Siblings } from './peer-instances.js'
-import { Store } from './publisher.js'
+import { Publisher } from './publisher.js'
 import { Quota } from './quota.js'
 import { type FilesContext, SessionFiles } from './session-files.js'
 import type { FileStats } from './stats.js'
+import { sweepAged } from './sweeper.js'
 
 /** What the cache is set up with. */
 export type CacheConfig = Omit<FileConfig, 'uploadRoute'>
@@ -21,14 +20,11 @@ export interface CacheSurroundings {
   report(error: unknown): void
 }
 
-/** While the disk's thread removes one, the event loop prepares the next: neither waits for the other. */
-const BATCHES_AT_ONCE = 2
-
 /** The files of one instance. */
 export class FileCache {
   /** What the other instances with the same cache directory hold. */
   readonly siblings: Siblings
-  readonly #folder: InstanceFolder
+  readonly #instance: InstanceDirectory
   readonly #context: FilesContext
   readonly #sessions = new Map<string, SessionFiles>()
   /** The removals under way. */
@@ -44,12 +40,12 @@ export class FileCache {
   constructor(config: CacheConfig, now: () => number) {
     const { cacheDir, isDefaultDir, dedup, deleteCache } = config
     const { maxFileSize, maxSessionBytes, maxSessionFiles, maxCacheBytes } = config
-    this.#folder = new InstanceFolder(cacheDir, isDefaultDir, dedup === 'cache')
-    this.siblings = new Siblings(cacheDir, basename(this.#folder.path))
+    this.#instance = new InstanceDirectory(cacheDir, isDefaultDir, dedup === 'cache')
+    this.siblings = new Siblings(cacheDir, basename(this.#instance.path))
     this.#deleteCache = deleteCache
     this.#context = {
-      folder: this.#folder,
-      store: new Store(this.#folder.blobs),
+      instance: this.#instance,
+      publisher: new Publisher(this.#instance.blobs),
       ages: new AgeQueue(),
       total: new Quota(maxCacheBytes, 'CACHE_FULL', 'maxCacheBytes'),
       maxFileSize,
@@ -62,9 +58,9 @@ export class FileCache {
   /** Removes what dead processes left. Nothing else is done, and nothing made, before the first file. */
   start(surroundings: CacheSurroundings): void {
     this.#surroundings = surroundings
-    this.#cleaned = this.#folder.removeDead(surroundings.report).then(() => {
-      // What a dead process left was removed by way of this one's folder, which has to be kept alive from now on.
-      if (this.#folder.exists) this.#watch()
+    this.#cleaned = this.#instance.removeDead(surroundings.report).then(() => {
+      // What a dead process left was removed by way of this one's directory, whose lease has to be renewed from now on.
+      if (this.#instance.exists) this.#watch()
     }, surroundings.report)
   }
 
@@ -96,7 +92,7 @@ export class FileCache {
 
   /** Where the directory of a session is, or would be. */
   pathOf(id: string): string {
-    return join(this.#folder.path, id)
+    return join(this.#instance.path, id)
   }
 
   /** The session has ended: nothing new comes in. */
@@ -118,23 +114,12 @@ export class FileCache {
     }
   }
 
-  /** Deletes files that were created longer than `age` (ms) ago. */
+  /** Deletes files that were created, or written by the app, longer than `age` (ms) ago. */
   async sweep(age: number): Promise<void> {
-    const until = this.#context.now() - age
     const { report } = this.#surroundings as CacheSurroundings
-    const batches = batchesOf(this.#context.ages.takeDue(until))
-    const removeBatches = async () => {
-      for (const batch of batches) {
-        const removed = [...batch].map(([owner, files]) => owner.removeAged(files, until))
-        // What can't be removed is no reason to keep the others.
-        for (const error of (await Promise.all(removed)).flat()) report(error)
-        // Node.js hands over up to a thousand answers of a thread in one turn, so that a fast disk would keep others waiting.
-        await setImmediate()
-      }
-    }
-    await Promise.all(Array.from({ length: BATCHES_AT_ONCE }, removeBatches))
+    await sweepAged(this.#context.ages, this.#context.now() - age, report)
     for (const files of this.#sessions.values())
-      if (files.mayHaveStrays) await files.sweepStrays(age, report).catch(report)
+      if (files.mayHaveUntracked) await files.sweepUntracked(age, report).catch(report)
   }
 
   /** Removes everything. Sessions that have not ended lose their files. */
@@ -146,13 +131,13 @@ export class FileCache {
     const { report } = this.#surroundings as CacheSurroundings
     const ends = [...this.#ends].map(end => end.catch(() => {}))
     await Promise.all([...ends, ...[...this.#sessions.keys()].map(id => this.end(id).catch(report))])
-    await this.#folder.remove().catch(report)
+    await this.#instance.remove().catch(report)
   }
 
   #watch(): void {
     if (this.#stop.length > 0 || this.#isClosed) return
     const { every, report } = this.#surroundings as CacheSurroundings
-    this.#stop.push(every(RENEWAL, () => this.#folder.renewLease().catch(report)))
+    this.#stop.push(every(RENEWAL, () => this.#instance.renewLease().catch(report)))
     if (this.#deleteCache === undefined) return
     const { frequency, age } = this.#deleteCache
     this.#stop.push(every(frequency, () => this.sweep(age).catch(report)))

@@ -1,8 +1,7 @@
 import { constants } from 'node:fs'
-import { lstat, mkdir, rename, rm, rmdir, unlink } from 'node:fs/promises'
-import { dirname, isAbsolute, join, relative, sep } from 'node:path'
-import { v4 as uuid } from 'uuid'
+import { lstat, mkdir, unlink } from 'node:fs/promises'
 import { GradioStateError } from '../errors.js'
+import { eachBounded } from '../util/limiter.js'
 
 /** For the owner only: what users upload is nobody else's on the machine. */
 export const PRIVATE_DIRECTORY = 0o700
@@ -15,72 +14,66 @@ export function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
-/** Whether `path` lies below `directory`; both absolute and without links. */
-export function isInside(directory: string, path: string): boolean {
-  const way = relative(directory, path)
-  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
-}
-
 /** Makes a directory below one that is ours. Refuses a link in its place: it would lead elsewhere. */
 export async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path, { mode: PRIVATE_DIRECTORY })
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error
-    const found = await lstat(path)
-    if (!found.isDirectory()) throw unsafe(path, 'something else is in its place')
-  }
+  await mkdir(path, { mode: PRIVATE_DIRECTORY }).catch(unlessCode('EEXIST'))
+  if (!(await isDirectory(path))) throw unsafe(path, 'something else is in its place')
 }
 
-/**
- * Whether the directory at `path`, and the one it is in, are what they were made as: a link that an app was made to put
- * in their place (by an archive that it unpacks, say) would lead elsewhere.
- */
-export async function isInPlace(path: string): Promise<boolean> {
-  return (await isDirectory(dirname(path))) && isDirectory(path)
-}
-
+/** Whether a directory is at `path`, and no link to one. */
 export async function isDirectory(path: string): Promise<boolean> {
-  return (await kindOf(path))?.isDirectory() === true
-}
-
-export async function isFile(path: string): Promise<boolean> {
-  return (await kindOf(path))?.isFile() === true
+  try {
+    return (await lstat(path)).isDirectory()
+  } catch (error) {
+    if (isNoDirectory(error)) return false
+    throw error
+  }
 }
 
 export async function unlinkIfThere(path: string): Promise<void> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
-  }
+  await unlink(path).catch(unlessCode('ENOENT'))
 }
 
-export async function removeIfEmpty(directory: string): Promise<void> {
-  try {
-    await rmdir(directory)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+/** Whether there was no directory, or a link or a file in its place. */
+export function isNoDirectory(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
+/** What systems say of a directory that can't be removed since it isn't empty. */
+export const NOT_EMPTY = ['ENOTEMPTY', 'EEXIST']
+
+/** For `catch()`: passes over errors with these codes. */
+export function unlessCode(...codes: string[]): (error: unknown) => undefined {
+  return error => {
+    if (!codes.includes(codeOf(error) ?? '')) throw error
+    return undefined
   }
 }
 
 /**
- * Removes a file or a directory with all that is in it: it is gone at once, by a rename into `trash`, and deleted then.
- * What isn't there is removed.
+ * Calls `task` for each item, a few at once, and waits until all have ended: one that fails is no reason to leave out the
+ * others.
+ * @returns what failed
  */
-export async function discard(path: string, trash: string): Promise<void> {
-  const discarded = join(trash, uuid())
-  try {
-    await rename(path, discarded)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
-    // Nothing is there, or no `trash`: some systems clean their temporary directories.
-    await rm(path, { recursive: true, force: true })
-    return
-  }
-  await rm(discarded, { recursive: true, force: true })
+export async function attemptEach<T>(
+  items: readonly T[],
+  task: (item: T) => Promise<void>,
+  atOnce = AT_ONCE,
+): Promise<unknown[]> {
+  const errors: unknown[] = []
+  await eachBounded(items, atOnce, async item => {
+    try {
+      await task(item)
+    } catch (error) {
+      errors.push(error)
+    }
+  })
+  return errors
 }
+
+/** More than these add nothing, as the thread pool has 4 threads, but others wait longer for one. */
+const AT_ONCE = 16
 
 export function unsafe(path: string, why: string): GradioStateError {
   return new GradioStateError(
@@ -96,15 +89,4 @@ export function explainDisk(error: unknown): unknown {
   return new GradioStateError('DISK_FULL', 'Expected room on the disk of cacheDir, got a full disk.', {
     cause: error,
   })
-}
-
-/** What stands at `path`, links not followed. */
-export async function kindOf(path: string) {
-  try {
-    return await lstat(path)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    throw error
-  }
 }

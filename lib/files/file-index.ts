@@ -3,11 +3,8 @@ import type { AgeQueue } from './age-queue.js'
 import { chargeOf, type FileLimits } from './quota.js'
 import type { StoredFile } from './stored-file.js'
 
-/**
- * The files that one session has, by content and name. Each counts against the session's limits, and has its place in the
- * order of ages.
- */
-export class Holdings<File extends StoredFile> {
+/** The files that one session has, by content and name. Each counts against the session's limits. */
+export class FileIndex<File extends StoredFile> {
   readonly #files = new Map<string, File>()
   readonly #ages: AgeQueue<File>
   readonly #limits: FileLimits
@@ -47,7 +44,7 @@ export class Holdings<File extends StoredFile> {
     this.#ages.add(file)
   }
 
-  /** It was saved once more. */
+  /** The same bytes were saved again under the same name. */
   renew(file: File, now: number): void {
     file.uses++
     file.createdAt = now
@@ -55,23 +52,27 @@ export class Holdings<File extends StoredFile> {
     this.#ages.add(file)
   }
 
-  /** It is about to be removed. */
-  release(file: File): void {
+  /**
+   * The file is about to be removed: nobody finds it any more. Followed by `delete` when it is gone, or by `restore` when it
+   * couldn't be removed.
+   */
+  hide(file: File): void {
     this.#files.delete(keyOf(file.sha256, file.name))
-    this.#ages.delete(file)
     this.#limits.files.release(1)
     this.#limits.bytes.release(chargeOf(file.size))
   }
 
-  /** It couldn't be removed: it is still there, and counts; the next sweep tries again. */
+  delete(file: File): void {
+    this.#ages.delete(file)
+  }
+
   restore(file: File): void {
     this.#files.set(keyOf(file.sha256, file.name), file)
-    this.#ages.holdBack(file)
     this.#limits.files.add(1)
     this.#limits.bytes.add(chargeOf(file.size))
   }
 
-  /** Lets go of all at once, at the session's end. */
+  /** Forgets all of them, at the session's end. */
   clear(): void {
     for (const file of this.#files.values()) this.#ages.delete(file)
     this.#files.clear()

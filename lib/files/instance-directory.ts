@@ -1,26 +1,28 @@
 import { lstatSync, type Stats } from 'node:fs'
-import { lstat, mkdir, readdir, rename, rm, rmdir, unlink, utimes, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, rmdir, unlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { v4 as uuid } from 'uuid'
+import { DirectoryAccess } from './directory-handle.js'
 import {
   codeOf,
-  discard,
   explainDisk,
   isDirectory,
-  isFile,
   PRIVATE_DIRECTORY,
   PRIVATE_FILE,
+  unlessCode,
   unsafe,
 } from './disk.js'
 import { isAlive, OWNER_FILE, type Owner, ownerOf, readOwner, UUID } from './owner.js'
 
-/** The folder of one `gradioState()` instance in the cache directory. Made at its first file. */
-export class InstanceFolder {
+/** The directory of one `gradioState()` instance in the cache directory. Created at its first file. */
+export class InstanceDirectory {
   readonly path: string
   readonly incoming: string
-  readonly trash: string
+  readonly #trash: string
   /** Where the same bytes are kept once for all sessions, if they are. */
   readonly blobs: string | undefined
+  /** Opens the directories below that others may write to. */
+  readonly access = new DirectoryAccess()
   readonly #cacheDir: string
   readonly #isDefault: boolean
   readonly #owner: Owner
@@ -38,7 +40,7 @@ export class InstanceFolder {
     this.#owner = ownerOf(uuid())
     this.path = join(cacheDir, this.#owner.instance)
     this.incoming = join(this.path, '.incoming')
-    this.trash = join(this.path, '.trash')
+    this.#trash = join(this.path, '.trash')
     this.blobs = hasBlobs ? join(this.path, 'blobs') : undefined
     this.#check()
   }
@@ -47,7 +49,7 @@ export class InstanceFolder {
     return this.#made !== undefined
   }
 
-  /** Makes the folder, whole or not at all. */
+  /** Creates the directory, whole or not at all. */
   make(): Promise<void> {
     this.#made ??= this.#make().catch(error => {
       this.#made = undefined
@@ -72,26 +74,43 @@ export class InstanceFolder {
   }
 
   /**
-   * Removes what dead processes left. Whatever isn't beyond doubt a folder of ours is not touched.
-   * @param report told of each folder that can't be removed
+   * Removes a directory with everything in it: it is gone at once, by a rename into the trash, and deleted then. What isn't
+   * there is removed.
+   */
+  async discard(path: string): Promise<void> {
+    if (!this.exists) return
+    let discarded = join(this.#trash, uuid())
+    try {
+      await rename(path, discarded)
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error
+      // Nothing is there, or no trash: some systems clean their temporary directories.
+      discarded = path
+    }
+    await this.access.removeTree(discarded)
+  }
+
+  /**
+   * Removes what dead processes left. Whatever isn't beyond doubt a directory of ours is not touched.
+   * @param report told of each directory that can't be removed
    */
   async removeDead(report: (error: unknown) => void): Promise<void> {
     for (const name of await entriesOf(this.#cacheDir)) {
       const isUnfinished = name.startsWith('.') && name.endsWith('.new')
       const instance = isUnfinished ? name.slice(1, -'.new'.length) : name
       if (!UUID.test(instance) || instance === this.#owner.instance) continue
-      const folder = join(this.#cacheDir, name)
-      const found = await readOwner(folder)
+      const directory = join(this.#cacheDir, name)
+      const found = await readOwner(directory)
       if (found === undefined) {
-        if (isUnfinished) await removeEmpty(folder)
+        if (isUnfinished) await removeEmpty(directory)
       } else if (!isAlive(found.owner, this.#owner, Date.now() - found.leasedAt)) {
-        const removed = this.make().then(() => discard(folder, this.trash))
+        const removed = this.make().then(() => this.discard(directory))
         await removed.catch(report)
       }
     }
   }
 
-  /** Removes the folder. */
+  /** Removes the directory. */
   async remove(): Promise<void> {
     if (this.#made === undefined) return
     this.#isClosed = true
@@ -104,8 +123,8 @@ export class InstanceFolder {
       throw error
     }
     for (const name of await entriesOf(this.#unfinished))
-      if (name !== OWNER_FILE) await rm(join(this.#unfinished, name), { recursive: true, force: true })
-    await rm(this.#unfinished, { recursive: true, force: true })
+      if (name !== OWNER_FILE) await this.access.removeTree(join(this.#unfinished, name))
+    await this.access.removeTree(this.#unfinished)
   }
 
   #check(): Stats | undefined {
@@ -128,7 +147,7 @@ export class InstanceFolder {
   async #make(): Promise<void> {
     if (this.#isDefault) {
       await mkdir(dirname(this.#cacheDir), { recursive: true })
-      await mkdir(this.#cacheDir, { mode: PRIVATE_DIRECTORY }).catch(unlessThere)
+      await mkdir(this.#cacheDir, { mode: PRIVATE_DIRECTORY }).catch(unlessCode('EEXIST'))
       // Somebody may have been quicker, in a directory where all can write.
       this.#check()
     } else {
@@ -137,10 +156,11 @@ export class InstanceFolder {
     try {
       await mkdir(this.#unfinished, { mode: PRIVATE_DIRECTORY })
       await this.#furnish(this.#unfinished)
+      await this.access.probe(join(this.#unfinished, '.incoming'))
       await rename(this.#unfinished, this.path)
     } catch (error) {
       // On a full disk it stays half-made; the next upload tries anew.
-      await rm(this.#unfinished, { recursive: true, force: true })
+      await this.access.removeTree(this.#unfinished)
       throw error
     }
   }
@@ -151,30 +171,26 @@ export class InstanceFolder {
     else await this.#make()
   }
 
-  async #furnish(folder: string): Promise<void> {
-    const made = writeFile(join(folder, OWNER_FILE), JSON.stringify(this.#owner), {
+  async #furnish(directory: string): Promise<void> {
+    const written = writeFile(join(directory, OWNER_FILE), JSON.stringify(this.#owner), {
       flag: 'wx',
       mode: PRIVATE_FILE,
-      // After a power cut it may be there without its content otherwise, and nobody would know whose the folder is.
+      // After a power cut it may be there without its content otherwise, and nobody would know whose the directory is.
       flush: true,
     })
-    await made.catch(unlessThere)
+    await written.catch(unlessCode('EEXIST'))
     for (const name of this.#parts)
-      await mkdir(join(folder, name), { mode: PRIVATE_DIRECTORY }).catch(unlessThere)
+      await mkdir(join(directory, name), { mode: PRIVATE_DIRECTORY }).catch(unlessCode('EEXIST'))
   }
 
   get #parts(): string[] {
     return ['.incoming', '.trash', ...(this.blobs === undefined ? [] : ['blobs'])]
   }
 
-  /** What the folder is called before it is whole, and when it no longer is. */
+  /** What the directory is called before it is whole, and when it no longer is. */
   get #unfinished(): string {
     return join(this.#cacheDir, `.${this.#owner.instance}.new`)
   }
-}
-
-function unlessThere(error: unknown): void {
-  if (codeOf(error) !== 'EEXIST') throw error
 }
 
 async function entriesOf(directory: string): Promise<string[]> {
@@ -190,13 +206,14 @@ async function entriesOf(directory: string): Promise<string[]> {
  * A process that was killed between two calls leaves an empty directory, or an empty file in it; nothing that has a
  * byte is removed.
  */
-async function removeEmpty(folder: string): Promise<void> {
+async function removeEmpty(directory: string): Promise<void> {
   try {
-    const { mtimeMs } = await lstat(folder)
+    const { mtimeMs } = await lstat(directory)
     if (Date.now() - mtimeMs < 60_000) return
-    const file = join(folder, OWNER_FILE)
-    if ((await isFile(file)) && (await lstat(file)).size === 0) await unlink(file)
-    await rmdir(folder)
+    const file = join(directory, OWNER_FILE)
+    const found = await lstat(file).catch(unlessCode('ENOENT'))
+    if (found?.isFile() && found.size === 0) await unlink(file)
+    await rmdir(directory)
   } catch {
     // Not empty, or not there: not ours to remove.
   }

@@ -1,12 +1,12 @@
+import { createHash } from 'node:crypto'
 import { type BigIntStats, constants } from 'node:fs'
-import { open, readdir } from 'node:fs/promises'
+import { type FileHandle, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CachedFile } from './cached-file.js'
-import { isDirectory, isFile } from './disk.js'
-import { disk } from './disk-thread.js'
+import { isDirectory } from './disk.js'
 import { safeName } from './names.js'
 import { readOwner, UUID } from './owner.js'
-import { nameOfShelf, shelfOf } from './slots.js'
+import { directoryOfName, nameOfDirectory } from './saved-directories.js'
 
 /** A file that another instance holds. */
 export type SiblingFile = Pick<CachedFile, 'name' | 'sha256' | 'path'>
@@ -43,10 +43,10 @@ export class Siblings {
     try {
       // In this order: of most siblings, the first call tells that they have nothing of the session.
       if (!(await isDirectory(directory)) || (await readOwner(folder)) === undefined) return undefined
-      for (const shelf of (await entriesOf(directory)).filter(isShelf)) {
-        const path = join(directory, shelf, name)
-        const isThere = (await isDirectory(join(directory, shelf))) && (await isFile(path))
-        if (isThere && (await this.#hashOf(path)) === sha256) return path
+      for (const saved of (await entriesOf(directory)).filter(isSavedDirectory)) {
+        const path = join(directory, saved, name)
+        const isThere = await isDirectory(join(directory, saved))
+        if (isThere && (await this.#hashOf(path).catch(() => undefined)) === sha256) return path
       }
     } catch {
       // Not readable, or gone meanwhile.
@@ -68,7 +68,7 @@ export class Siblings {
         return await known.sha256
       }
       const isUnchanged = async () => markOf(await file.stat({ bigint: true })) === mark
-      const sha256 = hash(file.fd, Number(stats.size)).then(async sha256 =>
+      const sha256 = hash(file, Number(stats.size)).then(async sha256 =>
         (await isUnchanged()) ? sha256 : undefined,
       )
       const hashed = { mark, sha256 }
@@ -101,17 +101,19 @@ interface Hashed {
 
 /** Files whose hash is remembered; of one, some 300 bytes. */
 const REMEMBERED = 1000
-/** Bytes that are hashed at once, since the thread works for uploads too. */
-const STEP = 4 * 1024 * 1024
+/** Bytes that are hashed at once: a fraction of a millisecond of the event loop. */
+const STEP = 256 * 1024
 
-/** Apart from those of the uploads, which count upwards. */
-let lastId = 0
-
-/** Hashes in the disk's thread. */
-async function hash(file: number, size: number): Promise<string> {
-  const id = --lastId
-  for (let at = STEP; at < size; at += STEP) await disk.run([['hash', id, file, at]])
-  return (await disk.run([['digest', id, file, size]])) as string
+async function hash(file: FileHandle, size: number): Promise<string> {
+  const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafeSlow(STEP)
+  for (let at = 0; at < size; ) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(STEP, size - at), at)
+    if (bytesRead === 0) throw new Error('Expected to read the whole file, got an earlier end.')
+    hash.update(buffer.subarray(0, bytesRead))
+    at += bytesRead
+  }
+  return hash.digest('hex')
 }
 
 /** Tells whether a file is the one it was: a copy may take over its times and its size, but not its inode and ctime. */
@@ -124,9 +126,9 @@ function isSafe(name: string): boolean {
   return safeName(name) === name || (name.startsWith('_') && safeName(name.slice(1)) === name)
 }
 
-function isShelf(entry: string): boolean {
-  const shelf = shelfOf(entry)
-  return shelf !== undefined && nameOfShelf(shelf) === entry
+function isSavedDirectory(entry: string): boolean {
+  const directory = directoryOfName(entry)
+  return directory !== undefined && nameOfDirectory(directory) === entry
 }
 
 async function entriesOf(directory: string): Promise<string[]> {

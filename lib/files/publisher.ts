@@ -1,16 +1,17 @@
 import { constants } from 'node:fs'
-import { copyFile, link, rename, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { copyFile, link, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import { KeyedLock } from '../util/keyed-mutex.js'
-import { codeOf, makeDirectory, unlinkIfThere, unsafe } from './disk.js'
-import type { Call } from './trips.js'
-import type { Ingest } from './writer.js'
+import { codeOf, unlinkIfThere } from './disk.js'
+
+/** How a file's bytes lie on the disk: by themselves, as the first link to a blob, or as a further one. */
+export type Sharing = 'alone' | 'first' | 'shared'
 
 /**
- * Puts files where they belong and takes them away, one at a time for each content, so that what is published is never
- * what is just being removed.
+ * Publishes files and keeps the blobs that they share, one task at a time for each content, so that a blob is never linked
+ * while it is being removed.
  */
-export class Store {
+export class Publisher {
   readonly #blobs: string | undefined
   readonly #lock = new KeyedLock()
 
@@ -24,40 +25,28 @@ export class Store {
     return this.#lock.run(sha256, task)
   }
 
-  /** The same for several contents. None of them may wait for another of them. */
-  exclusivelyAll<T>(sha256s: readonly string[], task: () => Promise<T>): Promise<T> {
-    return this.#lock.runForAll(sha256s, task)
-  }
-
-  /** Whether somebody works on that content. */
-  isBusy(sha256: string): boolean {
-    return this.#lock.isHeld(sha256)
-  }
-
   /**
-   * Moves what was ingested to `path`, whole. Gives nothing when something else is in the way there.
-   * @throws GradioStateError `CACHE_DIR_UNSAFE` when that is in place of the session's directory
+   * Publishes a file that is whole, and leaves nothing when that fails.
+   * @param move moves a file to where it belongs
    */
-  async publish(ingest: Ingest, sha256: string, path: string): Promise<Sharing | undefined> {
-    if (this.#blobs === undefined)
-      return (await closeAt(ingest, path, ['rename', ingest.path, path])) ? 'alone' : undefined
-    return (await closeAt(ingest, path)) ? this.#share(this.#blobs, ingest.path, sha256, path) : undefined
-  }
-
-  async #share(blobs: string, from: string, sha256: string, path: string): Promise<Sharing> {
-    const blob = join(blobs, sha256)
-    const twin = `${from}.link`
+  async publish<Place>(
+    file: string,
+    sha256: string,
+    move: (file: string) => Promise<Place>,
+  ): Promise<{ place: Place; sharing: Sharing }> {
+    if (this.#blobs === undefined) return { place: await move(file), sharing: 'alone' }
+    const blob = join(this.#blobs, sha256)
+    const twin = `${file}.link`
     try {
       if (await tryLink(blob, twin)) {
-        await moveTo(twin, path)
-        await unlink(from)
-        return 'shared'
+        const place = await move(twin)
+        await unlink(file)
+        return { place, sharing: 'shared' }
       }
-      const isBlob = await tryLink(from, blob)
-      await moveTo(from, path)
-      return isBlob ? 'first' : 'alone'
+      const isBlob = await tryLink(file, blob)
+      return { place: await move(file), sharing: isBlob ? 'first' : 'alone' }
     } catch (error) {
-      for (const link of [twin, from]) await unlinkIfThere(link)
+      for (const left of [twin, file]) await unlinkIfThere(left)
       await this.collect(sha256)
       throw error
     }
@@ -80,45 +69,13 @@ export class Store {
     }
   }
 
-  /** Moves a file out of the cache to `destination`, where nothing may be yet. */
-  async moveOut(path: string, destination: string): Promise<void> {
+  /** Links or copies a file to `destination`, where nothing may be yet. */
+  async copyOut(file: string, destination: string): Promise<void> {
     // What shares its bytes with a blob is copied: who edits it in place would edit others' files.
-    const moved = this.#blobs === undefined && (await tryLink(path, destination))
-    if (!moved) await copyFile(path, destination, constants.COPYFILE_EXCL)
-    await unlinkIfThere(path)
+    if (this.#blobs === undefined && (await tryLink(file, destination))) return
+    await copyFile(file, destination, constants.COPYFILE_EXCL)
   }
 }
-
-/** Closes what was ingested, and goes on to `then`; tells whether nothing is in the way at `path`. */
-async function closeAt(ingest: Ingest, path: string, ...then: Call[]): Promise<boolean> {
-  const shelf = dirname(path)
-  const session = dirname(shelf)
-  let way: Call[] = [
-    ['directory', session],
-    ['directory', shelf],
-  ]
-  for (let attempts = 3; ; attempts--) {
-    try {
-      await ingest.close(...way, ['absent', path], ...then)
-      return true
-    } catch (error) {
-      const { code, syscall, path: where } = error as NodeJS.ErrnoException
-      if (syscall === 'lstat' && (code === 'ENOTDIR' || code === 'EEXIST')) {
-        if (where === session) throw unsafe(session, 'something else is in its place')
-        return false
-      }
-      if (code !== 'ENOENT' || attempts === 0) throw error
-      // They have yet to be made, or a removal has just taken them as empty.
-      way = [session, shelf].flatMap((path): Call[] => [
-        ['mkdir', path],
-        ['directory', path],
-      ])
-    }
-  }
-}
-
-/** How a file's bytes lie on the disk: by themselves, as the first link to a blob, or as a further one. */
-export type Sharing = 'alone' | 'first' | 'shared'
 
 /** Makes a hard link; `false` where there is nothing to link to, or no further link can be made. */
 async function tryLink(from: string, to: string): Promise<boolean> {
@@ -137,15 +94,3 @@ async function tryLink(from: string, to: string): Promise<boolean> {
  * without; EXDEV: another file system.
  */
 const NO_LINK = ['ENOENT', 'EEXIST', 'EMLINK', 'EPERM', 'ENOTSUP', 'ENOSYS', 'EXDEV']
-
-/** Renames into directories that may have to be made, or that a removal may just have taken as empty. */
-async function moveTo(from: string, path: string, attempts = 3): Promise<void> {
-  try {
-    await rename(from, path)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT' || attempts === 0) throw error
-    await makeDirectory(dirname(dirname(path)))
-    await makeDirectory(dirname(path))
-    await moveTo(from, path, attempts - 1)
-  }
-}

@@ -1,138 +1,161 @@
-import { dirname, join, relative, sep } from 'node:path'
-import { isFile, isInPlace } from './disk.js'
-import { disk } from './disk-thread.js'
-import type { Sharing, Store } from './publisher.js'
-import { ShelfTrips } from './slot-trip.js'
-import { nameOfShelf, Shelves, type Slot, shelfOf } from './slots.js'
-import type { Call } from './trips.js'
-import { sweepDirectory } from './untracked-files.js'
-import type { Ingest } from './writer.js'
+import { rename } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import type { DirectoryAccess, DirectoryHandle } from './directory-handle.js'
+import { codeOf, isNoDirectory, makeDirectory, NOT_EMPTY, unlessCode, unsafe } from './disk.js'
+import { directoryOfName, nameOfDirectory, type Place, SavedDirectories } from './saved-directories.js'
+import { sweepUntracked } from './untracked-files.js'
 
-/** Where a file lies in the directory of its session, and how. */
-export interface Place {
-  readonly path: string
-  readonly slot: Slot
-  readonly sharing: Sharing
-}
-
-/** What has become of files that were to be removed. */
-export interface Removal<T> {
-  /** Those whose bytes are gone from the disk. */
-  readonly freed: T[]
-  /** Those that are still there. */
-  readonly stuck: T[]
-  /** What has failed. */
-  readonly errors: unknown[]
-}
-
-/** The directory of one session, as it lies on the disk: puts its files on shelves, and takes them away. */
+/** The directory of one session on the disk: where its files are saved, and what the app has written into it. */
 export class SessionDirectory {
   readonly path: string
-  readonly #store: Store
-  readonly #shelves = new Shelves()
+  readonly #access: DirectoryAccess
+  readonly #saved = new SavedDirectories()
 
-  constructor(path: string, store: Store) {
+  constructor(path: string, access: DirectoryAccess) {
     this.path = path
-    this.#store = store
+    this.#access = access
   }
 
-  /** Whether a file is where it was put, and no link leads elsewhere by its path. */
-  async has({ path }: Pick<Place, 'path'>): Promise<boolean> {
-    return (await isInPlace(dirname(path))) && isFile(path)
+  /** Creates the directory, unless it is there. */
+  make(): Promise<void> {
+    return makeDirectory(this.path)
   }
 
-  /** Puts a file on the first shelf where nothing is in its way: what the app has put there stays. */
-  async put(ingest: Ingest, sha256: string, name: string): Promise<Place> {
-    const passed: Slot[] = []
+  pathOf({ directory }: Place, name: string): string {
+    return join(this.path, nameOfDirectory(directory), name)
+  }
+
+  /** Moves a file to the first place where nothing is in its way: what the app has put there stays. */
+  async put(file: string, name: string): Promise<Place> {
+    const passed: Place[] = []
     try {
       for (;;) {
-        const slot = this.#shelves.take(name)
-        passed.push(slot)
-        const path = join(this.#pathOf(slot.shelf), name)
-        const sharing = await this.#store.publish(ingest, sha256, path)
-        if (sharing === undefined) continue
-        passed.pop()
-        return { slot, path, sharing }
+        const place = this.#saved.reserve(name)
+        passed.push(place)
+        if (await this.#move(file, place.directory, name)) {
+          passed.pop()
+          return place
+        }
       }
     } finally {
-      for (const slot of passed) this.#shelves.giveBack(slot)
+      for (const place of passed) this.#saved.release(place)
     }
   }
 
-  /** Removes files, on whose contents nobody else works, and the shelves that this empties. */
-  async remove<T extends Place & { readonly sha256: string }>(files: readonly T[]): Promise<Removal<T>> {
-    const removal: Removal<T> = { freed: [], stuck: [], errors: [] }
-    const failed = await this.#unlink(files)
-    const settle = async (file: T) => {
-      try {
-        if (failed.has(file)) throw failed.get(file)
-        if (file.sharing === 'alone' || (await this.#store.collect(file.sha256))) removal.freed.push(file)
-        this.#shelves.giveBack(file.slot)
-      } catch (error) {
-        removal.stuck.push(file)
-        removal.errors.push(error)
-      }
-    }
-    await Promise.all(files.map(settle))
-    removal.errors.push(...(await this.#clear(new Set(files.map(file => file.slot.shelf)))))
-    return removal
+  /** The place of a file that was removed is free again. */
+  release(place: Place): void {
+    this.#saved.release(place)
+  }
+
+  /** Runs `work` with the path of a file that is where it was put; gives `undefined` when it isn't. */
+  useFile<T>(place: Place, name: string, work: (path: string) => Promise<T>): Promise<T | undefined> {
+    return this.#use(place.directory, async directory =>
+      (await directory.find(name))?.isFile() ? work(directory.at(name)) : undefined,
+    )
+  }
+
+  /**
+   * Runs `work`, which removes files of one of the directories, and removes that when it is empty. `work` begins at once,
+   * and its calls wait until the directory is open. Where a link or a file was put in the directory's place, its files are
+   * taken for removed.
+   */
+  async removeFrom<T>(number: number, work: (unlink: Unlink) => Promise<T>): Promise<T> {
+    const opened = deferred<DirectoryHandle | undefined>()
+    // Nobody may wait for it.
+    opened.promise.catch(() => {})
+    const removing = work(async name => {
+      await (await opened.promise)?.unlink(name).catch(unlessCode('ENOENT'))
+    })
+    const using = this.#use(number, async (directory, session) => {
+      opened.resolve(directory)
+      await Promise.allSettled([removing])
+      // Somebody who comes meanwhile finds it gone, and creates it again.
+      if (!this.#saved.isInUse(number))
+        await session.rmdir(nameOfDirectory(number)).catch(unlessCode('ENOENT', 'ENOTDIR', ...NOT_EMPTY))
+    })
+    using.then(() => opened.resolve(undefined), opened.reject)
+    const result = await removing
+    await using
+    return result
   }
 
   /**
    * Deletes what the app has put there by itself and not touched since `until` (ms since the epoch).
    * @returns what that which stays takes of the limits
    */
-  sweep(until: number, report: (error: unknown) => void): Promise<number> {
-    return sweepDirectory(this.path, until, {
+  sweepUntracked(until: number, report: (error: unknown) => void): Promise<number> {
+    return sweepUntracked(this.#access, this.path, until, {
       claim: path => this.#claim(path),
-      isInUse: directory => this.#shelves.isInUse(shelfOf(relative(this.path, directory)) ?? -1),
+      isInUse: path => this.#saved.isInUse(directoryOfName(relative(this.path, path)) ?? -1),
       report,
     })
   }
 
-  /** Tells which files could not be removed, and why. */
-  async #unlink<T extends Place>(files: readonly T[]): Promise<Map<T, unknown>> {
-    const visits = new Map<number, { shelf: string; calls: Call[] }>()
-    const fileOf = new Map<Call, T>()
-    for (const file of files) {
-      const { shelf } = file.slot
-      const call: Call = ['unlink', file.path]
-      fileOf.set(call, file)
-      const visit = visits.get(shelf)
-      if (visit === undefined) visits.set(shelf, { shelf: dirname(file.path), calls: [call] })
-      else visit.calls.push(call)
+  /** Tells whether nothing was in the way. */
+  async #move(file: string, number: number, name: string): Promise<boolean> {
+    for (let attempts = 3; ; attempts--) {
+      try {
+        const isMoved = await this.#use(number, async directory => {
+          if ((await directory.find(name)) !== undefined) return false
+          await rename(file, directory.at(name))
+          return true
+        })
+        if (isMoved !== undefined) return isMoved
+        if (attempts === 0) throw unsafe(this.path, 'directories in it are replaced all the time')
+      } catch (error) {
+        // A removal has just taken the directory as empty.
+        if (codeOf(error) !== 'ENOENT' || attempts === 0) throw error
+      }
+      if (!(await this.#makeSaved(nameOfDirectory(number)))) return false
     }
-    const failed = await trips.visit([...visits.values()])
-    // Others' calls are among those that have failed.
-    return new Map(
-      [...fileOf].filter(([call]) => failed.has(call)).map(([call, file]) => [file, failed.get(call)]),
-    )
   }
 
-  /** Removes those shelves that are empty. Somebody may come meanwhile, who finds one gone, and makes it again. */
-  async #clear(shelves: Iterable<number>): Promise<unknown[]> {
-    const paths = [...shelves]
-      .filter(shelf => !this.#shelves.isInUse(shelf))
-      .map(shelf => this.#pathOf(shelf))
-    if (paths.length === 0) return []
-    const visits = paths.map(shelf => ({ shelf, calls: [['rmdir', shelf] satisfies Call] }))
-    const failed = await trips.visit(visits)
-    return visits.flatMap(({ calls }) => calls.filter(call => failed.has(call)).map(call => failed.get(call)))
+  /** Tells whether there is a directory of that name now, and nothing else. */
+  async #makeSaved(name: string): Promise<boolean> {
+    await this.make()
+    return this.#access.use(this.path, async session => {
+      await session.mkdir(name).catch(unlessCode('EEXIST'))
+      return (await session.find(name))?.isDirectory() === true
+    })
   }
 
-  /** Takes the slot of a path, if it has one, until the given function is called; nothing when it is taken. */
+  /** Runs `work` with one of the directories, if it is there. */
+  async #use<T>(
+    number: number,
+    work: (directory: DirectoryHandle, session: DirectoryHandle) => Promise<T>,
+  ): Promise<T | undefined> {
+    let isOpen = false
+    try {
+      return await this.#access.use(this.path, session =>
+        session.use(nameOfDirectory(number), directory => {
+          isOpen = true
+          return work(directory, session)
+        }),
+      )
+    } catch (error) {
+      if (!isOpen && isNoDirectory(error)) return undefined
+      throw error
+    }
+  }
+
+  /** Reserves the place of a path, if it is one, until the given function is called; nothing when it is reserved. */
   #claim(path: string): (() => void) | undefined {
     const [directory = '', name, below] = relative(this.path, path).split(sep)
-    const shelf = shelfOf(directory)
-    if (shelf === undefined || name === undefined || below !== undefined) return () => {}
-    const slot = this.#shelves.takeAt(shelf, name)
-    return slot && (() => this.#shelves.giveBack(slot))
-  }
-
-  #pathOf(shelf: number): string {
-    return join(this.path, nameOfShelf(shelf))
+    const number = directoryOfName(directory)
+    if (number === undefined || name === undefined || below !== undefined) return () => {}
+    const place = this.#saved.reserveAt(number, name)
+    return place && (() => this.#saved.release(place))
   }
 }
 
-/** Those of all sessions: a sweep removes a few files of each of many. */
-const trips = new ShelfTrips(disk)
+function deferred<T>() {
+  let resolve!: (value: T) => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<T>((...settle) => {
+    ;[resolve, reject] = settle
+  })
+  return { promise, resolve, reject }
+}
+
+/** Removes a file, if it is there. */
+export type Unlink = (name: string) => Promise<void>

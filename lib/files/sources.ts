@@ -1,10 +1,9 @@
 import { createReadStream } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { finished, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { invalid } from '../errors.js'
-import type { Ingest } from './writer.js'
 
 /** What there is to read, and what it is called by itself. */
 export interface Source {
@@ -33,41 +32,18 @@ export async function sourceOf(data: unknown): Promise<Source> {
 }
 
 /**
- * Reads `source` to its end into `ingest`. When that fails, or at the signal, the rest of the source is left to the
- * caller, who knows whether it has to be read, as a part of a multipart body, or given up.
+ * Reads bytes that an app may use again before they are written: copied, piece by piece, so that what is hashed is what is
+ * written.
  */
-export function pour(source: Readable, ingest: Ingest, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let isOver = false
-    const settle = (error?: unknown) => {
-      if (isOver) return
-      isOver = true
-      source.off('data', take).pause()
-      signal.removeEventListener('abort', stop)
-      if (error) reject(error as Error)
-      else resolve()
-    }
-    const stop = () => settle(signal.reason)
-    const take = (chunk: Uint8Array | string) => {
-      try {
-        // A stream with an encoding gives text.
-        if (!ingest.take(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)) source.pause()
-      } catch (error) {
-        settle(error)
-      }
-    }
-    ingest.bringer = {
-      goOn: () => {
-        if (!isOver && source.isPaused()) source.resume()
-      },
-      failed: settle,
-    }
-    signal.addEventListener('abort', stop)
-    // Unlike the events by themselves, this also tells of a source that was destroyed before.
-    finished(source, { writable: false }, settle)
-    source.on('data', take).resume()
-  })
+export function readableOf(bytes: Uint8Array): Readable {
+  return Readable.from(copiesOf(bytes), { objectMode: false })
 }
+
+function* copiesOf(bytes: Uint8Array): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += PIECE) yield Buffer.from(bytes.subarray(at, at + PIECE))
+}
+
+const PIECE = 64 * 1024
 
 const DATA = 'bytes, a string as text, a stream, a Blob, or { path } of a file'
 

@@ -2,39 +2,18 @@
 export class KeyedLock {
   readonly #last = new Map<string, Promise<unknown>>()
 
-  run<T>(key: string, task: () => Promise<T>): Promise<T> {
-    return this.#runAfter(this.#last.get(key), [key], task)
-  }
-
-  /**
-   * Runs one task for several keys. Their places are all taken at once, so that two such tasks come in one order for all
-   * keys that both have: neither waits for the other while that waits for it.
-   */
-  runForAll<T>(keys: readonly string[], task: () => Promise<T>): Promise<T> {
-    const before = keys.flatMap(key => this.#last.get(key) ?? [])
-    return this.#runAfter(before.length === 0 ? undefined : Promise.allSettled(before), keys, task)
-  }
-
-  /** Whether a task runs or waits for that key. */
-  isHeld(key: string): boolean {
-    return this.#last.has(key)
-  }
-
-  async #runAfter<T>(
-    before: Promise<unknown> | undefined,
-    keys: readonly string[],
-    task: () => Promise<T>,
-  ): Promise<T> {
+  async run<T>(key: string, task: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(key)
     const mine = (async () => {
-      // What became of the tasks before is their callers' concern.
+      // What became of the task before is its caller's concern.
       await before?.catch(() => {})
       return task()
     })()
-    for (const key of keys) this.#last.set(key, mine)
+    this.#last.set(key, mine)
     try {
       return await mine
     } finally {
-      for (const key of keys) if (this.#last.get(key) === mine) this.#last.delete(key)
+      if (this.#last.get(key) === mine) this.#last.delete(key)
     }
   }
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import {
-  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -14,12 +13,11 @@ import { get, type IncomingMessage } from 'node:http'
 import { basename, dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import express from 'express'
-import { disk } from '../../lib/files/disk-thread.ts'
-import type { Trip } from '../../lib/files/trips.ts'
 import type { CachedFile } from '../../lib/index.ts'
 import type { Visitor } from '../../lib/testing/index.ts'
 import { snapshot, testCache } from '../support/cache.ts'
 import { scratch } from '../support/disk.ts'
+import { pausing } from '../support/failing.ts'
 import { NAMES, ROUTES } from '../support/hostile.ts'
 import { upload } from '../support/multipart.ts'
 import { uploadSite } from '../support/upload-site.ts'
@@ -119,16 +117,12 @@ describe('a symbolic link planted', () => {
     const { session, folder } = testCache(t)
     await session().save(Buffer.from('text'), 'first.txt')
     const [files, elsewhere] = [session(), scratch(t)]
-    const run = disk.run.bind(disk)
-    t.mock.method(disk, 'run', async (trip: Trip) => {
-      try {
-        return await run(trip)
-      } catch (error) {
-        if (!existsSync(files.path)) symlinkSync(elsewhere, files.path)
-        throw error
-      }
-    })
-    await assert.rejects(files.save(Buffer.from('own'), 'a.txt'), { code: 'CACHE_DIR_UNSAFE' })
+    const { reached, resume } = pausing(t, 'mkdir', files.path)
+    const saved = assert.rejects(files.save(Buffer.from('own'), 'a.txt'), { code: 'CACHE_DIR_UNSAFE' })
+    await reached
+    symlinkSync(elsewhere, files.path)
+    resume()
+    await saved
     assert.deepEqual(readdirSync(elsewhere), [])
     assert.deepEqual(readdirSync(join(folder, '.incoming')), [])
   })

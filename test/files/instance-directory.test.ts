@@ -17,7 +17,7 @@ import {
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { InstanceFolder } from '../../lib/files/instance-directory.ts'
+import { InstanceDirectory } from '../../lib/files/instance-directory.ts'
 import { OWNER_FILE } from '../../lib/files/owner.ts'
 import { snapshot, testCache } from '../support/cache.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
@@ -202,7 +202,7 @@ describe('the folder of an instance', () => {
 })
 
 describe('the default directory', () => {
-  const open = (path: string) => new InstanceFolder(path, true, false)
+  const open = (path: string) => new InstanceDirectory(path, true, false)
 
   it('is refused when it is a link or a file, or others can write to it', t => {
     const directory = scratch(t)

@@ -103,7 +103,7 @@ describe('the files of a session that ends', () => {
       const { cache, folder, pass } = testCache(t, { dedup })
       for (const name of ['one', 'two']) await cache.of('a', () => {}).save(Buffer.from(name), name)
       pass(100)
-      const [first, going] = [pausing(t, 'unlink', 'one'), pausing(t, 'rm', '.trash')]
+      const [first, going] = [pausing(t, 'unlink', 'one'), pausing(t, 'readdir', '.trash')]
       const swept = cache.sweep(50)
       await first.reached
       const ended = cache.end('a')

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { sweepDirectory } from '../../lib/files/untracked-files.ts'
+import { DirectoryAccess } from '../../lib/files/directory-handle.ts'
+import { sweepUntracked } from '../../lib/files/untracked-files.ts'
 import { snapshot } from '../support/cache.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
 
@@ -79,7 +80,7 @@ describe('the sweep of what an app has written by itself', () => {
     const { directory, write } = strays(t)
     write('a/b', 'c')
     const held: string[] = []
-    await sweepDirectory(directory, LATER, {
+    await sweepUntracked(await access(t), directory, LATER, {
       report: assert.ifError,
       isInUse: path => path === join(directory, 'a'),
       claim(path) {
@@ -98,6 +99,12 @@ describe('the sweep of what an app has written by itself', () => {
 const BYTES = 'some bytes'
 const LATER = Date.now() + 3_600_000
 
+async function access(t: TestContext): Promise<DirectoryAccess> {
+  const access = new DirectoryAccess()
+  await access.probe(scratch(t))
+  return access
+}
+
 function strays(t: TestContext) {
   const directory = join(scratch(t), 'session')
   mkdirSync(directory)
@@ -109,8 +116,8 @@ function strays(t: TestContext) {
         writeFileSync(join(directory, name), BYTES)
       }
     },
-    sweep: (until: number, has: (path: string) => boolean = () => false) =>
-      sweepDirectory(directory, until, {
+    sweep: async (until: number, has: (path: string) => boolean = () => false) =>
+      sweepUntracked(await access(t), directory, until, {
         claim: path => (has(path) ? undefined : () => {}),
         isInUse: () => false,
         report: error => assert.fail(`${error}`),

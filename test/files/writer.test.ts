@@ -1,42 +1,45 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import fs, { existsSync, readFileSync, statSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { describe, it, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { DiskThread, PROGRAM } from '../../lib/files/disk-thread.ts'
 import { Quota, Reservation } from '../../lib/files/quota.ts'
-import { pour } from '../../lib/files/sources.ts'
-import type { Call, Disk } from '../../lib/files/trips.ts'
-import { Ingest } from '../../lib/files/writer.ts'
-import { filesBelow, openBelow, scratch } from '../support/disk.ts'
+import { readableOf } from '../../lib/files/sources.ts'
+import { FileWriter } from '../../lib/files/writer.ts'
+import { testCache } from '../support/cache.ts'
+import { filesBelow, openBelow, scratch, smallDisk } from '../support/disk.ts'
 import { until } from '../support/express.ts'
+import { pausing } from '../support/failing.ts'
 import { unique } from '../support/multipart.ts'
 
 const shaOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
-const BLOCK = 256 * 1024
+type WriteDone = (error: NodeJS.ErrnoException | null, written: number) => void
+const IN_MEMORY = 256 * 1024
+const never = new AbortController().signal
 
-function unlimited(): Reservation {
+function writerOf(directory: string, name: string): FileWriter {
   const any = new Quota(Number.POSITIVE_INFINITY, 'CACHE_FULL', '')
-  return new Reservation(Number.POSITIVE_INFINITY, { files: any, bytes: any, total: any })
+  const reservation = new Reservation(Number.POSITIVE_INFINITY, { files: any, bytes: any, total: any })
+  return new FileWriter(join(directory, name), reservation)
 }
 
-function ingest(directory: string, name: string, disk: Disk = new DiskThread()): Ingest {
-  return new Ingest(join(directory, name), unlimited(), disk)
-}
-
-/** Writes bytes in pieces of any size, and checks what became of them. */
-async function check(file: Ingest, bytes: Uint8Array, piece = 65_500): Promise<void> {
+function inPieces(bytes: Uint8Array, piece: number): Readable {
   const pieces = Array.from({ length: Math.ceil(bytes.length / piece) }, (_, i) =>
     bytes.subarray(i * piece, (i + 1) * piece),
   )
-  await pour(Readable.from(pieces, { objectMode: false }), file, new AbortController().signal)
-  const { sha256, size } = await file.finish()
-  await file.close()
-  const onDisk = readFileSync(file.path)
-  assert.deepEqual([size, sha256, shaOf(onDisk)], [bytes.length, shaOf(bytes), shaOf(bytes)])
+  return Readable.from(pieces, { objectMode: false })
+}
+
+/** Writes bytes in pieces of any size, and checks what became of them. */
+async function check(writer: FileWriter, bytes: Uint8Array, piece = 65_500): Promise<void> {
+  const sha256 = await writer.receive(inPieces(bytes, piece), never)
+  await writer.close()
+  assert.deepEqual(
+    [writer.size, sha256, shaOf(readFileSync(writer.path))],
+    [bytes.length, shaOf(bytes), shaOf(bytes)],
+  )
 }
 
 function directoryOf(t: TestContext): string {
@@ -46,101 +49,160 @@ function directoryOf(t: TestContext): string {
 }
 
 describe('what is written', () => {
-  it('has the right hash, whatever its size, many at once', async t => {
+  it('is whole and has the right hash, whatever its size, many at once', async t => {
     const directory = directoryOf(t)
-    const sizes = [0, 1, 65_536, ...[1, 2, 4, 9].flatMap(n => [-1, 0, 1].map(i => n * BLOCK + i)), 20_000_000]
-    await Promise.all(sizes.map(size => check(ingest(directory, `${size}`), unique(size))))
-    await check(ingest(directory, 'in one piece'), unique(5_000_000), 5_000_000)
-    await check(ingest(directory, 'in small pieces'), unique(600_000), 7)
+    const around = [1, 2, 4, 9].flatMap(n => [-1, 0, 1].map(i => n * IN_MEMORY + i))
+    const sizes = [0, 1, 65_536, ...around, 20_000_000]
+    await Promise.all(sizes.map(size => check(writerOf(directory, `${size}`), unique(size))))
+    await check(writerOf(directory, 'in one piece'), unique(5_000_000), 5_000_000)
+    await check(writerOf(directory, 'in small pieces'), unique(600_000), 7)
   })
 
-  const deaths: Record<string, string> = {
-    'can’t be started': 'this is no program',
-    'dies at the first order':
-      "require('node:worker_threads').parentPort.once('message', () => process.exit())",
-    'dies later': `${PROGRAM}\nlet orders = 0\nparentPort.on('message', () => { if (++orders === 5) process.exit() })`,
-    'dies when it has made a file but not told': `${PROGRAM}
-      const { create } = calls
-      calls.create = (...args) => process.exit(create(...args))`,
-    'can’t read': PROGRAM.replace('readSync(', 'missing('),
-    'reads only a part': PROGRAM.replace(
-      'known.hash.update',
-      "if (known.at > 1e6) throw ''\n    known.hash.update",
-    ),
-  }
-  for (const [how, program] of Object.entries(deaths))
-    it(`is whole when the thread ${how}`, async t => {
-      const directory = directoryOf(t)
-      const disk = new DiskThread(program)
-      const sizes = [3_000_000, 10_000, 3_000_000, 3_000_000, 0]
-      for (const round of [1, 2]) {
-        const files = sizes.map((_, i) => ingest(directory, `${round} ${i}`, disk))
-        await Promise.all(files.map((file, i) => check(file, unique(sizes[i]!))))
-      }
-    })
-
-  it('is gone when it is abandoned while the thread reads, and its descriptor is not used any more', async t => {
+  it('is whole when the system writes less than it was given', async t => {
     const directory = directoryOf(t)
-    const slow = `const wait = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)\n${PROGRAM.replace('const length', 'wait()\n    const length')}`
-    const thread = new DiskThread(slow)
-    const underWay = new Set<Call>()
-    const disk: Disk = {
-      async run(trip) {
-        for (const call of trip) underWay.add(call)
-        const result = await thread.run(trip)
-        for (const call of trip) underWay.delete(call)
-        return result
-      },
+    const { writev } = fs
+    const writeLess = (file: number, chunks: Uint8Array[], done: WriteDone) => {
+      const [first, second] = chunks as [Uint8Array, Uint8Array?]
+      writev(file, second ? [first, second.subarray(0, 10)] : [first.subarray(0, 1000)], done)
     }
-    const given = ingest(directory, 'given up', disk)
-    given.take(unique(8 * BLOCK))
-    await until(() => [...underWay].some(([name]) => name === 'hash'))
-    const abandoned = given.abandon().then(() => assert.equal(underWay.size, 0))
-    const bytes = unique(3 * BLOCK)
-    const kept = ingest(directory, 'kept', disk)
-    await abandoned
-    await check(kept, bytes)
-    assert.deepEqual(filesBelow(directory), ['kept'])
+    t.mock.method(fs, 'writev', writeLess as typeof writev)
+    syncBuiltinESMExports()
+    try {
+      await check(writerOf(directory, 'file'), unique(500_000), 10_000)
+    } finally {
+      t.mock.restoreAll()
+      syncBuiltinESMExports()
+    }
   })
 
-  it('is not changed by who gave it, and not taken from them', async t => {
+  it('is on the disk only when it no longer fits in memory, also as many small pieces', async t => {
     const directory = directoryOf(t)
-    for (const size of [1000, BLOCK]) {
+    for (const [pieces, size, isWritten] of [
+      [4, IN_MEMORY / 4, false],
+      [5, IN_MEMORY / 4, true],
+      [1000, 1, false],
+      [2000, 1, true],
+    ] as const) {
+      const writer = writerOf(directory, `${pieces} of ${size}`)
+      const source = new PassThrough()
+      const received = writer.receive(source, never)
+      // Each by itself: a stream hands on what it was given while it waited.
+      for (let i = 0; i < pieces; i++) source.write(unique(size))
+      source.end()
+      await received
+      // Its descriptor is open by then, or about to be.
+      if (isWritten) await until(() => existsSync(writer.path))
+      assert.equal(existsSync(writer.path), isWritten, writer.path)
+      await writer.close()
+      assert.equal(statSync(writer.path).size, pieces * size)
+      assert.equal(statSync(writer.path).mode & 0o777, 0o600)
+    }
+  })
+
+  it('is gone when it is abandoned, whether or not it was being written', async t => {
+    const directory = directoryOf(t)
+    for (const size of [0, 1000, 8 * IN_MEMORY]) {
+      const writer = writerOf(directory, `${size}`)
+      await writer.receive(inPieces(unique(size), 65_536), never)
+      await writer.abandon()
+      assert.deepEqual(filesBelow(directory), [])
+    }
+    const halfway = writerOf(directory, 'halfway')
+    const aborting = new AbortController()
+    const source = new PassThrough()
+    const received = assert.rejects(halfway.receive(source, aborting.signal), /enough/)
+    source.write(unique(8 * IN_MEMORY))
+    await until(() => existsSync(halfway.path))
+    aborting.abort(new Error('enough'))
+    await received
+    await halfway.abandon()
+    assert.deepEqual([filesBelow(directory), openBelow(directory)], [[], []])
+  })
+
+  it('pauses its source while too much waits, and goes on after that', async t => {
+    const directory = directoryOf(t)
+    const { writev } = fs
+    let goOn: () => void = () => {}
+    const held = new Promise<void>(resolve => {
+      goOn = resolve
+    })
+    const writeLater = (file: number, chunks: Uint8Array[], done: WriteDone) => {
+      void held.then(() => writev(file, chunks, done))
+    }
+    t.mock.method(fs, 'writev', writeLater as typeof writev)
+    syncBuiltinESMExports()
+    try {
+      let given = 0
+      const bytes = unique(65_536)
+      const source = new Readable({
+        highWaterMark: 1,
+        read() {
+          given += bytes.length
+          this.push(given > 100 * bytes.length ? null : bytes)
+        },
+      })
+      const writer = writerOf(directory, 'file')
+      const received = writer.receive(source, never)
+      await until(() => source.isPaused() && existsSync(writer.path))
+      // What is being written, what waits, and what the stream has read ahead.
+      for (let turns = 0; turns < 20; turns++) await new Promise(resolve => setImmediate(resolve))
+      assert.ok(given <= 2 * IN_MEMORY + 4 * bytes.length, `${given} bytes`)
+      goOn()
+      await received
+      await writer.close()
+      assert.equal(statSync(writer.path).size, 100 * bytes.length)
+    } finally {
+      t.mock.restoreAll()
+      syncBuiltinESMExports()
+    }
+  })
+
+  it('leaves nothing on a full disk, and tells that it is full', async t => {
+    const directory = smallDisk(t, 400_000)
+    if (directory === undefined) return t.skip('needs the right to mount a disk')
+    const large = writerOf(directory, 'large')
+    const writeAll = async () => {
+      await large.receive(inPieces(unique(3_000_000), 65_536), never)
+      await large.close()
+    }
+    await assert.rejects(writeAll(), { code: 'ENOSPC' })
+    await large.abandon()
+    await check(writerOf(directory, 'first'), unique(200_000))
+    const small = writerOf(directory, 'small')
+    await small.receive(inPieces(unique(250_000), 65_536), never)
+    await assert.rejects(small.close(), { code: 'ENOSPC' })
+    await small.abandon()
+    assert.deepEqual([filesBelow(directory), openBelow(directory)], [['first'], []])
+  })
+})
+
+describe('bytes that an app saves', () => {
+  it('are not taken from it, and its changes don’t part the file from its hash', async t => {
+    const { session } = testCache(t)
+    for (const size of [1000, IN_MEMORY, 3_000_000]) {
       const bytes = new Uint8Array(size).fill(1)
-      const file = ingest(directory, `changed ${size}`)
-      file.take(bytes)
-      const { sha256 } = await file.finish()
+      const before = shaOf(bytes)
+      const { reached, resume } = pausing(t, 'rename', '.incoming')
+      const saved = session().save(bytes, 'a')
+      await reached
+      assert.equal(shaOf(bytes), before)
       bytes.fill(2)
-      await file.close()
-      assert.equal(sha256, shaOf(new Uint8Array(size).fill(1)))
-      assert.equal(shaOf(readFileSync(file.path)), sha256)
+      resume()
+      const { path, sha256 } = await saved
+      assert.deepEqual([sha256, shaOf(readFileSync(path))], [before, before])
       assert.deepEqual(bytes, new Uint8Array(size).fill(2))
     }
-    for (const size of [1000, 3_000_000]) {
-      const bytes = unique(size)
-      const before = shaOf(bytes)
-      const file = ingest(directory, `${size}`)
-      file.take(bytes)
-      await file.finish()
-      await file.close()
-      assert.equal(shaOf(bytes), before)
-    }
   })
 
-  it('lets the process end by itself, but not before', t => {
-    const directory = scratch(t)
-    const lib = (name: string) =>
-      JSON.stringify(fileURLToPath(new URL(`../../lib/files/${name}`, import.meta.url)))
-    const script = `
-      const { Ingest } = await import(${lib('writer.ts')})
-      const file = new Ingest(${JSON.stringify(join(directory, 'file'))}, { add() {} })
-      file.take(new Uint8Array(3_000_000))
-      void file.finish().then(async ({ sha256 }) => { await file.close(); console.log(sha256) })`
-    const { stdout, status } = spawnSync(
-      process.execPath,
-      ['--import', 'tsx', '--input-type=module', '-e', script],
-      { encoding: 'utf8', timeout: 20_000 },
-    )
-    assert.deepEqual([stdout.trim(), status], [shaOf(new Uint8Array(3_000_000)), 0])
+  it('may change while they are read', async t => {
+    const directory = directoryOf(t)
+    for (const size of [1000, 3_000_000]) {
+      const bytes = new Uint8Array(size).fill(1)
+      const source = readableOf(bytes).on('data', () => bytes.fill(2))
+      const writer = writerOf(directory, `${size}`)
+      const sha256 = await writer.receive(source, never)
+      await writer.close()
+      assert.equal(sha256, shaOf(readFileSync(writer.path)))
+    }
   })
 })

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { describe, it } from 'node:test'
-import { nameOfShelf, Shelves, shelfOf } from '../../lib/files/slots.ts'
+import { directoryOfName, nameOfDirectory, SavedDirectories } from '../../lib/files/saved-directories.ts'
 import { testCache } from '../support/cache.ts'
 import { pausing } from '../support/failing.ts'
 
-describe('the shelves of a session', () => {
+describe('the directories that the files of a session are saved in', () => {
   it('take one name once each, in no more time for the 100 000th', () => {
-    const shelves = new Shelves()
-    const slots = Array.from({ length: 100_000 }, () => shelves.take('a'))
-    assert.equal(new Set(slots.map(({ shelf }) => shelf)).size, 100_000)
-    for (const slot of slots.slice(0, 10)) shelves.giveBack(slot)
-    const again = Array.from({ length: 11 }, () => shelves.take('a').shelf)
+    const directories = new SavedDirectories()
+    const places = Array.from({ length: 100_000 }, () => directories.reserve('a'))
+    assert.equal(new Set(places.map(({ directory }) => directory)).size, 100_000)
+    for (const place of places.slice(0, 10)) directories.release(place)
+    const again = Array.from({ length: 11 }, () => directories.reserve('a').directory)
     assert.deepEqual(
       again.sort((a, b) => a - b),
       [...Array(10).keys(), 100_000],
@@ -20,29 +20,30 @@ describe('the shelves of a session', () => {
   })
 
   it('take names for the same that some file systems take for the same', () => {
-    const shelves = new Shelves()
+    const directories = new SavedDirectories()
     for (const [i, name] of ['café.TXT', 'CAFÉ.txt', 'cafe\u0301.txt'].entries())
-      assert.equal(shelves.take(name).shelf, i)
-    assert.equal(shelves.take('other').shelf, 0)
+      assert.equal(directories.reserve(name).directory, i)
+    assert.equal(directories.reserve('other').directory, 0)
   })
 
-  it('give nobody a slot that a sweep holds, nor a sweep one that is taken', () => {
-    const shelves = new Shelves()
-    const swept = shelves.takeAt(0, 'a')
-    const saved = shelves.take('a')
-    assert.equal(saved.shelf, 1)
-    assert.equal(shelves.takeAt(1, 'A'), undefined)
-    shelves.giveBack(swept!)
-    assert.equal(shelves.take('a').shelf, 0)
-    shelves.giveBack(saved)
-    assert.deepEqual([shelves.isInUse(0), shelves.isInUse(1)], [true, false])
+  it('give nobody a place that a sweep holds, nor a sweep one that is taken', () => {
+    const directories = new SavedDirectories()
+    const swept = directories.reserveAt(0, 'a')
+    const saved = directories.reserve('a')
+    assert.equal(saved.directory, 1)
+    assert.equal(directories.reserveAt(1, 'A'), undefined)
+    directories.release(swept!)
+    assert.equal(directories.reserve('a').directory, 0)
+    directories.release(saved)
+    assert.deepEqual([directories.isInUse(0), directories.isInUse(1)], [true, false])
   })
 
   it('are told by the names of their directories', () => {
-    for (const shelf of [0, 1, 2, 10_000]) assert.equal(shelfOf(nameOfShelf(shelf)), shelf)
-    assert.equal(shelfOf('Saved-2'), 1)
+    for (const directory of [0, 1, 2, 10_000])
+      assert.equal(directoryOfName(nameOfDirectory(directory)), directory)
+    assert.equal(directoryOfName('Saved-2'), 1)
     for (const name of ['', 'save', 'saved-', 'saved-0', 'saved-1', 'saved-02', 'saved-2x', 'xsaved'])
-      assert.equal(shelfOf(name), undefined, name)
+      assert.equal(directoryOfName(name), undefined, name)
   })
 })
 
