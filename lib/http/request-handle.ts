@@ -1,6 +1,5 @@
 import { GradioStateError } from '../errors.js'
 import type { Caller, Host } from '../identity/host.js'
-import type { Load } from '../sessions/load.js'
 import type { EntryKind } from '../sessions/presence.js'
 import type { Reason } from '../sessions/reason.js'
 import type { Entry, Session } from '../sessions/session.js'
@@ -10,6 +9,7 @@ import { isOver, whenOver } from '../util/response-over.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
+import { RequestSignal } from './request-signal.js'
 import type { RequestState } from './request-state.js'
 import type { WhenClosed } from './tracked-socket.js'
 
@@ -26,10 +26,8 @@ export class RequestHandle extends FileAccess implements RequestState {
   #visit: Entry | undefined
   /** The entry that the cluster has yet to answer. */
   #entering: Promise<Entry> | undefined
-  #load: Load | undefined
   #host: Host | undefined
-  /** Serves `signal` before the session is begun. */
-  #early: AbortController | undefined
+  readonly #signal = new RequestSignal()
 
   constructor(parts: InstanceParts, caller: Caller) {
     super(parts.manager, parts.cache)
@@ -44,12 +42,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   get signal(): AbortSignal {
-    const session = this.known()
-    if (session === undefined) {
-      this.#early ??= new AbortController()
-      return this.#early.signal
-    }
-    return (this.#load ?? session.load).signal
+    return this.#signal.of(this.known())
   }
 
   async establish(): Promise<void> {
@@ -269,8 +262,8 @@ export class RequestHandle extends FileAccess implements RequestState {
     this.#hostId = this.#caller.sessionID
     this.#host?.follow?.(visit.session)
     // Of a visitor who waits for unload hooks, it is the load after them whose end the signal tells.
-    if (visit.ready === undefined) this.#follow(visit.session.load)
-    else void visit.ready.then(() => this.#follow(visit.session.load))
+    if (visit.ready === undefined) this.#signal.follow(visit.session.load)
+    else void visit.ready.then(() => this.#signal.follow(visit.session.load))
     const navigates = visit.kind === 'navigation'
     const caller = this.#caller
     if (isOver(caller)) visit.leave()
@@ -285,14 +278,6 @@ export class RequestHandle extends FileAccess implements RequestState {
   get #info(): (() => unknown) | undefined {
     const { info } = this.#parts.config
     return info && (() => info(this.#caller.req))
-  }
-
-  #follow(load: Load): void {
-    this.#load = load
-    const early = this.#early
-    if (early === undefined) return
-    if (load.signal.aborted) early.abort()
-    else load.signal.addEventListener('abort', () => early.abort(), { once: true })
   }
 }
 
