@@ -55,9 +55,10 @@ export function optionalFunction<T>(what: string, value: T): T {
 
 /** Reads a whole number from 1. */
 export function count(what: string, value: unknown): number {
-  const valid = value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) > 0)
-  if (!valid) throw invalid(what, 'a whole number from 1, or Infinity', value)
-  return value as number
+  const isWhole = Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY
+  if (typeof value !== 'number' || !isWhole || value < 1)
+    throw invalid(what, 'a whole number from 1, or Infinity', value)
+  return value
 }
 
 /** Reads a truth value. */
@@ -68,8 +69,9 @@ export function flag(what: string, value: unknown): boolean {
 
 /** Reads one of a few words. */
 export function oneOf<T extends string>(what: string, value: unknown, choices: readonly T[]): T {
-  if (!choices.includes(value as T)) throw invalid(what, `one of ${choices.map(show).join(', ')}`, value)
-  return value as T
+  const chosen = choices.find(choice => choice === value)
+  if (chosen === undefined) throw invalid(what, `one of ${choices.map(show).join(', ')}`, value)
+  return chosen
 }
 
 /** Throws unless `value` has all these methods. */
@@ -83,7 +85,7 @@ export function shaped<T extends object>(
   const fits =
     typeof value === 'object' &&
     value !== null &&
-    names.every(name => typeof (value as Record<string, unknown>)[name] === 'function')
+    names.every(name => typeof Reflect.get(value, name) === 'function')
   if (!fits) throw invalid(what, `${kind} (with ${names.join('(), ')}())`, value)
   return value
 }

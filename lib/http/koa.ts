@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context, Middleware, Next } from 'koa'
 import onHeaders from 'on-headers'
 import { invalid } from '../errors.js'
-import type { KoaSession, RequestContext } from '../identity/host.js'
+import type { HostRequest, KoaSession, RequestContext } from '../identity/host.js'
 import { whenOver } from '../util/response-over.js'
 import { ADMIT, type Admit } from './adapter.js'
 import type { RequestState } from './request-state.js'
@@ -73,21 +73,23 @@ class KoaContext implements RequestContext {
   readonly koaSession: KoaSession | undefined
   readonly baseUrl: string
   readonly #ctx: Context
+  readonly #req: HostRequest
 
   constructor(ctx: Context) {
     this.#ctx = ctx
+    this.#req = ctx.req
     this.koaSession = koaSessionOf(ctx)
     this.baseUrl = baseOf(ctx)
   }
 
   get session(): unknown {
     const session: unknown = isPending(this.#ctx) ? undefined : this.#ctx.session
-    return session ?? (this.#ctx.req as RequestContext).session
+    return session ?? this.#req.session
   }
 
   get sessionID(): unknown {
     const { koaSession } = this
-    if (koaSession === undefined) return (this.#ctx.req as RequestContext).sessionID
+    if (koaSession === undefined) return this.#req.sessionID
     // In the cookie, a session is called nothing; it is another when it leads elsewhere.
     return koaSession.externalKey ?? (koaSession.session || undefined)?.gradioState?.token
   }

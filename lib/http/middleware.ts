@@ -21,13 +21,13 @@ type GradioRequest = IncomingMessage & { gradioState?: unknown }
 /** Sets `req.gradioState`, and answers the library's own routes: what Express and Connect call. */
 export function handle(
   parts: MiddlewareParts,
-  req: IncomingMessage,
+  req: HostRequest,
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
   let admitted: boolean | Promise<boolean>
   try {
-    admitted = admit(parts, req, res, req as HostRequest)
+    admitted = admit(parts, req, res, req)
   } catch (error) {
     next(error)
     return

@@ -238,13 +238,12 @@ export class ExpiryWatch implements DueSource {
   }
 
   async #lives(track: Track, found: FoundSession): Promise<void> {
-    const { store } = track.store
     // Many stores keep the deadline apart from what they give, so an earlier one says nothing.
     const expires = this.#onMonotonic(found.expires)
     if (expires !== Number.POSITIVE_INFINITY && expires > track.expires) this.#saved(track, expires)
     else this.#seen(track)
     if (!this.#isKeptAlive(track)) return
-    await this.#inTime(store.touch(track.id, found))
+    await this.#inTime(found.touch())
     this.#manager.find(track.token)?.audience?.renew()
   }
 

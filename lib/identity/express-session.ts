@@ -8,7 +8,7 @@ import { StoredHost, type StoredHostContext } from './stored-session.js'
 export interface ExpressSessionRequest extends HostRequest {
   session: Marker & { save(callback: (error?: unknown) => void): unknown }
   sessionID: string
-  sessionStore: object
+  sessionStore: SessionStore
 }
 
 export function hasExpressSession(req: HostRequest): req is ExpressSessionRequest {
@@ -54,7 +54,7 @@ export class ExpressSessionHost extends StoredHost {
   }
 
   get store(): ExpressStore {
-    return ExpressStore.of(this.#store ?? (this.#req.sessionStore as SessionStore))
+    return ExpressStore.of(this.#store ?? this.#req.sessionStore)
   }
 
   isStored(): boolean {
@@ -103,7 +103,7 @@ export function withoutHostSession(req: HostRequest, answer: () => void): void {
 /** Hides the session from express-session until the given function is called, as {@link withoutHostSession} does. */
 export function hideHostSession(req: HostRequest): () => void {
   if (!hasExpressSession(req)) return () => {}
-  const { session, sessionID } = req as HostRequest
+  const { session, sessionID } = req
   // The id too: with `unset: 'destroy'` an id without a session is a session to destroy.
   Object.assign(req, { session: undefined, sessionID: undefined })
   return () => {

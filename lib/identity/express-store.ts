@@ -41,7 +41,7 @@ export class ExpressStore implements HostStore {
       const done = (error: unknown, session?: unknown) => {
         if (error && !isMissing(error)) reject(error)
         else if (error || !session) resolve(undefined)
-        else resolve({ expires: expiryOf(session), stored: session })
+        else resolve({ expires: expiryOf(session), touch: () => this.#touch(id, session) })
       }
       // Connect-style stores give a promise beside: its rejection is the same error once more.
       const given = this.#store.get(id, done)
@@ -49,7 +49,7 @@ export class ExpressStore implements HostStore {
     })
   }
 
-  async touch(id: string, { stored }: FoundSession): Promise<void> {
+  async #touch(id: string, stored: unknown): Promise<void> {
     const store = this.#store
     if (store.touch === undefined || store.createSession === undefined) return
     // What `get` gives is plain; stores read what express-session's own object has.

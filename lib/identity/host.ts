@@ -28,12 +28,27 @@ export interface KoaSession {
   /** `false` after `ctx.session = null`. */
   readonly session?: KoaSessionContent | false
   /** Where the sessions are; without one, they are in the cookie. */
-  readonly store?: object
+  readonly store?: KoaExternalStore
   readonly externalKey?: string
   readonly opts: { readonly ContextStore?: unknown }
   readonly ctx: unknown
   commit(options?: { save?: boolean; regenerate?: boolean }): Promise<void>
 }
+
+/** An external store of koa-session. */
+export interface KoaExternalStore {
+  get(key: string, maxAge: unknown, options: object): MaybeStored | Promise<MaybeStored>
+  set(key: string, session: object, maxAge: unknown, options: object): unknown
+  destroy(key: string, options: object): unknown
+}
+
+/** What koa-session stores: the content of `ctx.session`, and when it expires (ms since the epoch). */
+export interface KoaStoredSession {
+  readonly _expire?: number
+  readonly _maxAge?: number
+}
+
+type MaybeStored = KoaStoredSession | null | undefined
 
 /** `ctx.session` of koa-session. */
 export interface KoaSessionContent extends Marker {

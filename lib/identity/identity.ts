@@ -59,7 +59,7 @@ export class Identity {
     const carrying = this.#carrying
     const ownCookie = this.#ownCookie(caller)
     if (koaSession === undefined) return new CarriedHost(session, res, ownCookie, carrying)
-    return koaSessionHost({ koaSession, res, context: this.#stored, arrivedAt, ownCookie, carrying })
+    return koaSessionHost({ koaSession, session, res, context: this.#stored, arrivedAt, ownCookie, carrying })
   }
 
   #ownCookie(caller: Caller, onUse?: () => void): CookieHost {

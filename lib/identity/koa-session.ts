@@ -17,6 +17,8 @@ import { changesUser } from './user.js'
 /** What a request's host is made of, where koa-session has its session. */
 export interface KoaHostParts {
   readonly koaSession: KoaSession
+  /** `ctx.session`. */
+  readonly session: object
   readonly res: ServerResponse | undefined
   readonly context: StoredHostContext
   readonly arrivedAt: number
@@ -26,11 +28,11 @@ export interface KoaHostParts {
 
 /** The session of koa-session, of either kind. */
 export function koaSessionHost(parts: KoaHostParts): Host {
-  const { koaSession, res, context, arrivedAt, ownCookie, carrying } = parts
-  const { externalKey, session } = koaSession
+  const { koaSession, session, res, context, arrivedAt, ownCookie, carrying } = parts
+  const { externalKey } = koaSession
   if (externalKey !== undefined) return new KoaSessionHost(externalKey, koaSession, res, context, arrivedAt)
   carrying.isProven = true
-  return new KoaCookieHost(session as KoaSessionContent, res, ownCookie, carrying, koaSession)
+  return new KoaCookieHost(session, res, ownCookie, carrying, koaSession)
 }
 
 /** The session of koa-session in an external store. */

@@ -1,19 +1,6 @@
 import { replaceMethod } from '../util/replace-method.js'
-import type { RequestContext } from './host.js'
+import type { KoaExternalStore, KoaStoredSession, RequestContext } from './host.js'
 import type { FoundSession, HostStore, HostStoreListener } from './session-store.js'
-
-/** An external store of koa-session. */
-interface ExternalStore {
-  get(key: string, maxAge: unknown, options: object): unknown
-  set(key: string, session: object, maxAge: unknown, options: object): unknown
-  destroy(key: string, options: object): unknown
-}
-
-/** What koa-session stores: the content of `ctx.session`, and when it expires (ms since the epoch). */
-interface Stored {
-  readonly _expire?: number
-  readonly _maxAge?: number
-}
 
 interface Regeneration {
   /** The one that is given up. */
@@ -25,33 +12,33 @@ const known = new WeakMap<object, KoaStore>()
 
 /** An external store of koa-session. Its methods are listened to as those of express-session's stores. */
 export class KoaStore implements HostStore {
-  readonly #store: ExternalStore
+  readonly #store: KoaExternalStore
   readonly #listeners = new Set<HostStoreListener>()
   /** The requests, by their contexts, whose sessions are just being given other ids. */
   readonly #regenerating = new Map<unknown, Regeneration>()
   #restore: () => void = () => {}
 
   /** The same for the same store, so that its methods are replaced once. */
-  static of(store: object): KoaStore {
-    const found = known.get(store) ?? new KoaStore(store as ExternalStore)
+  static of(store: KoaExternalStore): KoaStore {
+    const found = known.get(store) ?? new KoaStore(store)
     known.set(store, found)
     return found
   }
 
-  private constructor(store: ExternalStore) {
+  private constructor(store: KoaExternalStore) {
     this.#store = store
   }
 
   async find(id: string): Promise<FoundSession | undefined> {
-    const stored = (await this.#store.get(id, DAY, NOBODY)) as Stored | null | undefined
+    const stored = await this.#store.get(id, DAY, NOBODY)
     // koa-session takes one that is over for none, too; it keeps them ten seconds longer.
     if (!stored || (stored._expire ?? Number.POSITIVE_INFINITY) < Date.now()) return undefined
-    return { expires: stored._expire, stored }
+    return { expires: stored._expire, touch: () => this.#touch(id, stored) }
   }
 
-  async touch(id: string, { stored }: FoundSession): Promise<void> {
-    const { _maxAge = DAY } = stored as Stored
-    const prolonged = { ...(stored as object), _expire: Date.now() + _maxAge }
+  async #touch(id: string, stored: KoaStoredSession): Promise<void> {
+    const { _maxAge = DAY } = stored
+    const prolonged = { ...stored, _expire: Date.now() + _maxAge }
     await this.#store.set(id, prolonged, _maxAge + LONGER, { ...NOBODY, changed: false })
   }
 
@@ -81,7 +68,12 @@ export class KoaStore implements HostStore {
       for (const listener of this.#listeners) event(listener)
     }
     const restoreSet = replaceMethod(this.#store, 'set', (original, store, given) => {
-      const [id, stored, , options] = given as [string, Stored, unknown, { ctx?: { session?: object } }?]
+      const [id, stored, , options] = given as [
+        string,
+        KoaStoredSession,
+        unknown,
+        { ctx?: { session?: object } }?,
+      ]
       const regeneration = this.#regenerating.get(options?.ctx)
       // The first that is written under the new id: from now on, that one is meant.
       if (regeneration?.id !== id)

@@ -7,8 +7,6 @@ export interface HostStore {
    * known of the session.
    */
   find(id: string): Promise<FoundSession | undefined>
-  /** Prolongs a host session that {@link find} has just given, where the store can. */
-  touch(id: string, found: FoundSession): Promise<void>
   /** Tells from now on what happens to the sessions, until the given function is called. */
   listen(listener: HostStoreListener): () => void
 }
@@ -16,7 +14,8 @@ export interface HostStore {
 export interface FoundSession {
   /** Until when it lasts (ms since the epoch), as far as it says so itself. */
   readonly expires: number | undefined
-  readonly stored: unknown
+  /** Prolongs the session by its lifetime, where the store can. */
+  touch(): Promise<void>
 }
 
 /** What is heard of a store as the host uses it. What other processes do to it is not. */
