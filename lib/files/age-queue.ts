@@ -1,7 +1,7 @@
-/** What is swept by age. */
+/** What a sweep needs to know of a file. */
 export interface Aging {
   readonly createdAt: number
-  readonly isPinned: boolean
+  readonly pins: number
 }
 
 /** Files in the order they were created, so that a sweep looks only at those that are due. */
@@ -21,7 +21,7 @@ export class AgeQueue<T extends Aging> {
   *due(until: number): Generator<T> {
     for (const file of this.#files) {
       if (file.createdAt > until) return
-      if (!file.isPinned) yield file
+      if (file.pins === 0) yield file
     }
   }
 }

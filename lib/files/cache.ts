@@ -3,7 +3,7 @@ import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
 import { InstanceDirectory } from './instance-directory.js'
 import { RENEWAL } from './owner.js'
-import { Siblings } from './peer-instances.js'
+import { PeerInstances } from './peer-instances.js'
 import { Publisher } from './publisher.js'
 import { Quota } from './quota.js'
 import { type FilesContext, SessionFiles } from './session-files.js'
@@ -23,7 +23,7 @@ export interface CacheSurroundings {
 /** The files of one instance. */
 export class FileCache {
   /** What the other instances with the same cache directory hold. */
-  readonly siblings: Siblings
+  readonly peers: PeerInstances
   readonly #instance: InstanceDirectory
   readonly #context: FilesContext
   readonly #sessions = new Map<string, SessionFiles>()
@@ -41,7 +41,7 @@ export class FileCache {
     const { cacheDir, isDefaultDir, dedup, deleteCache } = config
     const { maxFileSize, maxSessionBytes, maxSessionFiles, maxCacheBytes } = config
     this.#instance = new InstanceDirectory(cacheDir, isDefaultDir, dedup === 'cache')
-    this.siblings = new Siblings(cacheDir, basename(this.#instance.path))
+    this.peers = new PeerInstances(cacheDir, basename(this.#instance.path))
     this.#deleteCache = deleteCache
     this.#context = {
       instance: this.#instance,

@@ -1,20 +1,17 @@
-import { constants } from 'node:fs'
 import { lstat, mkdir, unlink } from 'node:fs/promises'
 import { GradioStateError } from '../errors.js'
 import { eachBounded } from '../util/limiter.js'
 
-/** For the owner only: what users upload is nobody else's on the machine. */
+/** For the owner only: uploads are not for other users of the machine. */
 export const PRIVATE_DIRECTORY = 0o700
 export const PRIVATE_FILE = 0o600
-/** To make a file, and to fail when there is anything of that name, a link too. Its hash is read back from it. */
-export const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR
 
 /** The code of a failed system call, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
-/** Makes a directory below one that is ours. Refuses a link in its place: it would lead elsewhere. */
+/** Creates a directory below one that is ours. Refuses a link in its place: it would lead elsewhere. */
 export async function makeDirectory(path: string): Promise<void> {
   await mkdir(path, { mode: PRIVATE_DIRECTORY }).catch(unlessCode('EEXIST'))
   if (!(await isDirectory(path))) throw unsafe(path, 'something else is in its place')
@@ -40,10 +37,10 @@ export function isNoDirectory(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
-/** What systems say of a directory that can't be removed since it isn't empty. */
+/** The codes of an attempt to remove a directory that isn't empty. */
 export const NOT_EMPTY = ['ENOTEMPTY', 'EEXIST']
 
-/** For `catch()`: passes over errors with these codes. */
+/** For `catch()`: ignores errors with these codes. */
 export function unlessCode(...codes: string[]): (error: unknown) => undefined {
   return error => {
     if (!codes.includes(codeOf(error) ?? '')) throw error
@@ -72,7 +69,7 @@ export async function attemptEach<T>(
   return errors
 }
 
-/** More than these add nothing, as the thread pool has 4 threads, but others wait longer for one. */
+/** More make nothing faster, as the thread pool has 4 threads, but keep others waiting for one. */
 const AT_ONCE = 16
 
 export function unsafe(path: string, why: string): GradioStateError {

@@ -4,17 +4,17 @@ import { chargeOf, type FileLimits } from './quota.js'
 import type { StoredFile } from './stored-file.js'
 
 /** The files that one session has, by content and name. Each counts against the session's limits. */
-export class FileIndex<File extends StoredFile> {
-  readonly #files = new Map<string, File>()
-  readonly #ages: AgeQueue<File>
+export class FileIndex {
+  readonly #files = new Map<string, StoredFile>()
+  readonly #ages: AgeQueue<StoredFile>
   readonly #limits: FileLimits
 
-  constructor(ages: AgeQueue<File>, limits: FileLimits) {
+  constructor(ages: AgeQueue<StoredFile>, limits: FileLimits) {
     this.#ages = ages
     this.#limits = limits
   }
 
-  get list(): File[] {
+  get list(): StoredFile[] {
     return [...this.#files.values()]
   }
 
@@ -22,30 +22,30 @@ export class FileIndex<File extends StoredFile> {
     return this.#files.size
   }
 
-  find(sha256: string, name: string): File | undefined {
+  find(sha256: string, name: string): StoredFile | undefined {
     return this.#files.get(keyOf(sha256, name))
   }
 
   /** @throws GradioStateError `FILE_UNKNOWN` */
-  get(sha256: string, name: string): File {
+  get(sha256: string, name: string): StoredFile {
     const file = this.find(sha256, name)
     if (file !== undefined) return file
     throw unknownFile(name)
   }
 
   /** Whether it is this very file, and not one that was saved in its place since. */
-  has(file: File): boolean {
+  has(file: StoredFile): boolean {
     return this.find(file.sha256, file.name) === file
   }
 
   /** It was counted when it was reserved. */
-  add(file: File): void {
+  add(file: StoredFile): void {
     this.#files.set(keyOf(file.sha256, file.name), file)
     this.#ages.add(file)
   }
 
   /** The same bytes were saved again under the same name. */
-  renew(file: File, now: number): void {
+  renew(file: StoredFile, now: number): void {
     file.uses++
     file.createdAt = now
     this.#ages.delete(file)
@@ -56,17 +56,17 @@ export class FileIndex<File extends StoredFile> {
    * The file is about to be removed: nobody finds it any more. Followed by `delete` when it is gone, or by `restore` when it
    * couldn't be removed.
    */
-  hide(file: File): void {
+  hide(file: StoredFile): void {
     this.#files.delete(keyOf(file.sha256, file.name))
     this.#limits.files.release(1)
     this.#limits.bytes.release(chargeOf(file.size))
   }
 
-  delete(file: File): void {
+  delete(file: StoredFile): void {
     this.#ages.delete(file)
   }
 
-  restore(file: File): void {
+  restore(file: StoredFile): void {
     this.#files.set(keyOf(file.sha256, file.name), file)
     this.#limits.files.add(1)
     this.#limits.bytes.add(chargeOf(file.size))

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { OwnedFile, SessionFiles } from './session-files.js'
+import type { SessionFiles } from './session-files.js'
+import type { StoredFile } from './stored-file.js'
 
 /** What multer tells of a file; of its fields, those that are used here. */
 interface UploadedFile {
@@ -34,7 +35,7 @@ export interface UploadTarget {
 export class MulterStorage {
   readonly #targetOf: (req: IncomingMessage) => UploadTarget
   /** What a request has stored: only that may it take back, not what has come by another in its place. */
-  readonly #stored = new WeakMap<IncomingMessage, Set<OwnedFile>>()
+  readonly #stored = new WeakMap<IncomingMessage, Set<StoredFile>>()
 
   /** @param targetOf throws when the request has no session and can't have one */
   constructor(targetOf: (req: IncomingMessage) => UploadTarget) {

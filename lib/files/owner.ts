@@ -3,11 +3,11 @@ import { lstat, readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
 
-/** Who an instance's folder belongs to, as `owner.json` in it tells. */
+/** Who an instance's directory belongs to, as `owner.json` in it tells. */
 export interface Owner {
-  /** The format of this file; also the mark that the folder is ours. */
+  /** The format of this file; also the mark that the directory is ours. */
   readonly gradioState: 1
-  /** The uuid of the instance, and the name of its folder. */
+  /** The uuid of the instance, and the name of its directory. */
   readonly instance: string
   readonly host: string
   /** Changes with each boot of the machine; empty where the system doesn't tell. */
@@ -35,15 +35,15 @@ export function ownerOf(instance: string): Owner {
   }
 }
 
-/** Reads the owner of a folder; `undefined` for any folder that isn't ours beyond doubt. */
-export async function readOwner(folder: string): Promise<{ owner: Owner; leasedAt: number } | undefined> {
+/** Reads the owner of an instance's directory; `undefined` for any that isn't ours beyond doubt. */
+export async function readOwner(directory: string): Promise<{ owner: Owner; leasedAt: number } | undefined> {
   try {
-    const file = join(folder, OWNER_FILE)
-    if (!(await lstat(folder)).isDirectory()) return undefined
+    const file = join(directory, OWNER_FILE)
+    if (!(await lstat(directory)).isDirectory()) return undefined
     const found = await lstat(file)
     if (!found.isFile()) return undefined
     const owner = JSON.parse(await readFile(file, 'utf8')) as Partial<Owner> | null
-    const isOurs = owner?.gradioState === 1 && isOwner(owner) && nameOf(folder) === owner.instance
+    const isOurs = owner?.gradioState === 1 && isOwner(owner) && nameOf(directory) === owner.instance
     return isOurs ? { owner: owner as Owner, leasedAt: found.mtimeMs } : undefined
   } catch {
     // Not readable, not JSON, gone meanwhile: in no case is it ours to remove.
@@ -52,7 +52,7 @@ export async function readOwner(folder: string): Promise<{ owner: Owner; leasedA
 }
 
 /**
- * Whether the process that made a folder lives. Where its processes can be seen from here, its pid and start time tell;
+ * Whether the process that created an instance's directory is alive. Where its processes can be seen from here, its pid and start time tell;
  * elsewhere (another container or machine on one volume) its lease does.
  * @param leaseAge milliseconds since the owner last touched its file
  */
@@ -77,9 +77,9 @@ function isOwner(owner: Partial<Owner>): boolean {
   )
 }
 
-/** A folder is called like its instance, or `.<instance>.new` before it is whole. */
-function nameOf(folder: string): string {
-  return basename(folder).replace(/^\.(.*)\.new$/, '$1')
+/** A directory is called like its instance, or `.<instance>.new` before it is whole. */
+function nameOf(directory: string): string {
+  return basename(directory).replace(/^\.(.*)\.new$/, '$1')
 }
 
 /** Field 22 of `/proc/<pid>/stat` (proc(5)), counted from behind the name, which may hold spaces and parentheses. */

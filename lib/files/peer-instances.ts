@@ -9,13 +9,13 @@ import { readOwner, UUID } from './owner.js'
 import { directoryOfName, nameOfDirectory } from './saved-directories.js'
 
 /** A file that another instance holds. */
-export type SiblingFile = Pick<CachedFile, 'name' | 'sha256' | 'path'>
+export type PeerFile = Pick<CachedFile, 'name' | 'sha256' | 'path'>
 
 /**
- * What the other instances with the same cache directory hold, as their folders show it: processes that share an engine each
+ * What the other instances with the same cache directory hold, as their directories show it: processes of a cluster each
  * have a part of a session's files. Nothing is written, and nothing followed that is a link.
  */
-export class Siblings {
+export class PeerInstances {
   readonly #cacheDir: string
   readonly #self: string
   /** What was hashed lately, the latest last. */
@@ -28,7 +28,7 @@ export class Siblings {
   }
 
   /** The file of a session that has that content and that name. */
-  async find(session: string, sha256: string, name: string): Promise<SiblingFile | undefined> {
+  async find(session: string, sha256: string, name: string): Promise<PeerFile | undefined> {
     if (!UUID.test(session) || !isSafe(name)) return undefined
     for (const instance of await entriesOf(this.#cacheDir)) {
       if (!UUID.test(instance) || instance === this.#self) continue
@@ -38,11 +38,16 @@ export class Siblings {
     return undefined
   }
 
-  async #findIn(folder: string, session: string, sha256: string, name: string): Promise<string | undefined> {
-    const directory = join(folder, session)
+  async #findIn(
+    instance: string,
+    session: string,
+    sha256: string,
+    name: string,
+  ): Promise<string | undefined> {
+    const directory = join(instance, session)
     try {
-      // In this order: of most siblings, the first call tells that they have nothing of the session.
-      if (!(await isDirectory(directory)) || (await readOwner(folder)) === undefined) return undefined
+      // In this order: most peers have nothing of the session, which the first call tells.
+      if (!(await isDirectory(directory)) || (await readOwner(instance)) === undefined) return undefined
       for (const saved of (await entriesOf(directory)).filter(isSavedDirectory)) {
         const path = join(directory, saved, name)
         const isThere = await isDirectory(join(directory, saved))

@@ -31,18 +31,16 @@ export class Quota {
     return this.#used
   }
 
-  /** @throws GradioStateError when that doesn't fit; then nothing is counted */
-  reserve(amount: number): void {
-    if (this.#used + amount > this.#limit) {
-      throw new GradioStateError(
-        this.#code,
-        `Expected at most ${this.#limit} ${this.#unit} (${this.#what}), got more. Delete files, or raise the limit.`,
-      )
-    }
-    this.#used += amount
+  /** @throws GradioStateError when that doesn't fit */
+  check(amount: number): void {
+    if (this.#used + amount <= this.#limit) return
+    throw new GradioStateError(
+      this.#code,
+      `Expected at most ${this.#limit} ${this.#unit} (${this.#what}), got more. Delete files, or raise the limit.`,
+    )
   }
 
-  /** Counts what is there already, whatever the limit. */
+  /** Counts an amount, whether or not it fits. */
   add(amount: number): void {
     this.#used += amount
   }
@@ -105,14 +103,6 @@ export class Reservation {
 }
 
 function reserveAll(amounts: readonly (readonly [Quota, number])[]): void {
-  const reserved: (readonly [Quota, number])[] = []
-  try {
-    for (const [quota, amount] of amounts) {
-      quota.reserve(amount)
-      reserved.push([quota, amount])
-    }
-  } catch (error) {
-    for (const [quota, amount] of reserved) quota.release(amount)
-    throw error
-  }
+  for (const [quota, amount] of amounts) quota.check(amount)
+  for (const [quota, amount] of amounts) quota.add(amount)
 }

@@ -10,29 +10,16 @@ import type { InstanceDirectory } from './instance-directory.js'
 import { safeName } from './names.js'
 import type { Publisher } from './publisher.js'
 import { chargeOf, type FileLimits, Quota, Reservation } from './quota.js'
-import type { Place } from './saved-directories.js'
 import { SessionDirectory, type Unlink } from './session-directory.js'
 import { readableOf } from './sources.js'
-import { StoredFile } from './stored-file.js'
+import type { FileOwner, StoredFile } from './stored-file.js'
 import { FileWriter } from './writer.js'
-
-/** A file together with the session that has it. */
-export class OwnedFile extends StoredFile {
-  readonly owner: SessionFiles
-  readonly place: Place
-
-  constructor(owner: SessionFiles, place: Place, ...rest: ConstructorParameters<typeof StoredFile>) {
-    super(...rest)
-    this.owner = owner
-    this.place = place
-  }
-}
 
 /** What the files of all sessions share. */
 export interface FilesContext {
   readonly instance: InstanceDirectory
   readonly publisher: Publisher
-  readonly ages: AgeQueue<OwnedFile>
+  readonly ages: AgeQueue<StoredFile>
   /** The bytes of the whole cache. */
   readonly total: Quota
   readonly maxFileSize: number
@@ -43,18 +30,18 @@ export interface FilesContext {
 }
 
 /** The files of one session. Nothing is on the disk before the first. */
-export class SessionFiles {
+export class SessionFiles implements FileOwner {
   readonly #directory: SessionDirectory
   readonly #context: FilesContext
   readonly #limits: FileLimits
-  readonly #index: FileIndex<OwnedFile>
-  /** Writes under way, which the end waits for until they have given up, and removals. */
+  readonly #index: FileIndex
+  /** Writes and removals under way, which the end waits for. */
   readonly #running = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
   /** Bytes that the app has written into the directory by itself, as the last sweep found them. */
   #untrackedBytes = 0
   /** Whether the app was given the directory. */
-  #isHandedOut = false
+  #isGiven = false
 
   constructor(context: FilesContext, id: string) {
     this.#context = context
@@ -69,12 +56,12 @@ export class SessionFiles {
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
   }
 
-  /** Of the session's directory. */
+  /** The path of the session's directory. */
   get path(): string {
     return this.#directory.path
   }
 
-  get list(): OwnedFile[] {
+  get list(): StoredFile[] {
     return this.#index.list
   }
 
@@ -84,7 +71,7 @@ export class SessionFiles {
 
   /** Whether the app may have put files of its own into the directory. */
   get mayHaveUntracked(): boolean {
-    return this.#isHandedOut && !this.#ending.signal.aborted
+    return this.#isGiven && !this.#ending.signal.aborted
   }
 
   /** What the session's files take of its limit: stored, on their way, and found. */
@@ -92,7 +79,7 @@ export class SessionFiles {
     return this.#limits.bytes.used
   }
 
-  find(sha256: string, name: string): OwnedFile | undefined {
+  find(sha256: string, name: string): StoredFile | undefined {
     return this.#index.find(sha256, name)
   }
 
@@ -105,7 +92,7 @@ export class SessionFiles {
     content: Readable | Uint8Array,
     name: string,
     isWhole: () => boolean = () => true,
-  ): Promise<OwnedFile> {
+  ): Promise<StoredFile> {
     return this.#run(() => this.#save(content, safeName(name), isWhole))
   }
 
@@ -114,24 +101,23 @@ export class SessionFiles {
     return this.#run(async () => {
       await this.#context.instance.make()
       await this.#directory.make()
-      this.#isHandedOut = true
+      this.#isGiven = true
       return this.path
     })
   }
 
-  /** Whether a file is where it was put, and no link is in its path. */
-  async isThere({ place, name }: OwnedFile): Promise<boolean> {
+  async isThere({ place, name }: StoredFile): Promise<boolean> {
     return (await this.#directory.useFile(place, name, async () => true)) === true
   }
 
-  /** The file must not be swept until this many `unpin` follow. */
-  pin(sha256: string, name: string): OwnedFile {
+  /** The file isn't swept until its `pins` are given back. */
+  pin(sha256: string, name: string): StoredFile {
     const file = this.#index.get(sha256, name)
     file.pins++
     return file
   }
 
-  /** Moves a file out of the cache. Gives the absolute path. */
+  /** Moves a file out of the cache. Returns the absolute path. */
   adopt(sha256: string, name: string, destination: string): Promise<string> {
     return this.#run(async () => {
       const path = resolve(destination)
@@ -149,13 +135,8 @@ export class SessionFiles {
     })
   }
 
-  /**
-   * Deletes those files of one directory that were created at `until` or before, unless they are deleted, pinned or saved
-   * again meanwhile.
-   * @returns what failed
-   */
-  deleteAged(directory: number, files: readonly OwnedFile[], until: number): Promise<unknown[]> {
-    const isDue = (file: OwnedFile) => this.#index.has(file) && file.createdAt <= until && !file.isPinned
+  deleteAged(directory: number, files: readonly StoredFile[], until: number): Promise<unknown[]> {
+    const isDue = (file: StoredFile) => this.#index.has(file) && file.createdAt <= until && file.pins === 0
     const deleteDue = (unlink: Unlink) =>
       attemptEach(files, file =>
         this.#context.publisher.exclusively(file.sha256, async () => {
@@ -165,8 +146,7 @@ export class SessionFiles {
     return this.#track(this.#directory.removeFrom(directory, deleteDue))
   }
 
-  /** Takes one upload back: the file goes with the last that gave these bytes this name. */
-  takeBack(file: OwnedFile): Promise<void> {
+  takeBack(file: StoredFile): Promise<void> {
     const taken = this.#context.publisher.exclusively(file.sha256, async () => {
       // Counted here: an upload of the same that is just being published is one more use.
       if (--file.uses === 0 && this.#index.has(file)) await this.#delete(file)
@@ -185,18 +165,18 @@ export class SessionFiles {
     this.#untrackedBytes = bytes
   }
 
-  /** Lets nothing new in, and gives up what is being written. */
+  /** Refuses new files, and aborts those that are being written. */
   abort(): void {
     this.#ending.abort(sessionEnded())
   }
 
-  /** Removes the directory with all that is in it. */
+  /** Removes the session's directory with everything in it. */
   async end(): Promise<void> {
     this.abort()
     await Promise.allSettled(this.#running)
     const { instance, publisher, total } = this.#context
     const files = this.list
-    // At once: a sweep would look for them where they no longer are.
+    // First: a sweep would look for them where they no longer are.
     this.#index.clear()
     await instance.discard(this.path)
     total.release(this.#untrackedBytes)
@@ -208,7 +188,7 @@ export class SessionFiles {
     }
   }
 
-  async #save(content: Readable | Uint8Array, name: string, isWhole: () => boolean): Promise<OwnedFile> {
+  async #save(content: Readable | Uint8Array, name: string, isWhole: () => boolean): Promise<StoredFile> {
     const { instance, maxFileSize, publisher } = this.#context
     const reservation = new Reservation(maxFileSize, this.#limits)
     const writer = new FileWriter(join(instance.incoming, uuid()), reservation)
@@ -232,7 +212,7 @@ export class SessionFiles {
     sha256: string,
     name: string,
     reservation: Reservation,
-  ): Promise<OwnedFile> {
+  ): Promise<StoredFile> {
     this.#ending.signal.throwIfAborted()
     const { now, publisher, total } = this.#context
     const twin = this.find(sha256, name)
@@ -248,17 +228,18 @@ export class SessionFiles {
     const { size } = writer
     if (sharing === 'shared') total.release(chargeOf(size))
     const path = this.#directory.pathOf(place, name)
-    const file = new OwnedFile(this, place, name, sha256, size, path, now(), sharing)
+    const uses = { createdAt: now(), pins: 0, uses: 1 }
+    const file = { owner: this, name, sha256, size, path, place, sharing, ...uses }
     this.#index.add(file)
     return file
   }
 
-  async #delete(file: OwnedFile): Promise<void> {
+  async #delete(file: StoredFile): Promise<void> {
     await this.#directory.removeFrom(file.place.directory, unlink => this.#unlink(file, unlink))
   }
 
   /** Removes a file while nobody else works on its content. */
-  async #unlink(file: OwnedFile, unlink: Unlink): Promise<void> {
+  async #unlink(file: StoredFile, unlink: Unlink): Promise<void> {
     const { publisher, total } = this.#context
     this.#index.hide(file)
     try {

@@ -1,30 +1,35 @@
 import type { Aging } from './age-queue.js'
 import type { Sharing } from './publisher.js'
+import type { Place } from './saved-directories.js'
 
-/** A file of one session. */
-export class StoredFile implements Aging {
+/** The record of a file that a session has saved. */
+export interface StoredFile extends Aging {
+  /** The session that has it. */
+  readonly owner: FileOwner
   readonly name: string
   readonly sha256: string
   readonly size: number
   readonly path: string
-  /** On the monotonic clock: hard links share the times of the file system. Who saves the same anew makes it young. */
-  createdAt: number
+  readonly place: Place
   readonly sharing: Sharing
-  /** Who counts on it not being swept. */
-  pins = 0
+  /** On the monotonic clock: hard links share the times of the file system. Saving the same file again makes it young. */
+  createdAt: number
+  /** How many prevent it from being swept: pins of the app, and downloads. */
+  pins: number
   /** How many uploads gave these bytes this name: taking one of them back must not take the others'. */
-  uses = 1
+  uses: number
+}
 
-  constructor(name: string, sha256: string, size: number, path: string, createdAt: number, sharing: Sharing) {
-    this.name = name
-    this.sha256 = sha256
-    this.size = size
-    this.path = path
-    this.createdAt = createdAt
-    this.sharing = sharing
-  }
-
-  get isPinned(): boolean {
-    return this.pins > 0
-  }
+/** What a session does with a file of its own. */
+export interface FileOwner {
+  /** Whether a file is where it was put, and no link is in its path. */
+  isThere(file: StoredFile): Promise<boolean>
+  /** Takes one upload back: the file is deleted with the last that gave these bytes this name. */
+  takeBack(file: StoredFile): Promise<void>
+  /**
+   * Deletes those files of one directory that were created at `until` or before, unless they are deleted, pinned or saved
+   * again meanwhile.
+   * @returns what failed
+   */
+  deleteAged(directory: number, files: readonly StoredFile[], until: number): Promise<unknown[]>
 }

@@ -1,15 +1,15 @@
 import { dirname } from 'node:path'
 import type { AgeQueue } from './age-queue.js'
 import { attemptEach } from './disk.js'
-import type { OwnedFile } from './session-files.js'
+import type { StoredFile } from './stored-file.js'
 
 /** Deletes the files that were created at `until` or before. One that can't be deleted is reported, and tried again next time. */
 export async function sweepAged(
-  ages: AgeQueue<OwnedFile>,
+  ages: AgeQueue<StoredFile>,
   until: number,
   report: (error: unknown) => void,
 ): Promise<void> {
-  let slice: OwnedFile[] = []
+  let slice: StoredFile[] = []
   for (const file of ages.due(until)) {
     slice.push(file)
     if (slice.length < SLICE) continue
@@ -24,7 +24,7 @@ const SLICE = 1024
 
 /** Each directory is opened once. */
 async function deleteAll(
-  files: readonly OwnedFile[],
+  files: readonly StoredFile[],
   until: number,
   report: (error: unknown) => void,
 ): Promise<void> {
@@ -38,9 +38,9 @@ async function deleteAll(
 /** Where each directory has a single file, one after the other would leave most of the thread pool idle. */
 const DIRECTORIES_AT_ONCE = 4
 
-type Group = [OwnedFile, ...OwnedFile[]]
+type Group = [StoredFile, ...StoredFile[]]
 
-function byDirectory(files: readonly OwnedFile[]): Group[] {
+function byDirectory(files: readonly StoredFile[]): Group[] {
   const groups = new Map<string, Group>()
   for (const file of files) {
     const directory = dirname(file.path)

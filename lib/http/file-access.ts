@@ -4,8 +4,9 @@ import { invalid } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
 import type { CachedFile } from '../files/cached-file.js'
 import type { FileData } from '../files/file-data.js'
-import type { OwnedFile, SessionFiles } from '../files/session-files.js'
+import type { SessionFiles } from '../files/session-files.js'
 import { sourceOf } from '../files/sources.js'
+import type { StoredFile } from '../files/stored-file.js'
 import { known } from '../parse.js'
 import type { Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
@@ -78,7 +79,7 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     return `${this.base}/file/${sha256}/${encodeURIComponent(name)}`
   }
 
-  protected present({ name, path, sha256, size }: OwnedFile): CachedFile {
+  protected present({ name, path, sha256, size }: StoredFile): CachedFile {
     return { url: this.urlOf(sha256, name), path, name, size, sha256, mimeType: mimeTypeOf(name) }
   }
 }

@@ -6,7 +6,7 @@ import { contentType } from 'mime-types'
 import send from 'send'
 import { GradioStateError } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
-import type { SiblingFile } from '../files/peer-instances.js'
+import type { PeerFile } from '../files/peer-instances.js'
 import { hideHostSession } from '../identity/express-session.js'
 import type { HostRequest } from '../identity/host.js'
 import { isOver, whenOver } from '../util/response-over.js'
@@ -73,10 +73,10 @@ async function findElsewhere(
   sha256: string,
   name: string,
   state: RequestHandle,
-): Promise<SiblingFile | undefined> {
+): Promise<PeerFile | undefined> {
   if (state.find() === undefined) await state.arrive()
   const session = state.find()
-  return session && cache.siblings.find(session.id, sha256, name)
+  return session && cache.peers.find(session.id, sha256, name)
 }
 
 const CACHED = 'private, no-cache'

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { AgeQueue } from '../../lib/files/age-queue.ts'
 
 describe('the queue of ages', () => {
-  const file = (createdAt: number) => ({ createdAt, isPinned: false })
+  const file = (createdAt: number) => ({ createdAt, pins: 0 })
 
   it('has what is as old as that or older, in the order it came', () => {
     const queue = new AgeQueue<ReturnType<typeof file>>()
@@ -17,11 +17,11 @@ describe('the queue of ages', () => {
   it('passes over a pinned file until it is released', () => {
     const queue = new AgeQueue<ReturnType<typeof file>>()
     const [pinned, other] = [file(1), file(2)]
-    pinned.isPinned = true
+    pinned.pins = 1
     queue.add(pinned)
     queue.add(other)
     assert.deepEqual([...queue.due(5)], [other])
-    pinned.isPinned = false
+    pinned.pins = 0
     assert.deepEqual([...queue.due(5)], [pinned, other])
   })
 
@@ -34,7 +34,7 @@ describe('the queue of ages', () => {
     // One that is given out may be deleted, and one that is still to come deleted or pinned.
     queue.delete(first!)
     queue.delete(second!)
-    third!.isPinned = true
+    third!.pins = 1
     assert.equal(due.next().value, fourth)
     assert.ok(due.next().done)
   })
@@ -49,11 +49,11 @@ describe('the queue of ages', () => {
   })
 
   it('looks at what is due and no further', () => {
-    const queue = new AgeQueue<{ createdAt: number; isPinned: boolean }>()
+    const queue = new AgeQueue<{ createdAt: number; pins: number }>()
     let looks = 0
     for (let i = 0; i < 10_000; i++) {
       queue.add({
-        isPinned: false,
+        pins: 0,
         get createdAt() {
           looks++
           return i

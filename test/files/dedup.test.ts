@@ -60,11 +60,12 @@ describe('the same bytes', () => {
 describe("the same bytes with dedup: 'cache'", () => {
   it('are on the disk once for all sessions, and count once', async t => {
     const { cache, session } = testCache(t, { dedup: 'cache' })
-    const saved = await Promise.all([1, 2, 3, 4].map(() => session().save(BYTES, 'a.txt')))
+    const sessions = [1, 2, 3, 4].map(() => session())
+    const saved = await Promise.all(sessions.map(files => files.save(BYTES, 'a.txt')))
     assert.equal(new Set(saved.map(({ path }) => inode(path))).size, 1)
     assert.equal(cache.stats().fileBytes, BYTES.length)
     assert.equal(
-      saved.reduce((sum, { owner }) => sum + owner.bytes, 0),
+      sessions.reduce((sum, { bytes }) => sum + bytes, 0),
       4 * BYTES.length,
     )
   })
@@ -110,8 +111,9 @@ describe("the same bytes with dedup: 'cache'", () => {
   it('are copied when they are adopted: who edits them edits nobody else’s', async t => {
     const { session } = testCache(t, { dedup: 'cache' })
     const destination = join(scratch(t), 'kept.txt')
-    const [mine, other] = [await session().save(BYTES, 'a.txt'), await session().save(BYTES, 'a.txt')]
-    await mine.owner.adopt(mine.sha256, mine.name, destination)
+    const files = session()
+    const [mine, other] = [await files.save(BYTES, 'a.txt'), await session().save(BYTES, 'a.txt')]
+    await files.adopt(mine.sha256, mine.name, destination)
     writeFileSync(destination, 'edited')
     assert.equal(existsSync(mine.path), false)
     assert.deepEqual(readFileSync(other.path), BYTES)

@@ -3,31 +3,37 @@ import { describe, it } from 'node:test'
 import { Quota, Reservation } from '../../lib/files/quota.ts'
 import { isAbout } from '../support/is-about.ts'
 
+/** As a reservation does. */
+function reserve(quota: Quota, amount: number): void {
+  quota.check(amount)
+  quota.add(amount)
+}
+
 describe('a quota', () => {
   it('lets in what fits to the last byte, and nothing of what does not', () => {
     const quota = new Quota(10, 'SESSION_FULL', 'maxSessionBytes')
-    quota.reserve(4)
-    quota.reserve(6)
-    assert.throws(() => quota.reserve(1), isAbout('maxSessionBytes', '10 bytes', '', 'SESSION_FULL'))
+    reserve(quota, 4)
+    reserve(quota, 6)
+    assert.throws(() => reserve(quota, 1), isAbout('maxSessionBytes', '10 bytes', '', 'SESSION_FULL'))
     assert.equal(quota.used, 10)
-    quota.reserve(0)
+    reserve(quota, 0)
     quota.release(6)
-    quota.reserve(5)
+    reserve(quota, 5)
     assert.equal(quota.used, 9)
   })
 
   it('counts what is there already over the limit too', () => {
     const quota = new Quota(10, 'CACHE_FULL', 'maxCacheBytes')
     quota.add(50)
-    assert.throws(() => quota.reserve(1), isAbout('maxCacheBytes', '', '', 'CACHE_FULL'))
+    assert.throws(() => reserve(quota, 1), isAbout('maxCacheBytes', '', '', 'CACHE_FULL'))
     quota.add(-45)
-    quota.reserve(5)
+    reserve(quota, 5)
     assert.equal(quota.used, 10)
   })
 
   it('has no limit at Infinity', () => {
     const quota = new Quota(Number.POSITIVE_INFINITY, 'CACHE_FULL', 'maxCacheBytes')
-    quota.reserve(2 ** 52)
+    reserve(quota, 2 ** 52)
     assert.equal(quota.used, 2 ** 52)
   })
 })

@@ -30,7 +30,7 @@ async function two(t: TestContext, name = 'a.txt', bytes = BYTES) {
   const id = randomUUID()
   const { path, sha256 } = await other.session(id).save(bytes, name)
   const find = (by: { id?: string; sha256?: string; name?: string } = {}) =>
-    here.cache.siblings.find(by.id ?? id, by.sha256 ?? sha256, by.name ?? name)
+    here.cache.peers.find(by.id ?? id, by.sha256 ?? sha256, by.name ?? name)
   return { here, other, id, path, sha256, name, find }
 }
 
@@ -101,7 +101,7 @@ it('what is not there is not found', async t => {
   assert.equal(await find({ id: randomUUID() }), undefined)
   assert.equal(await find({ name: 'b.txt' }), undefined)
   assert.equal(await find({ sha256: digest(Buffer.from('other')) }), undefined)
-  assert.equal(await other.cache.siblings.find(id, digest(BYTES), 'a.txt'), undefined, 'its own')
+  assert.equal(await other.cache.peers.find(id, digest(BYTES), 'a.txt'), undefined, 'its own')
   unlinkSync(path)
   assert.equal(await find(), undefined)
   await other.cache.close()
