@@ -17,8 +17,8 @@ import { ExpiryWatch } from './identity/expiry-watcher.js'
 import { ExpressStore } from './identity/express-store.js'
 import { Identity } from './identity/identity.js'
 import { type GradioStateOptions, parseOptions } from './options.js'
+import { PageUpgrades } from './pages/page-upgrades.js'
 import { Pages } from './pages/pages.js'
-import { Sockets } from './pages/sockets.js'
 import { type Duration, duration, known } from './parse.js'
 import { EngineSessions } from './sessions/engine-sessions.js'
 import type { ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
@@ -186,9 +186,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const identity = new Identity(config, watch, () => manager.secret)
   const shared = { config, manager, cache, identity, base: { path: config.path } }
   const pages = new Pages(manager, config.clock)
-  const sockets = new Sockets(pages, manager, config.heartbeat)
-  const routes = new Routes(shared, { pages, sockets, upload: uploadTo(storage) })
-  const parts = { ...shared, routes, sockets }
+  const upgrades = new PageUpgrades(pages, manager, config.heartbeat)
+  const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
+  const parts = { ...shared, routes, upgrades }
   const { hooks, states } = manager
   let closing: Promise<CloseReport> | undefined
 
@@ -221,7 +221,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       return gradio
     },
     track: (req: IncomingMessage, socket: Closable) => track(manager, req, socket),
-    attach: (server: Server) => sockets.attach(server),
+    attach: (server: Server) => upgrades.attach(server),
     sessions: () => manager.all().map(session => new KnownSession(manager, cache, session, shared.base)),
     session: (id: string) => {
       const session = manager.findById(id)
@@ -245,7 +245,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   async function shutDown(limit: number): Promise<CloseReport> {
     const { deadlines } = manager
     const until = deadlines.now + limit
-    sockets.close()
+    upgrades.close()
     watch.close()
     const { timedOut } = await manager.close(limit)
     const removed = cache.close()

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 import { Caller, type HostRequest, type RequestContext } from '../identity/host.js'
 import { superviseCommits } from '../identity/koa-session.js'
-import type { Sockets } from '../pages/sockets.js'
+import type { PageUpgrades } from '../pages/page-upgrades.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { isThenable } from '../util/thenable.js'
 import type { InstanceParts } from './instance.js'
@@ -12,7 +12,7 @@ import type { Route, Routes } from './routes.js'
 /** What one instance's middleware works with. */
 export interface MiddlewareParts extends InstanceParts {
   readonly routes: Routes
-  readonly sockets: Sockets
+  readonly upgrades: PageUpgrades
 }
 
 /** A request, before and after this middleware. */
@@ -48,14 +48,14 @@ export function admit(
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
-  const { base, config, identity, manager, routes, sockets } = parts
+  const { base, config, identity, manager, routes, upgrades } = parts
   const { gradioState: earlier } = req
   if (earlier !== undefined) {
     // A middleware that is mounted twice works once.
     if (isOf(manager, earlier)) return false
     throw twoInstances()
   }
-  attachTo(sockets, req)
+  attachTo(upgrades, req)
   const caller = new Caller(req, res, context, identity.arrivals)
   const state = new RequestHandle(parts, caller)
   req.gradioState = state
@@ -73,7 +73,7 @@ export function admit(
     const arrived = state.arrive()
     return arrived === undefined ? false : arrived.then(() => false)
   }
-  sockets.seeBase(state.base)
+  upgrades.addBase(state.base)
   return answerBy(route, req, res, state).finally(seal)
 }
 
@@ -82,11 +82,11 @@ async function answerBy(route: Route, ...request: Parameters<Route>): Promise<bo
   return true
 }
 
-function attachTo(sockets: Sockets, req: IncomingMessage): void {
+function attachTo(upgrades: PageUpgrades, req: IncomingMessage): void {
   // Node.js puts its server on each socket (lib/_http_server.js); `attach` is for where it can't be found.
   // A socket that no server has accepted, as in tests of an app's own, has `null` there.
   const server = (req.socket as { server?: Server | null } | undefined)?.server
-  if (server) sockets.attach(server)
+  if (server) upgrades.attach(server)
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */

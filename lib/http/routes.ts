@@ -6,12 +6,9 @@ import type { StoredFields } from '../files/multer-storage.js'
 import { withoutHostSession } from '../identity/express-session.js'
 import type { HostRequest } from '../identity/host.js'
 import type { Config } from '../options.js'
-import { Beats } from '../pages/beats.js'
-import { StreamConnection } from '../pages/event-stream.js'
 import { allowOrigin, refuseCrossSite } from '../pages/origin.js'
+import type { PageUpgrades } from '../pages/page-upgrades.js'
 import { type Pages, unknown } from '../pages/pages.js'
-import type { Sockets } from '../pages/sockets.js'
-import { isOver } from '../util/response-over.js'
 import { clientScript } from './client-script.js'
 import { mimeTypeOf } from './file-access.js'
 import { serveFile } from './file-route.js'
@@ -25,22 +22,20 @@ export type Route = (req: HostRequest, res: ServerResponse, state: RequestHandle
 /** The library's own routes. None of them makes the host's store write, but for a session's first page. */
 export class Routes {
   readonly #config: Config
-  readonly #beats: Beats
   readonly #cache: FileCache
   readonly #pages: Pages
-  readonly #sockets: Sockets
+  readonly #upgrades: PageUpgrades
   readonly #upload: Upload
 
   constructor(
-    { config, manager, cache }: InstanceParts,
-    { pages, sockets, upload }: { pages: Pages; sockets: Sockets; upload: Upload },
+    { config, cache }: InstanceParts,
+    { pages, upgrades, upload }: { pages: Pages; upgrades: PageUpgrades; upload: Upload },
   ) {
     this.#config = config
-    this.#beats = new Beats(manager.deadlines, config.heartbeat)
     this.#cache = cache
     this.#upload = upload
     this.#pages = pages
-    this.#sockets = sockets
+    this.#upgrades = upgrades
   }
 
   /** The route of a request, or `undefined` for a request of the app. */
@@ -85,7 +80,7 @@ export class Routes {
         if (query.has('renew')) return (...request) => this.#renew(...request)
         return (...request) => this.#open(first, epoch, ...request)
       case 'GET heartbeat 1':
-        return (...request) => this.#get(query.has('ticket'), first, epoch, ...request)
+        return (...request) => this.#refuseSocket(...request)
       case 'POST pagehide 1':
         return (...request) => this.#goodbye(first, epoch, ...request)
       case 'GET file 2':
@@ -110,48 +105,16 @@ export class Routes {
     answer(req, res, 200, { ticket }, state.introduced)
   }
 
-  /**
-   * An upgrade that is none, or a WebSocket that a proxy has made a plain request of, as nginx does by default. As a stream it
-   * would be closed at once by the browser, which expects a 101, and with it the page, which is kept open by its beats.
-   */
-  #get(hasTicket: boolean, id: string, epoch: number | undefined, ...request: Parameters<Route>) {
-    const [req, res] = request
-    const isUpgrade = req.headers.upgrade !== undefined
-    if (!isUpgrade && !hasTicket) return this.#stream(id, epoch, ...request)
-    const status = this.#sockets.statusOf(req)
+  /** A page's socket that comes as a plain request: an upgrade that can't be accepted, or that a proxy has removed. */
+  #refuseSocket(...[req, res]: Parameters<Route>): void {
+    const status = this.#upgrades.statusOf(req)
     // HTTP/2 has no such headers.
     if (req.httpVersionMajor === 1) {
       if (status === 426) res.setHeader('Upgrade', 'websocket')
-      // A browser doesn't use the connection again.
-      if (isUpgrade) res.setHeader('Connection', 'close')
+      // Browsers don't reuse the connection of a failed upgrade.
+      if (req.headers.upgrade !== undefined) res.setHeader('Connection', 'close')
     }
     answer(req, res, status)
-  }
-
-  async #stream(
-    id: string,
-    epoch: number | undefined,
-    ...[req, res, state]: Parameters<Route>
-  ): Promise<void> {
-    refuseCrossSite(req, this.#config.origins)
-    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
-    if (isOver({ req, res })) {
-      if (!page.isConnected) page.leave({ abrupt: true })
-      return
-    }
-    const begin = () => {
-      res.writeHead(200, {
-        'Content-Type': 'text/event-stream',
-        // Without `no-transform`, the compression middleware would hold the lines back.
-        'Cache-Control': 'no-cache, no-transform',
-        // nginx would, too.
-        'X-Accel-Buffering': 'no',
-      })
-      res.flushHeaders()
-    }
-    if (state.introduced) begin()
-    else withoutHostSession(req, begin)
-    new StreamConnection({ req, res }, page, this.#beats, () => withoutHostSession(req, () => res.end()))
   }
 
   async #receive(...[req, res, state]: Parameters<Route>): Promise<void> {

@@ -1,45 +1,47 @@
 import { GradioStateError } from '../errors.js'
-import type { EndReason } from '../sessions/engine.js'
-import type { Audience, Entry, Listener, Session } from '../sessions/session.js'
-import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
-import { all, type Few, includes, including, without } from '../util/small-set.js'
-import { WheelNode } from '../util/timer-wheel.js'
-import type { Connection } from './connection.js'
+import type { Reason } from '../sessions/reason.js'
+import type { Entry, Listener, Session } from '../sessions/session.js'
+import { Deadline, type Deadlines } from '../util/scheduler.js'
 
-/** Pages of one session. */
-export interface PageSet extends Audience {
-  find(id: string): Page | undefined
-  /** What is left when that page has left, and need not be remembered any more. */
-  without(page: Page): PageSet | undefined
+/** What a page needs of its socket. */
+export interface Connection {
+  /** Closes the socket, and tells the browser why. A second call does nothing. */
+  end(reason: Reason): void
+  /** Asks the browser for a request, whose response renews the cookie of the framework session. */
+  requestRenewal(): void
+  /** Destroys the socket without a closing handshake. */
+  terminate(): void
 }
 
-/**
- * One loaded document in a browser, as this process knows it; also all pages of a session that has no other. Its methods are
- * private to the compiler alone, for the reason told at {@link Session}.
- */
-export class Page extends WheelNode implements Due, PageSet, Listener {
+/** One loaded document in a browser, as this process knows it. */
+export class Page implements Listener {
   readonly id: string
-  /** The highest epoch that the page has told; it grows with each return from the back/forward cache. */
+  /** The highest epoch that the page has sent. The client adds 1 each time the page returns from the back/forward cache. */
   epoch = 0
-  /** The newest, until it is used. */
+  /** The ticket that was issued last, until it is used. */
   ticket = ''
   readonly #session: Session
-  #connections: Few<Connection> = undefined
+  readonly #forget: () => void
+  /** While the page is open but has no socket: the end of its lease. After it has left: when it is forgotten. */
+  readonly #deadline = new Deadline(() => this.#expire())
+  #connection: Connection | undefined
   #entry: Entry | undefined
+  /** Whether the page has said goodbye in its epoch. */
   #isGone = false
   /**
-   * Until when the page counts by its last beat. One that comes while there is a socket says that this socket is lost to
-   * the page already, and that its close is only late.
+   * Until when the last beat counts. A beat that arrives while there is a socket means that the page has already lost that
+   * socket, and that only its close is late.
    */
   #leasedUntil = 0
 
-  constructor(id: string, session: Session) {
-    super()
+  /** @param forget called some time after the page has left */
+  constructor(id: string, session: Session, forget: () => void) {
     this.id = id
     this.#session = session
+    this.#forget = forget
   }
 
-  /** Its session's. */
+  /** The token of its session. */
   get token(): string {
     return this.#session.token
   }
@@ -49,46 +51,27 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
   }
 
   get isConnected(): boolean {
-    return this.#connections !== undefined
+    return this.#connection !== undefined
   }
 
+  /** Set while the page has to wait for unload hooks. Never rejects. */
   get ready(): Promise<unknown> | undefined {
     return this.#entry?.ready
   }
 
-  /** Whether that epoch is over. */
   isOutdated(epoch: number | undefined): epoch is number {
-    return epoch !== undefined && epoch < this.leastEpoch
+    return epoch !== undefined && epoch < this.#leastEpoch
   }
 
-  /** @throws GradioStateError `PAGE_GONE` for an epoch that is over */
+  /** @throws GradioStateError `PAGE_GONE` for an outdated epoch */
   refuseOutdated(epoch: number | undefined): void {
-    if (this.isOutdated(epoch)) throw gone(this.leastEpoch, epoch)
+    if (this.isOutdated(epoch)) throw gone(this.#leastEpoch, epoch)
   }
 
-  /** @throws GradioStateError `PAGE_GONE` for an epoch that is over, and when the page has left */
+  /** @throws GradioStateError `PAGE_GONE` for an outdated epoch, and when the page has left */
   expectOpen(epoch: number | undefined): void {
     this.refuseOutdated(epoch)
     if (!this.isOpen) throw gone(this.epoch + 1, this.epoch)
-  }
-
-  private get leastEpoch(): number {
-    return this.#isGone ? this.epoch + 1 : this.epoch
-  }
-
-  /** While the page is connected, beats to it are due; while it is not, one of its own; after it has left, its being forgotten. */
-  run(): void {
-    if (this.isConnected) this.beatAll()
-    else if (this.isOpen) this.leave()
-    else this.#session.audience = pagesOf(this.#session)?.without(this)
-  }
-
-  find(id: string): Page | undefined {
-    return id === this.id ? this : undefined
-  }
-
-  without(page: Page): PageSet | undefined {
-    return page === this ? undefined : this
   }
 
   /** The page has entered its session. Of two entries the one that began last counts. */
@@ -103,51 +86,44 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
     other?.leave()
   }
 
-  /** The page is alive: without a socket it has to say so again before the lease is over. */
+  /** The page has sent a heartbeat. Without a socket, the next one has to come before the lease ends. */
   beat(epoch = this.epoch): void {
     if (epoch > this.epoch) {
       this.epoch = epoch
-      // The document was away: the sockets it had before are no part of it any more.
-      this.dropConnections()
+      // The document was in the back/forward cache, and its socket was lost there.
+      this.#dropConnection()
     }
-    // A whole number takes no object of its own in V8.
-    this.#leasedUntil = Math.ceil(this.deadlines.now + BEAT_LEASE)
-    if (!this.isConnected) this.awaitBeat()
+    this.#leasedUntil = this.#deadlines.now + LEASE
+    if (!this.isConnected) this.#awaitBeat()
   }
 
+  /** The page has opened a socket, which replaces the one that it had. */
   connect(connection: Connection): void {
     this.#session.noteReturn()
-    for (const older of all(this.#connections)) {
-      if (!connection.isExclusive || !older.isExclusive) continue
-      // Taken out first: its late close must not hurt the page.
-      this.#connections = without(this.#connections, older)
-      older.terminate()
-    }
-    // Of several, all are told at the times of the first.
-    if (!this.isConnected) connection.beats.schedule(this)
-    this.#connections = including(this.#connections, connection)
+    this.#dropConnection()
+    this.#connection = connection
     this.#leasedUntil = 0
+    this.#deadlines.cancel(this.#deadline)
   }
 
-  /** A connection has closed; does nothing for one that was replaced. */
+  /** A socket has closed. Does nothing for one that was replaced. */
   disconnect(connection: Connection, isGoodbye: boolean): void {
-    if (!includes(this.#connections, connection)) return
-    this.#connections = without(this.#connections, connection)
+    if (connection !== this.#connection) return
+    this.#connection = undefined
     if (isGoodbye) this.leave({ isGone: true })
-    else if (this.isConnected) return
-    else if (this.#leasedUntil > this.deadlines.now) this.awaitBeat()
+    else if (this.#leasedUntil > this.#deadlines.now) this.#awaitBeat()
     else this.leave({ abrupt: true })
   }
 
   /**
-   * The page says goodbye here.
-   * @returns whether that is all: else another node may have to be told
+   * The page says goodbye to this process.
+   * @returns whether it was held here; if not, another node may have to be told
    */
   goodbye(epoch: number | undefined): boolean {
     if (epoch !== undefined && epoch < this.epoch) return true
     const isHeldHere = this.isOpen && (epoch === undefined || epoch === this.epoch)
     const isKnownGone = this.isOutdated(epoch)
-    // It may have overtaken the heartbeat that it takes back.
+    // The goodbye may have overtaken the heartbeat of its epoch.
     this.epoch = epoch ?? this.epoch
     this.leave({ isGone: true })
     return isHeldHere || isKnownGone
@@ -159,68 +135,64 @@ export class Page extends WheelNode implements Due, PageSet, Listener {
     this.#entry.leave({ abrupt })
     this.#entry = undefined
     this.ticket = ''
-    this.deadlines.schedule(this, REMEMBERED)
-    this.dropConnections()
+    this.#deadlines.schedule(this.#deadline, REMEMBERED)
+    this.#dropConnection()
   }
 
   /**
-   * The session has ended or its host session has expired, and the page is told why. It reconnects, so not before the
-   * answer to a login or logout has brought the browser its new cookie: with the old one it would come as nobody.
+   * The session has ended, or its framework session has expired: the page leaves, and is told why. It then reconnects, so after a
+   * login or logout it is told only once the response has brought the browser its new cookie.
    */
-  part(reason: EndReason): void {
-    const session = this.#session
-    const connections = [...all(this.#connections)]
-    this.#connections = undefined
+  part(reason: Reason): void {
+    const connection = this.#connection
+    this.#connection = undefined
     this.leave()
-    if (session.ended !== undefined) this.deadlines.cancel(this)
-    if (connections.length === 0) return
-    const close = () => {
-      for (const connection of connections.splice(0)) connection.close(reason)
-    }
-    if (reason === 'destroyed' || reason === 'regenerated') this.afterAnswers(close)
-    else close()
+    if (this.#session.ended !== undefined) this.#deadlines.cancel(this.#deadline)
+    if (connection === undefined) return
+    const end = () => connection.end(reason)
+    if (reason === 'destroyed' || reason === 'regenerated') this.#afterAnswers(end)
+    else end()
   }
 
+  /** @returns whether the page has a socket to be asked by */
   renew(): boolean {
-    return [...all(this.#connections)].some(connection => connection.renew())
+    this.#connection?.requestRenewal()
+    return this.isConnected
   }
 
-  private get deadlines(): Deadlines {
+  get #deadlines(): Deadlines {
     return this.#session.deadlines
   }
 
-  /** Runs `task` when no request of the session is in flight, but waits for that no longer than a while. */
-  private afterAnswers(task: () => void): void {
+  get #leastEpoch(): number {
+    return this.#isGone ? this.epoch + 1 : this.epoch
+  }
+
+  #expire(): void {
+    if (this.isOpen) this.leave()
+    else this.#forget()
+  }
+
+  #awaitBeat(): void {
+    this.#deadlines.schedule(this.#deadline, this.#leasedUntil - this.#deadlines.now)
+  }
+
+  #dropConnection(): void {
+    const connection = this.#connection
+    // First, so that its close, which comes later, does nothing.
+    this.#connection = undefined
+    connection?.terminate()
+  }
+
+  /** Runs `task` when no request of the session is in flight, or after a time limit. May run it twice. */
+  #afterAnswers(task: () => void): void {
     const limit = new Deadline(task)
-    this.deadlines.schedule(limit, LONGEST_ANSWER)
+    this.#deadlines.schedule(limit, MAX_ANSWER)
     this.#session.afterAnswers(() => {
-      this.deadlines.cancel(limit)
+      this.#deadlines.cancel(limit)
       task()
     })
   }
-
-  private beatAll(): void {
-    for (const connection of all(this.#connections)) {
-      connection.beats.schedule(this)
-      connection.beat()
-    }
-  }
-
-  private awaitBeat(): void {
-    this.deadlines.schedule(this, this.#leasedUntil - this.deadlines.now)
-  }
-
-  private dropConnections(): void {
-    const connections = all(this.#connections)
-    // Before the closes: they are late, and must not hurt the page.
-    this.#connections = undefined
-    for (const connection of connections) connection.terminate()
-  }
-}
-
-/** Those of a session, if it ever had one. */
-export function pagesOf(session: Session | undefined): PageSet | undefined {
-  return session?.audience as PageSet | undefined
 }
 
 function gone(least: number, received: number): GradioStateError {
@@ -230,9 +202,9 @@ function gone(least: number, received: number): GradioStateError {
   )
 }
 
-/** Beats come every 20 s, but in a hidden tab once a minute (Chromium's throttling of timers). */
-const BEAT_LEASE = 95_000
-/** How long the pages of a session that has ended wait for the requests that are in flight in it. */
-const LONGEST_ANSWER = 5_000
-/** A late heartbeat of a page that has said goodbye is refused this long. */
+/** A page without a socket sends a beat every 20 s, but a hidden one only once a minute: browsers throttle its timers. */
+const LEASE = 95_000
+/** How long the pages of a session that has ended wait for its requests in flight. */
+const MAX_ANSWER = 5_000
+/** A late heartbeat of a page that has said goodbye is refused for this long. */
 const REMEMBERED = 120_000

@@ -2,11 +2,11 @@ import { GradioStateError, show } from '../errors.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
-import { type Page, pagesOf } from './page.js'
-import { checkRoom, takePage } from './session-pages.js'
+import type { Page } from './page.js'
+import { SessionPages } from './session-pages.js'
 import { hashOrigin, type Ticket, Tickets } from './tickets.js'
 
-/** The pages of all sessions, and what is known of those that have just left. */
+/** Opens and closes the pages of all sessions, and issues the tickets for their sockets. */
 export class Pages {
   readonly #manager: Sessions
   readonly #tickets: Tickets
@@ -17,9 +17,9 @@ export class Pages {
   }
 
   /**
-   * A page says that it is open. Its epoch makes what is late harmless: after a goodbye only a higher one opens it.
-   * @param session the session the page came with, if it lives
-   * @param enter lets the page enter its session, which is begun if need be
+   * A page has sent a heartbeat. After a goodbye only a higher epoch opens it again, so a late heartbeat does nothing.
+   * @param session the session that the request came with, if there is one
+   * @param enter enters the page's session, and begins it if there is none
    * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`
    */
   async open(
@@ -31,31 +31,31 @@ export class Pages {
     if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
     const known = this.#find(session, id)
     known?.refuseOutdated(epoch)
-    if (known === undefined) checkRoom(session)
+    if (known === undefined) SessionPages.of(session)?.expectRoom()
     let page = known
     if (page?.isOpen && this.#manager.isShared) page = await this.#confirm(page, epoch)
     if (!page?.isOpen) page = this.#entered(await enter(), id, epoch)
     page.beat(epoch)
     await page.ready
-    // It may have left, or its session ended, while it waited for hooks.
+    // It may have left, or its session may have ended, while it waited for hooks.
     page.expectOpen(epoch)
     return page
   }
 
   /**
-   * A page says goodbye here.
-   * @returns whether that is all: else another node may have to be told
+   * A page says goodbye to this process.
+   * @returns whether it was held here; if not, another node may have to be told
    */
   goodbye(session: Session | undefined, id: string, epoch: number | undefined): boolean {
     return this.#find(session, id)?.goodbye(epoch) ?? false
   }
 
-  /** Whether that page of the session was here lately. */
+  /** Whether the session has that page, or had it until recently. */
   knows(session: Session | undefined, id: string): boolean {
     return this.#find(session, id) !== undefined
   }
 
-  /** A ticket for one socket of the page; the one before it is void. */
+  /** Issues a ticket for one socket of the page. The one before it becomes invalid. */
   issueTicket(page: Page, origin: string | undefined): string {
     const { id, token, epoch } = page
     page.ticket = this.#tickets.seal({ token, page: id, epoch, origin: origin && hashOrigin(origin) })
@@ -63,8 +63,8 @@ export class Pages {
   }
 
   /**
-   * What a ticket admits to, if it is good: where its page is, the newest that was given out there; elsewhere, that of
-   * another node.
+   * Reads a ticket; `undefined` if it is invalid. The node that has the page accepts the last ticket it issued. A node that
+   * doesn't have the page accepts those of other nodes.
    */
   findTicket(sealed: string): Ticket | undefined {
     const ticket = this.#tickets.open(sealed)
@@ -75,7 +75,7 @@ export class Pages {
     return ticket
   }
 
-  /** Uses up a ticket that was just found, and gives its page if that is open here. */
+  /** Uses up a ticket that {@link findTicket} has read. @returns its page, if it is open here */
   useTicket({ token, page: id }: Ticket): Page | undefined {
     const page = this.#find(this.#manager.find(token), id)
     if (!page?.isOpen) return undefined
@@ -84,7 +84,7 @@ export class Pages {
   }
 
   /**
-   * Uses up a ticket that was just found, and opens its page, which another node has had until now.
+   * Uses up a ticket that {@link findTicket} has read, and opens its page, which another node has had until now.
    * @throws GradioStateError `PAGE_UNKNOWN`, and what {@link open} throws
    */
   async takeOver(sealed: string, { token, page: id, epoch }: Ticket): Promise<Page> {
@@ -97,12 +97,9 @@ export class Pages {
     })
   }
 
-  /**
-   * A page that is open here is heard of again. Meanwhile it may have been at another node, which held it since; so the
-   * engine is told anew.
-   */
+  /** Enters the session again for a page that is open here: since its last heartbeat it may have moved to another node. */
   async #confirm(page: Page, epoch: number | undefined): Promise<Page | undefined> {
-    // Before the wait, which may fail: the close of a socket that the page has lost already would count as its leaving.
+    // Before the wait, during which the page's lost socket may close: without the beat the page would leave.
     page.beat(epoch)
     const { cluster } = this.#manager
     const entry = await (cluster ?? this.#manager).enter(page.token, { kind: 'page', page: page.id })
@@ -111,8 +108,8 @@ export class Pages {
 
   /** The page has entered its session. */
   #entered(entry: Entry, id: string, epoch: number | undefined): Page {
-    const page = takePage(entry.session, id)
-    // Its goodbye may have overtaken it.
+    const page = SessionPages.take(entry.session, id)
+    // The goodbye may have overtaken this heartbeat.
     if (!page.isOpen && page.isOutdated(epoch)) entry.leave()
     else page.enter(entry)
     page.refuseOutdated(epoch)
@@ -120,7 +117,7 @@ export class Pages {
   }
 
   #find(session: Session | undefined, id: string): Page | undefined {
-    return pagesOf(session)?.find(id)
+    return SessionPages.of(session)?.find(id)
   }
 }
 

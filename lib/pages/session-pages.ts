@@ -1,62 +1,54 @@
 import { GradioStateError } from '../errors.js'
-import type { EndReason } from '../sessions/engine.js'
-import type { Session } from '../sessions/session.js'
-import { Page, type PageSet, pagesOf } from './page.js'
+import type { Reason } from '../sessions/reason.js'
+import type { Audience, Session } from '../sessions/session.js'
+import { Page } from './page.js'
 
-/** The page of that id in a session, which is new if need be. */
-export function takePage(session: Session, id: string): Page {
-  const pages = pagesOf(session)
-  const known = pages?.find(id)
-  if (known !== undefined) return known
-  const page = new Page(id, session)
-  if (pages instanceof SeveralPages) pages.add(page)
-  else session.audience = pages === undefined ? page : new SeveralPages([pages as Page, page])
-  return page
-}
+/** The pages of one session: those that are open here, and those that have just left. */
+export class SessionPages implements Audience {
+  readonly #pages = new Map<string, Page>()
 
-/** @throws GradioStateError `TOO_MANY_PAGES` */
-export function checkRoom(session: Session | undefined): void {
-  const pages = pagesOf(session)
-  if (!(pages instanceof SeveralPages) || pages.size < MOST_PAGES) return
-  throw new GradioStateError(
-    'TOO_MANY_PAGES',
-    `Expected at most ${MOST_PAGES} pages in a session, got one more.`,
-  )
-}
-
-/** The pages of a session that has had more than one at a time. */
-class SeveralPages implements PageSet {
-  readonly #pages: Map<string, Page>
-
-  constructor(pages: readonly Page[]) {
-    this.#pages = new Map(pages.map(page => [page.id, page]))
+  /** @returns `undefined` for a session without pages */
+  static of(session: Session | undefined): SessionPages | undefined {
+    return session?.audience instanceof SessionPages ? session.audience : undefined
   }
 
-  get size(): number {
-    return this.#pages.size
+  /** The page with that id in a session; a new one if there is none. */
+  static take(session: Session, id: string): Page {
+    const pages = SessionPages.of(session) ?? new SessionPages()
+    session.audience = pages
+    return pages.find(id) ?? pages.#add(session, id)
   }
 
   find(id: string): Page | undefined {
     return this.#pages.get(id)
   }
 
-  add(page: Page): void {
-    this.#pages.set(page.id, page)
+  /** @throws GradioStateError `TOO_MANY_PAGES` */
+  expectRoom(): void {
+    if (this.#pages.size < MAX_PAGES) return
+    throw new GradioStateError(
+      'TOO_MANY_PAGES',
+      `Expected at most ${MAX_PAGES} pages in a session, got one more.`,
+    )
   }
 
-  without(page: Page): PageSet | undefined {
-    this.#pages.delete(page.id)
-    return this.#pages.size > 0 ? this : undefined
-  }
-
-  part(reason: EndReason): void {
+  part(reason: Reason): void {
     for (const page of this.#pages.values()) page.part(reason)
   }
 
-  /** All pages of a browser have the same cookie. */
   renew(): boolean {
+    // All pages of a browser have the same cookie, so one of them is enough.
     return [...this.#pages.values()].some(page => page.renew())
+  }
+
+  #add(session: Session, id: string): Page {
+    const page = new Page(id, session, () => {
+      this.#pages.delete(id)
+      if (this.#pages.size === 0) session.audience = undefined
+    })
+    this.#pages.set(id, page)
+    return page
   }
 }
 
-const MOST_PAGES = 1_000
+const MAX_PAGES = 1_000

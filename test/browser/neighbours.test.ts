@@ -42,30 +42,10 @@ describe('behind compression() and helmet() at their defaults', () => {
       await until(() => isConnected(tab), 'the page is connected')
       assert.equal(gradio.stats().pages, 1)
 
-      // And a client that isn't ours has its stream, line by line.
-      const lines = tab.evaluate(
-        () =>
-          new Promise(resolve => {
-            const stream = new EventSource('/gradio_api/heartbeat/stream')
-            const lines: string[] = []
-            stream.onmessage = ({ data }) => {
-              document.title = data
-              if (lines.push(data) < 2) return
-              stream.close()
-              resolve(lines)
-            }
-          }),
-      )
-      await until(async () => (await tab.title()) === 'ALIVE', 'the first line')
-      assert.equal(gradio.stats().pages, 2)
-      await clock.advance(15)
-      assert.deepEqual(await lines, ['ALIVE', 'ALIVE'])
-      await until(() => gradio.stats().pages === 1, 'the stream is closed')
-
       assert.deepEqual(troubles, [])
       await tab.close()
       await until(() => gradio.stats().pages === 0, 'the page has left')
-      // Its stream broke off: that might have come back.
+      // As long as a page whose socket broke may take to reconnect.
       await clock.advance(4)
       assert.equal(unloaded.length, 1)
     })

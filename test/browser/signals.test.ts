@@ -28,13 +28,6 @@ describe('a signal', { concurrency: true }, () => {
       const tab = await open(context, example.url)
       await generate(tab)
       const id = await sessionOf(example, tab)
-      // Of a client that isn't ours, too.
-      await tab.evaluate(() => {
-        const stream = new EventSource('/gradio_api/heartbeat/stream')
-        return new Promise(resolve => stream.addEventListener('message', resolve, { once: true })).then(
-          () => {},
-        )
-      })
       const stoppedAt = performance.now()
       example.process.kill(signal)
       const [code] = await once(example.process, 'exit')

@@ -446,20 +446,6 @@ it('a logout at one node ends the pages on the others, which are told why', asyn
   assert.deepEqual(left, ['ended'])
 })
 
-it('event streams move from node to node as well', async t => {
-  const { all, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
-  await who(user, a)
-  const stream = await user.at(a).fetch('/gradio_api/heartbeat/page')
-  assert.equal(stream.status, 200)
-  assert.deepEqual(counts(all), [1, 0])
-  const other = await user.at(b).fetch('/gradio_api/heartbeat/page')
-  await assert.rejects(stream.text())
-  await becomes(all, 0, 1)
-  await other.body?.cancel()
-  await becomes(all, 0, 0)
-})
-
 function handshake(ticket: string): string {
   return (
     `GET /gradio_api/heartbeat/page?n=1&ticket=${ticket} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +

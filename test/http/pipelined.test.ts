@@ -32,8 +32,8 @@ forEachExpress((_name, express) => {
       const socket = await pipelined(t, port, user, [
         'POST /gradio_api/heartbeat/page?n=1',
         'GET /wait',
-        'GET /gradio_api/heartbeat/page?n=1',
-        'GET /gradio_api/heartbeat/page?n=1',
+        'POST /gradio_api/heartbeat/page?n=1',
+        'POST /gradio_api/heartbeat/page?n=1',
         'GET /id',
         'GET /wait',
       ])

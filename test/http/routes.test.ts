@@ -161,15 +161,12 @@ forEachExpress((_name, express) => {
       saved.push(() => set.call(store, id, data, done))
     }
     const user = visitor()
-    for (const method of ['POST', 'GET']) {
-      const aborting = new AbortController()
-      const { signal } = aborting
-      const asked = user.fetch('/gradio_api/heartbeat/page?n=1', { method, signal })
-      await until(() => gradio.stats().pages === 1)
-      aborting.abort()
-      await assert.rejects(asked)
-      await idle(gradio)
-    }
+    const aborting = new AbortController()
+    const asked = user.fetch('/gradio_api/heartbeat/page?n=1', { ...POST, signal: aborting.signal })
+    await until(() => gradio.stats().pages === 1)
+    aborting.abort()
+    await assert.rejects(asked)
+    await idle(gradio)
     for (const save of saved) save()
     await clock.advance(1)
     assert.equal(gradio.stats().pages, 0)
@@ -178,9 +175,14 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
   })
 
-  it('a handshake that a proxy has stripped of its upgrade is told so, and opens no stream', async t => {
+  it('the address of a socket answers 426 without an upgrade, as after a proxy that removes it, and opens no page', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()
+    for (const query of ['', '?n=1', '?n=1&ticket=guess']) {
+      const answer = await user.fetch(`/gradio_api/heartbeat/page${query}`)
+      assert.deepEqual([answer.status, answer.headers.get('upgrade')], [426, 'websocket'])
+    }
+    assert.deepEqual([gradio.stats().sessions, user.cookies.size], [0, 0])
     const { ticket } = await heartbeat(user, 'page')
     const answer = await user.fetch(`/gradio_api/heartbeat/page?n=1&ticket=${ticket}`)
     assert.deepEqual([answer.status, answer.headers.get('upgrade')], [426, 'websocket'])

@@ -39,7 +39,7 @@ forEachKoa(Koa => {
         const socket = await pipelined(t, port, user, [
           'POST /gradio_api/heartbeat/page?n=1',
           'GET /wait',
-          'GET /gradio_api/heartbeat/page?n=1',
+          'POST /gradio_api/heartbeat/page?n=1',
           `GET ${url}`,
           'GET /get',
         ])

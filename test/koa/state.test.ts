@@ -52,29 +52,6 @@ forEachKoa(Koa => {
       assert.deepEqual([gradio.stats().sessions, gradio.stats().pages, failures], [1, 1, []])
     })
 
-    it(`the event stream is a first visit, and a later one, with ${name}`, async t => {
-      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host() })
-      const user = visitor()
-      const streams = []
-      for (const page of ['one', 'two']) {
-        const aborting = new AbortController()
-        const { signal } = aborting
-        const answer = await user.fetch(`/gradio_api/heartbeat/${page}`, { signal })
-        const { status, headers } = answer
-        assert.deepEqual([status, headers.get('content-type')], [200, 'text/event-stream'])
-        assert.equal(headers.getSetCookie().length > 0, page === 'one')
-        assert.equal(await firstText(answer), ALIVE)
-        streams.push(aborting)
-        // While it flows.
-        assert.equal((await get(user)).id, gradio.sessions()[0]?.id)
-      }
-      await settled()
-      assert.deepEqual([gradio.stats().sessions, gradio.stats().pages], [1, 2])
-      for (const aborting of streams) aborting.abort()
-      await until(() => gradio.stats().open === 0, 'that the streams have closed')
-      assert.deepEqual(failures, [])
-    })
-
     it(`a page comes by its WebSocket, and leaves, with ${name}`, async t => {
       const { gradio, visitor, log, pass, failures, settled } = await koaSite(t, Koa, { host: host() })
       const user = visitor()

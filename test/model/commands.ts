@@ -10,7 +10,6 @@ import {
   type Request,
   type Settings,
   type Source,
-  type Stream,
   type Use,
   type User,
 } from './life.ts'
@@ -25,7 +24,6 @@ type Action =
   | { do: 'track'; request: number }
   | { do: 'closeTracked'; socket: number }
   | { do: 'openPage'; user: number; page: number; newer: number }
-  | { do: 'stream'; user: number; page: number; newer: number | undefined }
   | { do: 'upgrade'; ticket: number; late: boolean }
   | { do: 'disconnect'; connection: number; how: 'goodbye' | 'broken' | 'reload' }
   | { do: 'lateClose'; socket: number }
@@ -99,7 +97,6 @@ export class Run {
     if (how === 'leave') {
       for (const request of [...model.requests]) if (!request.ended) this.#end(request, 'broken')
       for (const { label } of [...model.connections]) this.#disconnect(label, 'broken')
-      for (const stream of [...model.streams]) this.#breakStream(stream)
       for (const label of [...model.tracked.keys()]) this.#closeTracked(label)
       await this.#pass(1)
       // Pages without a socket are waited for 95 s and then remembered for 120 s, and hooks that hang take 5 s each.
@@ -211,15 +208,6 @@ export class Run {
         this.#openPage(label, page, action.newer)
         return true
       }
-      case 'stream': {
-        const page = this.#page(action.user, action.page)
-        const epoch = action.newer === undefined ? undefined : this.#epoch(page, action.newer)
-        const stream: Stream = { label, connection: undefined, open: true }
-        model.streams.push(stream)
-        model.openPage(label, page.user, page.id, epoch, stream)
-        world.stream(label, page.user, page.id, epoch)
-        return true
-      }
       case 'upgrade': {
         const tickets = this.#tickets.filter(ticket => world.tickets.has(ticket))
         const ticket = pick(tickets.slice(-8), action.ticket)
@@ -328,22 +316,11 @@ export class Run {
     const { model, world } = this
     const at = model.connections.findIndex(connection => connection.label === label)
     const [connection] = model.connections.splice(at, 1)
-    const stream = model.streams.find(stream => stream.label === label)
-    if (stream !== undefined) {
-      this.#breakStream(stream)
-      return
-    }
     const socket = world.sockets.get(label)!
     // A socket that the server has dropped can say nothing any more.
     model.disconnect(connection!, how === 'goodbye')
     if (how === 'broken') socket.break()
     else socket.sayClose(how === 'goodbye' ? 1000 : 4001)
-  }
-
-  #breakStream(stream: Stream): void {
-    this.model.streams.splice(this.model.streams.indexOf(stream), 1)
-    this.model.breakStream(stream)
-    this.world.streams.get(stream.label)!.close()
   }
 }
 
@@ -405,9 +382,8 @@ const simple = fc.oneof(
   },
   { weight: 2, arbitrary: action('track', { request: index }) },
   { weight: 2, arbitrary: action('closeTracked', { socket: index }) },
-  { weight: 7, arbitrary: action('openPage', { user, page, newer }) },
+  { weight: 10, arbitrary: action('openPage', { user, page, newer }) },
   { weight: 6, arbitrary: action('reopenPage', { page: index, newer }) },
-  { weight: 3, arbitrary: action('stream', { user, page, newer: fc.constantFrom(undefined, 0, 1, -1) }) },
   { weight: 8, arbitrary: action('upgrade', { ticket: index, late: fc.boolean() }) },
   { weight: 2, arbitrary: action('lateClose', { socket: index }) },
   { weight: 5, arbitrary: action('goodbye', { page: index, older: newer }) },

@@ -103,7 +103,7 @@ export class Page {
   epoch = 0
   gone = false
   ticket: { readonly label: string; readonly epoch: number; readonly at: number } | undefined
-  readonly connections = new Set<Connection>()
+  connection: Connection | undefined
   /** After a beat that came while there was a connection: so long it may do without. */
   leasedUntil = 0
   /** While it is open without a connection: until when a beat is awaited. When it has left: how long it is remembered. */
@@ -114,16 +114,14 @@ export class Page {
     this.gone = false
   }
 
-  isOutdated(n: number | undefined): boolean {
-    return n !== undefined && n < (this.gone ? this.epoch + 1 : this.epoch)
+  isOutdated(n: number): boolean {
+    return n < (this.gone ? this.epoch + 1 : this.epoch)
   }
 }
 
 export interface Connection {
   readonly label: string
   readonly page: Page
-  /** A WebSocket; a page has at most one. */
-  readonly exclusive: boolean
 }
 
 export interface User {
@@ -147,13 +145,6 @@ export interface Request {
   passed: boolean
   /** How it was answered, or that its line broke. */
   ended: 'html' | 'json' | 'broken' | undefined
-}
-
-/** An event stream is an answer and a connection. It stands here from its request on. */
-export interface Stream {
-  readonly label: string
-  connection: Connection | undefined
-  open: boolean
 }
 
 /** A socket of the app's own. */

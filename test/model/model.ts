@@ -20,7 +20,6 @@ import {
   type Settings,
   SLOW,
   type Source,
-  type Stream,
   type Tracked,
   type Use,
   type User,
@@ -47,7 +46,6 @@ export class Model {
   readonly users: readonly User[]
   readonly requests: Request[] = []
   readonly connections: Connection[] = []
-  readonly streams: Stream[] = []
   /** Tracked sockets, by label. */
   readonly tracked = new Map<string, Tracked>()
   /** The sessions that can be used, by token. */
@@ -344,11 +342,11 @@ export class Model {
 
   // Pages
 
-  /** The POST of a page, or the GET of its event stream. */
-  openPage(label: string, user: User, id: string, n: number | undefined, stream?: Stream): void {
+  /** The POST of a page. */
+  openPage(label: string, user: User, id: string, n: number): void {
     const { token } = user
     const life = token === undefined ? undefined : this.lives.get(token)
-    if (life !== undefined) life.returned = true
+    if (life !== undefined) this.#return(life)
     const known = life?.pages.get(id)
     if (known?.isOutdated(n)) {
       this.#answer(label, 'gone')
@@ -356,7 +354,7 @@ export class Model {
     }
     if (known?.visit !== undefined) {
       this.#beat(known, n)
-      this.#soon.push(() => this.#opened(label, user, undefined, known, n, stream))
+      this.#soon.push(() => this.#opened(label, user, undefined, known, n))
       return
     }
     const minted = token === undefined ? label : undefined
@@ -368,14 +366,14 @@ export class Model {
           return this.#answer(label, 'gone')
         }
         this.#beat(page, n)
-        this.#soon.push(() => this.#opened(label, user, minted, page, n, stream))
+        this.#soon.push(() => this.#opened(label, user, minted, page, n))
       })
     }
     this.#come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'))
   }
 
   /** `undefined`: its session has ended meanwhile, or the page was opened anew. */
-  #enterPage(visit: Visit, id: string, n: number | undefined): Page | undefined {
+  #enterPage(visit: Visit, id: string, n: number): Page | undefined {
     const { life } = visit
     if (life.over) return undefined
     let page = life.pages.get(id)
@@ -388,46 +386,29 @@ export class Model {
     return page.isOutdated(n) ? undefined : page
   }
 
-  #beat(page: Page, n: number | undefined): void {
-    if (n !== undefined && n > page.epoch) {
+  #beat(page: Page, n: number): void {
+    if (n > page.epoch) {
       page.epoch = n
-      page.connections.clear()
+      page.connection = undefined
     }
     page.leasedUntil = this.now + BEAT_LEASE
-    if (page.connections.size === 0) page.due = this.#in(BEAT_LEASE)
+    if (page.connection === undefined) page.due = this.#in(BEAT_LEASE)
   }
 
-  #opened(
-    label: string,
-    user: User,
-    minted: string | undefined,
-    page: Page,
-    n: number | undefined,
-    stream: Stream | undefined,
-  ): void {
+  #opened(label: string, user: User, minted: string | undefined, page: Page, n: number): void {
     const { visit } = page
     this.#whenReady(visit, () => {
-      if (stream?.open === false) {
-        // Nobody reads the answer; what was opened is left again.
-        if (page.connections.size === 0) this.#leavePage(page, { abrupt: true })
-        return
-      }
       this.#deliver(user, minted)
       if (page.visit === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
-      if (stream === undefined) {
-        page.ticket = { label, epoch: page.epoch, at: this.now }
-        return
-      }
-      stream.connection = { label, page, exclusive: false }
-      this.#connect(stream.connection)
+      page.ticket = { label, epoch: page.epoch, at: this.now }
     })
   }
 
   /** The page's goodbye, by a beacon. */
   goodbye(label: string, user: User, id: string, n: number): void {
     const life = user.token === undefined ? undefined : this.lives.get(user.token)
-    if (life !== undefined) life.returned = true
+    if (life !== undefined) this.#return(life)
     const page = life?.pages.get(id)
     if (page === undefined) {
       this.#answer(label, '404')
@@ -455,8 +436,7 @@ export class Model {
           return
         }
         page.ticket = undefined
-        for (const older of page.connections) if (older.exclusive) page.connections.delete(older)
-        this.#connect({ label, page, exclusive: true })
+        this.#connect({ label, page })
         this.#answer(label, '101')
         return
       }
@@ -466,8 +446,8 @@ export class Model {
 
   #connect(connection: Connection): void {
     const { visit } = connection.page
-    if (visit !== undefined) visit.life.returned = true
-    connection.page.connections.add(connection)
+    if (visit !== undefined) this.#return(visit.life)
+    connection.page.connection = connection
     connection.page.leasedUntil = 0
     connection.page.due = undefined
     this.connections.push(connection)
@@ -476,9 +456,9 @@ export class Model {
   /** A connection closes; it may be one that was replaced long ago. */
   disconnect(connection: Connection, isGoodbye: boolean): void {
     const { page } = connection
-    if (!page.connections.delete(connection)) return
+    if (page.connection !== connection) return
+    page.connection = undefined
     if (isGoodbye) page.gone = true
-    else if (page.connections.size > 0) return
     else if (page.leasedUntil > this.now) {
       page.due = this.#in(page.leasedUntil - this.now)
       return
@@ -486,17 +466,11 @@ export class Model {
     this.#leavePage(page, { abrupt: !isGoodbye })
   }
 
-  /** The browser breaks off an event stream, even before it is answered. */
-  breakStream(stream: Stream): void {
-    stream.open = false
-    if (stream.connection !== undefined) this.disconnect(stream.connection, false)
-  }
-
   #leavePage(page: Page, how: { abrupt?: boolean }): void {
     const { visit } = page
     if (visit === undefined) return
     page.visit = page.ticket = undefined
-    page.connections.clear()
+    page.connection = undefined
     page.due = this.#in(REMEMBERED)
     this.#leave(visit, how)
   }
@@ -515,7 +489,7 @@ export class Model {
       // One that was found has ended meanwhile: there may be a newer one.
       if (life === undefined && isThere) this.#visit(token, kind, arrived)
       else {
-        if (life !== undefined) life.returned = true
+        if (life !== undefined) this.#return(life)
         arrived(life && this.#enter(life, kind))
       }
     })
@@ -550,7 +524,7 @@ export class Model {
         this.lives.set(token, life)
         this.#runLoad(life)
       } else {
-        life.returned = true
+        this.#return(life)
       }
       arrived(this.#enter(life, kind))
     })
@@ -584,6 +558,13 @@ export class Model {
     if (oldest === undefined || this.ending.size >= maxSessions) return false
     this.#end(oldest, 'evicted')
     return true
+  }
+
+  /** Something comes after the first request of a session. If it is closed, it is from now on the last to make room. */
+  #return(life: Life): void {
+    if (life.returned) return
+    life.returned = true
+    life.spareSince = ++this.#serial
   }
 
   #enter(life: Life, kind: Kind): Visit {
@@ -695,9 +676,9 @@ export class Model {
     this.ending.add(life)
     this.ended[reason]++
     for (const page of life.pages.values()) {
-      for (const { label } of page.connections) this.#say(`${label} told ${reason}`)
+      if (page.connection !== undefined) this.#say(`${page.connection.label} told ${reason}`)
       page.visit = page.ticket = undefined
-      page.connections.clear()
+      page.connection = undefined
     }
     life.pages.clear()
     if (life.phase === 'loaded') this.#unload(life, reason, () => {})

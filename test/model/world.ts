@@ -60,8 +60,7 @@ export class World {
   readonly watch = new Watch()
   readonly gradio: GradioState
   readonly requests = new Map<string, LiveRequest>()
-  /** Event streams, sockets and what the app tracks. */
-  readonly streams = new Map<string, StubResponse>()
+  /** The sockets of pages, and what the app tracks. */
   readonly sockets = new Map<string, StubSocket>()
   readonly tracked = new Map<string, TrackedSocket>()
   /** What admits to a page: the page's id, epoch and ticket, by the label of the POST. */
@@ -247,16 +246,6 @@ export class World {
     this.#route(label, 'POST', `pagehide/${page}?n=${n}`, user)
   }
 
-  stream(label: string, user: WorldUser, page: string, n: number | undefined): void {
-    const query = n === undefined ? '' : `?n=${n}`
-    const res = this.#route(label, 'GET', `heartbeat/${page}${query}`, user)
-    res.on('sent', (text: string) => {
-      const reason = /^event: close\ndata: (\w+)/.exec(text)?.[1]
-      if (reason !== undefined) this.#say(`${label} told ${reason}`)
-    })
-    this.streams.set(label, res)
-  }
-
   upgrade(label: string, ticket: string, isLate: boolean): void {
     const socket = new StubSocket(isLate, (code, reason) => {
       this.#say(`${label} told ${code === 1012 ? 'shutdown' : reason}`)
@@ -349,8 +338,6 @@ export class World {
   /** What `close()` has to come to for those who were connected. */
   assertNobodyIsConnected(): void {
     for (const [label, socket] of this.sockets) assert(socket.destroyed, `socket ${label} is left open`)
-    for (const [label, res] of this.streams)
-      assert(res.destroyed || res.writableFinished, `stream ${label} is left open`)
     assert(!isHooked(this.#server.asServer), 'the server is hooked')
   }
 

@@ -27,7 +27,6 @@ forEachExpress((_name, express) => {
       await heartbeat(user, 'page')
       const answers = [
         await user.fetch('/gradio_api/heartbeat/other?n=1', { ...POST, headers }),
-        await user.fetch('/gradio_api/heartbeat/other', { headers }),
         await user.fetch('/gradio_api/pagehide/page?n=1', { ...POST, headers }),
         await visitor().fetch('/gradio_api/heartbeat/other?n=1', { ...POST, headers }),
       ]

@@ -183,16 +183,6 @@ forEachExpress((_name, module) => {
       })
     }
 
-    it('by an event stream', async t => {
-      const app = await attacked(t, module)
-      const stream = new AbortController()
-      t.after(() => stream.abort())
-      await fetch(`${app.origin}/gradio_api/heartbeat/page`, { signal: stream.signal })
-      const [session] = app.gradio.sessions()
-      await flood(app)
-      assert.notEqual(app.gradio.session(session?.id ?? ''), undefined)
-    })
-
     it('so that all are refused only when all have pages like that', async t => {
       const app = await attacked(t, module)
       const users = Array.from({ length: MOST }, () => app.visitor())

@@ -1,18 +1,19 @@
-import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { WebSocket } from 'ws'
 
-/** A page of a user's, kept open by an event stream. Bare sockets, since there are thousands of them. */
+/** A page of a user's, kept open by its WebSocket. */
 export class ClusterPage {
   readonly user: string
   readonly id: string
-  /** When the answer came: from then on the page is surely counted. */
+  /** When the socket was open: from then on the page is surely counted. */
   readonly openedAt: number
-  /** Resolves when the stream has ended, whoever did it. */
+  /** Resolves when the socket has closed, whoever did it. */
   readonly over: Promise<void>
   readonly #port: number
-  readonly #socket: Socket
+  readonly #socket: WebSocket
   #isOver = false
 
-  private constructor(user: string, id: string, port: number, socket: Socket) {
+  private constructor(user: string, id: string, port: number, socket: WebSocket) {
     this.user = user
     this.id = id
     this.#port = port
@@ -26,46 +27,63 @@ export class ClusterPage {
     })
   }
 
-  /** Resolves when the server has begun its stream. */
-  static open(port: number, user: string, id: string, patience = PATIENCE): Promise<ClusterPage> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-      socket.setTimeout(patience, () => socket.destroy(new Error(`Expected the page ${id} to open in time`)))
-      socket.once('error', reject)
-      socket.once('close', () =>
-        reject(new Error(`Expected a stream for the page ${id}, got a closed socket`)),
-      )
-      socket.once('data', chunk => {
-        socket.setTimeout(0)
-        const head = chunk.toString()
-        if (head.startsWith('HTTP/1.1 200 ')) resolve(new ClusterPage(user, id, port, socket))
-        else socket.destroy(new Error(`Expected a stream for the page ${id}, got ${head.slice(0, 400)}`))
-        socket.resume()
+  /** Resolves when the page has its socket. */
+  static async open(port: number, user: string, id: string, patience = PATIENCE): Promise<ClusterPage> {
+    const url = `http://127.0.0.1:${port}/gradio_api/heartbeat/${id}`
+    const headers = { 'X-User': user }
+    try {
+      const signal = AbortSignal.timeout(patience)
+      const answer = await fetch(url, { method: 'POST', headers, signal })
+      const text = await answer.text()
+      if (!answer.ok) throw new Error(`Expected the page ${id} to open, got ${answer.status}: ${text}`)
+      const { ticket } = JSON.parse(text) as { ticket: string }
+      const socket = new WebSocket(`${url.replace('http', 'ws')}?n=0&ticket=${ticket}`, {
+        handshakeTimeout: patience,
+        perMessageDeflate: false,
       })
-      socket.write(
-        `GET /gradio_api/heartbeat/${id} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nX-User: ${user}\r\n\r\n`,
-      )
-    })
+      await new Promise<void>((resolve, reject) => {
+        socket.once('open', resolve)
+        socket.on('error', reject)
+      })
+      return new ClusterPage(user, id, port, socket)
+    } catch (error) {
+      void giveUp(port, user, id)
+      throw error
+    }
   }
 
-  /** Whether the server, or the kill of it, has ended the stream. */
+  /** Whether the server, or the kill of it, has closed the socket. */
   get isOver(): boolean {
     return this.#isOver
   }
 
   /** As a network that breaks off, or a browser that crashes. */
   drop(): void {
-    this.#socket.destroy()
+    this.#socket.terminate()
   }
 
   /** As a tab that is closed. */
   async close(): Promise<void> {
-    await fetch(`http://127.0.0.1:${this.#port}/gradio_api/pagehide/${this.id}`, {
-      method: 'POST',
-      headers: { 'X-User': this.user },
-      signal: AbortSignal.timeout(PATIENCE),
-    })
-    this.#socket.destroy()
+    await sayGoodbye(this.#port, this.user, this.id)
+    this.#socket.terminate()
+  }
+}
+
+async function sayGoodbye(port: number, user: string, id: string): Promise<boolean> {
+  const answer = await fetch(`http://127.0.0.1:${port}/gradio_api/pagehide/${id}`, {
+    method: 'POST',
+    headers: { 'X-User': user },
+    signal: AbortSignal.timeout(PATIENCE),
+  })
+  return answer.ok
+}
+
+/** A node that was stopped may open the page when it goes on, after nobody waits for it any more. */
+async function giveUp(port: number, user: string, id: string): Promise<void> {
+  try {
+    for (let tries = 0; tries < 20 && !(await sayGoodbye(port, user, id)); tries++) await sleep(500)
+  } catch {
+    // The node is gone, and the page with it.
   }
 }
 

@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Beats } from '../../lib/pages/beats.ts'
+import { PingSchedule } from '../../lib/pages/ping-schedule.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { Deadline, Deadlines } from '../../lib/util/scheduler.ts'
 
-describe('beats', () => {
+describe('pings', () => {
   for (const heartbeat of [100, 1_000, 15_000, 30_000]) {
     it(`come every ${heartbeat} ms in the long run, never later, and at most a step earlier`, async () => {
       const clock = fakeClock()
-      const beats = new Beats(new Deadlines(clock), heartbeat)
+      const pings = new PingSchedule(new Deadlines(clock), heartbeat)
       const times: number[] = []
-      const beat = new Deadline(() => {
+      const ping = new Deadline(() => {
         times.push(clock.now())
-        beats.schedule(beat)
+        pings.scheduleNext(ping)
       })
       await clock.advance(0.037)
       const begun = clock.now()
-      beats.schedule(beat)
+      pings.scheduleNext(ping)
       await clock.advance((heartbeat * 50) / 1_000)
       const gaps = times.map((time, index) => time - (times[index - 1] ?? begun))
       for (const gap of gaps) assert.ok(gap <= heartbeat && gap > heartbeat - 64, `got ${gap}`)
@@ -26,10 +26,10 @@ describe('beats', () => {
 
   it('of pages that connect over a second come in a few turns, not at once', async () => {
     const clock = fakeClock()
-    const beats = new Beats(new Deadlines(clock), 15_000)
+    const pings = new PingSchedule(new Deadlines(clock), 15_000)
     const times = new Set<number>()
     for (let page = 0; page < 1_000; page++) {
-      beats.schedule(new Deadline(() => times.add(clock.now())))
+      pings.scheduleNext(new Deadline(() => times.add(clock.now())))
       await clock.advance(0.001)
     }
     await clock.advance(15)
