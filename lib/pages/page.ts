@@ -90,7 +90,9 @@ export class Page implements Listener {
   beat(epoch = this.epoch): void {
     if (epoch > this.epoch) {
       this.epoch = epoch
-      // The document was in the back/forward cache, and its socket was lost there.
+      // The document was in the back/forward cache, and its socket was lost there. A socket that was asked for before may
+      // still arrive.
+      this.ticket = ''
       this.#dropConnection()
     }
     this.#leasedUntil = this.#deadlines.now + LEASE

@@ -17,7 +17,7 @@ import { Model } from './model.ts'
 import { World } from './world.ts'
 
 /** What can be done in a run. Numbers choose among what is there, so that a smaller run still makes sense. */
-type Action =
+export type Action =
   | { do: 'request'; user: number; navigation: boolean }
   | { do: 'use'; request: number; use: Use; name: Name }
   | { do: 'end'; request: number; how: 'html' | 'json' | 'broken' }
@@ -126,6 +126,10 @@ export class Run {
   async #pass(ms: number): Promise<void> {
     this.model.advance(ms)
     await this.world.clock.advance(`${ms}ms`)
+    for (const user of this.model.users) {
+      const last = this.world.lastBrought(user)
+      if (last !== undefined) this.model.noteLast(user, last)
+    }
     this.#compare()
     if (this.model.givenUp !== undefined) assert.deepEqual(await this.world.closing, this.model.givenUp)
   }

@@ -102,7 +102,7 @@ export class Page {
   visit: Visit | undefined
   epoch = 0
   gone = false
-  ticket: { readonly label: string; readonly epoch: number; readonly at: number } | undefined
+  ticket: { readonly label: string; readonly at: number } | undefined
   connection: Connection | undefined
   /** After a beat that came while there was a connection: so long it may do without. */
   leasedUntil = 0

@@ -61,6 +61,8 @@ export class Model {
   readonly #soon: (() => void)[] = []
   /** Those whom an engine that is far away has not answered yet. */
   readonly #arriving = new Set<{ readonly token: string; readonly begins: boolean }>()
+  /** When an answer brought the browser each of the tokens. */
+  readonly #broughtAt = new Map<string, number>()
   #log: string[] = []
   #movedAt = -1
   #serial = 0
@@ -337,7 +339,16 @@ export class Model {
 
   /** An answer brings the browser the token that was made for it. */
   #deliver(user: User, minted: string | undefined): void {
-    if (minted !== undefined) user.token = minted
+    if (minted === undefined) return
+    user.token = minted
+    this.#broughtAt.set(minted, this.now)
+  }
+
+  /** Of two answers that come in the same moment, either may be the last: it was that with this token. */
+  noteLast(user: User, minted: string): void {
+    const at = this.#broughtAt.get(minted)
+    if (at !== undefined && user.token !== undefined && at === this.#broughtAt.get(user.token))
+      user.token = minted
   }
 
   // Pages
@@ -389,6 +400,7 @@ export class Model {
   #beat(page: Page, n: number): void {
     if (n > page.epoch) {
       page.epoch = n
+      page.ticket = undefined
       page.connection = undefined
     }
     page.leasedUntil = this.now + BEAT_LEASE
@@ -401,7 +413,7 @@ export class Model {
       this.#deliver(user, minted)
       if (page.visit === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
-      page.ticket = { label, epoch: page.epoch, at: this.now }
+      page.ticket = { label, at: this.now }
     })
   }
 
@@ -431,10 +443,6 @@ export class Model {
     for (const life of this.lives.values()) {
       for (const page of life.pages.values()) {
         if (page.ticket?.label !== ticket || this.now - page.ticket.at > TICKET) continue
-        if (page.ticket.epoch !== page.epoch) {
-          this.#answer(label, 'gone')
-          return
-        }
         page.ticket = undefined
         this.#connect({ label, page })
         this.#answer(label, '101')

@@ -68,6 +68,8 @@ export class World {
   readonly #modes: Modes
   readonly #server = new StubServer()
   readonly #jars = new Map<string, string>()
+  /** By user: the label of the request whose answer was the last to bring a cookie. */
+  readonly #brought = new Map<string, string>()
   readonly #views = new Map<string, SessionView>()
   readonly #history: State<Thing>
   readonly #model: State<Thing | undefined>
@@ -131,7 +133,7 @@ export class World {
   request(label: string, user: WorldUser, isNavigation: boolean): void {
     const req = this.#incoming('GET', '/', user, label)
     if (isNavigation) req.headers['sec-fetch-dest'] = 'document'
-    const res = this.#outgoing(user)
+    const res = this.#outgoing(user, label)
     const request: LiveRequest = {
       get state() {
         return (req as IncomingMessage & { gradioState: RequestState }).gradioState
@@ -272,7 +274,7 @@ export class World {
   }
 
   #route(label: string, method: string, route: string, user: WorldUser): StubResponse {
-    const res = this.#outgoing(user)
+    const res = this.#outgoing(user, label)
     let isAnswered = false
     res.on('sent', () => {
       if (!isAnswered) this.#say(`${label} answered ${GONE.has(res.statusCode) ? 'gone' : res.statusCode}`)
@@ -293,11 +295,18 @@ export class World {
     return Object.assign(stubRequest(method, url, headers), { label })
   }
 
-  #outgoing(user: WorldUser): StubResponse {
+  /** The label of the request whose answer was the last to bring the user's browser a cookie. */
+  lastBrought({ name }: WorldUser): string | undefined {
+    return this.#brought.get(name)
+  }
+
+  #outgoing(user: WorldUser, label: string): StubResponse {
     const res = new StubResponse()
     res.once('sent', () => {
       const cookie = [res.getHeader('set-cookie') ?? []].flat()[0]
-      if (cookie !== undefined) this.#jars.set(user.name, cookie.split(';')[0]!)
+      if (cookie === undefined) return
+      this.#jars.set(user.name, cookie.split(';')[0]!)
+      this.#brought.set(user.name, label)
     })
     return res
   }
