@@ -1,15 +1,12 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Multer, StorageEngine } from 'multer'
-import { invalid } from './errors.js'
 import { FileCache } from './files/cache.js'
 import { MulterStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
 import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, handle, stateOf } from './http/middleware.js'
-import type { RequestState } from './http/request-state.js'
 import { Routes } from './http/routes.js'
-import type { SessionState } from './http/session-state.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
@@ -21,39 +18,38 @@ import { PageUpgrades } from './pages/page-upgrades.js'
 import { Pages } from './pages/pages.js'
 import { type Duration, duration, known } from './parse.js'
 import { EngineSessions } from './sessions/engine-sessions.js'
-import type { ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
+import { addHook, checkEvent, checkFunction } from './sessions/hooks.js'
 import type { CloseReport, SessionStats } from './sessions/reports.js'
-import type { State } from './sessions/session-view.js'
 import { Sessions } from './sessions/sessions.js'
-import type { AnySharedStateOptions, SharedStateOptions } from './sessions/shared-definition.js'
+import type { AnySharedStateOptions } from './sessions/shared-definition.js'
 import { SharedHandle } from './sessions/shared-handle.js'
-import type { SharedState } from './sessions/shared-state.js'
-import { type AnyStateOptions, StateDefinition, type StateOptions } from './sessions/value-definition.js'
+import { type AnyStateOptions, StateDefinition } from './sessions/value-definition.js'
+import type {
+  ErrorListener,
+  HookEvent,
+  LeaveEvent,
+  RequestState,
+  SessionState,
+  SharedState,
+  SharedStateOptions,
+  State,
+  StateOptions,
+} from './types.js'
 
 export { type ErrorCode, GradioStateError } from './errors.js'
-export type { CachedFile } from './files/cached-file.js'
-export type { FileData } from './files/file-data.js'
-export type { RequestState } from './http/request-state.js'
-export type { FileReference, Pin, SessionState } from './http/session-state.js'
 export type { Closable } from './http/tracked-socket.js'
 export type { CookieOptions, GradioStateOptions, SessionStore } from './options.js'
 export type { Duration, Size } from './parse.js'
-export type { Codec } from './sessions/codec.js'
 export type {
   Arrival,
   Claim,
   Departure,
-  EndReason,
   Engine,
   EngineEvents,
   Holder,
   Life,
 } from './sessions/engine.js'
-export type { ErrorContext, ErrorListener, HookEvent, LeaveEvent } from './sessions/events.js'
 export type { CloseReport } from './sessions/reports.js'
-export type { SessionView, State } from './sessions/session-view.js'
-export type { SharedStateOptions } from './sessions/shared-definition.js'
-export type { SharedState } from './sessions/shared-state.js'
 export type {
   SharedValue,
   SharedValueStore,
@@ -61,7 +57,28 @@ export type {
   Writing,
   Written,
 } from './sessions/shared-value-store.js'
-export type { DeleteEvent, DeleteReason, StateOptions, ValueOptions } from './sessions/value-definition.js'
+export type {
+  CachedFile,
+  Codec,
+  DeleteEvent,
+  DeleteReason,
+  ErrorContext,
+  ErrorListener,
+  FileData,
+  FileReference,
+  HookEvent,
+  LeaveEvent,
+  Pin,
+  Reason,
+  RequestState,
+  SessionState,
+  SessionView,
+  SharedState,
+  SharedStateOptions,
+  State,
+  StateOptions,
+  ValueOptions,
+} from './types.js'
 export type { Clock } from './util/clock.js'
 
 declare global {
@@ -263,30 +280,4 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   }
   const gradio: GradioState = Object.assign(middleware, methods, forAdapters)
   return gradio
-}
-
-/** @returns removes the hook, but not the same function where it was added by another call */
-function addHook<E>(
-  hooks: Set<(event: E) => unknown>,
-  method: string,
-  hook: (event: E) => unknown,
-): () => void {
-  checkFunction(method, hook)
-  const added = (event: E) => hook(event)
-  hooks.add(added)
-  return () => {
-    hooks.delete(added)
-  }
-}
-
-function checkFunction<T>(method: string, value: T): T {
-  if (typeof value !== 'function') throw invalid(`what ${method}() is given`, 'a function', value)
-  return value
-}
-
-function checkEvent(method: 'on' | 'off', event: unknown): void {
-  if (event === 'error') return
-  const hint =
-    event === 'load' || event === 'unload' || event === 'ended' ? `; hooks are added by ${event}(hook)` : ''
-  throw invalid(`the event of ${method}()`, `'error'${hint}`, event)
 }

@@ -2,8 +2,6 @@ import { Readable } from 'node:stream'
 import { lookup } from 'mime-types'
 import { invalid } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
-import type { CachedFile } from '../files/cached-file.js'
-import type { FileData } from '../files/file-data.js'
 import type { SessionFiles } from '../files/session-files.js'
 import { sourceOf } from '../files/sources.js'
 import type { StoredFile } from '../files/stored-file.js'
@@ -11,7 +9,7 @@ import { known } from '../parse.js'
 import type { Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { StateAccess } from '../sessions/value-access.js'
-import type { FileReference, Pin, SessionFileMethods } from './session-state.js'
+import type { CachedFile, FileData, FileReference, Pin, SessionFileMethods } from '../types.js'
 
 /** Where the library's routes are, as far as it was seen: mounted on a router, they are below it. */
 export interface Base {

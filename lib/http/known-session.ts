@@ -2,8 +2,8 @@ import type { FileCache } from '../files/cache.js'
 import type { Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
+import type { SessionState } from '../types.js'
 import { type Base, FileAccess } from './file-access.js'
-import type { SessionState } from './session-state.js'
 
 /** The state of a session that is known by its id. */
 export class KnownSession extends FileAccess implements SessionState {

@@ -3,9 +3,9 @@ import type { Context, Middleware, Next } from 'koa'
 import onHeaders from 'on-headers'
 import { invalid } from '../errors.js'
 import type { HostRequest, KoaSession, RequestContext } from '../identity/host.js'
+import type { RequestState } from '../types.js'
 import { whenOver } from '../util/response-over.js'
 import { ADMIT, type Admit } from './adapter.js'
-import type { RequestState } from './request-state.js'
 
 declare module 'koa' {
   interface ExtendableContext {

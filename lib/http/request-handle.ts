@@ -4,11 +4,11 @@ import type { Reason } from '../sessions/reason.js'
 import type { Entry, Session } from '../sessions/session.js'
 import { closed, type Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
+import type { RequestState } from '../types.js'
 import { whenOver } from '../util/response-over.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceParts } from './instance.js'
 import { RequestEntry } from './request-entry.js'
-import type { RequestState } from './request-state.js'
 import type { WhenClosed } from './tracked-socket.js'
 
 /** `req.gradioState`, and what the library's own routes do with the session of a request. */

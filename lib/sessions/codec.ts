@@ -1,11 +1,6 @@
 import { Deserializer, Serializer } from 'node:v8'
+import type { Codec } from '../types.js'
 import { findUncloneable, PLAIN, prototypesOf } from './cloneable.js'
-
-/** How the values of a shared state become text, and values again. */
-export interface Codec<T> {
-  encode(value: T): string
-  decode(text: string): T
-}
 
 /** Node's own serialisation, in base64. */
 export const v8Codec: Codec<unknown> = {

@@ -1,5 +1,5 @@
+import type { SessionView, State } from '../types.js'
 import { SESSION, type SessionAccess, type SessionSource, type SharedOwner } from './session-access.js'
-import type { SessionView, State } from './session-view.js'
 import type { NamedState, StateRegistry } from './value-definition.js'
 import type { Values } from './values.js'
 

@@ -1,12 +1,18 @@
-import { GradioStateError } from '../errors.js'
+import { GradioStateError, invalid } from '../errors.js'
+import type {
+  ErrorContext,
+  ErrorListener,
+  HookEvent,
+  HookName,
+  LeaveEvent,
+  Reason,
+  SessionView,
+} from '../types.js'
 import { mayBePromise, neglect, settlementOf } from '../util/foreign-promise.js'
 import { eachBounded } from '../util/limiter.js'
 import { presentCall, runAs } from '../util/own-context.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 import { isThenable } from '../util/thenable.js'
-import type { EndReason } from './engine.js'
-import type { ErrorContext, ErrorListener, HookEvent, HookName, LeaveEvent } from './events.js'
-import type { SessionView } from './session-view.js'
 
 /**
  * Calls the app's functions so that one that throws, rejects or hangs harms nothing else, and none runs in the async context of
@@ -34,7 +40,7 @@ export class Hooks {
   }
 
   /** Runs all `unload` or `ended` hooks of a session; as {@link runLoad}. */
-  runLeave(source: 'unload' | 'ended', session: SessionView, key: string, reason: EndReason): Promise<void> {
+  runLeave(source: 'unload' | 'ended', session: SessionView, key: string, reason: Reason): Promise<void> {
     return this.#runAll(this[source], session, source, limit =>
       Object.assign(new Event(session, key, limit), { reason }),
     )
@@ -204,6 +210,40 @@ function describe({ source, session, name }: ErrorContext): string {
     what +
     (name === undefined ? '' : ` of ${JSON.stringify(name)}`) +
     (session === undefined ? '' : ` for session ${session}`)
+  )
+}
+
+/**
+ * Adds a hook.
+ * @param method the method that it was given to, in messages
+ * @returns removes the hook, but not the same function where it was added by another call
+ */
+export function addHook<E>(
+  hooks: Set<(event: E) => unknown>,
+  method: string,
+  hook: (event: E) => unknown,
+): () => void {
+  checkFunction(method, hook)
+  const added = (event: E) => hook(event)
+  hooks.add(added)
+  return () => {
+    hooks.delete(added)
+  }
+}
+
+export function checkFunction<T>(method: string, value: T): T {
+  if (typeof value !== 'function') throw invalid(`what ${method}() is given`, 'a function', value)
+  return value
+}
+
+/** Throws unless it is the event that `on()` and `off()` know. */
+export function checkEvent(method: 'on' | 'off', event: unknown): void {
+  if (event === 'error') return
+  const isHook = event === 'load' || event === 'unload' || event === 'ended'
+  throw invalid(
+    `the event of ${method}()`,
+    `'error'${isHook ? `; hooks are added by ${event}(hook)` : ''}`,
+    event,
   )
 }
 

@@ -1,9 +1,1 @@
-/** Why a session was unloaded or ended. */
-export type Reason =
-  | 'disconnected'
-  | 'expired'
-  | 'destroyed'
-  | 'regenerated'
-  | 'evicted'
-  | 'ended'
-  | 'shutdown'
+export type { Reason } from '../types.js'

@@ -1,5 +1,5 @@
 import { GradioStateError } from '../errors.js'
-import type { EndReason } from './engine.js'
+import type { Reason } from '../types.js'
 import { EvictionOrder } from './eviction-order.js'
 import type { SessionStats } from './reports.js'
 import type { Session } from './session.js'
@@ -11,7 +11,7 @@ export class SessionTable {
   readonly #byId = new Map<string, Session>()
   readonly #evictable = new EvictionOrder()
   readonly #ending = new Set<Session>()
-  readonly #ended: Record<EndReason, number> = {
+  readonly #ended: Record<Reason, number> = {
     disconnected: 0,
     expired: 0,
     destroyed: 0,
@@ -58,7 +58,7 @@ export class SessionTable {
   }
 
   /** The session has ended; it is kept as ending until {@link forget}. */
-  end(session: Session, reason: EndReason): void {
+  end(session: Session, reason: Reason): void {
     if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
     this.#byId.delete(session.id)
     this.#evictable.delete(session)

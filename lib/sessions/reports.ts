@@ -1,5 +1,4 @@
-import type { EndReason } from './engine.js'
-import type { ErrorContext } from './events.js'
+import type { ErrorContext, Reason } from '../types.js'
 
 /** What `close()` resolves with. */
 export interface CloseReport {
@@ -20,5 +19,5 @@ export interface SessionStats {
   /** Connected pages. */
   readonly pages: number
   /** How many sessions have ended so far, by reason. */
-  readonly ended: Readonly<Record<EndReason, number>>
+  readonly ended: Readonly<Record<Reason, number>>
 }

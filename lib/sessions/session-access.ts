@@ -1,4 +1,4 @@
-import type { SessionView } from './session-view.js'
+import type { SessionView } from '../types.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { StateRegistry } from './value-definition.js'
 import type { Values } from './values.js'

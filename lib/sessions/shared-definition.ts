@@ -1,17 +1,8 @@
 import { GradioStateError, show } from '../errors.js'
 import { known, type Size, shaped, size } from '../parse.js'
-import { type Codec, v8Codec } from './codec.js'
-import { type AnyStateOptions, Definition, STATE_OPTIONS, type StateOptions } from './value-definition.js'
-
-export interface SharedStateOptions<T> extends StateOptions<T> {
-  /**
-   * How values become text. @default Node's `v8.serialize`: plain data, also with Date, Map, Set, bigint, typed arrays, Buffer
-   * and cycles
-   */
-  codec?: Codec<T>
-  /** How many bytes the text of a value may have. @default '1mb' */
-  maxSize?: Size
-}
+import type { Codec, SharedStateOptions } from '../types.js'
+import { v8Codec } from './codec.js'
+import { type AnyStateOptions, Definition, STATE_OPTIONS } from './value-definition.js'
 
 /** The options of a shared state whose type is not known here. */
 export interface AnySharedStateOptions extends AnyStateOptions {

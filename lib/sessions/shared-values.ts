@@ -1,10 +1,11 @@
 import { GradioStateError, show } from '../errors.js'
+import type { DeleteReason } from '../types.js'
 import { eachBounded } from '../util/limiter.js'
 import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
 import type { SharedOwner } from './session-access.js'
 import { SharedDefinition } from './shared-definition.js'
 import type { SharedValue, SharedValueStore, ValueClaim, Writing } from './shared-value-store.js'
-import type { Definition, DeleteReason, StateRegistry } from './value-definition.js'
+import type { Definition, StateRegistry } from './value-definition.js'
 
 /** The shared values of all sessions, as text, and their callbacks. */
 export class SharedAccess {

@@ -1,10 +1,9 @@
 import { sessionEnded } from '../errors.js'
+import type { SessionValues, State, ValueOptions } from '../types.js'
 import { neglect } from '../util/foreign-promise.js'
 import { notPromise } from './hooks.js'
 import type { Session } from './session.js'
 import { SESSION, type SessionAccess, type SessionSource } from './session-access.js'
-import type { SessionValues } from './session-values.js'
-import type { State } from './session-view.js'
 import type { Sessions } from './sessions.js'
 import {
   checkChange,
@@ -14,7 +13,6 @@ import {
   type ResolvedState,
   refuseOptions,
   type ValueConfig,
-  type ValueOptions,
 } from './value-definition.js'
 
 /** The operations on a session's values, whichever way the session is found. */

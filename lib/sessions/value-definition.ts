@@ -1,41 +1,7 @@
 import { GradioStateError, invalid, show } from '../errors.js'
-import type { Duration } from '../parse.js'
 import { duration, known, optionalFunction } from '../parse.js'
+import type { DeleteEvent, State, StateOptions, ValueOptions } from '../types.js'
 import { findUncloneable, PLAIN, prototypesOf } from './cloneable.js'
-import type { EndReason } from './engine.js'
-import type { SessionView, State } from './session-view.js'
-
-/** Why a value was deleted. */
-export type DeleteReason = EndReason | 'timeToLive' | 'deleted' | 'replaced'
-
-/** What a delete callback is told beside the value. */
-export interface DeleteEvent {
-  readonly reason: DeleteReason
-  readonly session: SessionView
-  /** The name of the value. */
-  readonly name: string
-  /** The same for the same deletion, should it ever be repeated after a crash of a node. */
-  readonly key: string
-  /** Aborts when the time limit (`hookTimeout`) is over. */
-  readonly signal: AbortSignal
-}
-
-export interface ValueOptions<T> {
-  /** The value is deleted this long after it was created or updated, whether or not the user is here. @default never */
-  timeToLive?: Duration
-  /** Called once with each value that is deleted, whatever the reason; may be async. */
-  deleteCallback?: (value: T, event: DeleteEvent) => unknown
-  /**
-   * Whether a value that another one overwrites counts as deleted (`replaced`). Set it to `false` where a new value goes on using the old
-   * one. @default true for disposable values (`Symbol.asyncDispose`, `Symbol.dispose`) without a `deleteCallback`, else false, as in Gradio
-   */
-  deleteReplaced?: boolean
-}
-
-export interface StateOptions<T> extends ValueOptions<T> {
-  /** The initial value: cloned for each session, or a function that makes it. @default undefined */
-  value?: T | (() => T)
-}
 
 /** The options of a state whose type is not known here. */
 export interface AnyStateOptions extends ValueOptions<never> {

@@ -1,9 +1,9 @@
+import type { DeleteEvent, DeleteReason, SessionView } from '../types.js'
 import { eachBounded, type Limiter } from '../util/limiter.js'
 import type { Deadlines, Due } from '../util/scheduler.js'
 import type { WheelNode } from '../util/timer-wheel.js'
 import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
-import type { SessionView } from './session-view.js'
-import type { DeleteEvent, DeleteReason, ValueConfig } from './value-definition.js'
+import type { ValueConfig } from './value-definition.js'
 
 /** What the values of all sessions share. */
 export interface ValuesContext {
