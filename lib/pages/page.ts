@@ -1,7 +1,8 @@
 import { GradioStateError } from '../errors.js'
 import type { Reason } from '../sessions/reason.js'
 import type { Entry, Listener, Session } from '../sessions/session.js'
-import { Deadline, type Deadlines } from '../util/scheduler.js'
+import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
+import { WheelNode } from '../util/timer-wheel.js'
 
 /** What a page needs of its socket. */
 export interface Connection {
@@ -13,6 +14,12 @@ export interface Connection {
   terminate(): void
 }
 
+/** Where the pages of a session are. */
+export interface PageOwner {
+  /** The page has left, and needn't be remembered any more. */
+  forget(page: Page): void
+}
+
 /** One loaded document in a browser, as this process knows it. */
 export class Page implements Listener {
   readonly id: string
@@ -21,9 +28,8 @@ export class Page implements Listener {
   /** The ticket that was issued last, until it is used. */
   ticket = ''
   readonly #session: Session
-  readonly #forget: () => void
-  /** While the page is open but has no socket: the end of its lease. After it has left: when it is forgotten. */
-  readonly #deadline = new Deadline(() => this.#expire())
+  readonly #owner: PageOwner
+  readonly #deadline = new PageDeadline(this)
   #connection: Connection | undefined
   #entry: Entry | undefined
   /** Whether the page has said goodbye in its epoch. */
@@ -34,11 +40,10 @@ export class Page implements Listener {
    */
   #leasedUntil = 0
 
-  /** @param forget called some time after the page has left */
-  constructor(id: string, session: Session, forget: () => void) {
+  constructor(id: string, session: Session, owner: PageOwner) {
     this.id = id
     this.#session = session
-    this.#forget = forget
+    this.#owner = owner
   }
 
   /** The token of its session. */
@@ -48,10 +53,6 @@ export class Page implements Listener {
 
   get isOpen(): boolean {
     return this.#entry !== undefined
-  }
-
-  get isConnected(): boolean {
-    return this.#connection !== undefined
   }
 
   /** Set while the page has to wait for unload hooks. Never rejects. */
@@ -96,7 +97,7 @@ export class Page implements Listener {
       this.#dropConnection()
     }
     this.#leasedUntil = this.#deadlines.now + LEASE
-    if (!this.isConnected) this.#awaitBeat()
+    if (this.#connection === undefined) this.#awaitBeat()
   }
 
   /** The page has opened a socket, which replaces the one that it had. */
@@ -159,7 +160,13 @@ export class Page implements Listener {
   /** @returns whether the page has a socket to be asked by */
   renew(): boolean {
     this.#connection?.requestRenewal()
-    return this.isConnected
+    return this.#connection !== undefined
+  }
+
+  /** The lease of an open page has ended, or one that has left needn't be remembered any more. */
+  expire(): void {
+    if (this.isOpen) this.leave()
+    else this.#owner.forget(this)
   }
 
   get #deadlines(): Deadlines {
@@ -168,11 +175,6 @@ export class Page implements Listener {
 
   get #leastEpoch(): number {
     return this.#isGone ? this.epoch + 1 : this.epoch
-  }
-
-  #expire(): void {
-    if (this.isOpen) this.leave()
-    else this.#forget()
   }
 
   #awaitBeat(): void {
@@ -194,6 +196,20 @@ export class Page implements Listener {
       this.#deadlines.cancel(limit)
       task()
     })
+  }
+}
+
+/** While the page is open but has no socket: the end of its lease. After it has left: when it is forgotten. */
+class PageDeadline extends WheelNode implements Due {
+  readonly #page: Page
+
+  constructor(page: Page) {
+    super()
+    this.#page = page
+  }
+
+  run(): void {
+    this.#page.expire()
   }
 }
 

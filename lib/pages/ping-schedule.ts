@@ -1,4 +1,4 @@
-import type { Deadline, Deadlines } from '../util/scheduler.js'
+import type { Deadlines, Due } from '../util/scheduler.js'
 
 /**
  * Pings are due at multiples of this many milliseconds, so that those of many pages are sent in one turn of the event loop; pages
@@ -17,13 +17,13 @@ export class PingSchedule {
     this.#deadlines = deadlines
   }
 
-  scheduleNext(ping: Deadline): void {
+  scheduleNext(ping: Due): void {
     const { now } = this.#deadlines
     // Rounded down: a timer fires a little late, and each ping would be a step later than the one before.
     this.#deadlines.schedule(ping, Math.floor((now + this.interval) / STEP) * STEP - now)
   }
 
-  cancel(ping: Deadline): void {
+  cancel(ping: Due): void {
     this.#deadlines.cancel(ping)
   }
 }

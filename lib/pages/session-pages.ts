@@ -1,11 +1,16 @@
 import { GradioStateError } from '../errors.js'
 import type { Reason } from '../sessions/reason.js'
 import type { Audience, Session } from '../sessions/session.js'
-import { Page } from './page.js'
+import { Page, type PageOwner } from './page.js'
 
 /** The pages of one session: those that are open here, and those that have just left. */
-export class SessionPages implements Audience {
+export class SessionPages implements Audience, PageOwner {
+  readonly #session: Session
   readonly #pages = new Map<string, Page>()
+
+  constructor(session: Session) {
+    this.#session = session
+  }
 
   /** @returns `undefined` for a session without pages */
   static of(session: Session | undefined): SessionPages | undefined {
@@ -14,9 +19,9 @@ export class SessionPages implements Audience {
 
   /** The page with that id in a session; a new one if there is none. */
   static take(session: Session, id: string): Page {
-    const pages = SessionPages.of(session) ?? new SessionPages()
+    const pages = SessionPages.of(session) ?? new SessionPages(session)
     session.audience = pages
-    return pages.find(id) ?? pages.#add(session, id)
+    return pages.find(id) ?? pages.#add(id)
   }
 
   find(id: string): Page | undefined {
@@ -41,11 +46,13 @@ export class SessionPages implements Audience {
     return [...this.#pages.values()].some(page => page.renew())
   }
 
-  #add(session: Session, id: string): Page {
-    const page = new Page(id, session, () => {
-      this.#pages.delete(id)
-      if (this.#pages.size === 0) session.audience = undefined
-    })
+  forget(page: Page): void {
+    this.#pages.delete(page.id)
+    if (this.#pages.size === 0) this.#session.audience = undefined
+  }
+
+  #add(id: string): Page {
+    const page = new Page(id, this.#session, this)
     this.#pages.set(id, page)
     return page
   }

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Reason } from '../sessions/reason.js'
-import { Deadline } from '../util/scheduler.js'
+import type { Due } from '../util/scheduler.js'
+import { WheelNode } from '../util/timer-wheel.js'
 import type { Connection, Page } from './page.js'
 import type { PingSchedule } from './ping-schedule.js'
 
@@ -24,20 +25,15 @@ export function acceptUpgrade([req, connection, head]: Upgrade, page: Page, ping
   server.handleUpgrade(req, connection, head, socket => socket.serve(page, connection, pings))
 }
 
-/** The WebSocket of a page. The browser answers pings by itself, also those of a hidden or frozen tab. */
+/** The WebSocket of a page. */
 class PageSocket extends WebSocket implements Connection {
   #page: Page | undefined
-  #connection: Duplex | undefined
-  #pings: PingSchedule | undefined
-  #unanswered = 0
-  readonly #nextPing = new Deadline(() => this.#checkAlive())
+  #liveness: Liveness | undefined
 
   serve(page: Page, connection: Duplex, pings: PingSchedule): void {
     this.#page = page
-    this.#connection = connection
-    this.#pings = pings
+    this.#liveness = new Liveness(this, connection, pings)
     listen(this)
-    pings.scheduleNext(this.#nextPing)
     page.connect(this)
   }
 
@@ -52,30 +48,53 @@ class PageSocket extends WebSocket implements Connection {
 
   /** The peer has answered a ping, or sent a message. */
   heard(): void {
-    this.#unanswered = 0
+    this.#liveness?.heard()
   }
 
   /** The connection has closed. */
   closed(code: number): void {
-    this.#pings?.cancel(this.#nextPing)
+    this.#liveness?.stop()
     this.#page?.disconnect(this, code === NORMAL)
   }
+}
 
-  #checkAlive(): void {
-    const pings = this.#pings
-    const connection = this.#connection
-    if (pings === undefined || connection === undefined) return
+/** Pings a socket, and terminates it when its peer has gone. Browsers answer pings by themselves, also for hidden and frozen tabs. */
+class Liveness extends WheelNode implements Due {
+  readonly #socket: WebSocket
+  readonly #connection: Duplex
+  readonly #pings: PingSchedule
+  #unanswered = 0
+
+  /** @param connection the connection of the socket */
+  constructor(socket: WebSocket, connection: Duplex, pings: PingSchedule) {
+    super()
+    this.#socket = socket
+    this.#connection = connection
+    this.#pings = pings
+    pings.scheduleNext(this)
+  }
+
+  heard(): void {
+    this.#unanswered = 0
+  }
+
+  stop(): void {
+    this.#pings.cancel(this)
+  }
+
+  /** The next ping is due. */
+  run(): void {
     this.#unanswered++
-    if (this.#unanswered >= Math.min(MAX_UNANSWERED, Math.floor(MAX_SILENCE / pings.interval))) {
-      this.terminate()
+    if (this.#unanswered >= Math.min(MAX_UNANSWERED, Math.floor(MAX_SILENCE / this.#pings.interval))) {
+      this.#socket.terminate()
       return
     }
-    pings.scheduleNext(this.#nextPing)
-    // In one write. Scripts don't see pings: the message is for the watchdog of our client.
-    connection.cork()
-    this.ping()
-    this.send('1')
-    connection.uncork()
+    this.#pings.scheduleNext(this)
+    // Both in one write. Scripts can't see pings, so the message is for the watchdog of our client.
+    this.#connection.cork()
+    this.#socket.ping()
+    this.#socket.send('1')
+    this.#connection.uncork()
   }
 }
 

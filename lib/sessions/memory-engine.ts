@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { v4 as uuid } from 'uuid'
 import type { Clock } from '../util/clock.js'
 import { flat } from '../util/detach-string.js'
-import { type Few, includes, including, without } from '../util/small-set.js'
 import { TimerWheel, WheelNode } from '../util/timer-wheel.js'
 import type { Arrival, Claim, Departure, EndReason, Engine, EngineEvents, Holder, Life } from './engine.js'
 import { MemoryValues } from './memory-values.js'
@@ -142,8 +141,7 @@ class Entry extends WheelNode {
   readonly token: string
   readonly life: string
   readonly createdAt: number
-  /** Who holds it: mostly one at a time, and nobody for most of its life. */
-  #holders: Few<Holder> = undefined
+  readonly #holders = new Set<Holder>()
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
   /** Why its next unload or end is due. */
   reason: 'disconnected' | 'expired' = 'disconnected'
@@ -166,15 +164,15 @@ class Entry extends WheelNode {
   }
 
   get isHeld(): boolean {
-    return this.#holders !== undefined
+    return this.#holders.size > 0
   }
 
   has(holder: Holder): boolean {
-    return includes(this.#holders, holder)
+    return this.#holders.has(holder)
   }
 
   add(holder: Holder, now: number): void {
-    this.#holders = including(this.#holders, holder)
+    this.#holders.add(holder)
     if (holder.kind === 'navigation') {
       this.#navigations ??= new Navigations()
       this.#navigations.underWay++
@@ -187,7 +185,7 @@ class Entry extends WheelNode {
   }
 
   remove(holder: Holder, departure: Departure, now: number): void {
-    this.#holders = without(this.#holders, holder)
+    this.#holders.delete(holder)
     this.endsAt(now + departure.endIn)
     if (holder.kind === 'page') this.pages--
     if (holder.kind === 'page' || !this.hadPage)
