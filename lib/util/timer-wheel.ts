@@ -22,7 +22,7 @@ export class TimerWheel<T extends WheelNode> {
   schedule(node: T, due: number): void {
     this.cancel(node)
     if (due === Number.POSITIVE_INFINITY) return
-    // A whole number takes no object of its own in V8; the wheel's ticks are no finer.
+    // The wheel's ticks are whole milliseconds, and nothing is due early.
     node.due = Math.ceil(due)
     this.#insert(node)
     this.#size++
