@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 
 /**
- * Refuses a request that a page of another site had the browser send: the browser sends the cookie along. Browsers say
- * where a request comes from by `Sec-Fetch-Site` on trustworthy origins (Fetch Metadata), elsewhere only by `Origin`.
+ * Refuses a request that a page of another site has caused, to which the browser adds our cookie. Browsers name the origin of a
+ * request in `Sec-Fetch-Site` on trustworthy origins (Fetch Metadata), elsewhere only in `Origin`.
  */
 export function refuseCrossSite(req: IncomingMessage, origins: ReadonlySet<string>): void {
   const { origin } = req.headers
@@ -17,15 +17,15 @@ export function refuseCrossSite(req: IncomingMessage, origins: ReadonlySet<strin
   )
 }
 
-/** Without `Origin` it is no request of a browser that could be abused, or a GET of the same origin. */
+/** Whether the origin has the host of the request. True without `Origin`: no browser sent it, or it is a GET of the same origin. */
 export function isSameHost(req: IncomingMessage, origin: string | undefined): boolean {
   if (origin === undefined) return true
   const { host } = URL.canParse(origin) ? new URL(origin) : { host: undefined }
-  // A proxy may have put its own name into Host; no page of another site can set the other header without a preflight.
+  // A proxy may have replaced Host. Pages of other sites can't set X-Forwarded-Host without a preflight.
   return host !== undefined && (host === req.headers.host || host === req.headers['x-forwarded-host'])
 }
 
-/** Lets pages of the listed origins read the answer. */
+/** Lets pages of the listed origins read the response. @returns whether the request comes from one of them */
 export function allowOrigin(
   req: IncomingMessage,
   res: ServerResponse,

@@ -1,26 +1,26 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Clock } from '../util/clock.js'
 
-/** What admits one socket to a page, on any node. */
+/** Admits one socket to a page, on any node. */
 export interface Ticket {
-  /** The session's. */
+  /** The token of the page's session. */
   readonly token: string
   readonly page: string
   readonly epoch: number
-  /** The origin of the page that was given the ticket, hashed: it may be long. */
+  /** The origin of the page that was given the ticket, hashed because it may be long. */
   readonly origin: string | undefined
 }
 
 /**
- * Tickets are sealed with what all nodes know, since another node than the one that has issued a ticket may get its
- * socket, and since scripts in the page read it while the token in it is a credential.
+ * Encrypts and decrypts tickets, with a key that all nodes have: the socket may reach another node than the one that issued its
+ * ticket. Encrypted because scripts in the page can read tickets, and the token in them is a credential.
  */
 export class Tickets {
   readonly #secret: () => Buffer
   readonly #clock: Clock
-  /** Tells this node's tickets from those of others. */
+  /** Marks the tickets of this node. */
   readonly #issuer = randomBytes(6).toString('base64url')
-  /** Tickets of others that were used here, by their times; the earliest first. */
+  /** Tickets of other nodes that were used here, and when; the earliest first. */
   readonly #spent = new Map<string, number>()
 
   constructor(secret: () => Buffer, clock: Clock) {
@@ -36,23 +36,23 @@ export class Tickets {
     return Buffer.concat(sealed).toString('base64url')
   }
 
-  /** The ticket, if a node has sealed it just now. */
+  /** Decrypts a ticket; `undefined` for one that is no ticket, or is too old. */
   open(sealed: string): (Ticket & { readonly isOwn: boolean }) | undefined {
-    const content = sealed.length <= LONGEST ? this.#decipher(Buffer.from(sealed, 'base64url')) : undefined
+    const content = sealed.length <= MAX_LENGTH ? this.#decipher(Buffer.from(sealed, 'base64url')) : undefined
     if (content === undefined) return undefined
     const [issuer, issuedAt, token, page, epoch, origin] = content
-    // The clocks of two nodes differ, in either direction.
+    // Absolute: the clock of the other node may be ahead.
     if (Math.abs(this.#clock.wall() - issuedAt) > VALID) return undefined
     return { token, page, epoch, origin: origin ?? undefined, isOwn: issuer === this.#issuer }
   }
 
-  /** Uses another node's ticket up; `false` when it was before. */
+  /** Uses up the ticket of another node. @returns `false` if it was used here before */
   spend(sealed: string): boolean {
-    // Base64 has more than one spelling of the same bytes.
+    // Several base64 strings decode to the same bytes.
     const key = Buffer.from(sealed, 'base64url').toString('base64url')
     const now = this.#clock.wall()
     for (const [spent, at] of this.#spent) {
-      // One from a clock that is ahead is valid for that much longer.
+      // Twice as long: the clock of the node that issued it may be ahead.
       if (now - at <= 2 * VALID) break
       this.#spent.delete(spent)
     }
@@ -73,7 +73,7 @@ export class Tickets {
     }
   }
 
-  /** Not the secret itself, which marks tokens too. */
+  /** Derived from the secret, which also signs tokens. */
   #key(): Buffer {
     return createHmac('sha256', this.#secret()).update('ticket').digest()
   }
@@ -95,6 +95,6 @@ type Content = [
 const CIPHER = 'aes-256-gcm'
 const NONCE = 12
 const TAG = 16
-const LONGEST = 1_024
-/** How long a page may take to open its socket after the answer to its heartbeat; milliseconds. */
+const MAX_LENGTH = 1_024
+/** How long a page may take to open its socket after the response to its heartbeat; milliseconds. */
 const VALID = 30_000
