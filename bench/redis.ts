@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Queue, Worker } from 'bullmq'
 import { gradioState, type RequestState } from 'gradio-state'
-import { redis as redisEngine } from 'gradio-state/redis'
+import { redis as redisCluster } from 'gradio-state/redis'
 import { createClient } from 'redis'
 import { compare, type Result } from './harness/result.js'
 import { inTurns } from './harness/turns.js'
@@ -173,7 +173,7 @@ async function nodeOf(server: RedisServer) {
   client.on('error', () => {})
   await client.connect()
   const gradio = gradioState({
-    engine: redisEngine({ client, prefix: `bench-${++prefixes}` }),
+    cluster: redisCluster({ client, prefix: `bench-${++prefixes}` }),
     maxSessions: Number.POSITIVE_INFINITY,
     unloadDelay: 0,
     gracePeriod: DELAY / 1_000,

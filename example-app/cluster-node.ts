@@ -13,7 +13,7 @@ client.on('error', () => {})
 await client.connect()
 
 const store = new RedisStore({ client, prefix: 'state-cleanup-demo:host:' })
-const engine = redis({ client, prefix: 'state-cleanup-demo' })
+const cluster = redis({ client, prefix: 'state-cleanup-demo' })
 
 const port = await start(
   (demo, settings) => {
@@ -21,7 +21,7 @@ const port = await start(
     app.set('trust proxy', 'loopback')
     return app
   },
-  { engine, beforeClose: process.env.ENDS_WITH_REDIS ? endAll : undefined },
+  { cluster, beforeClose: process.env.ENDS_WITH_REDIS ? endAll : undefined },
 )
 process.send?.({ port })
 // Whoever has started this node is gone.

@@ -1,4 +1,4 @@
-import { type Engine, gradioState, type RequestState } from 'gradio-state'
+import { type Cluster, gradioState, type RequestState } from 'gradio-state'
 import { localKeeping, sharedKeeping } from './keeping.ts'
 import { paint, userDirectories } from './pictures.ts'
 import type { Settings } from './settings.ts'
@@ -26,15 +26,15 @@ export type Demo = ReturnType<typeof createDemo>
 
 /**
  * The demo without its web framework: the state, its hooks, and what the routes do with them.
- * @param engine what several nodes share their users by; without one, this process is the only one
+ * @param cluster what several nodes share their users by; without one, this process is the only one
  */
-export function createDemo(settings: Settings, engine?: Engine) {
+export function createDemo(settings: Settings, cluster?: Cluster) {
   const { cacheDir, gracePeriod, maxFileSize, unloadDelay, timeToLive, pictureDir } = settings
   const directories = userDirectories(pictureDir)
   const inTurn = takingTurns()
-  const gradio = gradioState({ cacheDir, gracePeriod, maxFileSize, unloadDelay, ...(engine && { engine }) })
+  const gradio = gradioState({ cacheDir, gracePeriod, maxFileSize, unloadDelay, ...(cluster && { cluster }) })
 
-  const keeping = (engine ? sharedKeeping : localKeeping)(gradio, timeToLive)
+  const keeping = (cluster ? sharedKeeping : localKeeping)(gradio, timeToLive)
 
   gradio.load(({ session }) => console.log(`LOAD ${session.id}`))
 

@@ -71,7 +71,7 @@ export function localKeeping(gradio: GradioState, timeToLive: number | undefined
 }
 
 /**
- * On all nodes. Values go through the engine, so they hold no pictures but their addresses: the pictures are files of the
+ * On all nodes. Values go through Redis, so they hold no pictures but their addresses: the pictures are files of the
  * session, which any node serves. Each node only knows its own of them, so those of the user are listed in a value, too.
  */
 export function sharedKeeping(gradio: GradioState, timeToLive: number | undefined): Keeping {

@@ -2,28 +2,28 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Engine } from 'gradio-state'
+import type { Cluster } from 'gradio-state'
 import { createDemo, type Demo } from './demo.ts'
 import { readSettings, type Settings, SettingsError } from './settings.ts'
 
 /** What is different where the app runs on several nodes. */
-export interface Cluster {
-  engine: Engine
+export interface NodeOptions {
+  cluster: Cluster
   beforeClose?: ((demo: Demo) => Promise<void>) | undefined
 }
 
 /** Runs the demo on a web framework: makes what it needs, listens, and stops in good order. Gives its port. */
 export async function start(
   createApp: (demo: Demo, settings: Settings) => RequestListener,
-  cluster?: Cluster,
+  node?: NodeOptions,
 ): Promise<number> {
   try {
     const settings = readSettings()
     await mkdir(settings.pictureDir, { recursive: true, mode: 0o700 })
 
-    const demo = createDemo(settings, cluster?.engine)
+    const demo = createDemo(settings, node?.cluster)
     const server = createServer(createApp(demo, settings))
-    stopOnSignal(server, demo, cluster?.beforeClose)
+    stopOnSignal(server, demo, node?.beforeClose)
 
     server.listen(settings.port, settings.host)
     await once(server, 'listening')
@@ -39,7 +39,7 @@ export async function start(
 }
 
 /** The first signal lets go of everything in good order; a second one, from who won't wait, just ends. */
-function stopOnSignal(server: Server, demo: Demo, beforeClose?: Cluster['beforeClose']): void {
+function stopOnSignal(server: Server, demo: Demo, beforeClose?: NodeOptions['beforeClose']): void {
   let stoppingSince: number | undefined
 
   const stop = async () => {

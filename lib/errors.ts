@@ -6,10 +6,9 @@ export type ErrorCode =
   | 'CACHE_DIR_UNSAFE'
   | 'CACHE_FULL'
   | 'CLOSED'
+  | 'CLUSTER_UNAVAILABLE'
   | 'CROSS_SITE'
   | 'DISK_FULL'
-  | 'ENGINE_UNAVAILABLE'
-  | 'ESTABLISH_FIRST'
   | 'FILE_TOO_LARGE'
   | 'FILE_UNKNOWN'
   | 'HEADERS_SENT'
@@ -44,9 +43,9 @@ export type ErrorCode =
 const STATUS: Partial<Record<ErrorCode, number>> = {
   CACHE_FULL: 413,
   CLOSED: 503,
+  CLUSTER_UNAVAILABLE: 503,
   CROSS_SITE: 403,
   DISK_FULL: 507,
-  ENGINE_UNAVAILABLE: 503,
   FILE_TOO_LARGE: 413,
   FILE_UNKNOWN: 404,
   HOST_SESSION_UNAVAILABLE: 503,
@@ -128,4 +127,8 @@ export function sessionEnded(reason?: string): GradioStateError {
     'SESSION_ENDED',
     `Expected a session that lives, got one that has ended${reason === undefined ? '' : ` (${reason})`}. The next request of its user begins a new one.`,
   )
+}
+
+export function closed(): GradioStateError {
+  return new GradioStateError('CLOSED', 'Expected gradioState() to be running, but close() was called.')
 }

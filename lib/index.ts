@@ -17,7 +17,6 @@ import { type GradioStateOptions, parseOptions } from './options.js'
 import { PageUpgrades } from './pages/page-upgrades.js'
 import { Pages } from './pages/pages.js'
 import { type Duration, duration, known } from './parse.js'
-import { EngineSessions } from './sessions/engine-sessions.js'
 import { addHook, checkEvent, checkFunction } from './sessions/hooks.js'
 import type { CloseReport, SessionStats } from './sessions/reports.js'
 import { Sessions } from './sessions/sessions.js'
@@ -40,23 +39,8 @@ export { type ErrorCode, GradioStateError } from './errors.js'
 export type { Closable } from './http/tracked-socket.js'
 export type { CookieOptions, GradioStateOptions, SessionStore } from './options.js'
 export type { Duration, Size } from './parse.js'
-export type {
-  Arrival,
-  Claim,
-  Departure,
-  Engine,
-  EngineEvents,
-  Holder,
-  Life,
-} from './sessions/engine.js'
+export type { Cluster } from './sessions/cluster-option.js'
 export type { CloseReport } from './sessions/reports.js'
-export type {
-  SharedValue,
-  SharedValueStore,
-  ValueClaim,
-  Writing,
-  Written,
-} from './sessions/shared-value-store.js'
 export type {
   CachedFile,
   Codec,
@@ -190,9 +174,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const config = parseOptions(options)
   const cache = new FileCache(config, () => config.clock.now())
   const directoryOf = (id: string) => cache.pathOf(id)
-  const { engine } = config
-  const setUp = { ...config, directoryOf }
-  const manager = engine === undefined ? new Sessions(setUp) : new EngineSessions(setUp, engine)
+  const manager = new Sessions({ ...config, directoryOf }, config.cluster?.())
   const storage = new MulterStorage(req => {
     const state = stateOf(manager, req)
     return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }

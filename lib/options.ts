@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { invalid } from './errors.js'
 import { FILE_OPTIONS, type FileConfig, type FileOptions, parseFileOptions } from './file-options.js'
 import { count, type Duration, duration, flag, known, oneOf, optionalFunction, shaped } from './parse.js'
-import type { Engine } from './sessions/engine.js'
+import { type Cluster, coordinatorOf } from './sessions/cluster-option.js'
+import type { Coordinator } from './sessions/coordinator.js'
 import { type Clock, systemClock } from './util/clock.js'
 
 /** The attributes of the library's own cookie. It is always `HttpOnly`. */
@@ -74,8 +75,8 @@ export interface GradioStateOptions extends FileOptions {
   identify?: (req: IncomingMessage) => string | undefined
   /** Noted when a session is made, and handed to hooks as `session.info`: a user's name, an address. */
   info?: (req: IncomingMessage) => unknown
-  /** What knows who is connected and what is due. @default an engine in this process's memory */
-  engine?: Engine
+  /** What several processes share their users' sessions by: `redis({ … })`. @default this process is the only one */
+  cluster?: Cluster
   /** @default the machine's clock */
   clock?: Clock
 }
@@ -96,7 +97,7 @@ export interface Config extends FileConfig {
   readonly cookie: CookieConfig
   readonly identify: ((req: IncomingMessage) => string | undefined) | undefined
   readonly info: ((req: IncomingMessage) => unknown) | undefined
-  readonly engine: Engine | undefined
+  readonly cluster: (() => Coordinator) | undefined
   readonly clock: Clock
 }
 
@@ -129,7 +130,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     cookie = {},
     identify,
     info,
-    engine,
+    cluster,
     clock = systemClock,
   } = options
   return {
@@ -148,7 +149,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     cookie: parseCookie(cookie),
     identify: optionalFunction('identify', identify),
     info: optionalFunction('info', info),
-    engine: engine === undefined ? undefined : shaped('engine', engine, ENGINE_METHODS, 'an engine'),
+    cluster: parseCluster(cluster),
     clock: shaped('clock', clock, CLOCK_METHODS, 'a clock'),
   }
 }
@@ -172,7 +173,7 @@ const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
   cookie: true,
   identify: true,
   info: true,
-  engine: true,
+  cluster: true,
   clock: true,
 }
 
@@ -185,20 +186,6 @@ const COOKIE_OPTIONS: Readonly<Record<keyof CookieOptions, true>> = {
   maxAge: true,
 }
 
-const ENGINE_METHODS: Parameters<typeof shaped<Engine>>[2] = {
-  start: true,
-  open: true,
-  release: true,
-  end: true,
-  expire: true,
-  nextDue: true,
-  claim: true,
-  renew: true,
-  settle: true,
-  goodbye: true,
-  close: true,
-}
-
 const STORE_METHODS: Readonly<Record<keyof SessionStore, true>> = { get: true, set: true, destroy: true }
 
 const CLOCK_METHODS: Readonly<Record<keyof Clock, true>> = { now: true, wall: true, setTimer: true }
@@ -208,6 +195,13 @@ function checkPath(value: unknown): string {
     throw invalid('path', "a path such as '/gradio_api', without a slash at its end", value)
   }
   return value
+}
+
+function parseCluster(value: unknown): (() => Coordinator) | undefined {
+  if (value === undefined) return undefined
+  const make = coordinatorOf(value)
+  if (make === undefined) throw invalid('cluster', 'what redis() of gradio-state/redis gives', value)
+  return make
 }
 
 function parseOrigins(value: unknown): string[] {

@@ -145,7 +145,7 @@ export interface SessionView {
  * first: `req.gradioState`, or what `gradio.session(id)` returned. In hooks and callbacks `event.session` can be read.
  *
  * All methods reject with a GradioStateError: `SESSION_ENDED`; `STATE_FOREIGN` for a session of another instance; in a cluster
- * also `ENGINE_UNAVAILABLE`.
+ * also `CLUSTER_UNAVAILABLE`.
  */
 export interface SharedState<T> {
   readonly name: string
@@ -236,8 +236,8 @@ export type HookName = 'load' | 'unload' | 'ended' | 'deleteCallback' | 'info'
 
 /** Where an error came from. */
 export interface ErrorContext {
-  /** What failed: a hook, a callback, the `info` option, the engine, the care of the files, or the host's session store. */
-  readonly source: HookName | 'engine' | 'files' | 'store'
+  /** What failed: a hook, a callback, the `info` option, the cluster, the care of the files, or the host's session store. */
+  readonly source: HookName | 'cluster' | 'files' | 'store'
   /** The id of the session it was called for. */
   readonly session?: string
   /** The name of the value, of a `deleteCallback`. */

@@ -158,10 +158,9 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
     [42, '42'],
     [null, 'null'],
   ],
-  engine: [
+  cluster: [
     ['redis', '"redis"'],
     [{}, 'an object (Object)'],
-    [{ open() {}, release() {}, claim() {}, settle() {} }, 'an object (Object)'],
     [() => {}, 'a function'],
     [null, 'null'],
   ],

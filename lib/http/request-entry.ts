@@ -1,8 +1,9 @@
 import { GradioStateError } from '../errors.js'
 import type { Caller, Host } from '../identity/host.js'
-import type { EntryKind } from '../sessions/presence.js'
+import type { ClusterNode } from '../sessions/cluster-node.js'
 import type { Entry } from '../sessions/session.js'
-import type { Cluster, Sessions, Visiting } from '../sessions/sessions.js'
+import type { Sessions } from '../sessions/sessions.js'
+import type { EntryKind, Visiting } from '../sessions/visit.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
@@ -123,7 +124,7 @@ export class RequestEntry {
     return entry
   }
 
-  #ask(cluster: Cluster, visiting: Visiting): Promise<Entry> {
+  #ask(cluster: ClusterNode, visiting: Visiting): Promise<Entry> {
     const { host, token, isKnown } = this.#prepare()
     const entering = cluster.enter(token, visiting, { info: this.#info })
     this.#keep(host, token, isKnown)

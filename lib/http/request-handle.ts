@@ -1,8 +1,8 @@
-import { GradioStateError } from '../errors.js'
+import { closed, GradioStateError } from '../errors.js'
 import type { Caller } from '../identity/host.js'
 import type { Reason } from '../sessions/reason.js'
 import type { Entry, Session } from '../sessions/session.js'
-import { closed, type Sessions } from '../sessions/sessions.js'
+import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
 import type { RequestState } from '../types.js'
 import { whenOver } from '../util/response-over.js'
@@ -107,7 +107,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     const { token } = this.use()
     const { cluster } = this.manager
     const entering = Promise.resolve((cluster ?? this.manager).enter(token, { kind: 'page' }))
-    entering.catch(error => this.manager.hooks.report(error, { source: 'engine' }))
+    entering.catch(error => this.manager.hooks.report(error, { source: 'cluster' }))
     whenClosed(
       () =>
         void entering.then(

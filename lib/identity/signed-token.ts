@@ -7,7 +7,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
  */
 export class Mint {
   readonly #secret: () => Buffer
-  /** A shared engine that reaches its server late changes its secret once; what was marked before stays good here. */
+  /** A node that reaches Redis late changes its secret once; what was marked before stays good here. */
   readonly #first: Buffer
 
   /** @param secret gives what all nodes know, and nobody else */

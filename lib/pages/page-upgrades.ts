@@ -110,7 +110,7 @@ export class PageUpgrades implements UpgradeTaker {
       connection.off('error', destroy)
       acceptUpgrade(upgrade, page, this.#pings)
     } catch (error) {
-      if (!(error instanceof GradioStateError)) hooks.report(error, { source: 'engine' })
+      if (!(error instanceof GradioStateError)) hooks.report(error, { source: 'cluster' })
       this.#giveUp(connection, statusFor(error))
     } finally {
       deadlines.cancel(limit)

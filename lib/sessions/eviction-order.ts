@@ -19,12 +19,12 @@ export class EvictionOrder {
   }
 
   /**
-   * The one that is missed least: a set keeps the order in which sessions closed.
-   * @param isAwaited whether somebody is on the way to it: then it is as good as open
+   * The one that is missed least: a set keeps the order in which sessions closed. One that somebody is on the way to, as the
+   * cluster has yet to answer, is as good as open.
    */
-  first(isAwaited: (session: Session) => boolean): Session | undefined {
+  first(): Session | undefined {
     for (const sessions of [this.#onlyOnce, this.#others])
-      for (const session of sessions) if (!isAwaited(session)) return session
+      for (const session of sessions) if (session.presence.arriving === 0) return session
     return undefined
   }
 }

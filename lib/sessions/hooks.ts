@@ -199,7 +199,7 @@ function complain(message: string, error: unknown): void {
 const SOURCES: Partial<Record<ErrorContext['source'], string>> = {
   deleteCallback: 'deleteCallback',
   info: 'info',
-  engine: 'the engine',
+  cluster: 'the cluster',
   files: 'the care of the files',
   store: 'the session store',
 }

@@ -1,35 +1,12 @@
-/** What keeps a session open. A tracked socket of the app's own counts as a page. */
-export type EntryKind = 'page' | 'request' | 'navigation'
+import type { Admitted, Departure, Present } from './visit.js'
 
 /** Why a presence lets an unload or an end become due. */
 export type PresenceReason = 'disconnected' | 'expired'
 
-/** How long things take; in milliseconds. */
+/** How long it takes from the last departure to the unload, and to the end; in milliseconds. */
 export interface PresenceRules {
-  /** From the last departure to the unload. */
   readonly unloadDelay: number
-  /** From the last departure to the end. */
   readonly gracePeriod: number
-}
-
-/** Somebody who is present. The fields are the presence's to write. */
-export interface Present {
-  readonly kind: EntryKind
-  left: boolean
-  /** Came while unload hooks were running, and waits for the session to be loaded again. */
-  waits: boolean
-  /** The same visitor in the parent session. */
-  above: Present | undefined
-}
-
-/** How an entry leaves. */
-export interface Departure {
-  /** A page whose socket broke: it may reconnect. */
-  readonly abrupt?: boolean
-  /** A navigation that was answered with HTML: its page has yet to connect. */
-  readonly awaitPage?: boolean
-  /** A page that said goodbye because it reloads or navigates: the next page has yet to connect. */
-  readonly reloads?: boolean
 }
 
 /**
@@ -106,32 +83,37 @@ export class Presence {
 
   /**
    * Rows 2 to 5: somebody enters. An entry in a child session is an entry in its parent too.
+   * @param answer what the cluster has said about this visitor, after {@link answered}; without it, this process decides
    * @returns whether this has loaded the session, so that its load hooks have to run
    */
-  enter(entry: Present, now: number): boolean {
+  enter(entry: Present, now: number, answer?: Admitted): boolean {
     if (this.parent !== undefined) {
       entry.above = { kind: entry.kind, left: false, waits: false, above: undefined }
       this.parent.enter(entry.above, now)
     }
     this.keepsLoaded = this.keepsState = true
     this.reason = 'disconnected'
-    const loads = this.phase === 'unloaded'
+    const waits = (answer?.phase ?? this.phase) === 'unloading'
+    const loads = this.phase === 'unloaded' && !waits
     if (loads) this.#load(this.load + 1)
-    if (this.phase === 'unloading') {
-      entry.waits = true
-      this.#waiting ??= new Set()
-      this.#waiting.add(entry)
-    }
+    if (waits) this.wait(entry)
     if (entry.kind === 'page') {
       this.pages++
       this.hadPage = this.everHadPage = true
-      this.meetExpectation(now)
+      if (answer?.isExpectedHere ?? true) this.meetExpectation(now)
     } else {
       if (entry.kind === 'request') this.requests++
       else this.navigations++
       this.#putOffUnload(now + this.#rules.unloadDelay)
     }
     return loads
+  }
+
+  /** Row 3: who is here waits until the session is loaded again. */
+  wait(entry: Present): void {
+    entry.waits = true
+    this.#waiting ??= new Set()
+    this.#waiting.add(entry)
   }
 
   /** Row 5: a page connected, here or on another node, that a navigation here was to bring. */
@@ -141,24 +123,27 @@ export class Presence {
     else if (this.#early < this.navigations) this.#early++
   }
 
-  /** Rows 6 to 11: an entry leaves; of a child's, the one in the parent after it. A second time it does nothing. */
-  leave(entry: Present, departure: Departure, now: number): void {
-    if (entry.left) return
+  /** Rows 6 to 11: an entry leaves; of a child's, the one in the parent after it. @returns whether a reload is expected now */
+  leave(entry: Present, departure: Departure, now: number): boolean {
+    if (entry.left) return false
+    let isReload = false
     entry.left = true
     if (entry.waits) this.#waiting?.delete(entry)
     entry.waits = false
+    entry.released?.()
     this.#endAt = now + this.#rules.gracePeriod
     const unloadAt = now + this.#rules.unloadDelay
     if (entry.kind === 'page') {
       this.pages--
       this.#putOffUnload(departure.abrupt ? unloadAt + RECONNECT : unloadAt)
-      if (departure.reloads) this.#expectReload(now)
+      if (departure.reloads) isReload = this.#expectReload(now)
     } else {
       if (!this.hadPage) this.#putOffUnload(unloadAt)
       if (entry.kind === 'request') this.requests--
       else this.#answered(departure, now)
     }
     if (entry.above !== undefined) this.parent?.leave(entry.above, departure, now)
+    return isReload
   }
 
   /** Row 12: the framework session has expired. Its pages have left before. @param endIn until the end */
@@ -173,6 +158,7 @@ export class Presence {
     this.phase = 'ended'
     this.keepsLoaded = this.keepsState = false
     this.#expected = NOTHING
+    this.#goOn()
   }
 
   /** When this process stops keeping the session loaded; `Infinity`: something has to happen before. */
@@ -224,19 +210,65 @@ export class Presence {
     return true
   }
 
+  /** Row 18: what the cluster has answered about a visitor, who enters next. @returns whether this is news of a load */
+  answered({ phase, load, hadPage }: Admitted, now: number): boolean {
+    if (phase !== 'unloading') return this.loadedElsewhere(load, hadPage, now)
+    if (this.phase === 'loaded') this.unloadedElsewhere()
+    this.load = load
+    return false
+  }
+
+  /** Row 19, and 16 in a cluster: unload hooks have begun on another node, or have run here. */
+  unloadedElsewhere(): void {
+    this.phase = 'unloaded'
+    this.#expected = NOTHING
+  }
+
+  /** Row 20: the session was loaded by any node. @returns whether this is news */
+  loadedElsewhere(load: number, hadPage: boolean, now: number): boolean {
+    const isNews = this.phase !== 'loaded' || this.load !== load
+    this.#load(load)
+    this.hadPage ||= hadPage
+    this.everHadPage ||= hadPage
+    this.reason = 'disconnected'
+    this.#release(now)
+    return isNews
+  }
+
+  /** … and kept by who is here. @returns whether the others have to be told */
+  keepLoaded(now: number): boolean {
+    if (this.keepsLoaded || this.unloadWhenLoaded <= now) return false
+    this.keepsLoaded = true
+    return true
+  }
+
+  /** Row 21: a page connected on another node. */
+  pageElsewhere(isExpectedHere: boolean, now: number): void {
+    this.hadPage = this.everHadPage = true
+    if (isExpectedHere) this.meetExpectation(now)
+  }
+
   #load(load: number): void {
     this.phase = 'loaded'
     this.load = load
     this.hadPage = this.pages > 0
   }
 
-  /** Those who waited go on. */
+  /** The session is loaded: those who waited go on. */
   #release(now: number): void {
-    for (const entry of this.#waiting ?? []) {
-      entry.waits = false
-      if (entry.kind !== 'page') this.#putOffUnload(now + this.#rules.unloadDelay)
+    for (const { kind } of this.#waiting ?? []) {
+      if (kind !== 'page') this.#putOffUnload(now + this.#rules.unloadDelay)
     }
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    const waiting = this.#waiting
     this.#waiting = undefined
+    for (const entry of waiting ?? []) {
+      entry.waits = false
+      entry.released?.()
+    }
   }
 
   #answered({ awaitPage }: Departure, now: number): void {
@@ -247,21 +279,21 @@ export class Presence {
   }
 
   /** Row 10. The navigation of the reload may be here already, or even have been answered. */
-  #expectReload(now: number): void {
+  #expectReload(now: number): boolean {
     this.#expected = this.expected(now)
-    if (this.navigationsWithoutPage > 0 || this.#expected.length > 0) return
+    if (this.navigationsWithoutPage > 0 || this.#expected.length > 0) return false
     this.#expected = [now + PAGE_LOAD]
+    return true
   }
 
   #putOffUnload(until: number): void {
     this.#unloadAt = Math.max(this.#unloadAt, until)
   }
 }
-
 const NOW = 0
 const NEVER = Number.POSITIVE_INFINITY
 const NOTHING: readonly number[] = []
 /** How long after a socket broke its page may take to reconnect: measured reconnects take less than a second. */
-const RECONNECT = 1_500
+export const RECONNECT = 1_500
 /** How long a page may take from the end of its HTML until its script connects. */
 const PAGE_LOAD = 30_000

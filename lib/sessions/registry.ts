@@ -1,6 +1,6 @@
 import { GradioStateError } from '../errors.js'
-import type { Reason } from '../types.js'
 import { EvictionOrder } from './eviction-order.js'
+import type { Reason } from './reason.js'
 import type { SessionStats } from './reports.js'
 import type { Session } from './session.js'
 
@@ -73,12 +73,11 @@ export class SessionTable {
   /**
    * Which session has to make room before one is begun, if any.
    * @param expected sessions that are about to begin
-   * @param isAwaited whether somebody is on the way to a session
    * @throws GradioStateError `TOO_MANY_SESSIONS` when none can
    */
-  inTheWay(expected: number, isAwaited: (session: Session) => boolean): Session | undefined {
+  inTheWay(expected: number): Session | undefined {
     if (this.#byToken.size + expected < this.#most) return undefined
-    const oldest = this.#evictable.first(isAwaited)
+    const oldest = this.#evictable.first()
     if (oldest === undefined) throw tooMany(this.#most, 'all of them are open')
     // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
     if (this.#ending.size >= this.#most) {

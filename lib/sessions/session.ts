@@ -4,11 +4,12 @@ import { WheelNode } from '../util/timer-wheel.js'
 import { EventSession } from './event-session.js'
 import { Load } from './load.js'
 import type { LocalOwner, LocalValues } from './local-shared-values.js'
-import type { Departure, EntryKind, Presence, Present } from './presence.js'
+import type { Presence } from './presence.js'
 import type { Reason } from './reason.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { StateRegistry } from './value-definition.js'
 import { Values, type ValuesContext } from './values.js'
+import type { Departure, EntryKind, Present } from './visit.js'
 
 /** The pages of a session, as far as it has something to say to them. One that is alone is its own audience. */
 export interface Audience {
@@ -220,6 +221,7 @@ export class Entry implements Present {
   left = false
   waits = false
   above: Present | undefined
+  released: (() => void) | undefined
 
   constructor(session: Session, kind: EntryKind, page?: string) {
     this.session = session

@@ -1,6 +1,6 @@
 /**
  * Where shared values are, each by the token and the id of its session and a name: in this process, or in the cluster. All
- * methods reject with `SESSION_ENDED` when that session has ended, and with `ENGINE_UNAVAILABLE` while the cluster can't be
+ * methods reject with `SESSION_ENDED` when that session has ended, and with `CLUSTER_UNAVAILABLE` while the cluster can't be
  * reached.
  */
 export interface SharedValueStore {

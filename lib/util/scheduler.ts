@@ -18,7 +18,7 @@ export class Deadline extends WheelNode implements Due {
   }
 }
 
-/** Another source of due work than the deadlines kept here, such as an engine. */
+/** Another source of due work than the deadlines kept here, such as the sessions. */
 export interface DueSource {
   nextDue(): number | undefined
   /** Does what is due, in at most `limit` steps; called again while there is time. */

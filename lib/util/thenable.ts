@@ -11,8 +11,3 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
     return false
   }
 }
-
-/** Runs `next` when `before` is over: at once, unless that is a promise. A failed one is passed on. */
-export function after<T, R>(before: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
-  return before instanceof Promise ? before.then(next) : next(before)
-}

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { SharedState, State } from '../../lib/index.ts'
-import { redisSetting } from '../support/engines.ts'
 import { heartbeat } from '../support/handshake.ts'
 import { type TestUser, testUser } from '../support/harness.ts'
 import { type Node, nodes } from '../support/nodes.ts'
+import { redisSetting } from '../support/places.ts'
 import type { RedisClock } from '../support/redis-clock.ts'
 
 const setting = redisSetting()

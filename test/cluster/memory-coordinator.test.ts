@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { describeCoordinator } from '../contract/coordinator.ts'
 import { MemoryCluster } from '../support/cluster/memory-cluster.ts'
@@ -19,8 +18,6 @@ describeCoordinator('in memory', () => {
         kill: () => coordinator.kill(),
       }
     },
-    async rest() {
-      for (let turns = 0; turns < 5; turns++) await turn()
-    },
+    rest: () => cluster.rest(),
   }
 })

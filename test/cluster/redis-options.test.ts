@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { createClient, createCluster } from 'redis'
 import { type RedisOptions, redis } from '../../lib/cluster/redis/index.ts'
+import { coordinatorOf } from '../../lib/sessions/cluster-option.ts'
 
 const client = createClient()
 const wrong: Record<string, unknown> = {
@@ -26,7 +27,7 @@ for (const [what, options] of Object.entries(wrong)) {
 it('a client, a cluster of them, and a url are taken, and nothing is connected yet', () => {
   const cluster = createCluster({ rootNodes: [{ url: 'redis://localhost:1' }] })
   for (const options of [{ client }, { client: cluster }, { url: 'rediss://localhost:1' }]) {
-    assert.equal(redis(options).isShared, true)
+    assert.notEqual(coordinatorOf(redis(options)), undefined)
   }
   assert.equal(client.isOpen, false)
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { SessionClaim } from '../../lib/sessions/coordinator.ts'
 import type { Declare } from './coordinator.ts'
 import {
@@ -172,6 +173,21 @@ export function describeFaults(name: string, test: Declare): void {
       assert.equal((await a.enter('a')).phase, 'loaded')
     })
 
+    test('loses nothing of what happens while the node comes back', async (a, b) => {
+      const release = a.under.cut()
+      // With a beat, which notices it.
+      await a.clock.advance(6)
+      release()
+      const tokens = Array.from({ length: 300 }, (_, number) => `token ${number}`)
+      for (const [number, token] of tokens.entries()) {
+        a.begin(token).answer.catch(() => {})
+        if (number % 10 === 0) await turn()
+      }
+      await a.heard()
+      await a.clock.advance(2)
+      for (const token of tokens) assert.equal((await b.find(token))?.id, a.share(token).id, token)
+    })
+
     test('delays what is due: it is a claim when the outage is over', async (a, b) => {
       await a.enter('a')
       await a.enter('b')
@@ -256,4 +272,4 @@ function about({ claim }: Given): string {
   return `${phase} ${reason}${isLoaded ? ' loaded' : ''}${hadPage ? ' page' : ''}`
 }
 
-const UNAVAILABLE = 'ENGINE_UNAVAILABLE'
+const UNAVAILABLE = 'CLUSTER_UNAVAILABLE'

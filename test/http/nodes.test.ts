@@ -8,17 +8,17 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Express } from 'express'
 import type { GradioState } from '../../lib/index.ts'
-import { type EngineSetting, redisSetting } from '../support/engines.ts'
 import { pass, until } from '../support/express.ts'
 import { dial, goodbye, heartbeat } from '../support/handshake.ts'
 import { type Node, type Nodes, nodes, wanderer } from '../support/nodes.ts'
+import { type PlaceSetting, redisSetting } from '../support/places.ts'
 
 const POST = { method: 'POST' }
 
 const onRedis = redisSetting()
-const settings = new WeakMap<TestContext, EngineSetting>()
+const settings = new WeakMap<TestContext, PlaceSetting>()
 
-/** On views of the engine in memory, whose answers can be held back. What fails here would often wait for good. */
+/** With a coordinator in memory, whose answers can be held back. What fails here would often wait for good. */
 function itInMemory(behaviour: string, run: (t: TestContext) => Promise<void>) {
   test(behaviour, { timeout: 20_000 }, run)
 }
@@ -215,11 +215,11 @@ itInMemory('a socket that closes while its page is heard of again hurts nobody',
   assert.deepEqual([counts(all), left], [[1, 0], []])
 })
 
-it('a heartbeat keeps its page also when the engine fails', async t => {
+itInMemory('a heartbeat keeps its page also when the coordinator fails', async t => {
   const { all, left, clock, 0: a } = await cluster(t, 2)
   const user = wanderer()
   const { socket } = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
-  a.engine.open = async () => {
+  a.coordinator.enter = async () => {
     await sleep(40)
     throw new Error('away')
   }

@@ -7,10 +7,9 @@ import { join } from 'node:path'
 import { it, type TestContext } from 'node:test'
 import express from 'express'
 import type { CachedFile } from '../../lib/index.ts'
-import { memory } from '../../lib/sessions/memory-engine.ts'
-import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
+import type { Visitor } from '../../lib/testing/index.ts'
 import { cloakroom, DIGITS, ifNoneMatch, save } from '../support/cloakroom.ts'
-import { countOpens } from '../support/count-opens.ts'
+import { countEnters } from '../support/count-enters.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
 import { until } from '../support/express.ts'
 import { type Node, nodes, wanderer } from '../support/nodes.ts'
@@ -99,11 +98,11 @@ it('a session that has no part here is asked for once, and a file that is here a
   const { a, b } = await cluster(t)
   const user = wanderer()
   const { url } = await put(user.at(a))
-  const asked = [a, b].map(({ engine }) => countOpens(engine))
+  const asked = [a, b].map(({ coordinator }) => countEnters(coordinator))
   for (let round = 0; round < 3; round++) {
     for (const node of [a, b]) assert.equal((await user.at(node).fetch(url)).status, 200)
   }
-  assert.deepEqual(asked, [{ opens: 0 }, { opens: 1 }])
+  assert.deepEqual(asked, [{ enters: 0 }, { enters: 1 }])
 })
 
 it('a visit for a file leaves with its answer, and keeps no session', async t => {
@@ -140,19 +139,17 @@ it('a node that has closed takes its files along', async t => {
   assert.deepEqual(readdirSync(cacheDir), [])
 })
 
-it('where no engine is shared, nobody is asked and no other folder looked into', async t => {
-  const engine = memory(fakeClock())
-  const { visitor, gradio, cacheDir } = await cloakroom(t, express, { options: { engine } })
+it('without a cluster, no other folder is looked into', async t => {
+  const { visitor, gradio, cacheDir } = await cloakroom(t, express)
   const user = visitor()
   const { url } = await save(user)
   const id = gradio.sessions()[0]?.id as string
   const shelf = join(plantFolder(cacheDir), id, 'saved')
   mkdirSync(shelf, { recursive: true })
   writeFileSync(join(shelf, 'other.txt'), DIGITS)
-  const asked = countOpens(engine)
   assert.equal((await user.fetch(url)).status, 200)
   assert.equal((await user.fetch(url.replace('digits', 'other'))).status, 404)
   await gradio.endSession(id)
   assert.equal((await user.fetch(url)).status, 404)
-  assert.deepEqual([asked.opens, gradio.stats().open], [0, 0])
+  assert.equal(gradio.stats().open, 0)
 })

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
 import session, { MemoryStore } from 'express-session'
 import { Mint } from '../../lib/identity/signed-token.ts'
-import { countOpens } from '../support/count-opens.ts'
+import { countEnters } from '../support/count-enters.ts'
 import { sessionDefaults, until } from '../support/express.ts'
 import { dial, heartbeat } from '../support/handshake.ts'
 import { type Node, type NodesOptions, nodes, wanderer } from '../support/nodes.ts'
@@ -37,13 +37,13 @@ it('a host session that was never used here costs no round trip', async t => {
   const [a, b] = [...all] as [Node, Node]
   const user = wanderer()
   await user.at(a).fetch('/plain')
-  const asked = all.map(({ engine }) => countOpens(engine))
+  const asked = all.map(({ coordinator }) => countEnters(coordinator))
   for (const node of [a, b]) await user.at(node).fetch('/plain')
-  assert.deepEqual(asked, [{ opens: 0 }, { opens: 0 }])
+  assert.deepEqual(asked, [{ enters: 0 }, { enters: 0 }])
   const id = await (await user.at(a).fetch('/who')).text()
-  assert.deepEqual(asked, [{ opens: 1 }, { opens: 0 }])
+  assert.deepEqual(asked, [{ enters: 1 }, { enters: 0 }])
   await user.at(b).fetch('/plain')
-  assert.deepEqual(asked, [{ opens: 1 }, { opens: 1 }])
+  assert.deepEqual(asked, [{ enters: 1 }, { enters: 1 }])
   assert.equal(await (await user.at(b).fetch('/who')).text(), id)
 })
 
@@ -83,7 +83,7 @@ it('a use that cannot wait has its session at once, also while another one waits
   assert.equal(await (await visitor.fetch('/now')).text(), id)
 })
 
-it('tokens that were minted before the engine had reached its server stay good in their process', () => {
+it('tokens that were minted before the cluster was connected stay good in their process', () => {
   const [first, second] = [randomBytes(32), randomBytes(32)]
   let secret = first
   const mint = new Mint(() => secret)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { Place } from '../support/engines.ts'
+import type { Place } from '../support/places.ts'
 import {
   HOOK_TIMEOUT,
   type Mode,
@@ -62,12 +62,12 @@ export class Run {
   readonly #pages = new Map<string, BrowserPage>()
   readonly #tickets: string[] = []
   readonly #settings: Settings
-  readonly #isShared: boolean
+  readonly #isCluster: boolean
   #isClosed = false
 
   constructor(settings: Settings, place?: Place) {
     this.#settings = settings
-    this.#isShared = place?.engine?.isShared ?? false
+    this.#isCluster = place?.cluster !== undefined
     const users: User[] = USERS.map(user => ({ ...user, token: user.identified ? user.name : undefined }))
     this.model = new Model(settings, this.#modes, users)
     this.world = new World(settings, this.#modes, place)
@@ -75,8 +75,8 @@ export class Run {
 
   /** Does it in both, and compares. */
   async step(action: Action): Promise<void> {
-    if (this.#isShared && action.do === 'burst') {
-      // What comes at once is done in the order of a shared engine's answers, of which the model knows nothing.
+    if (this.#isCluster && action.do === 'burst') {
+      // What comes at once is done in the order of the cluster's answers, of which the model knows nothing.
       for (const each of action.actions) await this.step(each)
       return
     }
@@ -440,20 +440,19 @@ export interface Counter {
 
 /**
  * The property that the library does what the model does.
- * @param isAsync whether the engine answers later
- * @param place makes the place of each run, of a shared engine. Such a one is closed only when nobody is left: what is
- * there before would be for other nodes.
+ * @param place makes the place of each run, in a cluster. There an instance is closed only when nobody is left: what is there
+ * before would be for other nodes.
  */
-export function agreement(isAsync: boolean, maxCommands: number, counter: Counter, place?: () => Place) {
+export function agreement(maxCommands: number, counter: Counter, place?: () => Place) {
   return fc.asyncProperty(
-    settings(isAsync),
+    settings(place !== undefined),
     commands(maxCommands),
     ending,
     async (settings, commands, { close, after, how }) => {
       const made = place?.()
       const run = new Run(settings, made)
       try {
-        // The first of all waits until a shared engine has found the others.
+        // The first of all waits until the cluster is connected.
         if (made !== undefined) await run.step({ do: 'wait', ms: 1 })
         await fc.asyncModelRun(() => ({ model: run, real: run }), commands)
         if (made !== undefined) {

@@ -5,7 +5,7 @@ export interface Settings {
   readonly unloadDelay: number
   readonly gracePeriod: number
   readonly maxSessions: number
-  /** Whether the engine answers later. */
+  /** Whether the sessions are in a cluster, which answers later. */
   readonly isAsync: boolean
 }
 

@@ -1,5 +1,5 @@
 // The rules once more, as plainly as can be said: one list of everything that is due, looked through from the start at
-// each step, no engine, no wheel, no promise. What the model says in its log, the library must do at the same
+// each step, no cluster, no wheel, no promise. What the model says in its log, the library must do at the same
 // millisecond.
 
 import {
@@ -59,7 +59,7 @@ export class Model {
   readonly #timers: { readonly due: Due | undefined; readonly run: () => void }[] = []
   /** What comes after that which happens at once. */
   readonly #soon: (() => void)[] = []
-  /** Those whom an engine that is far away has not answered yet. */
+  /** Those whom the cluster has not answered yet. */
   readonly #arriving = new Set<{ readonly token: string; readonly begins: boolean }>()
   /** When an answer brought the browser each of the tokens. */
   readonly #broughtAt = new Map<string, number>()
@@ -316,7 +316,7 @@ export class Model {
       this.#bind(request, visit)
       begun(visit)
     }
-    // What an engine that is far away has answered is taken by the request last.
+    // What the cluster has answered is taken by the request last.
     const arrived = (visit: Visit) => {
       if (this.settings.isAsync) this.#soon.push(() => bind(visit))
       else bind(visit)
@@ -538,7 +538,7 @@ export class Model {
     })
   }
 
-  /** Runs what is done with an engine's answer. One that is far away gives it a little later. */
+  /** Runs what is done with an answer, which a cluster gives a little later. */
   #answered(token: string, begins: boolean, run: () => void): void {
     if (!this.settings.isAsync) {
       run()
@@ -659,7 +659,8 @@ export class Model {
     life.phase = 'unloading'
     life.load.over = true
     this.#afterHooks(life, done =>
-      this.#runHooks(life, 'unload', reason, () => {
+      // In a cluster, an end that overtakes an unload takes its claim, and does its work.
+      this.#runHooks(life, 'unload', (this.settings.isAsync && life.over) || reason, () => {
         done()
         settled()
       }),

@@ -13,11 +13,9 @@ import {
   type SessionView,
   type State,
 } from '../../lib/index.ts'
-import { memory } from '../../lib/sessions/memory-engine.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
-import { asyncEngine } from '../support/async-engine.ts'
-import type { Place } from '../support/engines.ts'
 import { isHooked } from '../support/handshake.ts'
+import type { Place } from '../support/places.ts'
 import { StubResponse, StubServer, StubSocket, stubRequest } from '../support/stub-http.ts'
 import { TrackedSocket } from '../support/tracked-socket.ts'
 import {
@@ -82,7 +80,6 @@ export class World {
   constructor(settings: Settings, modes: Modes, place?: Place) {
     this.#modes = modes
     this.clock = place?.clock ?? fakeClock()
-    const engine = place?.engine ?? (settings.isAsync ? asyncEngine(memory(this.clock)) : undefined)
     this.gradio = gradioState({
       clock: this.clock,
       cacheDir: NO_DIRECTORY,
@@ -93,7 +90,7 @@ export class World {
       heartbeat: 30,
       identify: req => req.headers['x-user'] as string | undefined,
       info: req => (req as { label?: string }).label,
-      ...(engine && { engine }),
+      ...(place?.cluster && { cluster: place.cluster }),
     })
     this.#history = this.gradio.state<Thing>('history', {
       ...this.#callback('history'),

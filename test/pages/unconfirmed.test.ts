@@ -7,12 +7,12 @@ import express, { type Express } from 'express'
 import type { GradioState, GradioStateOptions } from '../../lib/index.ts'
 import type { Visitor } from '../../lib/testing/index.ts'
 import { scratch } from '../support/disk.ts'
-import { redisSetting } from '../support/engines.ts'
 import { forEachExpress, json, type Served, site, until } from '../support/express.ts'
 import { dial, heartbeat } from '../support/handshake.ts'
 import { forEachKoa, koaSite } from '../support/koa.ts'
 import { KOA_HOSTS } from '../support/koa-hosts.ts'
 import { nodes, wanderer } from '../support/nodes.ts'
+import { redisSetting } from '../support/places.ts'
 
 const MOST = 20
 const FLOOD = 30

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { counters } from '../support/counter.ts'
-import { forEachSetting } from '../support/engines.ts'
 import { idle, json, site, until } from '../support/express.ts'
+import { forEachSetting } from '../support/places.ts'
 
 const POST = { method: 'POST' }
 

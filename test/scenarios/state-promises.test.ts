@@ -5,8 +5,8 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { GradioState } from '../../lib/index.ts'
 import { counters } from '../support/counter.ts'
-import { forEachSetting } from '../support/engines.ts'
 import { idle, json, pass } from '../support/express.ts'
+import { forEachSetting } from '../support/places.ts'
 
 const POST = { method: 'POST' }
 const minutes = (count: number) => count * 60

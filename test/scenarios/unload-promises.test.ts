@@ -5,9 +5,9 @@ import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import { connect } from '../../lib/client/index.ts'
 import { visitor as visitorOf } from '../../lib/testing/index.ts'
-import { forEachSetting } from '../support/engines.ts'
 import { type ExpressModule, idle, json, pass, type SiteOptions, site, until } from '../support/express.ts'
 import { RECONNECT } from '../support/harness.ts'
+import { forEachSetting } from '../support/places.ts'
 import { tcpLine } from '../support/tcp-line.ts'
 
 const POST = { method: 'POST' }
@@ -75,7 +75,7 @@ forEachSetting((express, { isShared, place, beside }) => {
     await left.close()
     await clock.advance(2)
     await visitor().openPage()
-    // With a shared engine, that is for another node to do, unless the user comes back there before.
+    // In a cluster, that is for another node to do, unless the user comes back there before.
     const other = isShared ? await chat(t, { options: beside(clock) }) : undefined
     await gradio.close()
     await clock.advance(RECONNECT + 2)

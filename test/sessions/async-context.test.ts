@@ -16,9 +16,9 @@ import {
   type HookEvent,
 } from '../../lib/index.ts'
 import { type FakeClock, fakeClock, type Visitor } from '../../lib/testing/index.ts'
-import { type EngineSetting, forEachEngine, type Place } from '../support/engines.ts'
 import { pass, serve, sessionDefaults, until } from '../support/express.ts'
 import { harness } from '../support/harness.ts'
+import { forEachPlace, type Place, type PlaceSetting } from '../support/places.ts'
 import { worldClock } from '../support/session-app.ts'
 
 const context = new AsyncLocalStorage<string>()
@@ -139,7 +139,7 @@ const ENDED = ['ended', 'ended, later', 'error of ended']
 const deleted = (reason: string) => [reason, `shared ${reason}`]
 const all = (...lists: string[][]) => [...new Set(lists.flat())].sort()
 
-function onEngine(setting: EngineSetting): void {
+function onPlace(setting: PlaceSetting): void {
   it('what time brings is no user’s', async t => {
     const { seen, user, clock } = await watched(t, { place: setting.place() })
     for (const name of ['Alice', 'Bob', 'Carol']) await user(name)
@@ -191,7 +191,7 @@ function onEngine(setting: EngineSetting): void {
 }
 
 describe('the functions of an app run in no user’s async context', () => {
-  forEachEngine(onEngine)
+  forEachPlace(onPlace)
 
   it('whatever a session store calls back in', async t => {
     const clock = worldClock(t)

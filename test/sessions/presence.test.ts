@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Departure, type EntryKind, Presence, type Present } from '../../lib/sessions/presence.ts'
+import { Presence } from '../../lib/sessions/presence.ts'
+import type { Departure, EntryKind, Present } from '../../lib/sessions/visit.ts'
 
 // The machine alone, without a clock: one test for each row of docs/decisions/presence.md, and those for its invariants.
 

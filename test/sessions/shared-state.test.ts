@@ -4,38 +4,33 @@ import express from 'express'
 import fc from 'fast-check'
 import type {
   DeleteEvent,
-  Engine,
   GradioStateOptions,
   SessionState,
   SharedState,
   SharedStateOptions,
   State,
 } from '../../lib/index.ts'
-import { memory } from '../../lib/sessions/memory-engine.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { asyncEngine } from '../support/async-engine.ts'
-import { asyncValues } from '../support/async-values.ts'
+import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
 import { site } from '../support/express.ts'
 import { deferred, harness } from '../support/harness.ts'
 import { isAbout } from '../support/is-about.ts'
+import { type ClusterOfOne, clusterOfOne, type Place } from '../support/places.ts'
 
-type Wrap = (engine: Engine) => Engine
-
-const MEMORY: Wrap = engine => engine
-
-/** Where values are; without an engine, in this process alone. */
-const PLACES: Record<string, Wrap | undefined> = {
-  'in one process': undefined,
-  'with the memory engine': MEMORY,
-  'with an engine that answers later': asyncEngine,
-  'with an engine whose values are far away': asyncValues,
+/** Where values are. */
+const PLACES: Record<string, () => Place & Partial<ClusterOfOne>> = {
+  'in one process': () => ({ clock: fakeClock() }),
+  'in a cluster': clusterOfOne,
 }
 
-/** An instance; of its engine, if it has one, that through which a test does what another node would do. */
-function shared(t: TestContext, wrap?: Wrap, options: GradioStateOptions = {}) {
-  const clock = fakeClock()
-  const inner = memory(clock)
-  const made = harness(t, { ...(wrap && { engine: wrap(inner) }), ...options }, clock)
+/** An instance; in a cluster, with what another node does. */
+function shared(
+  t: TestContext,
+  makePlace: () => Place & Partial<ClusterOfOne> = PLACES['in one process'] as () => Place,
+  options: GradioStateOptions = {},
+) {
+  const { clock, cluster, all, coordinator } = makePlace()
+  const made = harness(t, { ...(cluster && { cluster }), ...options }, clock)
   const log: string[] = []
   const deleteCallback = (value: unknown, { reason, name }: DeleteEvent) => {
     log.push(`${name} ${JSON.stringify(value)} ${reason}`)
@@ -48,32 +43,23 @@ function shared(t: TestContext, wrap?: Wrap, options: GradioStateOptions = {}) {
     await made.clock.advance(0)
     return made.gradio.session(id) as SessionState
   }
-  const tokenOf = (id: string) => {
-    const token = tokens.get(id)
-    assert.ok(token)
-    return token
-  }
-  /** Tokens by life. */
-  const tokens = new Map<string, string>()
-  const open = inner.open.bind(inner)
-  inner.open = (token, ...rest) => {
-    const life = open(token, ...rest) as Exclude<ReturnType<Engine['open']>, Promise<unknown>>
-    if (life !== undefined) tokens.set(life.id, token)
-    return life
-  }
   /** Writes as another node does. */
-  const elsewhere = (id: string, name: string, data: string) =>
-    void inner.values.write(tokenOf(id), id, name, data, { timeToLive: Number.POSITIVE_INFINITY })
-  return { ...made, session, log, deleteCallback, elsewhere }
+  const elsewhere = (id: string, name: string, data: string) => {
+    const found = [...(all?.sessions.values() ?? [])].find(session => session.id === id)
+    assert.ok(all !== undefined && found !== undefined)
+    const { values } = new MemoryCoordinator(all)
+    void values.write(found.token, id, name, data, { timeToLive: Number.POSITIVE_INFINITY })
+  }
+  return { ...made, session, log, deleteCallback, elsewhere, coordinator }
 }
 
 /** Readable in tests. */
 const JSON_CODEC = { encode: JSON.stringify, decode: JSON.parse }
 
-for (const [kind, wrap] of Object.entries(PLACES)) {
+for (const [kind, place] of Object.entries(PLACES)) {
   describe(`${kind}, a shared value`, () => {
     it('is set, read, updated, touched and deleted', async t => {
-      const { gradio, session } = shared(t, wrap)
+      const { gradio, session } = shared(t, place)
       const count = gradio.sharedState<number>('count')
       const user = await session()
       assert.equal(await count.get(user), undefined)
@@ -91,7 +77,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('is one for each session', async t => {
-      const { gradio, session } = shared(t, wrap)
+      const { gradio, session } = shared(t, place)
       const count = gradio.sharedState('count', { value: 0 })
       const [ann, bob] = [await session('ann'), await session('bob')]
       await count.set(ann, 5)
@@ -99,7 +85,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('loses none of 1,000 updates at once', async t => {
-      const { gradio, session } = shared(t, wrap)
+      const { gradio, session } = shared(t, place)
       const count = gradio.sharedState('count', { value: 0 })
       const user = await session()
       let calls = 0
@@ -113,7 +99,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('is begun by a request without establish(), at its first use', async t => {
-      const { gradio, user } = shared(t, wrap)
+      const { gradio, user } = shared(t, place)
       const count = gradio.sharedState('count', { value: 7 })
       const first = await user().begin()
       // All at once, as in Promise.all: one session.
@@ -127,7 +113,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('without an initial one begins no session by being read, touched or deleted', async t => {
-      const { gradio, user } = shared(t, wrap)
+      const { gradio, user } = shared(t, place)
       const maybe = gradio.sharedState<number>('maybe')
       await user().request(async state => {
         assert.equal(await maybe.get(state), undefined)
@@ -139,7 +125,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('that is refused begins none either', async t => {
-      const { gradio, user } = shared(t, wrap)
+      const { gradio, user } = shared(t, place)
       const any = gradio.sharedState<unknown>('any')
       await user().request(async state => {
         await assert.rejects(
@@ -151,7 +137,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('tells its callback, whichever way it leaves, once', async t => {
-      const { gradio, session, clock, log, deleteCallback } = shared(t, wrap, { maxSessions: 50 })
+      const { gradio, session, clock, log, deleteCallback } = shared(t, place, { maxSessions: 50 })
       const options = { timeToLive: 10, deleteCallback, deleteReplaced: true }
       const x = gradio.sharedState('x', { ...options, value: 0 })
       const y = gradio.sharedState<string>('y', { deleteCallback })
@@ -188,11 +174,12 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
         await clock.advance(1)
         await closed
       })
-      assert.deepEqual(shutdown, both('shutdown'))
+      // In a cluster the others go on with them.
+      assert.deepEqual(shutdown, kind === 'in a cluster' ? [] : both('shutdown'))
     })
 
     it('begins with the initial value once, whoever asks first', async t => {
-      const { gradio, session } = shared(t, wrap)
+      const { gradio, session } = shared(t, place)
       let made = 0
       const x = gradio.sharedState('x', { value: () => ({ serial: ++made }) })
       const user = await session()
@@ -202,9 +189,9 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
       assert.notEqual(read[0], read[1])
     })
 
-    if (wrap !== undefined) {
+    if (kind === 'in a cluster') {
       it('that another node has begun meanwhile is that of the other node', async t => {
-        const { gradio, session, elsewhere } = shared(t, wrap)
+        const { gradio, session, elsewhere } = shared(t, place)
         const user = await session()
         const x = gradio.sharedState('x', {
           codec: JSON_CODEC,
@@ -217,9 +204,9 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
       })
     }
 
-    if (wrap !== undefined) {
+    if (kind === 'in a cluster') {
       it('that another node has changed meanwhile is updated again, from there', async t => {
-        const { gradio, session, elsewhere } = shared(t, wrap)
+        const { gradio, session, elsewhere } = shared(t, place)
         const list = gradio.sharedState<string[]>('list', { codec: JSON_CODEC, value: [] })
         const user = await session()
         await list.set(user, ['first'])
@@ -234,7 +221,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     }
 
     it('of a session that has ended rejects SESSION_ENDED', async t => {
-      const { gradio, session, user } = shared(t, wrap)
+      const { gradio, session, user } = shared(t, place)
       const x = gradio.sharedState('x', { value: 0 })
       const ended = await session()
       const request = await user().begin()
@@ -255,7 +242,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('after close() rejects CLOSED', async t => {
-      const { gradio, user, clock } = shared(t, wrap)
+      const { gradio, user, clock } = shared(t, place)
       const x = gradio.sharedState('x', { value: 0 })
       const requests = [await user('one').begin(), await user('other').begin()]
       await x.get(requests[0]!.state)
@@ -271,7 +258,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('is seen by hooks as long as it is there, and in `ended` hooks as it was at the end', async t => {
-      const { gradio, session, clock } = shared(t, wrap)
+      const { gradio, session, clock } = shared(t, place)
       const seen: unknown[] = []
       const x = gradio.sharedState('x', {
         value: 0,
@@ -299,7 +286,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('waits at a first use for unload hooks that run, as other uses do', async t => {
-      const { gradio, user, clock } = shared(t, wrap)
+      const { gradio, user, clock } = shared(t, place)
       const { promise, resolve } = deferred()
       const x = gradio.sharedState('x', { value: 0 })
       gradio.unload(() => promise)
@@ -317,7 +304,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('is nothing to who asks at the moment of the end', async t => {
-      const { gradio, session } = shared(t, wrap)
+      const { gradio, session } = shared(t, place)
       const x = gradio.sharedState('x', { value: 0 })
       let view: DeleteEvent['session'] | undefined
       gradio.load(event => {
@@ -333,7 +320,7 @@ for (const [kind, wrap] of Object.entries(PLACES)) {
     })
 
     it('is seen by the unload hooks of an end', async t => {
-      const { gradio, session } = shared(t, wrap)
+      const { gradio, session } = shared(t, place)
       const x = gradio.sharedState('x', { value: 0 })
       const seen: unknown[] = []
       gradio.unload(async ({ session, reason }) => seen.push(reason, await x.get(session)))
@@ -362,7 +349,7 @@ describe('what is read', () => {
   })
 
   it('is what was set at the time of the call', async t => {
-    const { gradio, user } = shared(t, asyncValues)
+    const { gradio, user } = shared(t, clusterOfOne)
     const x = gradio.sharedState<number[]>('x')
     await user().request(async state => {
       const list = [1]
@@ -535,7 +522,7 @@ describe('a shared delete callback', () => {
   })
 
   it('of a definition that this process lacks is reported, and the value is gone', async t => {
-    const { gradio, session, errors, elsewhere, clock } = shared(t, MEMORY)
+    const { gradio, session, errors, elsewhere, clock } = shared(t, clusterOfOne)
     gradio.state('local', { value: 1 })
     const user = await session()
     for (const name of ['nowhere', 'local']) elsewhere(user.id, name, 'text')
@@ -550,7 +537,7 @@ describe('a shared delete callback', () => {
   })
 
   it('of a text that can not be read is reported, and the value is gone', async t => {
-    const { gradio, session, errors, elsewhere, clock } = shared(t, MEMORY)
+    const { gradio, session, errors, elsewhere, clock } = shared(t, clusterOfOne)
     let calls = 0
     const x = gradio.sharedState('x', { value: 1, deleteCallback: () => calls++ })
     const user = await session()
@@ -988,20 +975,17 @@ describe('a wrong argument', () => {
   })
 })
 
-describe('an engine that fails', () => {
+describe('a cluster that fails', () => {
   it('to read or write is told to who asked; what follows is not held up', async t => {
     const failure = new Error('away')
     let isAway = false
-    const { gradio, session } = shared(t, engine => ({
-      ...asyncValues(engine),
-      values: {
-        ...asyncValues(engine).values,
-        read: async (...args) => {
-          if (isAway) throw failure
-          return engine.values.read(...args)
-        },
-      },
-    }))
+    const { gradio, session, coordinator } = shared(t, clusterOfOne)
+    const { values } = coordinator as MemoryCoordinator
+    const read = values.read.bind(values)
+    values.read = async (...asked) => {
+      if (isAway) throw failure
+      return read(...asked)
+    }
     const x = gradio.sharedState('x', { value: 1 })
     const user = await session()
     isAway = true
@@ -1017,6 +1001,7 @@ describe('an engine that fails', () => {
 })
 
 describe('in an answer', () => {
+  const optionsOf = ({ clock, cluster }: Place) => ({ clock, ...(cluster && { cluster }) })
   const routes =
     (use: (x: SharedState<number>, state: SessionState) => Promise<unknown>) =>
     (app: express.Express, gradio: ReturnType<typeof import('../../lib/index.ts').gradioState>) => {
@@ -1030,13 +1015,13 @@ describe('in an answer', () => {
       })
     }
 
-  for (const [kind, wrap] of Object.entries(PLACES)) {
+  for (const [kind, place] of Object.entries(PLACES)) {
     for (const session of [false, {}] as const) {
       const host = session === false ? 'the own cookie' : 'express-session'
       it(`the first use brings the browser its session: ${host}, ${kind}`, async t => {
         const { visitor, gradio } = await site(t, express, {
           session,
-          options: wrap ? { engine: wrap(memory(fakeClock())) } : {},
+          options: optionsOf(place()),
           routes: routes(async (x, state) => {
             await x.update(state, value => value + 1)
             return x.get(state)

@@ -40,12 +40,12 @@ async function clusterClient(ports: readonly number[]): Promise<RedisClient> {
   return client as unknown as RedisClient
 }
 
-const engine = redis({
+const cluster = redis({
   prefix,
   ...('url' in redisAt ? { url: redisAt.url } : { client: await clusterClient(redisAt.ports) }),
 })
 const gradio = gradioState({
-  engine,
+  cluster,
   cacheDir: join(folder, 'cache'),
   identify: req => req.headers['x-user'] as string | undefined,
   ...options,

@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test'
 import type { GradioStateOptions, StateOptions } from '../../lib/index.ts'
-import type { Place } from './engines.ts'
 import { type ExpressModule, site } from './express.ts'
+import type { Place } from './places.ts'
 
 interface Counter {
   count: number

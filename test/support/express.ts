@@ -94,7 +94,7 @@ export async function site(
     await advance(1)
     await closed
   })
-  // A shared engine has to find the others first.
+  // In a cluster, it has to find the others first.
   await advance(0)
   return { ...served, app, gradio, clock: clock as FakeClock }
 }

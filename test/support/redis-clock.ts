@@ -1,84 +1,55 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { type RedisClient, redis } from '../../lib/cluster/redis/index.ts'
-import { RedisCoordinator } from '../../lib/cluster/redis/next/redis-coordinator.ts'
-import type { Engine } from '../../lib/index.ts'
-import { duration } from '../../lib/parse.ts'
+import type { RedisClient } from '../../lib/cluster/redis/index.ts'
+import { RedisCoordinator } from '../../lib/cluster/redis/redis-coordinator.ts'
 import type { Coordinator } from '../../lib/sessions/coordinator.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
 import type { Clock } from '../../lib/util/clock.ts'
 import type { StillRedisServer } from './redis-server.ts'
+import { restingClock } from './resting-clock.ts'
 
 /** A fake clock that the time of a Redis goes by, too. */
 export interface RedisClock extends FakeClock {
-  /** An engine on that Redis. Its signs of life are no `timers` of this clock, and are given all the same. */
-  engine(client: RedisClient, prefix: string): Engine
-  /** A coordinator on that Redis, whose signs of life are no `timers` either. */
+  /** A coordinator on that Redis. Its signs of life are no `timers` of this clock, and are given all the same. */
   coordinator(client: RedisClient, prefix: string): Coordinator
-  /** How many scripts were called so far, by all engines. */
+  /** How many scripts were called so far, by all nodes. */
   readonly calls: number
   /** Waits until nothing is on its way to Redis or from it. `advance` does so before each step, and after. */
   rest(): Promise<void>
 }
 
-/** Goes from timer to timer as `fakeClock()` does; what that sets off in Redis has happened before it goes further. */
+/** As {@link restingClock}, which waits for Redis too. */
 export function redisClock(server: StillRedisServer): RedisClock {
   const wall = server.time
-  const timers = new Set<{ readonly due: number; readonly run: () => void }>()
-  const ofEngines = new Set<() => void>()
+  const ofCoordinators = new WeakSet<() => void>()
   const traffic = new Traffic()
-  let now = 0
-
-  function earliest(until: number) {
-    let found: { readonly due: number; readonly run: () => void } | undefined
-    for (const timer of timers) if (timer.due <= until && !(found && found.due <= timer.due)) found = timer
-    return found
-  }
-
-  function go(to: number): void {
-    if (to <= now) return
-    now = to
+  const clock = restingClock({
+    wall,
+    rest: () => traffic.rest(),
     // Redis knows whole milliseconds: what is due at a fraction of one here must not be early there by a rounding.
-    server.time = wall + Math.floor(now + 1e-6)
-  }
-
-  const setTimer: Clock['setTimer'] = (run, ms) => {
-    const timer = { due: now + Math.max(ms, 0), run }
-    timers.add(timer)
-    return () => {
-      timers.delete(timer)
-      ofEngines.delete(run)
-    }
-  }
-
-  const clock: RedisClock = {
-    now: () => now,
-    wall: () => wall + now,
-    setTimer,
-    async advance(time) {
-      const until = now + duration('the time to advance', time, { from: 0, to: Number.MAX_SAFE_INTEGER })
-      await traffic.rest()
-      for (let timer = earliest(until); timer !== undefined; timer = earliest(until)) {
-        timers.delete(timer)
-        ofEngines.delete(timer.run)
-        go(timer.due)
-        timer.run()
-        await traffic.rest()
-      }
-      go(until)
+    moved(now) {
+      server.time = wall + Math.floor(now + 1e-6)
     },
+    isHidden: run => ofCoordinators.has(run),
+  })
+  const own: Clock = {
+    now: clock.now,
+    wall: clock.wall,
+    setTimer(run, ms) {
+      // One for each timer, though they run the same.
+      const once = () => run()
+      ofCoordinators.add(once)
+      return clock.setTimer(once, ms)
+    },
+  }
+  return {
+    ...{ now: clock.now, wall: clock.wall, setTimer: clock.setTimer, advance: clock.advance },
     get timers() {
-      return timers.size - ofEngines.size
+      return clock.timers
     },
     get calls() {
       return traffic.calls
     },
     rest: () => traffic.rest(),
-    engine(client, prefix) {
-      const engine = redis({ client: traffic.watched(client), prefix })
-      const start = engine.start.bind(engine)
-      engine.start = (events, context) => start(events, { ...context, clock: own })
-      return engine
-    },
     coordinator(client, prefix) {
       const watched = traffic.watched(client)
       const coordinator = new RedisCoordinator(prefix, async () => ({ client: watched, isOwn: false }))
@@ -90,17 +61,6 @@ export function redisClock(server: StillRedisServer): RedisClock {
       return coordinator
     },
   }
-  const own: Clock = {
-    now: clock.now,
-    wall: clock.wall,
-    setTimer(run, ms) {
-      // One for each timer, though they run the same.
-      const once = () => run()
-      ofEngines.add(once)
-      return setTimer(once, ms)
-    },
-  }
-  return clock
 }
 
 /** What is on its way between this process and Redis. */

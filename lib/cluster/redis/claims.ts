@@ -1,151 +1,179 @@
-import type { Claim, EndReason, EngineEvents, MaybePromise } from '../../sessions/engine.js'
+import type { Claim, CoordinatorEvents, SessionClaim, Share } from '../../sessions/coordinator.js'
+import type { Reason } from '../../sessions/reason.js'
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
 import type { Clock } from '../../util/clock.js'
 import { HandedOut, type HeldClaim } from './handed-out.js'
-import type { Part } from './part.js'
-import type { Parts } from './parts.js'
-import type { ClaimAnswer, EndAnswer, ValueAnswer } from './protocol.js'
+import type { Answers, ClaimAnswer, SessionAnswer, ValueAnswer } from './protocol.js'
+import type { SessionLink, SessionLinks } from './session-links.js'
 import type { Shard } from './shard.js'
 import type { Shards } from './shards.js'
 
-/** What the claims need of their engine. */
+/** What the claims need of their coordinator. */
 export interface ClaimsSite {
   readonly clock: Clock
-  readonly events: EngineEvents | undefined
+  readonly events: CoordinatorEvents | undefined
 }
 
-/** What this node is to do for sessions, and nobody else: fetched from Redis when it is due, kept, and settled. */
+/** This node's work for sessions: from answers, or fetched when it is due; kept until it is completed. */
 export class Claims {
   readonly #site: ClaimsSite
-  readonly #parts: Parts
+  readonly #links: SessionLinks
   readonly #shards: Shards
   readonly #handedOut = new HandedOut()
 
-  constructor(site: ClaimsSite, parts: Parts, shards: Shards) {
+  constructor(site: ClaimsSite, links: SessionLinks, shards: Shards) {
     this.#site = site
-    this.#parts = parts
+    this.#links = links
     this.#shards = shards
   }
 
-  end(token: string, life: string, reason: EndReason): Promise<Claim | undefined> {
-    const shard = this.#shards.of(token)
-    const part = this.#parts.find(token, life)
-    if (part === undefined) return Promise.resolve(undefined)
-    this.forget(part)
-    const { epoch } = shard
-    const askedAt = this.#site.clock.now()
-    return new Promise(resolve => {
-      let isLate = false
-      // While Redis is away, only what is here can end; the rest follows as a claim when it is back.
-      const delayed = () => {
-        isLate = true
-        resolve(undefined)
-      }
-      shard.send({
-        words: ['end', part.key, part.shared, reason],
-        answered: answer => {
-          const found = answer.length !== 0 ? answer : shard.epoch === epoch ? undefined : endOf(part, reason)
-          if (found === undefined) resolve(undefined)
-          else if (isLate) this.#take(shard, found, askedAt)
-          else resolve(this.#handedOut.hold(shard, found, askedAt, part) as Claim)
-        },
-        delayed,
-      })
-    })
-  }
-
-  nextDue(): number | undefined {
-    if (this.#handedOut.size > 0) return this.#site.clock.now()
-    let next = Number.POSITIVE_INFINITY
+  /** Tells when there may be work to claim. */
+  tellDue(): void {
+    let next = this.#handedOut.size > 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
     for (const { dueAt } of this.#shards.all) if (dueAt < next) next = dueAt
-    return next === Number.POSITIVE_INFINITY ? undefined : next
+    if (next < Number.POSITIVE_INFINITY) this.#site.events?.due(Math.max(next - this.#site.clock.now(), 0))
   }
 
-  async claim(limit: number): Promise<(Claim | ValueClaim)[]> {
+  async claim(limit: number): Promise<Claim[]> {
     const now = this.#site.clock.now()
     const due = this.#shards.all.filter(({ dueAt }) => dueAt <= now)
     const each = Math.max(Math.floor((limit - this.#handedOut.size) / Math.max(due.length, 1)), 1)
     await Promise.all(due.map(shard => this.#claimOf(shard, each)))
-    return this.#handedOut.take(limit)
+    const claims = this.#handedOut.take(limit)
+    this.tellDue()
+    return claims
   }
 
-  renew(claim: Claim | ValueClaim): MaybePromise<boolean> {
-    const held = claim as unknown as HeldClaim
+  async extend(claim: Claim): Promise<boolean> {
+    const held = this.#handedOut.find(claim)
+    if (held === undefined) return false
+    const askedAt = this.#site.clock.now()
     // Nobody else can have it yet, as Redis has it given not earlier than this node asked.
-    if (this.#site.clock.now() - held.grantedAt < SURE) return true
-    return this.#renew(held)
+    if (askedAt - held.grantedAt < SURE) return true
+    try {
+      const [isKept] = await held.shard.ask('extend', () => [...held.words, held.newestFence])
+      if (isKept === 1) {
+        held.grantedAt = askedAt
+        return true
+      }
+    } catch {
+      // It is better not acted upon.
+    }
+    this.#handedOut.drop(held)
+    return false
   }
 
-  settle(claim: Claim | ValueClaim): Promise<boolean> {
-    const held = claim as unknown as HeldClaim
-    const { shard, words } = held
-    const part = this.#parts.byShared(words[2])
-    if (claim.phase === 'unload' && part !== undefined) part.isUnloaded = true
+  complete(claim: Claim): Promise<boolean> {
+    const held = this.#handedOut.find(claim)
+    if (held === undefined) return Promise.resolve(false)
     return new Promise(resolve => {
-      shard.send({
-        words: ['settle', ...words, held.newestFence],
-        answered: ([isDone, due]) => {
-          this.#handedOut.drop(held)
-          shard.noteDue(due ?? -1)
-          resolve(isDone === 1)
+      held.shard.send<'complete'>({
+        words: () => ['complete', ...held.words, held.newestFence],
+        answered: answer => {
+          this.#completed(held, answer)
+          resolve(answer[0] === 1)
         },
-        // While Redis is away, it is settled later: what is done must not be claimed again.
+        // While Redis is away, it is completed later: what is done must not be claimed again.
         delayed: () => resolve(false),
       })
     })
   }
 
-  /** The claim of a shared value, from the answer to another order than `claim`. */
-  ofValue(token: string, answer: ValueAnswer): ValueClaim {
-    const part = this.#parts.get(token)
-    const now = this.#site.clock.now()
-    return this.#handedOut.hold(this.#shards.of(token), answer, now, part) as ValueClaim
+  end(link: SessionLink, share: Share, reason: Reason): Promise<SessionClaim | undefined> {
+    const shard = this.#shards.of(link)
+    const wasConfirmed = link.epoch !== ''
+    const { epoch } = shard
+    const askedAt = this.#site.clock.now()
+    this.forget(link)
+    return new Promise(resolve => {
+      let isLate = false
+      let clusterId = link.clusterId
+      const isLost = () => !wasConfirmed || shard.epoch !== epoch
+      const send = () => {
+        clusterId = link.clusterId
+        shard.send<'end'>({
+          words: () => ['end', link.key, clusterId, reason],
+          answered: answer => {
+            if (answer.length === 0 && clusterId !== link.clusterId) return send()
+            const found = answer.length === 0 && isLost() ? endOf(link, share, reason) : answer
+            if (found.length === 0) resolve(undefined)
+            else if (isLate) this.take(shard, found, askedAt, link)
+            else resolve(this.#handedOut.hold(shard, found, askedAt, link))
+          },
+          // Only what is here can end now; the rest follows as a claim when Redis is back.
+          delayed: () => {
+            isLate = true
+            resolve(undefined)
+          },
+        })
+      }
+      send()
+    })
   }
 
-  /** The life has ended, and with it what this node has of it. */
-  forget(part: Part): void {
-    this.#parts.forget(part)
-    this.#handedOut.doubt(part.key, part.shared)
+  /** The claim that a report was answered with. */
+  ofReport(link: SessionLink, answer: SessionAnswer, askedAt: number): SessionClaim {
+    this.#noteAnswer(link, answer)
+    return this.#handedOut.hold(this.#shards.of(link), answer, askedAt, link)
+  }
+
+  /** The claim of a shared value, from the answer to another order than `claim`. */
+  ofValue(shard: Shard, answer: ValueAnswer, askedAt: number): ValueClaim {
+    return this.#handedOut.holdValue(shard, answer, askedAt, this.#links.byClusterId(answer[2]))
+  }
+
+  /** A claim that is to be fetched by `claim`. */
+  take(shard: Shard, answer: ClaimAnswer, askedAt: number, link = this.#links.byClusterId(answer[2])): void {
+    if (answer[0] !== 'value' && link !== undefined) this.#noteAnswer(link, answer)
+    // Where nothing is here, it may be that this node has just ended it, and with it the claim.
+    this.#handedOut.add(shard, answer, link === undefined ? Number.NEGATIVE_INFINITY : askedAt, link)
+    this.tellDue()
+  }
+
+  /** The session has ended. */
+  forget(link: SessionLink): void {
+    this.#links.forget(link)
+    this.#handedOut.doubt(link)
+  }
+
+  #noteAnswer(link: SessionLink, answer: SessionAnswer): void {
+    if (answer[0] === 'end') this.forget(link)
+    else link.note(Number(answer[10]))
+  }
+
+  #completed(held: HeldClaim, answer: Answers['complete']): void {
+    this.#handedOut.drop(held)
+    const [isDone, due = -1, version, loaded = [], next] = answer
+    if (isDone === 0) return
+    const { shard, words } = held
+    shard.noteDue(due)
+    const link = this.#links.byClusterId(words[2])
+    if (loaded.length > 0 && link !== undefined) {
+      const [load, hadPage, runHooks] = loaded
+      link.note(Number(version))
+      this.#site.events?.loaded(link.id, Number(load), hadPage === 1, runHooks === 1)
+    }
+    if (next !== undefined) this.take(shard, next, this.#site.clock.now())
   }
 
   async #claimOf(shard: Shard, limit: number): Promise<void> {
     shard.dueAt = Number.POSITIVE_INFINITY
     const askedAt = this.#site.clock.now()
     try {
-      const [due, ...claims] = await shard.ask('claim', limit)
+      const [due, ...claims] = await shard.ask('claim', () => [limit])
       shard.noteDue(due)
-      for (const claim of claims) this.#take(shard, claim, askedAt)
+      for (const claim of claims) this.take(shard, claim, askedAt)
     } catch {
       // Its beat tells what is due when it is back.
     }
   }
-
-  #take(shard: Shard, claim: ClaimAnswer, askedAt: number): void {
-    const [phase, , life] = claim
-    const part = this.#parts.byShared(life)
-    if (phase === 'end' && part !== undefined) this.forget(part)
-    // Where nothing is here, it may be that this node has just ended it, and with it the claim.
-    this.#handedOut.add(shard, claim, part === undefined ? Number.NEGATIVE_INFINITY : askedAt, part)
-    this.#site.events?.wake()
-  }
-
-  async #renew(held: HeldClaim): Promise<boolean> {
-    const askedAt = this.#site.clock.now()
-    try {
-      const [isKept] = await held.shard.ask('renew', ...held.words, held.newestFence)
-      if (isKept === 1) held.grantedAt = askedAt
-      else this.#handedOut.drop(held)
-      return isKept === 1
-    } catch {
-      this.#handedOut.drop(held)
-      return false
-    }
-  }
 }
 
-/** The claim of an end that Redis has lost, with all that it knew of the session. */
-function endOf({ key, shared, createdAt, load, isUnloaded, hadPage }: Part, reason: EndReason): EndAnswer {
-  return ['end', key, shared, reason, 0, createdAt, load, isUnloaded ? 0 : 1, hadPage ? 1 : 0, []]
+/** The claim of an end that Redis knows nothing of: all that it could tell is in the share. */
+function endOf(link: SessionLink, share: Share, reason: Reason): SessionAnswer {
+  const { createdAt, load, phase, everHadPage } = share
+  const isLoaded = phase === 'unloaded' ? 0 : 1
+  return ['end', link.key, link.clusterId, reason, 0, createdAt, load, isLoaded, everHadPage ? 1 : 0, [], '0']
 }
 
 /** For how long a claim is surely this node's, which is less than the time after which others may have it. */

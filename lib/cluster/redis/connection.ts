@@ -115,7 +115,7 @@ async function closeNow(client: RedisClient): Promise<void> {
 
 export function away(cause?: unknown): GradioStateError {
   return new GradioStateError(
-    'ENGINE_UNAVAILABLE',
+    'CLUSTER_UNAVAILABLE',
     'Expected Redis to answer, but it is away. Local values work meanwhile; nothing is deleted. Try again later.',
     ...(cause === undefined ? [] : [{ cause }]),
   )

@@ -1,13 +1,13 @@
-import type { Claim } from '../../sessions/engine.js'
+import type { Claim, SessionClaim } from '../../sessions/coordinator.js'
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
-import type { Part } from './part.js'
-import type { ClaimAnswer } from './protocol.js'
+import type { ClaimAnswer, SessionAnswer, ValueAnswer } from './protocol.js'
+import type { SessionLink } from './session-links.js'
 import type { Shard } from './shard.js'
 
-/** A claim as this engine knows it again. */
+/** What is known of a claim beside what it says. */
 export interface HeldClaim {
   readonly shard: Shard
-  /** What Redis knows it by: phase, session, and life or value. */
+  /** What Redis knows it by: phase, session, and id of the session or value. */
   readonly words: readonly [phase: string, key: string, id: string]
   /** A claim that took too long is handed out again, with another fence, also to the node that still has it. */
   newestFence: number
@@ -15,32 +15,70 @@ export interface HeldClaim {
   grantedAt: number
 }
 
-type AnyClaim = (Claim | ValueClaim) & HeldClaim
-
 /** The claims that this node has: those that were fetched, and those that are being worked on. */
 export class HandedOut {
-  readonly #fetched: AnyClaim[] = []
-  readonly #held = new Map<string, AnyClaim>()
+  readonly #fetched: Claim[] = []
+  readonly #held = new Map<string, HeldClaim>()
+  readonly #byClaim = new WeakMap<Claim, HeldClaim>()
 
   /** How many were fetched and not yet taken. */
   get size(): number {
     return this.#fetched.length
   }
 
-  /** @param part what this node has of the session, if anything */
-  add(shard: Shard, answer: ClaimAnswer, grantedAt: number, part: Part | undefined): void {
-    const claim = this.#known(answer, grantedAt)
-    if (claim === undefined) this.#fetched.push(this.hold(shard, answer, grantedAt, part))
+  find(claim: Claim): HeldClaim | undefined {
+    return this.#byClaim.get(claim)
   }
 
-  /** A claim from an answer to another order than `claim`. */
-  hold(shard: Shard, answer: ClaimAnswer, grantedAt: number, part: Part | undefined): AnyClaim {
-    const claim = toClaim(shard, answer, grantedAt, part)
-    this.#held.set(claim.words.join(' '), claim)
-    return claim
+  /** @param link leads to this node's session, if there is one */
+  add(shard: Shard, answer: ClaimAnswer, grantedAt: number, link: SessionLink | undefined): void {
+    const held = this.#held.get(wordsOf(answer).join(' '))
+    if (held === undefined) {
+      const claim =
+        answer[0] === 'value'
+          ? this.holdValue(shard, answer, grantedAt, link)
+          : this.hold(shard, answer, grantedAt, link)
+      this.#fetched.push(claim)
+      return
+    }
+    held.newestFence = answer[4]
+    held.grantedAt = grantedAt
   }
 
-  take(limit: number): AnyClaim[] {
+  /** The claim of an unload or end, from an answer. */
+  hold(shard: Shard, answer: SessionAnswer, grantedAt: number, link: SessionLink | undefined): SessionClaim {
+    const [phase, key, id, reason, fence, createdAt, load, isLoaded, hadPage, values] = answer
+    return this.#hold(shard, answer, grantedAt, {
+      token: link?.token ?? key,
+      id: link?.id ?? id,
+      phase,
+      reason,
+      fence,
+      createdAt: Number(createdAt),
+      load: Number(load),
+      isLoaded: isLoaded === 1,
+      hadPage: hadPage === 1,
+      values: values.map(([name, version, data]) => ({ name, version: Number(version), data })),
+    })
+  }
+
+  /** The claim of a shared value, from an answer. */
+  holdValue(shard: Shard, answer: ValueAnswer, grantedAt: number, link: SessionLink | undefined): ValueClaim {
+    const [phase, key, id, reason, fence, createdAt, name, version, data] = answer
+    return this.#hold(shard, answer, grantedAt, {
+      token: link?.token ?? key,
+      life: link?.id ?? id,
+      phase,
+      reason,
+      fence,
+      createdAt: Number(createdAt),
+      name,
+      version: Number(version),
+      data,
+    })
+  }
+
+  take(limit: number): Claim[] {
     return this.#fetched.splice(0, limit)
   }
 
@@ -48,51 +86,22 @@ export class HandedOut {
     this.#held.delete(words.join(' '))
   }
 
-  /** The life has ended, and with it the claim of an unload. */
-  doubt(key: string, life: string): void {
-    const held = this.#held.get(`unload ${key} ${life}`)
+  /** The session has ended, and with it the claim of an unload. */
+  doubt({ key, clusterId }: SessionLink): void {
+    const held = this.#held.get(`unload ${key} ${clusterId}`)
     if (held !== undefined) held.grantedAt = Number.NEGATIVE_INFINITY
   }
 
-  #known(answer: ClaimAnswer, grantedAt: number): AnyClaim | undefined {
-    const held = this.#held.get(wordsOf(answer).join(' '))
-    if (held !== undefined) {
-      held.newestFence = answer[4]
-      held.grantedAt = grantedAt
-    }
-    return held
+  #hold<C extends Claim>(shard: Shard, answer: ClaimAnswer, grantedAt: number, claim: C): C {
+    const words = wordsOf(answer)
+    const held: HeldClaim = { shard, words, newestFence: claim.fence, grantedAt }
+    this.#held.set(words.join(' '), held)
+    this.#byClaim.set(claim, held)
+    return claim
   }
 }
 
 function wordsOf(answer: ClaimAnswer): [string, string, string] {
-  const [phase, key, life] = answer
-  return [phase, key, answer[0] === 'value' ? `${life}:${answer[7]}` : life]
-}
-
-function toClaim(shard: Shard, answer: ClaimAnswer, grantedAt: number, part: Part | undefined): AnyClaim {
-  const [, key, shared, , fence, createdAt] = answer
-  const known = {
-    shard,
-    words: wordsOf(answer),
-    newestFence: fence,
-    grantedAt,
-    token: part?.token ?? key,
-    life: part?.life ?? shared,
-    fence,
-    createdAt: Number(createdAt),
-  }
-  if (answer[0] === 'value') {
-    const [phase, , , reason, , , name, version, data] = answer
-    return { ...known, phase, reason, name, version: Number(version), data }
-  }
-  const [phase, , , reason, , , load, isLoaded, hadPage, values] = answer
-  return {
-    ...known,
-    phase,
-    reason,
-    load: Number(load),
-    isLoaded: isLoaded === 1,
-    hadPage: hadPage === 1,
-    values: values.map(([name, version, data]) => ({ name, version: Number(version), data })),
-  }
+  const [phase, key, id] = answer
+  return [phase, key, answer[0] === 'value' ? `${id}:${answer[7]}` : id]
 }

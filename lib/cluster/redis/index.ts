@@ -1,8 +1,8 @@
 import { GradioStateError, invalid } from '../../errors.js'
 import { known, shaped } from '../../parse.js'
-import type { Engine } from '../../sessions/engine.js'
+import { type Cluster, clusterOf } from '../../sessions/cluster-option.js'
 import type { ClientSource, RedisClient } from './connection.js'
-import { RedisEngine } from './redis-engine.js'
+import { RedisCoordinator } from './redis-coordinator.js'
 
 export type { RedisClient } from './connection.js'
 
@@ -17,11 +17,11 @@ export interface RedisOptions {
 }
 
 /**
- * The engine for several nodes: they share their users' sessions by a Redis (or Valkey), which needs
+ * For the option `cluster`: several nodes share their users' sessions by a Redis (or Valkey), which needs
  * `maxmemory-policy noeviction`.
  * @throws GradioStateError `OPTION_INVALID`
  */
-export function redis(options: RedisOptions): Engine {
+export function redis(options: RedisOptions): Cluster {
   known('the options of redis()', options, { client: true, url: true, prefix: true })
   const { client, url, prefix = 'gradio-state' } = options
   if (typeof prefix !== 'string' || !/^[\w:.-]{1,64}$/.test(prefix)) {
@@ -30,7 +30,8 @@ export function redis(options: RedisOptions): Engine {
   if ((client === undefined) === (url === undefined)) {
     throw invalid('the options of redis()', 'either a client or a url', options)
   }
-  return new RedisEngine(prefix, client === undefined ? fromUrl(url) : given(client))
+  const source = client === undefined ? fromUrl(url) : given(client)
+  return clusterOf(() => new RedisCoordinator(prefix, source))
 }
 
 function given(client: RedisClient): ClientSource {

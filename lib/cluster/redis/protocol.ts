@@ -1,10 +1,11 @@
-import type { Departure, EndReason, Life } from '../../sessions/engine.js'
+import type { Admission } from '../../sessions/coordinator.js'
+import type { Reason } from '../../sessions/reason.js'
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
 
 /** What a node asks a shard for. */
 export interface Order<N extends OrderName = OrderName> {
-  /** Its name, and what `scripts.apply` has it take. */
-  readonly words: OrderWords<N>
+  /** Its name, and what `scripts.apply` has it take; asked for each time it is sent. */
+  words(): OrderWords<N>
   /** Given what the script answers. */
   answered(answer: Answers[N]): void
   /** Redis is away, and the order was dropped. One without it waits until Redis is back, */
@@ -18,17 +19,17 @@ export type OrderWords<N extends OrderName = OrderName> = readonly [name: N, ...
 
 /** What is answered to each order: numbers, texts (also of what Redis keeps as numbers), and lists of them. */
 export interface Answers {
-  open:
-    | []
-    | [life: string, phase: Life['phase'], createdAt: string, load: string, elsewhere: number, due: number]
-  leave: [due?: number, isOnTwoNodes?: number]
-  sync: []
-  holds: [isHere: number]
-  end: [] | EndAnswer
+  enter: [] | EnterAnswer
+  report:
+    | [ended: 'ENDED', reason: Reason]
+    | [due: number, isOnTwoNodes: number, pageExpected: number, claim?: SessionAnswer]
+  end: [] | SessionAnswer
   expire: [due?: number]
   claim: [due: number, ...claims: ClaimAnswer[]]
-  renew: [isKept: number]
-  settle: [isDone: number, due?: number]
+  extend: [isKept: number]
+  complete:
+    | [isDone: 0]
+    | [isDone: 1, due?: number, version?: string, loaded?: LoadedAnswer, next?: SessionAnswer]
   goodbye: [isTold: number]
   read: Ended | [] | [version: number, data: string]
   write: Ended | [isWritten: number, due?: number, replaced?: ValueAnswer]
@@ -36,32 +37,48 @@ export interface Answers {
   delete: Ended | [claim?: ValueAnswer]
 }
 
+export type EnterAnswer = [
+  id: string,
+  phase: Admission['phase'],
+  createdAt: string,
+  load: string,
+  hadPage: number,
+  isExpectedHere: number,
+  elsewhere: number,
+  version: string,
+  due: number,
+]
+
+/** How a session was loaded again by the completion of its unload; empty: it was not. */
+export type LoadedAnswer = [] | [load: string, hadPage: number, runHooks: number]
+
 /** The orders that concern shared values. */
 export type ValueOrder = 'read' | 'write' | 'touch' | 'delete'
 export type Ended = ['ENDED']
 
 /** A claim as a script hands it out. */
-export type ClaimAnswer = EndAnswer | ValueAnswer
+export type ClaimAnswer = SessionAnswer | ValueAnswer
 
 /** … of an unload or an end. */
-export type EndAnswer = [
+export type SessionAnswer = [
   phase: 'unload' | 'end',
   key: string,
-  life: string,
-  reason: EndReason,
+  id: string,
+  reason: Reason,
   fence: number,
   createdAt: string | number,
   load: string | number,
   isLoaded: number,
   hadPage: number,
   values: [name: string, version: string, data: string][],
+  version: string,
 ]
 
 /** … of a shared value's callback. */
 export type ValueAnswer = [
   phase: 'value',
   key: string,
-  life: string,
+  id: string,
   reason: ValueClaim['reason'],
   fence: number,
   createdAt: string,
@@ -70,22 +87,32 @@ export type ValueAnswer = [
   data: string,
 ]
 
-/** What is answered to the announcement of a part. */
-export type Announced =
-  | ['gone', reason: EndReason]
-  | ['held', life: string, load: string, due: number, returns: number]
+/** What is answered to a share that is told after an outage. */
+export type Held =
+  | ['gone', reason: Reason]
+  | [
+      'held',
+      id: string,
+      version: string,
+      load: string,
+      phase: 'l' | 'u' | 'n',
+      hadPage: number,
+      reason: Reason,
+      isLoadedHere: number,
+      due: number,
+    ]
+
+/** What one node tells another: what, the id and the version of the session, and more. */
+export type Message = readonly [what: string, id?: string, version?: string, ...rest: (string | number)[]]
 
 /** Never is -1 in the scripts. */
 export function delay(ms: number): number {
-  return ms === Number.POSITIVE_INFINITY ? -1 : Math.ceil(ms)
+  return ms === Number.POSITIVE_INFINITY ? -1 : Math.max(Math.ceil(ms), 0)
 }
 
-/** How those leave who hold a session on a node that is gone. */
-export function delays({ unloadIn, endIn }: Departure): [string, string] {
-  return [String(unloadIn), String(delay(endIn))]
-}
-
+/** How often a node gives a sign of life. */
+export const BEAT = 5_000
 /** After how long without a sign of life a node is dead. */
 export const DEAD = 15_000
-/** How many orders, parts or sessions a script takes at once. */
+/** How many orders, shares or sessions a script takes at once. */
 export const PORTION = 128

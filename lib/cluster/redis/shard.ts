@@ -1,35 +1,38 @@
-import type { Departure } from '../../sessions/engine.js'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Share } from '../../sessions/coordinator.js'
 import type { Clock } from '../../util/clock.js'
-import { type Announcer, announce } from './announcement.js'
 import { away, type Connection } from './connection.js'
-import type { Part } from './part.js'
+import { inTime, pause } from './in-time.js'
 import {
-  type Announced,
   type Answers,
+  BEAT,
   DEAD,
-  delays,
+  type Held,
+  type Message,
   type Order,
   type OrderName,
-  type OrderWords,
   PORTION,
 } from './protocol.js'
+import { type ResyncSite, resync } from './resync.js'
 import { type Script, scripts } from './scripts/index.js'
+import type { SessionLink } from './session-links.js'
 
-/** What a shard needs to know of its engine. */
+/** What a shard needs to know of its coordinator. */
 export interface ShardSite {
   readonly node: string
   readonly connection: Connection
   readonly clock: Clock
   readonly channel: string
-  readonly departure: Departure
   readonly secret: Buffer
-  /** What this node holds in that shard. */
-  parts(shard: Shard): Part[]
-  /** Redis knows this node, and all that it holds there. */
+  /** How long after a node is gone its sessions are unloaded and end, for the scripts. */
+  readonly delays: readonly [string, string]
+  /** What this node keeps in that shard. */
+  shares(shard: Shard): (readonly [Share, SessionLink])[]
+  /** Redis knows this node, and all that it keeps there. */
   joined(shard: Shard): void
-  /** The answer to the announcement of a part. */
-  announced(part: Part, shard: Shard, answer: Announced): void
-  message(shard: Shard, message: string[]): void
+  /** The answer to a share that was told. */
+  held(share: Share, link: SessionLink, shard: Shard, answer: Held): void
+  message(shard: Shard, message: Message): void
   /** The shard's {@link Shard.dueAt} has become earlier. */
   wake(): void
   /** The shard's {@link Shard.beatAt} has changed. */
@@ -41,7 +44,7 @@ export interface ShardSite {
 /**
  * One of the parts that Redis keeps the sessions in. What is asked in one turn goes out as one numbered batch. When a
  * number is not the next one, whatever the cause (Redis restarted, batches lost, this node taken for dead), the node
- * announces all that it holds there, and goes on.
+ * tells all that it keeps there, and goes on.
  */
 export class Shard {
   readonly tag: string
@@ -52,13 +55,17 @@ export class Shard {
   secret = ''
   #queue: Order[] = []
   #lost: { batch: number; orders: Order[] }[] = []
+  /** The sessions of orders that were dropped since this node began to tell what it keeps. */
+  #missed = new Set<string>()
   readonly #inFlight = new Set<Promise<void>>()
   #isFlushing = false
+  #joining = false
   #beating: Promise<void> | undefined
   #beatsAgain = false
   /** How many messages the last beat has brought, which Redis still has. */
   #taken = 0
   #retry: (() => void) | undefined
+  #aliveAt = Number.NEGATIVE_INFINITY
   /** On the node's clock: when something may be claimed, and when the next beat is due. */
   dueAt = Number.POSITIVE_INFINITY
   beatAt = Number.POSITIVE_INFINITY
@@ -68,13 +75,10 @@ export class Shard {
     this.#site = site
   }
 
-  get isAway(): boolean {
-    return this.#state === 'away'
-  }
-
   /** Sends an order, together with what else is asked in this turn. */
   send<N extends OrderName>(order: Order<N>): void {
     if (this.#state === 'away') {
+      this.#missed.add(String(order.words()[1]))
       order.delayed?.()
       order.failed?.(away())
       if (order.failed !== undefined) return
@@ -84,15 +88,23 @@ export class Shard {
   }
 
   /** Sends an order, and gives the answer. Rejects while Redis is away. */
-  ask<N extends OrderName>(...words: OrderWords<N>): Promise<Answers[N]> {
-    return new Promise((answered, failed) => this.send<N>({ words, answered, failed }))
+  ask<N extends OrderName>(name: N, words: () => unknown[]): Promise<Answers[N]> {
+    return new Promise((answered, failed) =>
+      this.send<N>({ words: () => [name, ...words()], answered, failed }),
+    )
+  }
+
+  /** Whether this node has given a sign of life that the others still go by. */
+  get isAlive(): boolean {
+    return this.#site.clock.now() - this.#aliveAt < DEAD
   }
 
   /** Something is to be claimed in so many milliseconds; -1: nothing, as far as is known. */
   noteDue(delay: number): void {
     if (delay < 0) return
     const at = this.#site.clock.now() + delay
-    if (at >= this.dueAt) return
+    // The next beat tells of what is due after it, and most of that is done before.
+    if (at >= this.dueAt || at > this.beatAt) return
     this.dueAt = at
     this.#site.wake()
   }
@@ -112,7 +124,7 @@ export class Shard {
     else void this.beat()
   }
 
-  /** Hands back what this node held and claimed. */
+  /** Leaves this node's shares and work to the others. */
   async leave(): Promise<void> {
     const wasJoined = this.#state === 'joined'
     this.#flush()
@@ -122,9 +134,9 @@ export class Shard {
     await Promise.all(this.#inFlight)
     this.#fail(away())
     if (!wasJoined) return
-    const { departure } = this.#site
+    const { delays } = this.#site
     for (let left = 1; left > 0; )
-      [left] = (await this.#run(scripts.leave, ...delays(departure), String(PORTION))) as [number]
+      [left] = (await this.#run(scripts.leave, ...delays, String(PORTION))) as [number]
   }
 
   #flushSoon(): void {
@@ -147,7 +159,7 @@ export class Shard {
   async #send(orders: Order[]): Promise<void> {
     const batch = ++this.#batch
     try {
-      const words = orders.map(({ words }) => JSON.stringify(words))
+      const words = orders.map(order => JSON.stringify(order.words()))
       const [outcome, ...answers] = await this.#run(scripts.apply, String(batch), ...words)
       if (outcome === 'OK') {
         for (const [index, order] of orders.entries()) order.answered(answers[index] as Answers[OrderName])
@@ -165,24 +177,28 @@ export class Shard {
     try {
       do {
         this.#beatsAgain = false
-        const { departure, clock } = this.#site
+        const { delays, clock } = this.#site
+        const askedAt = clock.now()
         const [outcome, lapse, due, more, messages] = (await this.#run(
           scripts.beat,
           String(DEAD),
           String(PORTION),
-          ...delays(departure),
+          ...delays,
           String(this.#taken),
         )) as [string, number, number, number, string[]]
         if (outcome !== 'OK') {
           void this.#join()
           return
         }
+        this.#aliveAt = askedAt
         // A little later than the others' lease, and not all nodes at once.
         const next = lapse < 0 ? BEAT : Math.min(BEAT, lapse + 20 + Math.random() * 100)
         this.beatAt = clock.now() + next
         this.noteDue(due)
         this.#taken = messages.length
-        for (const message of messages) this.#site.message(this, JSON.parse(message) as string[])
+        // What awaits earlier answers goes on first.
+        if (messages.length > 0) await turn()
+        for (const message of messages) this.#site.message(this, JSON.parse(message) as Message)
         this.#beatsAgain ||= more === 1
       } while (this.#beatsAgain && this.#state === 'joined')
       this.#site.setBeat()
@@ -219,8 +235,6 @@ export class Shard {
     this.#queue.unshift(...lost)
   }
 
-  #joining = false
-
   async #join(): Promise<void> {
     if (this.#joining || this.#state === 'closed') return
     this.#joining = true
@@ -231,7 +245,10 @@ export class Shard {
       await Promise.all(this.#inFlight)
       if (isOver()) return
       try {
-        await announce(this.#announcer(), (...args) => this.#run(scripts.announce, ...args))
+        const askedAt = this.#site.clock.now()
+        await resync(this.#resyncSite(), (...args) => this.#run(scripts.resync, ...args))
+        if (this.#missed.size > 0) continue
+        this.#aliveAt = askedAt
         this.#batch = this.#taken = 0
         this.#site.joined(this)
         break
@@ -240,7 +257,9 @@ export class Shard {
         this.#state = 'away'
         this.#fail(error)
         this.#site.isAway(this, error)
-        await this.#pause(Math.min(100 * 2 ** tries, 1_000))
+        const { over, end } = pause(this.#site.clock, Math.min(100 * 2 ** tries, 1_000))
+        this.#retry = end
+        await over
       }
     }
     this.#joining = false
@@ -251,49 +270,28 @@ export class Shard {
     void this.beat()
   }
 
-  #announcer(): Announcer {
-    const { secret, departure, clock } = this.#site
+  #resyncSite(): ResyncSite {
+    const { secret, delays, clock } = this.#site
     return {
       secret,
-      departure,
+      delays,
       clock,
-      own: this.#site.parts(this),
+      own: isRest => {
+        const missed = this.#missed
+        this.#missed = new Set()
+        if (isRest && missed.size === 0) return []
+        return this.#site.shares(this).filter(([, { key }]) => !isRest || missed.has(key))
+      },
       began: (epoch, shared) => {
         this.epoch = epoch
         this.secret = shared
       },
-      announced: (part, answer) => this.#site.announced(part, this, answer),
+      held: (share, link, answer) => this.#site.held(share, link, this, answer),
     }
   }
 
-  /** Runs a script; one that takes too long is taken for failed. */
   #run(script: Script, ...args: string[]): Promise<unknown[]> {
     const { connection, node, channel, clock } = this.#site
-    return new Promise((resolve, reject) => {
-      let cancel = clock.setTimer(() => {
-        // After a stall of this process, timers come before what the sockets have brought meanwhile.
-        cancel = clock.setTimer(() => reject(away()), LAST_CHANCE)
-      }, LONGEST_ANSWER)
-      connection
-        .run(script, this.tag, [node, channel, ...args])
-        .then(resolve, error => reject(away(error)))
-        .finally(() => cancel())
-    })
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise(resolve => {
-      const cancel = this.#site.clock.setTimer(resolve, ms)
-      this.#retry = () => {
-        cancel()
-        resolve()
-      }
-    })
+    return inTime(clock, connection.run(script, this.tag, [node, channel, ...args]))
   }
 }
-
-/** How often a node gives a sign of life. */
-const BEAT = 5_000
-/** An answer that comes later is as good as none: requests wait for it. */
-const LONGEST_ANSWER = 2_000
-const LAST_CHANCE = 100

@@ -1,24 +1,22 @@
-import { keyOf, shardIndexOf } from './part.js'
-import type { Parts } from './parts.js'
+import { type SessionLinks, shardIndexOf } from './session-links.js'
 import { Shard, type ShardSite } from './shard.js'
 
 /** All shards, and the one timer of their beats. */
 export class Shards {
   readonly all: readonly Shard[]
   readonly #site: ShardSite
-  readonly #parts: Parts
+  readonly #links: SessionLinks
   #cancelBeat = () => {}
   #beatAt = Number.POSITIVE_INFINITY
 
-  constructor(prefix: string, site: ShardSite, parts: Parts) {
+  constructor(prefix: string, site: ShardSite, links: SessionLinks) {
     this.all = Array.from({ length: SHARDS }, (_, index) => new Shard(`{${prefix}:${index}}`, site))
     this.#site = site
-    this.#parts = parts
+    this.#links = links
   }
 
   /** The one that a session is in. */
-  of(token: string): Shard {
-    const key = this.#parts.get(token)?.key ?? keyOf(token)
+  of({ token, key = this.#links.keyOf(token) }: { readonly token: string; readonly key?: string }): Shard {
     return this.all[shardIndexOf(key, SHARDS)] as Shard
   }
 
@@ -41,7 +39,7 @@ export class Shards {
     this.#cancelBeat = clock.setTimer(() => this.#beat(), Math.max(next - clock.now(), 0))
   }
 
-  /** Hands back what this node held and claimed. Never rejects. */
+  /** Leaves this node's shares and work to the others. Never rejects. */
   async leave(): Promise<void> {
     this.#cancelBeat()
     this.#beatAt = Number.NEGATIVE_INFINITY

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
 import { v4 as uuid } from 'uuid'
 import type {
   Admission,
@@ -37,9 +38,25 @@ export class MemoryCluster {
   readonly sessions = new Map<string, SharedSession>()
   readonly #work = new Map<string, Work>()
   readonly #grantedAt = new WeakMap<Claim, number>()
+  readonly #onTheWay = new Set<Promise<unknown>>()
 
   constructor(clock: FakeClock) {
     this.clock = clock
+  }
+
+  /** An answer or a message, which settles when it has come. */
+  onTheWay(coming: Promise<unknown>): void {
+    this.#onTheWay.add(coming)
+    void coming.then(() => this.#onTheWay.delete(coming))
+  }
+
+  /** Waits until nothing is on its way any more that isn't held back. */
+  async rest(): Promise<void> {
+    await turn()
+    while (this.#onTheWay.size > 0) {
+      await Promise.all(this.#onTheWay)
+      await turn()
+    }
   }
 
   find({ token, id }: SessionRef): SharedSession | undefined {
@@ -224,6 +241,11 @@ export class MemoryCluster {
       this.sessions.set(share.token, session)
     }
     session.version++
+    // It was loaded by this node while it was away.
+    if (share.load > session.load) {
+      session.load = share.load
+      session.phase = share.phase === 'unloaded' ? 'unloaded' : 'loaded'
+    }
     for (const page of share.pages) {
       if (!session.pages.has(page)) session.pages.set(page, node)
       session.hadPage = session.everHadPage = true

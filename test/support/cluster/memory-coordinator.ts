@@ -112,7 +112,7 @@ export class MemoryCoordinator implements Coordinator {
   }
 
   due(ms: number): void {
-    void turn().then(() => this.#events?.due(ms))
+    this.#cluster.onTheWay(turn().then(() => this.#events?.due(ms)))
   }
 
   nameHere(id: string): string {
@@ -256,7 +256,7 @@ export class MemoryCoordinator implements Coordinator {
       else queue.push(go)
     }
     if (way === 'orders') ready()
-    else void turn().then(ready)
+    else this.#cluster.onTheWay(turn().then(ready))
   }
 
   #resync(share: Share): void {
@@ -294,5 +294,5 @@ export class MemoryCoordinator implements Coordinator {
 }
 
 export function away(): GradioStateError {
-  return new GradioStateError('ENGINE_UNAVAILABLE', 'Expected the cluster to answer, but it is away.')
+  return new GradioStateError('CLUSTER_UNAVAILABLE', 'Expected the cluster to answer, but it is away.')
 }

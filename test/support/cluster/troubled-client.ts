@@ -1,5 +1,5 @@
 import type { RedisClient } from '../../../lib/cluster/redis/index.ts'
-import { scripts } from '../../../lib/cluster/redis/next/scripts/index.ts'
+import { scripts } from '../../../lib/cluster/redis/scripts/index.ts'
 
 /** A client of Redis, and what can happen to it. */
 export interface TroubledClient {

@@ -1,6 +1,7 @@
 import { CLAIMS } from './claims.js'
-import { HOLDERS } from './holders.js'
+import { ENTRIES } from './entries.js'
 import { PRELUDE } from './prelude.js'
+import { SHARES } from './shares.js'
 import { VALUES } from './values.js'
 
 /**
@@ -11,13 +12,13 @@ import { VALUES } from './values.js'
  * Returns: `{ 'OK', answer, … }`, an answer for each order as described there; `{ 'LAPSED' }` when nothing was done, since
  * the node has lapsed or a batch was lost.
  */
-export const APPLY = `${PRELUDE}
+export const APPLY = `${PRELUDE}${SHARES}
 if redis.call('HGET', key('seq'), me) ~= text(ARGV[3] - 1) then return { 'LAPSED' } end
 redis.call('HSET', key('seq'), me, ARGV[3])
 
 -- The functions that may be ordered, by their names.
 local orders = {}
-${VALUES}${CLAIMS}${HOLDERS}
+${VALUES}${CLAIMS}${ENTRIES}
 local answers = { 'OK' }
 for i = 4, #ARGV do
   local order = cjson.decode(ARGV[i])

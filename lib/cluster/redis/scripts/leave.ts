@@ -1,14 +1,15 @@
 import { NODES } from './nodes.js'
 import { PRELUDE } from './prelude.js'
+import { SHARES } from './shares.js'
 
 /**
- * A node goes, and hands back what it held and claimed.
+ * A node goes, and leaves its shares and work to the others.
  *
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, unload and end delays, and a limit.
  * Returns: `{ how many sessions are left }`.
  */
-export const LEAVE = `${PRELUDE}${NODES}
+export const LEAVE = `${PRELUDE}${SHARES}${NODES}
 local unload_in, end_in, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local heir = ''
 for _, node in ipairs(redis.call('ZREVRANGE', key('nodes'), 0, 1)) do

@@ -1,16 +1,26 @@
-/** Lua: what becomes of that which a node held and was to claim when it goes or dies. */
+/** Lua: what becomes of a node's shares and work when it closes or dies. */
 export const NODES = `
--- A node is gone, as if all that it held had broken off at that time.
+-- A node is gone since then, as if its sockets broke. What it kept is due so long after.
 local function part_with(s, node, at, unload_in, end_in)
-  if not drop_part(s, node) then return end
-  s.f.ua = text(math.max(tonumber(s.f.ua), at + unload_in))
-  s.f.ea = end_in < 0 and '' or text(at + end_in)
+  local share = share_of(s, node)
+  drop_share(s, node)
+  if not share then return end
+  if share.loaded then
+    local expected = tonumber(share.expected[#share.expected]) or 0
+    s.f.ua = text(math.max(tonumber(s.f.ua), at + unload_in, expected))
+  end
+  if share.state then
+    local ends = tonumber(share.ends) or INF
+    if end_in >= 0 then ends = math.min(ends, at + end_in) end
+    if ends == INF then s.f.ea = '-'
+    elseif s.f.ea ~= '-' then s.f.ea = text(math.max(tonumber(s.f.ea), ends)) end
+  end
 end
 
--- So are its sessions, of which the heir claims what the node was to. What it was unloading is to be done now.
+-- So it is with its sessions, of which the heir claims what the node was to. What it was unloading is to be done now.
 local function part_with_all(node, heir, at, unload_in, end_in, limit)
   for _, k in ipairs(redis.call('SPOP', key('n', node), limit)) do
-    local s = load(k)
+    local s = change(k)
     if s then
       part_with(s, node, at, unload_in, end_in)
       if s.f.p == 'u' and s.f.cn == node then s.f.cu = text(now) end
@@ -27,7 +37,7 @@ local function pass_on(node, heir, limit)
       redis.call('ZADD', key('due', heir), is_value and redis.call('ZSCORE', key('due', node), member) or now, member)
       if heir ~= me then tell(heir, 'due') end
     else
-      local s = load(member)
+      local s = change(member)
       if s and s.f.o == node then
         if s.f.p == 'u' and s.f.cn == node then s.f.cu = text(now) end
         arm(s, heir)

@@ -27,18 +27,18 @@ local function value_claim(id)
   return { 'value', f[1], f[2], f[6], fence, f[7], f[3], f[4], f[5] }
 end
 
--- A shared value: { version, text }, or {}; { 'ENDED' } for a life that is over, as with all that follow.
-function orders.read(k, life, name)
-  if redis.call('HGET', key('s', k), 'id') ~= life then return { 'ENDED' } end
+-- A shared value: { version, text }, or {}; { 'ENDED' } for a session that has ended, as with all that follow.
+function orders.read(k, id, name)
+  if redis.call('HGET', key('s', k), 'id') ~= id then return { 'ENDED' } end
   local version, _, data = value_of(k, name)
   if not version then return {} end
   return { tonumber(version), data }
 end
 
 -- { 1 or 0 whether it was written, due in, claim of the value that it replaced }
-function orders.write(k, life, name, data, ttl, over, claims_replaced)
+function orders.write(k, id, name, data, ttl, over, claims_replaced)
   local s = load(k)
-  if not s or s.f.id ~= life then return { 'ENDED' } end
+  if not s or s.f.id ~= id then return { 'ENDED' } end
   local version, _, present = value_of(k, name)
   if over >= 0 and tonumber(version or 0) ~= over then return { 0 } end
   if version and present == data then
@@ -53,8 +53,8 @@ function orders.write(k, life, name, data, ttl, over, claims_replaced)
 end
 
 -- { 1 or 0 whether there is one, due in }
-function orders.touch(k, life, name, ttl)
-  if redis.call('HGET', key('s', k), 'id') ~= life then return { 'ENDED' } end
+function orders.touch(k, id, name, ttl)
+  if redis.call('HGET', key('s', k), 'id') ~= id then return { 'ENDED' } end
   local version, _, data = value_of(k, name)
   if not version then return { 0, -1 } end
   keep_value(k, name, version, ttl, data)
@@ -62,9 +62,9 @@ function orders.touch(k, life, name, ttl)
 end
 
 -- { claim }, or {} where there was none
-function orders.delete(k, life, name)
+function orders.delete(k, id, name)
   local s = load(k)
-  if not s or s.f.id ~= life then return { 'ENDED' } end
+  if not s or s.f.id ~= id then return { 'ENDED' } end
   local version, _, data = value_of(k, name)
   if not version then return {} end
   redis.call('HDEL', key('v', k), name)

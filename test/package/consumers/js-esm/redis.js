@@ -4,7 +4,7 @@ import { redis } from 'gradio-state/redis'
 
 // This app has not installed `redis`: what needs it says so, and the rest works.
 assert.throws(() => redis({}), { code: 'OPTION_INVALID' })
-const gradio = gradioState({ engine: redis({ url: 'redis://localhost:1' }) })
+const gradio = gradioState({ cluster: redis({ url: 'redis://localhost:1' }) })
 const error = await new Promise(tell => gradio.on('error', tell))
 assert.equal(error.code, 'REDIS_MISSING')
 assert.match(error.message, /npm install redis/)

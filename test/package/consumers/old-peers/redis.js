@@ -33,8 +33,8 @@ async function main() {
 }
 
 async function share(url, client) {
-  const nodes = [redis({ url }), redis({ client })].map(engine => {
-    const gradio = gradioState({ engine })
+  const nodes = [redis({ url }), redis({ client })].map(cluster => {
+    const gradio = gradioState({ cluster })
     const credits = gradio.sharedState('credits', { value: 3 })
     const app = express()
     app.use(gradio)

@@ -1,5 +1,5 @@
 import { v4 as uuid } from 'uuid'
-import { GradioStateError } from '../../../errors.js'
+import { GradioStateError } from '../../errors.js'
 import type {
   Admission,
   CoordinatorEvents,
@@ -8,8 +8,8 @@ import type {
   SessionRef,
   Share,
   Visitor,
-} from '../../../sessions/coordinator.js'
-import type { Clock } from '../../../util/clock.js'
+} from '../../sessions/coordinator.js'
+import type { Clock } from '../../util/clock.js'
 import type { Claims } from './claims.js'
 import { type Answers, delay, type EnterAnswer } from './protocol.js'
 import type { SessionLink, SessionLinks } from './session-links.js'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { v4 as uuid } from 'uuid'
-import { GradioStateError } from '../../../errors.js'
+import { GradioStateError } from '../../errors.js'
 import type {
   Admission,
   Claim,
@@ -14,11 +14,11 @@ import type {
   SessionRef,
   Share,
   Visitor,
-} from '../../../sessions/coordinator.js'
-import type { Reason } from '../../../sessions/reason.js'
-import { type Clock, systemClock } from '../../../util/clock.js'
-import { away, type ClientSource, Connection } from '../connection.js'
+} from '../../sessions/coordinator.js'
+import type { Reason } from '../../sessions/reason.js'
+import { type Clock, systemClock } from '../../util/clock.js'
 import { Claims } from './claims.js'
+import { away, type ClientSource, Connection } from './connection.js'
 import { Entries } from './entries.js'
 import { Events } from './events.js'
 import { delay, type Held, type Message } from './protocol.js'

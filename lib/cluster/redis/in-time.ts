@@ -1,5 +1,5 @@
-import type { Clock } from '../../../util/clock.js'
-import { away } from '../connection.js'
+import type { Clock } from '../../util/clock.js'
+import { away } from './connection.js'
 
 /** The answer of Redis. One that takes too long is taken for failed: requests wait for it. */
 export function inTime<T>(clock: Clock, answer: Promise<T>): Promise<T> {
@@ -10,6 +10,19 @@ export function inTime<T>(clock: Clock, answer: Promise<T>): Promise<T> {
     }, LONGEST_ANSWER)
     answer.then(resolve, error => reject(away(error))).finally(() => cancel())
   })
+}
+
+/** Resolves `over` after so many milliseconds, or when it is ended. */
+export function pause(clock: Clock, ms: number): { readonly over: Promise<void>; end(): void } {
+  let end = () => {}
+  const over = new Promise<void>(resolve => {
+    const cancel = clock.setTimer(resolve, ms)
+    end = () => {
+      cancel()
+      resolve()
+    }
+  })
+  return { over, end }
 }
 
 const LONGEST_ANSWER = 2_000

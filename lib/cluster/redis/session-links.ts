@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { SessionRef } from '../../../sessions/coordinator.js'
+import type { SessionRef } from '../../sessions/coordinator.js'
 
 /** What leads from this node's session to the one in Redis: nothing that the presence knows. */
 export class SessionLink {

@@ -2,47 +2,50 @@ import { after, before, describe } from 'node:test'
 import express from 'express'
 import { createClient } from 'redis'
 import type { RedisClient } from '../../lib/cluster/redis/index.ts'
-import type { Engine } from '../../lib/index.ts'
+import { type Cluster, clusterOf } from '../../lib/sessions/cluster-option.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
+import { MemoryCluster } from './cluster/memory-cluster.ts'
+import { MemoryCoordinator } from './cluster/memory-coordinator.ts'
 import { type ExpressModule, forEachExpress } from './express.ts'
 import { type RedisClock, redisClock } from './redis-clock.ts'
 import { stillRedisServer } from './redis-server.ts'
+import { restingClock } from './resting-clock.ts'
 
 /** Where one test has its sessions: options of `gradioState()`. */
 export interface Place {
   readonly clock: FakeClock
-  /** @default that of this process */
-  readonly engine?: Engine
+  /** @default this process is the only one */
+  readonly cluster?: Cluster
 }
 
 /** What a suite of tests is run on. */
-export interface EngineSetting {
+export interface PlaceSetting {
   readonly isShared: boolean
   /** A new place, for one test. */
   place(): Place
-  /** Of a shared engine: what another node has, at the place with that clock. */
+  /** In a cluster: what another node has, at the place with that clock. */
   beside(clock: FakeClock): Place
-  /** Lets those timers run out that a shared engine's claims had, which are settled. */
+  /** Lets those timers run out that the claims of a cluster had, which are completed. */
   calm(clock: FakeClock): Promise<void>
 }
 
-/** Declares the same tests for each engine. */
-export function forEachEngine(define: (setting: EngineSetting) => void): void {
+/** Declares the same tests for each kind of place. */
+export function forEachPlace(define: (setting: PlaceSetting) => void): void {
   describe('in memory', () => define(IN_MEMORY))
   describe('on Redis', () => define(redisSetting()))
 }
 
-/** Declares the same tests for each version of Express, and for each engine with one of them. */
-export function forEachSetting(define: (express: ExpressModule, setting: EngineSetting) => void): void {
-  forEachEngine(setting => {
-    // Which one it is makes no difference to what the engine is asked, and the hours of Redis take their time.
+/** Declares the same tests for each version of Express, and in a cluster with one of them. */
+export function forEachSetting(define: (express: ExpressModule, setting: PlaceSetting) => void): void {
+  forEachPlace(setting => {
+    // Which one it is makes no difference to what the cluster is asked, and the hours of Redis take their time.
     if (setting.isShared) define(express, setting)
     else forEachExpress((_name, express) => define(express, setting))
   })
 }
 
 /** Places in a Redis that the tests of a suite share. To be called within `describe`, or for a whole file. */
-export function redisSetting(): EngineSetting {
+export function redisSetting(): PlaceSetting {
   let places: Places
   before(async () => {
     places = await openPlaces()
@@ -54,6 +57,20 @@ export function redisSetting(): EngineSetting {
     beside: clock => places.beside(clock),
     calm: clock => clock.advance(VISIBLE),
   }
+}
+
+/** A place in a cluster, and what there is of it in this process. */
+export interface ClusterOfOne extends Required<Place> {
+  readonly coordinator: MemoryCoordinator
+  readonly all: MemoryCluster
+}
+
+/** A cluster of one process, in memory. */
+export function clusterOfOne(): ClusterOfOne {
+  const clock = restingClock({ wall: Date.UTC(2026, 0, 1), rest: () => all.rest() })
+  const all = new MemoryCluster(clock)
+  const coordinator = new MemoryCoordinator(all)
+  return { clock, all, coordinator, cluster: clusterOf(() => coordinator) }
 }
 
 /** A Redis with places in it, which know nothing of each other. One is used at a time, since its time is that of all. */
@@ -74,7 +91,8 @@ export async function openPlaces(): Promise<Places> {
     const known = clocks.get(of)
     if (known === undefined) throw new Error('Expected the clock of a place')
     const { clock, prefix } = known
-    return { clock, engine: clock.engine(client as unknown as RedisClient, prefix) }
+    const make = () => clock.coordinator(client as unknown as RedisClient, prefix)
+    return { clock, cluster: clusterOf(make) }
   }
   return {
     place() {
@@ -90,11 +108,11 @@ export async function openPlaces(): Promise<Places> {
   }
 }
 
-const IN_MEMORY: EngineSetting = {
+const IN_MEMORY: PlaceSetting = {
   isShared: false,
   place: () => ({ clock: fakeClock() }),
   beside() {
-    throw new Error('Expected a shared engine')
+    throw new Error('Expected a cluster')
   },
   calm: async () => {},
 }

@@ -1,12 +1,12 @@
-import { sessionEnded } from '../../../errors.js'
+import { sessionEnded } from '../../errors.js'
 import type {
   SharedValue,
   SharedValueStore,
   ValueClaim,
   Writing,
   Written,
-} from '../../../sessions/shared-value-store.js'
-import type { Clock } from '../../../util/clock.js'
+} from '../../sessions/shared-value-store.js'
+import type { Clock } from '../../util/clock.js'
 import type { Claims } from './claims.js'
 import { type Answers, delay, type Ended, type ValueOrder } from './protocol.js'
 import type { SessionLinks } from './session-links.js'

@@ -1,0 +1,23 @@
+import type { Coordinator } from './coordinator.js'
+
+// Registered, so that what the CommonJS copy of this package has made works with the ESM copy in one process.
+const CONNECT = Symbol.for('gradio-state.cluster')
+
+declare const cluster: unique symbol
+
+/** What several processes share their users' sessions by. Made by `redis()`. */
+export interface Cluster {
+  /** For the compiler only: nothing else is one. */
+  readonly [cluster]: true
+}
+
+/** @param make gives each process a coordinator of its own */
+export function clusterOf(make: () => Coordinator): Cluster {
+  return Object.freeze({ [CONNECT]: make }) as unknown as Cluster
+}
+
+/** What makes the coordinator; `undefined` for what is no {@link Cluster}. */
+export function coordinatorOf(option: unknown): (() => Coordinator) | undefined {
+  if (typeof option !== 'object' || option === null) return undefined
+  return (option as { [CONNECT]?: () => Coordinator })[CONNECT]
+}
