@@ -10,6 +10,7 @@ export class SessionDirectory {
   readonly path: string
   readonly #access: DirectoryAccess
   readonly #saved = new SavedDirectories()
+  readonly #shared = new Map<number, SharedDirectory>()
 
   constructor(path: string, access: DirectoryAccess) {
     this.path = path
@@ -95,7 +96,7 @@ export class SessionDirectory {
   async #move(file: string, number: number, name: string): Promise<boolean> {
     for (let attempts = 3; ; attempts--) {
       try {
-        const isMoved = await this.#use(number, async directory => {
+        const isMoved = await this.#useShared(number, async directory => {
           if ((await directory.find(name)) !== undefined) return false
           await rename(file, directory.at(name))
           return true
@@ -105,6 +106,7 @@ export class SessionDirectory {
       } catch (error) {
         // A removal has just taken the directory as empty.
         if (codeOf(error) !== 'ENOENT' || attempts === 0) throw error
+        this.#shared.delete(number)
       }
       if (!(await this.#makeSaved(nameOfDirectory(number)))) return false
     }
@@ -117,6 +119,37 @@ export class SessionDirectory {
       await session.mkdir(name).catch(unlessCode('EEXIST'))
       return (await session.find(name))?.isDirectory() === true
     })
+  }
+
+  /** As `#use`, but those who come while the directory is open share its descriptor: opening costs two calls. */
+  async #useShared<T>(
+    number: number,
+    work: (directory: DirectoryHandle) => Promise<T>,
+  ): Promise<T | undefined> {
+    const shared = this.#shared.get(number) ?? this.#share(number)
+    shared.users++
+    try {
+      const directory = await shared.opened
+      return directory && (await work(directory))
+    } finally {
+      if (--shared.users === 0) {
+        if (this.#shared.get(number) === shared) this.#shared.delete(number)
+        shared.close()
+        await shared.closed
+      }
+    }
+  }
+
+  #share(number: number): SharedDirectory {
+    const [opened, last] = [deferred<DirectoryHandle | undefined>(), deferred<void>()]
+    const closed = this.#use(number, async directory => {
+      opened.resolve(directory)
+      await last.promise
+    })
+    closed.then(() => opened.resolve(undefined), opened.reject)
+    const shared = { users: 0, opened: opened.promise, close: () => last.resolve(), closed }
+    this.#shared.set(number, shared)
+    return shared
   }
 
   /** Runs `work` with one of the directories, if it is there. */
@@ -146,6 +179,14 @@ export class SessionDirectory {
     const place = this.#saved.reserveAt(number, name)
     return place && (() => this.#saved.release(place))
   }
+}
+
+/** A directory that is open as long as anybody uses it. */
+interface SharedDirectory {
+  users: number
+  readonly opened: Promise<DirectoryHandle | undefined>
+  close(): void
+  readonly closed: Promise<unknown>
 }
 
 function deferred<T>() {

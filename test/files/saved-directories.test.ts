@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { directoryOfName, nameOfDirectory, SavedDirectories } from '../../lib/files/saved-directories.ts'
 import { testCache } from '../support/cache.ts'
+import { openBelow } from '../support/disk.ts'
 import { pausing } from '../support/failing.ts'
 
 describe('the directories that the files of a session are saved in', () => {
@@ -89,5 +90,19 @@ describe('files of one name', () => {
     await swept
     assert.equal(readFileSync(path, 'utf8'), 'new')
     assert.deepEqual([existsSync(join(files.path, 'saved')), errors], [false, []])
+  })
+
+  it('are all saved when their directory is removed while several are moved into it', async t => {
+    const { session, cacheDir } = testCache(t)
+    const files = session()
+    await files.save(Buffer.from('first'), 'first')
+    const { reached, resume } = pausing(t, 'lstat', 'saved/slow')
+    const slow = files.save(Buffer.from('slow'), 'slow')
+    await reached
+    rmSync(join(files.path, 'saved'), { recursive: true })
+    const others = await Promise.all(['a', 'b', 'c'].map(name => files.save(Buffer.from(name), name)))
+    resume()
+    for (const { path, name } of [...others, await slow]) assert.equal(readFileSync(path, 'utf8'), name)
+    assert.deepEqual(openBelow(cacheDir), [])
   })
 })
