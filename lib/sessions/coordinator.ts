@@ -218,7 +218,10 @@ export interface SessionClaim extends SessionRef {
   readonly reason: Reason
   readonly createdAt: number
   readonly load: number
-  /** Whether the unload hooks have to run: of an end, unless they have before. */
+  /**
+   * Whether the unload hooks have to run: of an end, unless they have before, or the session was loaded by a visitor of this node
+   * whose answer came after the end, so that nobody ran the load hooks.
+   */
   readonly isLoaded: boolean
   /** Whether a page ever connected. */
   readonly hadPage: boolean

@@ -100,6 +100,17 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual([next.phase, next.id === former.id], ['new', false])
     })
 
+    test('that a node ends while a visitor loads them again: nobody runs hooks for that load', async a => {
+      await a.enter('a')
+      await complete([a], [await a.unload('a')])
+      const share = a.share('a')
+      const entered = a.enter('a')
+      const end = await a.coordinator.end(share, 'ended')
+      assert.deepEqual([end?.load, end?.isLoaded], [2, false])
+      assert.equal((await entered).phase, 'new')
+      await complete([a], [end])
+    })
+
     test('that a node reports and nobody knows are ended there', async (a, b) => {
       await a.enter('a')
       const share = a.share('a')

@@ -47,9 +47,10 @@ export class Entries {
     try {
       answer = await shard.ask('enter', () => this.#enterWords(proposal, link, visitor, create))
       if (answer.length === 0) return undefined
-      const [id] = answer
+      const [id, phase, , load] = answer
       if (link?.isOver && link.epoch === '') link.clusterId = id
       hasEnded = (link?.isOver && link.clusterId === id) || asking.hasEnded(id)
+      if (hasEnded && link !== undefined && phase === 'returned') link.lostLoad = Number(load)
     } finally {
       asking.answered()
     }

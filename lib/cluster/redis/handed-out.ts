@@ -56,7 +56,7 @@ export class HandedOut {
       fence,
       createdAt: Number(createdAt),
       load: Number(load),
-      isLoaded: isLoaded === 1,
+      isLoaded: isLoaded === 1 && Number(load) !== link?.lostLoad,
       hadPage: hadPage === 1,
       values: values.map(([name, version, data]) => ({ name, version: Number(version), data })),
     })

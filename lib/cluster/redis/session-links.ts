@@ -14,6 +14,8 @@ export class SessionLink {
   epoch = ''
   /** Whether this node has ended it, or has heard of its end. */
   isOver = false
+  /** The load that this node's visitor has brought about when it had ended the session here: no load hooks ran for it. */
+  lostLoad = 0
   /** The version that the last answer told of: messages of older ones are overtaken. */
   version = 0
   /** The same for each page that has entered here. */

@@ -45,6 +45,8 @@ export class MemoryCoordinator implements Coordinator {
   readonly #versions = new Map<string, number>()
   /** Sessions that were ended here, and when: calls are numbered. */
   readonly #ended = new Map<string, number>()
+  /** Sessions that a visitor of this node loaded when they had ended here: nobody ran hooks for that load. */
+  readonly #lostLoads = new Map<string, number>()
   #calls = 0
 
   constructor(cluster: MemoryCluster) {
@@ -148,8 +150,10 @@ export class MemoryCoordinator implements Coordinator {
     if (found === undefined) return undefined
     const { admission, version } = found
     // Ended here while the answer was on its way: the visitor comes to what follows.
-    if ((this.#ended.get(admission.id) ?? 0) > call)
+    if ((this.#ended.get(admission.id) ?? 0) > call) {
+      if (admission.phase === 'returned') this.#lostLoads.set(admission.id, admission.load)
       return this.enter({ ...session, id: uuid(), isBegun: false }, visitor, create)
+    }
     const begun = this.#begun.get(session.token)
     if (begun !== undefined) this.#link(begun, admission.id)
     this.#begun.delete(session.token)
@@ -284,7 +288,8 @@ export class MemoryCoordinator implements Coordinator {
     this.worksOn.add(keyOf(claim))
     if (claim.phase === 'value') return { ...claim, life: this.nameHere(claim.life) }
     this.note(claim.id, this.#cluster.grantedAt(claim))
-    return { ...claim, id: this.nameHere(claim.id) }
+    const isLoaded = claim.isLoaded && claim.load !== this.#lostLoads.get(claim.id)
+    return { ...claim, id: this.nameHere(claim.id), isLoaded }
   }
 
   #claimThere(claim: Claim): Claim {
