@@ -1,6 +1,6 @@
 import { GradioStateError } from '../errors.js'
-import type { Reason } from '../sessions/reason.js'
 import type { Entry, Listener, Session } from '../sessions/session.js'
+import type { Reason } from '../types.js'
 import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
 

@@ -1,6 +1,6 @@
 import { GradioStateError } from '../errors.js'
-import type { Reason } from '../sessions/reason.js'
 import type { Audience, Session } from '../sessions/session.js'
+import type { Reason } from '../types.js'
 import { Page, type PageOwner } from './page.js'
 
 /** The pages of one session: those that are open here, and those that have just left. */

@@ -1,7 +1,7 @@
+import type { Reason } from '../types.js'
 import type { Deadlines, DueSource } from '../util/scheduler.js'
 import type { Claim, Coordinator, SessionClaim } from './coordinator.js'
 import type { IsOurs, Lifecycle } from './lifecycle.js'
-import type { Reason } from './reason.js'
 import type { Session } from './session.js'
 import type { SharedOwner } from './session-access.js'
 import type { ValueClaim } from './shared-value-store.js'

@@ -1,5 +1,5 @@
+import type { Reason } from '../types.js'
 import type { Clock } from '../util/clock.js'
-import type { Reason } from './reason.js'
 import type { SharedValue, SharedValueStore, ValueClaim } from './shared-value-store.js'
 
 /**

@@ -1,6 +1,6 @@
 import { GradioStateError } from '../errors.js'
+import type { Reason } from '../types.js'
 import { EvictionOrder } from './eviction-order.js'
-import type { Reason } from './reason.js'
 import type { SessionStats } from './reports.js'
 import type { Session } from './session.js'
 

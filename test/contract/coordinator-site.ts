@@ -13,8 +13,8 @@ import type {
   Share,
   Visitor,
 } from '../../lib/sessions/coordinator.ts'
-import type { Reason } from '../../lib/sessions/reason.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
+import type { Reason } from '../../lib/types.ts'
 
 /** Several nodes that share their sessions: new for each test. */
 export interface CoordinatorPlace {

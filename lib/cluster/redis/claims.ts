@@ -1,6 +1,6 @@
 import type { Claim, CoordinatorEvents, SessionClaim, Share } from '../../sessions/coordinator.js'
-import type { Reason } from '../../sessions/reason.js'
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
+import type { Reason } from '../../types.js'
 import type { Clock } from '../../util/clock.js'
 import { HandedOut, type HeldClaim } from './handed-out.js'
 import type { Answers, ClaimAnswer, SessionAnswer, ValueAnswer } from './protocol.js'

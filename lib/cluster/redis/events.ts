@@ -1,5 +1,5 @@
 import type { CoordinatorEvents, Share } from '../../sessions/coordinator.js'
-import type { Reason } from '../../sessions/reason.js'
+import type { Reason } from '../../types.js'
 import type { Claims } from './claims.js'
 import type { Held, Message } from './protocol.js'
 import type { SessionLink, SessionLinks } from './session-links.js'

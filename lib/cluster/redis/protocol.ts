@@ -1,6 +1,6 @@
 import type { Admission } from '../../sessions/coordinator.js'
-import type { Reason } from '../../sessions/reason.js'
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
+import type { Reason } from '../../types.js'
 
 /** What a node asks a shard for. */
 export interface Order<N extends OrderName = OrderName> {

@@ -15,7 +15,7 @@ import type {
   Share,
   Visitor,
 } from '../../sessions/coordinator.js'
-import type { Reason } from '../../sessions/reason.js'
+import type { Reason } from '../../types.js'
 import { type Clock, systemClock } from '../../util/clock.js'
 import { Claims } from './claims.js'
 import { away, type ClientSource, Connection } from './connection.js'

@@ -12,9 +12,9 @@ import type {
   Share,
   Visitor,
 } from '../../../lib/sessions/coordinator.ts'
-import type { Reason } from '../../../lib/sessions/reason.ts'
 import type { ValueClaim } from '../../../lib/sessions/shared-value-store.ts'
 import type { FakeClock } from '../../../lib/testing/index.ts'
+import type { Reason } from '../../../lib/types.ts'
 import type { MemoryCoordinator } from './memory-coordinator.ts'
 import { SharedSession } from './memory-session.ts'
 

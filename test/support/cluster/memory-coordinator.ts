@@ -15,7 +15,7 @@ import type {
   Share,
   Visitor,
 } from '../../../lib/sessions/coordinator.ts'
-import type { Reason } from '../../../lib/sessions/reason.ts'
+import type { Reason } from '../../../lib/types.ts'
 import { DEAD, keyOf, type MemoryCluster } from './memory-cluster.ts'
 import { MemoryValues } from './memory-values.ts'
 

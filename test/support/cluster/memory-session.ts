@@ -1,5 +1,5 @@
 import type { CoordinatorEvents, SessionClaim, Share } from '../../../lib/sessions/coordinator.ts'
-import type { Reason } from '../../../lib/sessions/reason.ts'
+import type { Reason } from '../../../lib/types.ts'
 import type { MemoryCoordinator } from './memory-coordinator.ts'
 import type { KeptValue } from './memory-values.ts'
 

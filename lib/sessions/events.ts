@@ -1,1 +1,0 @@
-export type { ErrorContext } from '../types.js'
