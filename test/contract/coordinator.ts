@@ -269,7 +269,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: pages`, () => {
-    test('of a session are told to the nodes that keep it loaded, once per load', async (a, b) => {
+    test('of a session are told to its other nodes, once per load', async (a, b) => {
       await a.enter('a')
       await b.enter('b')
       assert.equal((await b.page('a', 'p')).hadPage, true)
@@ -277,6 +277,14 @@ export function describeCoordinator(name: string, open: Open): void {
       await b.page('a', 'q')
       assert.deepEqual(await a.heard(), [])
       assert.equal((await a.enter('a')).hadPage, true)
+    })
+
+    test('are told to a node that no longer keeps the session loaded: it may be about to keep it again', async (a, b) => {
+      await a.enter('a')
+      await b.enter('a')
+      assert.equal(await a.unload('a'), undefined)
+      await b.page('a', 'p')
+      assert.deepEqual(await a.heard(), ['a page'])
     })
 
     test('meet the expectation that ends first, wherever it is', async (a, b, c) => {

@@ -309,9 +309,9 @@ export class MemoryCluster {
     const wasThere = session.hadPage
     session.hadPage = session.everHadPage = true
     const first = session.expectPage(node, this.clock.now())
-    for (const [other, { keepsLoaded }] of session.shares) {
+    for (const other of session.shares.keys()) {
       const isExpectedHere = other === first
-      if (other === node || !keepsLoaded || (wasThere && !isExpectedHere)) continue
+      if (other === node || (wasThere && !isExpectedHere)) continue
       other.tell(session.id, NEVER, (events, id) => events.pageConnected(id, isExpectedHere))
     }
     return first === node

@@ -12,7 +12,7 @@ local function page_enters(s, page)
   s.f.h, s.f.y = '1', '1'
   local first = expect_page(s)
   for _, other in ipairs(nodes_of(s)) do
-    if other ~= me and share_of(s, other).loaded and (not was_there or other == first) then
+    if other ~= me and (not was_there or other == first) then
       tell(other, 'page', s.f.id, s.f.ver, other == first and 1 or 0)
     end
   end

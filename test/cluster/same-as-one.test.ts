@@ -1,0 +1,121 @@
+// What a user notices is the same on several processes as on one: the same visits run the same hooks, at the same times.
+
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { type GradioState, gradioState } from '../../lib/index.ts'
+import { clusterOf } from '../../lib/sessions/cluster-option.ts'
+import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
+import { MemoryCluster } from '../support/cluster/memory-cluster.ts'
+import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
+import { type TestUser, testUser } from '../support/harness.ts'
+import { redisSetting } from '../support/places.ts'
+import { restingClock } from '../support/resting-clock.ts'
+import { randomVisits, type Visit } from '../support/visits.ts'
+
+// The one about sessions without a page comes once for each instance.
+process.removeAllListeners('warning')
+
+const VISITS = 60
+/** Seconds. */
+const [UNLOAD_DELAY, GRACE_PERIOD, UNLOAD_HOOK] = [2, 12, 0.7]
+
+const options = { unloadDelay: UNLOAD_DELAY, gracePeriod: GRACE_PERIOD, identify: () => 'user' }
+
+interface Processes {
+  readonly clock: FakeClock
+  readonly instances: readonly GradioState[]
+}
+
+function alone(): Processes {
+  const clock = fakeClock()
+  return { clock, instances: [gradioState({ clock, ...options })] }
+}
+
+function inMemory(count: number): Processes {
+  const clock = restingClock({ wall: Date.UTC(2026, 0, 1), rest: () => cluster.rest() })
+  const cluster = new MemoryCluster(clock)
+  const shared = { clock, cluster: clusterOf(() => new MemoryCoordinator(cluster)) }
+  return { clock, instances: many(count, () => gradioState({ ...shared, ...options })) }
+}
+
+function many<T>(count: number, make: () => T): T[] {
+  return Array.from({ length: count }, make)
+}
+
+/** Plays the visits. @returns which hooks have run, and when */
+async function play({ clock, instances }: Processes, visits: readonly Visit[]): Promise<string[]> {
+  const log: string[] = []
+  const note = (what: string) => void log.push(`${Math.round(clock.now())} ${what}`)
+  for (const gradio of instances) {
+    gradio.on('error', error => note(String(error)))
+    gradio.load(() => note('load'))
+    gradio.unload(async ({ reason }) => {
+      note(`unload ${reason}`)
+      await new Promise<void>(resolve => clock.setTimer(resolve, UNLOAD_HOOK * 1000))
+      note('unloaded')
+    })
+    gradio.ended(({ reason }) => note(`ended ${reason}`))
+  }
+  await clock.advance(0)
+  const users = instances.map(gradio => testUser(gradio))
+  const leaves = new Map<number, (contentType: string) => void>()
+  for (const { after, entry, process, kind, leave } of visits) {
+    await clock.advance(after / 1000)
+    if (leave === undefined) leaves.set(entry, enter(users[process % users.length] as TestUser, kind))
+    else leaves.get(entry)?.(leave)
+    await clock.advance(0)
+  }
+  await clock.advance(10 * GRACE_PERIOD)
+  const closed = instances.map(gradio => gradio.close({ timeout: 0 }))
+  await clock.advance(1)
+  await Promise.all(closed)
+  return log
+}
+
+/** Enters the session, as soon as it may. @returns lets it leave */
+function enter(user: TestUser, kind: Visit['kind']): (contentType: string) => void {
+  if (kind === 'page') {
+    const connecting = user.connect()
+    return () => void connecting.then(connection => connection.close())
+  }
+  const headers: Record<string, string> = kind === 'navigation' ? { 'sec-fetch-dest': 'document' } : {}
+  const using = user.begin(headers).then(async request => {
+    await request.state.establish()
+    return request
+  })
+  return contentType => void using.then(({ end }) => end(contentType))
+}
+
+async function compare(
+  t: TestContext,
+  seeds: number,
+  count: number,
+  together: () => Processes,
+): Promise<void> {
+  let hooks = 0
+  for (let seed = 1; seed <= seeds; seed++) {
+    const visits = randomVisits(seed, VISITS, count)
+    const expected = await play(alone(), visits)
+    assert.deepEqual(await play(together(), visits), expected, `seed ${seed}`)
+    hooks += expected.length
+  }
+  assert.ok(hooks > 5 * seeds)
+  t.diagnostic(`${hooks} calls of hooks`)
+}
+
+for (const count of [2, 3, 5]) {
+  test(`${count} processes run the hooks that one runs, when it runs them`, t => {
+    return compare(t, 60, count, () => inMemory(count))
+  })
+}
+
+describe('on Redis', () => {
+  const setting = redisSetting()
+
+  test('3 processes run the hooks that one runs, when it runs them', t => {
+    return compare(t, 6, 3, () => {
+      const { clock } = setting.place()
+      return { clock, instances: many(3, () => gradioState({ ...setting.beside(clock), ...options })) }
+    })
+  })
+})

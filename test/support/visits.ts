@@ -1,0 +1,61 @@
+/** Somebody enters the session, or leaves it. */
+export interface Visit {
+  /** How long after the one before, in ms. */
+  readonly after: number
+  /** At which process, counted from 0. */
+  readonly process: number
+  /** Which entry it is, counted from 0. */
+  readonly entry: number
+  readonly kind: 'request' | 'navigation' | 'page'
+  /** That it leaves, and what it was answered with. Absent when it enters. */
+  readonly leave?: 'text/html' | 'application/json'
+}
+
+/** How long a page that was navigated to may take to connect, in ms. */
+const PAGE_LOAD = 30_000
+
+/**
+ * What a user may do in a few minutes. Navigations come one at a time: of several, nobody can tell which page belongs to
+ * which, on one process neither.
+ */
+export function randomVisits(seed: number, steps: number, processes: number): Visit[] {
+  const random = generator(seed)
+  const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T
+  const visits: Visit[] = []
+  const here: Visit[] = []
+  let now = 0
+  let navigatingUntil = 0
+  let entries = 0
+  for (let step = 0; step < steps; step++) {
+    const after = Math.ceil(random() * pick([300, 1500, 4000, 20_000]))
+    now += after
+    const process = Math.floor(random() * processes)
+    if (random() < 0.5 || here.length === 0) {
+      let kind = pick(['request', 'navigation', 'page'] as const)
+      if (kind === 'navigation' && now < navigatingUntil) kind = 'request'
+      if (kind === 'navigation') navigatingUntil = Number.POSITIVE_INFINITY
+      if (kind === 'page' && navigatingUntil !== Number.POSITIVE_INFINITY) navigatingUntil = 0
+      const visit: Visit = { after, process, entry: entries++, kind }
+      here.push(visit)
+      visits.push(visit)
+    } else {
+      const [visit] = here.splice(Math.floor(random() * here.length), 1) as [Visit]
+      const leave = random() < 0.6 ? 'text/html' : 'application/json'
+      if (visit.kind === 'navigation') navigatingUntil = leave === 'text/html' ? now + PAGE_LOAD : 0
+      visits.push({ ...visit, after, leave })
+    }
+  }
+  for (const visit of here) visits.push({ ...visit, after: 1, leave: 'application/json' })
+  return visits
+}
+
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+function generator(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
