@@ -4,7 +4,6 @@ import { Caller, type HostRequest, type RequestContext } from '../identity/host.
 import { superviseCommits } from '../identity/koa-session.js'
 import type { PageUpgrades } from '../pages/page-upgrades.js'
 import type { Sessions } from '../sessions/sessions.js'
-import { isThenable } from '../util/thenable.js'
 import type { InstanceParts } from './instance.js'
 import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
@@ -32,7 +31,7 @@ export function handle(
     next(error)
     return
   }
-  if (isThenable(admitted)) admitted.then(isAnswered => isAnswered || next(), next)
+  if (typeof admitted !== 'boolean') admitted.then(isAnswered => isAnswered || next(), next)
   else if (!admitted) next()
 }
 

@@ -12,7 +12,6 @@ import { mayBePromise, neglect, settlementOf } from '../util/foreign-promise.js'
 import { eachBounded } from '../util/limiter.js'
 import { presentCall, runAs } from '../util/own-context.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
-import { isThenable } from '../util/thenable.js'
 
 /**
  * Calls the app's functions so that one that throws, rejects or hangs harms nothing else, and none runs in the async context of
@@ -254,4 +253,15 @@ export function notPromise<T>(value: T): T {
   throw new TypeError(
     'Expected the function of update() to give the new value, got a promise. Await first, then update: a value read before an await may be outdated after it.',
   )
+}
+
+/** Whether an app's function has given something to wait for. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    return typeof (value as { then?: unknown }).then === 'function'
+  } catch {
+    // Nobody could wait for it.
+    return false
+  }
 }

@@ -15,6 +15,20 @@ export interface FakeClock extends Clock {
 
 /** @param wall what the wall clock shows at the start, in milliseconds since the epoch */
 export function fakeClock(wall = Date.UTC(2026, 0, 1)): FakeClock {
+  return steppedClock({ wall, rest: () => turn() })
+}
+
+export interface SteppedClockOptions {
+  /** What the wall clock shows at the start, in milliseconds since the epoch. */
+  readonly wall: number
+  /** Waits until what was set off has happened: before each step of the time, and after. */
+  rest(): Promise<void>
+  /** The time has moved. */
+  moved?(now: number): void
+}
+
+/** Internal: a fake clock that goes from timer to timer, and rests before it goes further. */
+export function steppedClock({ wall, rest, moved }: SteppedClockOptions): FakeClock {
   const timers = new Set<{ readonly due: number; readonly run: () => void }>()
   let now = 0
 
@@ -22,6 +36,12 @@ export function fakeClock(wall = Date.UTC(2026, 0, 1)): FakeClock {
     let found: { readonly due: number; readonly run: () => void } | undefined
     for (const timer of timers) if (timer.due <= until && !(found && found.due <= timer.due)) found = timer
     return found
+  }
+
+  function go(to: number): void {
+    if (to <= now) return
+    now = to
+    moved?.(now)
   }
 
   return {
@@ -36,14 +56,14 @@ export function fakeClock(wall = Date.UTC(2026, 0, 1)): FakeClock {
     },
     async advance(time) {
       const until = now + duration('the time to advance', time, { from: 0, to: Number.MAX_SAFE_INTEGER })
-      await turn()
+      await rest()
       for (let timer = earliest(until); timer !== undefined; timer = earliest(until)) {
         timers.delete(timer)
-        now = Math.max(now, timer.due)
+        go(timer.due)
         timer.run()
-        await turn()
+        await rest()
       }
-      now = until
+      go(until)
     },
     get timers() {
       return timers.size

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { type GradioState, gradioState } from '../../lib/index.ts'
 import { clusterOf } from '../../lib/sessions/cluster-option.ts'
+import { steppedClock } from '../../lib/testing/fake-clock.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { MemoryCluster } from '../support/cluster/memory-cluster.ts'
 import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
 import { type TestUser, testUser } from '../support/harness.ts'
 import { redisSetting } from '../support/places.ts'
-import { restingClock } from '../support/resting-clock.ts'
 import { randomVisits, type Visit } from '../support/visits.ts'
 
 // The one about sessions without a page comes once for each instance.
@@ -32,7 +32,7 @@ function alone(): Processes {
 }
 
 function inMemory(count: number): Processes {
-  const clock = restingClock({ wall: Date.UTC(2026, 0, 1), rest: () => cluster.rest() })
+  const clock = steppedClock({ wall: Date.UTC(2026, 0, 1), rest: () => cluster.rest() })
   const cluster = new MemoryCluster(clock)
   const shared = { clock, cluster: clusterOf(() => new MemoryCoordinator(cluster)) }
   return { clock, instances: many(count, () => gradioState({ ...shared, ...options })) }

@@ -2,12 +2,12 @@ import type { TestContext } from 'node:test'
 import express, { type Express } from 'express'
 import { type GradioState, type GradioStateOptions, gradioState } from '../../lib/index.ts'
 import { clusterOf } from '../../lib/sessions/cluster-option.ts'
+import { steppedClock } from '../../lib/testing/fake-clock.ts'
 import type { FakeClock, Visitor } from '../../lib/testing/index.ts'
 import { MemoryCluster } from './cluster/memory-cluster.ts'
 import { MemoryCoordinator, type Way } from './cluster/memory-coordinator.ts'
 import { type Served, serve } from './express.ts'
 import type { PlaceSetting } from './places.ts'
-import { restingClock } from './resting-clock.ts'
 
 // Several processes behind a balancer without sticky sessions, in one process: each is a server of its own, with an
 // instance of its own.
@@ -46,7 +46,7 @@ export interface NodesOptions {
 export async function nodes(t: TestContext, count: number, setUp: NodesOptions = {}): Promise<Nodes> {
   const { setting } = setUp
   const clock: FakeClock =
-    setting?.place().clock ?? restingClock({ wall: Date.UTC(2026, 0, 1), rest: () => shared.rest() })
+    setting?.place().clock ?? steppedClock({ wall: Date.UTC(2026, 0, 1), rest: () => shared.rest() })
   const shared = new MemoryCluster(clock)
   const all: Node[] = []
   for (let number = 0; number < count; number++) {

@@ -3,13 +3,13 @@ import express from 'express'
 import { createClient } from 'redis'
 import type { RedisClient } from '../../lib/cluster/redis/index.ts'
 import { type Cluster, clusterOf } from '../../lib/sessions/cluster-option.ts'
+import { steppedClock } from '../../lib/testing/fake-clock.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { MemoryCluster } from './cluster/memory-cluster.ts'
 import { MemoryCoordinator } from './cluster/memory-coordinator.ts'
 import { type ExpressModule, forEachExpress } from './express.ts'
 import { type RedisClock, redisClock } from './redis-clock.ts'
 import { stillRedisServer } from './redis-server.ts'
-import { restingClock } from './resting-clock.ts'
 
 /** Where one test has its sessions: options of `gradioState()`. */
 export interface Place {
@@ -67,7 +67,7 @@ export interface ClusterOfOne extends Required<Place> {
 
 /** A cluster of one process, in memory. */
 export function clusterOfOne(): ClusterOfOne {
-  const clock = restingClock({ wall: Date.UTC(2026, 0, 1), rest: () => all.rest() })
+  const clock = steppedClock({ wall: Date.UTC(2026, 0, 1), rest: () => all.rest() })
   const all = new MemoryCluster(clock)
   const coordinator = new MemoryCoordinator(all)
   return { clock, all, coordinator, cluster: clusterOf(() => coordinator) }

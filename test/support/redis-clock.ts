@@ -2,10 +2,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { RedisClient } from '../../lib/cluster/redis/index.ts'
 import { RedisCoordinator } from '../../lib/cluster/redis/redis-coordinator.ts'
 import type { Coordinator } from '../../lib/sessions/coordinator.ts'
+import { steppedClock } from '../../lib/testing/fake-clock.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
 import type { Clock } from '../../lib/util/clock.ts'
 import type { StillRedisServer } from './redis-server.ts'
-import { restingClock } from './resting-clock.ts'
 
 /** A fake clock that the time of a Redis goes by, too. */
 export interface RedisClock extends FakeClock {
@@ -17,34 +17,44 @@ export interface RedisClock extends FakeClock {
   rest(): Promise<void>
 }
 
-/** As {@link restingClock}, which waits for Redis too. */
+/** As {@link steppedClock}, which waits for Redis too. */
 export function redisClock(server: StillRedisServer): RedisClock {
   const wall = server.time
-  const ofCoordinators = new WeakSet<() => void>()
+  /** How many timers of coordinators are set. */
+  let hidden = 0
   const traffic = new Traffic()
-  const clock = restingClock({
+  const clock = steppedClock({
     wall,
     rest: () => traffic.rest(),
     // Redis knows whole milliseconds: what is due at a fraction of one here must not be early there by a rounding.
     moved(now) {
       server.time = wall + Math.floor(now + 1e-6)
     },
-    isHidden: run => ofCoordinators.has(run),
   })
   const own: Clock = {
     now: clock.now,
     wall: clock.wall,
     setTimer(run, ms) {
-      // One for each timer, though they run the same.
-      const once = () => run()
-      ofCoordinators.add(once)
-      return clock.setTimer(once, ms)
+      let isSet = true
+      hidden++
+      const over = () => {
+        if (isSet) hidden--
+        isSet = false
+      }
+      const cancel = clock.setTimer(() => {
+        over()
+        run()
+      }, ms)
+      return () => {
+        over()
+        cancel()
+      }
     },
   }
   return {
     ...{ now: clock.now, wall: clock.wall, setTimer: clock.setTimer, advance: clock.advance },
     get timers() {
-      return clock.timers
+      return clock.timers - hidden
     },
     get calls() {
       return traffic.calls
