@@ -57,15 +57,17 @@ export function assertNoRepeats(events: readonly ClusterEvent[]): void {
 
 /** Of sessions, Redis holds nothing any more: neither themselves, nor values, nor what is due. */
 export async function assertEmpty(url: string): Promise<void> {
+  assert.deepEqual(await leftovers(url), [])
+}
+
+/** The keys of sessions, of their values, and of what is due. */
+export async function leftovers(url: string): Promise<string[]> {
   const client = createClient({ url }) as RedisClientType
   await client.connect()
   try {
     const left: string[] = []
     for await (const keys of client.scanIterator({ COUNT: 1000 })) left.push(...keys)
-    assert.deepEqual(
-      left.filter(key => LEFTOVER.test(key)),
-      [],
-    )
+    return left.filter(key => LEFTOVER.test(key))
   } finally {
     client.destroy()
   }

@@ -72,6 +72,7 @@ export async function chaos(
     assertNoRepeats(events)
     assertFinished(events, sessions().keys())
     const opened = people.reduce((sum, user) => sum + user.opened, 0)
+    await cluster.untilEmpty()
     return { sessions: sessions().size, opened, stops, unloads: of(events, 'unload').length }
   } finally {
     await cluster.remove()

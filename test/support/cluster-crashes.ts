@@ -81,6 +81,7 @@ export async function crash(redisAt: RedisAt, users: number, death: Death): Prom
       cluster.events(),
       visits.map(({ session }) => session),
     )
+    await cluster.untilEmpty()
     return { lost: lost.length, spared: spared.length, took, repeated: repeated.length }
   } finally {
     await cluster.remove()
@@ -162,6 +163,7 @@ export async function pause(redisAt: RedisAt, users: number, seconds: number): P
     await cluster.until(events => of(events, 'ended').length >= all.size, 30, 'that all sessions end')
     await sleep(500)
     assertFinished(cluster.events(), all)
+    await cluster.untilEmpty()
     return { taken: finished.length, reopened: reopened.length, kept: spared.length }
   } finally {
     await cluster.remove()
@@ -199,6 +201,7 @@ export async function pauseInGrace(redisAt: RedisAt, users: number, seconds: num
       cluster.events(),
       visits.map(({ session }) => session),
     )
+    await cluster.untilEmpty()
   } finally {
     await cluster.remove()
   }
@@ -225,6 +228,7 @@ export async function pauseInHook(redisAt: RedisAt, users: number, seconds: numb
       assert.deepEqual({ what, node }, { what: 'unload', node: 'B' })
     assert.equal(of(events, 'ended').length, users)
     assert.equal(of(events, 'delete').length, users)
+    await cluster.untilEmpty()
   } finally {
     await cluster.remove()
   }
@@ -250,6 +254,7 @@ export async function endInStandIn(redisAt: RedisAt): Promise<void> {
     const events = cluster.events().filter(event => event.session === session)
     assertNoRepeats(events)
     assert.ok(of(events, 'ended')[0]!.at >= of(events, 'unload')[0]!.at + 2_900, 'the end after the unload')
+    await cluster.untilEmpty()
   } finally {
     await cluster.remove()
   }

@@ -65,6 +65,7 @@ export async function shutdown(redisAt: RedisAt, users: number): Promise<Shutdow
     )
     assertNoRepeats(cluster.events())
     assert.deepEqual(of(cluster.events(), 'error'), [])
+    await cluster.untilEmpty()
     return { moved: moved.length, left: lost.length, took }
   } finally {
     await cluster.remove()
@@ -101,16 +102,18 @@ export async function endTwice(redisAt: RedisAt, users: number): Promise<EndRepo
     const onTwo = Math.ceil(users / 2)
     assert.equal(of(events, 'delete').length, users + onTwo, 'a deletion on each node that had a value')
     assertNoRepeats(events)
+    await cluster.untilEmpty()
     return { ended: users, onTwo }
   } finally {
     await cluster.remove()
   }
 }
 
-/** Users whose requests come to two nodes in turn, with local values on both. Gives how often the app is told. */
+/** Users with a page, whose requests come to two nodes in turn, with local values on both. Gives how often the app is told. */
 export async function onTwoNodes(redisAt: RedisAt, users: number): Promise<Record<string, number>> {
   const cluster = await clusterNodes(redisAt, { gracePeriod: 1, unloadDelay: 0.2 }, 2)
   try {
+    const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
     for (let turn = 0; turn < 2; turn++) {
       await inBatches(users, async index => {
         for (const node of cluster.nodes) {
@@ -119,11 +122,11 @@ export async function onTwoNodes(redisAt: RedisAt, users: number): Promise<Recor
         }
       })
     }
+    for (const { page } of visits) await page.close()
     await cluster.until(events => countBy(events, 'ended').size === users, 20, 'that all end')
-    // The last claims have yet to be settled.
-    await sleep(500)
     const told = of(cluster.events(), 'error')
     for (const { key } of told) assert.equal(key, 'VALUES_ON_TWO_NODES')
+    await cluster.untilEmpty()
     return Object.fromEntries(
       cluster.nodes.map(({ name }) => [name, told.filter(({ node }) => node === name).length]),
     )

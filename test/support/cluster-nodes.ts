@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { assertEmpty, leftovers } from './cluster-audit.ts'
 import { ClusterPage } from './cluster-page.ts'
 import type { ClusterEvent, NodeSettings, RedisAt } from './cluster-types.ts'
 import { guardedServer, type TestServer } from './guarded-server.ts'
@@ -39,6 +40,11 @@ export interface Cluster {
   events(): ClusterEvent[]
   /** Waits until what the nodes have written fits. Tells afterwards what didn't. */
   until(fits: (events: ClusterEvent[]) => boolean, seconds: number, what?: string): Promise<void>
+  /**
+   * Waits until Redis holds nothing of any session. A hook's last event is written before Redis is told that its work is
+   * done, so a node that is killed just then leaves the rest to others.
+   */
+  untilEmpty(): Promise<void>
   remove(): Promise<void>
 }
 
@@ -71,6 +77,16 @@ export async function clusterNodes(
       while (!fits(events())) {
         if (performance.now() > giveUp) throw new Error(`Expected within ${seconds} s: ${what}`)
         await sleep(100)
+      }
+    },
+    async untilEmpty() {
+      const urls = 'url' in redisAt ? [redisAt.url] : redisAt.ports.map(port => `redis://127.0.0.1:${port}`)
+      const giveUp = performance.now() + 30_000
+      for (const url of urls) {
+        while ((await leftovers(url)).length > 0) {
+          if (performance.now() > giveUp) await assertEmpty(url)
+          await sleep(100)
+        }
       }
     },
     remove,

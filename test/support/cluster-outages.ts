@@ -87,6 +87,7 @@ export async function outage(
     await sleep(500)
     assertFinished(cluster.events(), all)
     assertNoRepeats(cluster.events())
+    await cluster.untilEmpty()
     return { requests, slowest: Math.round(slowest), leftMeanwhile: left.length, stayed: staying.length }
   } finally {
     isOn = false
@@ -153,6 +154,7 @@ export async function forgotten(redis: RedisNode, users: number): Promise<Forgot
       cluster.events(),
       visits.map(({ session }) => session),
     )
+    await cluster.untilEmpty()
     return { open: open.length, closed: closed.length, moved: moved.length }
   } finally {
     await cluster.remove()
@@ -204,6 +206,7 @@ export async function rolledBack(redis: RedisNode, users: number): Promise<void>
       cluster.events(),
       [...early, ...late].map(({ session }) => session),
     )
+    await cluster.untilEmpty()
   } finally {
     await cluster.remove()
   }

@@ -3,10 +3,12 @@ import { of } from './cluster-audit.ts'
 import { clusterNodes } from './cluster-nodes.ts'
 import type { RedisAt } from './cluster-types.ts'
 
-/** Clients on all nodes count up one shared value of one user, all at once; then the user goes. */
+/** Clients on all nodes count up one shared value of one user, whose page is open, all at once; then the page is closed. */
 export async function count(redisAt: RedisAt, increments: number, clients = 8): Promise<{ counted: number }> {
   const cluster = await clusterNodes(redisAt, { gracePeriod: 1, unloadDelay: 0.2 })
   try {
+    // Without it, a machine that is too busy to send a request within the grace period would end the session.
+    const page = await cluster.nodes[0]!.open('user', 'page')
     let next = 0
     const client = async (index: number) => {
       const node = cluster.nodes[index % cluster.nodes.length]!
@@ -21,12 +23,14 @@ export async function count(redisAt: RedisAt, increments: number, clients = 8): 
       counts.map(({ body }) => body.count),
       cluster.nodes.map(() => increments),
     )
+    await page.close()
     const deleted = () => of(cluster.events(), 'shared')
     await cluster.until(() => deleted().length > 0, 10, 'that the value goes with its session')
     assert.deepEqual(
       deleted().map(({ reason, value }) => ({ reason, value })),
       [{ reason: 'disconnected', value: String(increments) }],
     )
+    await cluster.untilEmpty()
     return { counted: increments }
   } finally {
     await cluster.remove()

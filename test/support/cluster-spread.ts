@@ -65,6 +65,7 @@ export async function spread(redisAt: RedisAt, users: number, returning: number)
     assert.equal(of(events, 'delete').length, visits.length, 'one deletion for each value')
     assert.deepEqual(of(events, 'error'), [])
     const loads = countBy(events, 'load')
+    await cluster.untilEmpty()
     return {
       sessions: sessions.size,
       returned: inTime.length,
