@@ -47,6 +47,7 @@ export function clusterEvents(
         else if (isNews) session.beginLoad()
         if (presence.keepLoaded(deadlines.now)) void shares.report(session)
       }),
+    runLoadHooks: (id, load) => of(id, session => site.lifecycle.runLoadHooks(session, load)),
     unloaded: (id, load) =>
       of(id, session => {
         const { presence } = session

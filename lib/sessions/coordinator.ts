@@ -14,8 +14,8 @@ import type { SharedValue, SharedValueStore, ValueClaim } from './shared-value-s
  *
  * **Order.** Calls of one node about one session take effect in the order in which they are made, also across an outage.
  * Events may come late. The coordinator drops those that a newer answer has overtaken: `loaded`, `unloaded` and `expired`
- * that are older than the last answer to `enter`, claim or event `loaded` of that session, and `pageMoved` that is older
- * than this node's last `enter` of that page. All others are delivered, each in a turn of its own: what awaits an earlier answer
+ * that are older than the last answer to `enter`, claim or event `loaded` of that session (of `loaded`, `runLoadHooks` is
+ * left where it was to run hooks: nobody else does), and `pageMoved` that is older than this node's last `enter` of that page. All others are delivered, each in a turn of its own: what awaits an earlier answer
  * has gone on before. A session that the coordinator doesn't know is `ended` when this node reports it.
  *
  * **Times** are milliseconds. Delays run on the coordinator's clock, so the clocks of the nodes may differ.
@@ -243,6 +243,8 @@ export interface CoordinatorEvents {
    * @param runHooks whether the load hooks are this node's to run
    */
   loaded(id: string, load: number, hadPage: boolean, runHooks: boolean): void
+  /** A newer answer has overtaken event {@link loaded}, but the hooks of that load are this node's to run. */
+  runLoadHooks(id: string, load: number): void
   /** Another node has claimed the unload of that load. */
   unloaded(id: string, load: number, reason: Reason): void
   /** The session was ended elsewhere: this node's part of it ends. */

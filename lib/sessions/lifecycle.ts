@@ -47,10 +47,15 @@ export class Lifecycle {
 
   /** The session is loaded, and its load hooks are this process's to run. */
   load(session: Session): void {
-    const { hooks } = this.#parts
     session.beginLoad()
+    this.runLoadHooks(session, session.presence.load)
+  }
+
+  /** The hooks of a load that may be over already. */
+  runLoadHooks(session: Session, load: number): void {
+    const { hooks } = this.#parts
     if (hooks.load.size === 0) return
-    const key = `${session.id}:load:${session.presence.load}`
+    const key = `${session.id}:load:${load}`
     void session.afterHooks(() => hooks.runLoad(session.view, key))
   }
 

@@ -71,6 +71,7 @@ export class TestNode {
         this.#change(id, { load, hadPage, phase: 'loaded' })
         this.#note(id, `loaded ${load}${hadPage ? ' page' : ''}${runHooks ? ' hooks' : ''}`)
       },
+      runLoadHooks: (id, load) => this.#note(id, `hooks of ${load}`),
       unloaded: (id, load, reason) => {
         this.#change(id, { phase: 'unloaded' })
         this.#note(id, `unloaded ${load} ${reason}`)

@@ -58,6 +58,36 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.heard(), [])
     })
 
+    test('a load that this node is to run the hooks of, by the answer to its next visitor: it runs them', async (a, b) => {
+      await a.enter('a')
+      await b.enter('a')
+      await a.unload('a')
+      const unload = (await b.unload('a')) as SessionClaim
+      assert.equal((await a.enter('a')).phase, 'unloading')
+      await a.heard()
+      const release = a.under.holdMessages()
+      await complete([b], [unload])
+      const { phase, load } = await a.enter('a')
+      assert.deepEqual([phase, load], ['loaded', 2])
+      release()
+      assert.deepEqual(await a.heard(), ['a hooks of 2'])
+    })
+
+    test('and by the claim of the unload that ends it', async (a, b) => {
+      await a.enter('a')
+      await b.enter('a')
+      await a.unload('a')
+      const unload = (await b.unload('a')) as SessionClaim
+      assert.equal((await a.enter('a')).phase, 'unloading')
+      await a.heard()
+      const release = a.under.holdMessages()
+      await complete([b], [unload])
+      await b.report('a', { keepsLoaded: false })
+      assert.equal((await a.report('a', { keepsLoaded: false, load: 2 })).claim?.load, 2)
+      release()
+      assert.deepEqual(await a.heard(), ['a hooks of 2'])
+    })
+
     test('an unload, by a load that was told after it', async (a, b, c) => {
       for (const node of [a, b, c]) await node.enter('a')
       await a.unload('a')

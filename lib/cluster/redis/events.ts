@@ -37,7 +37,7 @@ export class Events {
         if (isNews) {
           link.note(Number(version))
           events.loaded(id, Number(first), second === 1, third === 1)
-        }
+        } else if (third === 1) events.runLoadHooks(id, Number(first))
         break
       case 'unloaded':
         if (isNews) events.unloaded(id, Number(first), second as Reason)

@@ -293,7 +293,11 @@ export class MemoryCluster {
     session.hadPage = session.pages.size > 0
     const runner = by ?? [...session.shares].find(([, { keepsLoaded }]) => keepsLoaded)?.[0]
     const { load, hadPage } = session
-    session.tellOthers(by, (events, id, node) => events.loaded(id, load, hadPage, node === runner))
+    session.tellOthers(
+      by,
+      (events, id, node) => events.loaded(id, load, hadPage, node === runner),
+      (events, id, node) => node === runner && events.runLoadHooks(id, load),
+    )
   }
 
   /** @returns whether the page meets an expectation of that node */
@@ -303,7 +307,9 @@ export class MemoryCluster {
     if (former !== undefined) {
       const of = `${session.id} ${page}`
       if (former !== node)
-        former.tell(session.id, session.version, (events, id) => events.pageMoved(id, page), of)
+        former.tell(session.id, session.version, (events, id) => events.pageMoved(id, page), {
+          what: of,
+        })
       return false
     }
     const wasThere = session.hadPage

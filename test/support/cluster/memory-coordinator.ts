@@ -92,16 +92,20 @@ export class MemoryCoordinator implements Coordinator {
 
   // What the cluster asks of it:
 
-  /** @param what of which answer the version has to be older: of the session's, or of something else */
+  /**
+   * @param what of which answer the version has to be older: of the session's, or of something else
+   * @param overtaken what is told where it is
+   */
   tell(
     id: string,
     version: number,
     emit: (events: CoordinatorEvents, here: string) => void,
-    what = id,
+    { what = id, overtaken }: { what?: string; overtaken?: typeof emit } = {},
   ): void {
     this.#send('messages', () => {
-      if (this.#isDead || version <= (this.#versions.get(what) ?? 0)) return
-      if (this.#events !== undefined) emit(this.#events, this.nameHere(id))
+      if (this.#isDead || this.#events === undefined) return
+      if (version > (this.#versions.get(what) ?? 0)) emit(this.#events, this.nameHere(id))
+      else overtaken?.(this.#events, this.nameHere(id))
     })
   }
 

@@ -93,9 +93,13 @@ export class SharedSession {
   tellOthers(
     but: MemoryCoordinator | undefined,
     emit: (events: CoordinatorEvents, id: string, node: MemoryCoordinator) => void,
+    overtaken: typeof emit = () => {},
   ): void {
     for (const node of this.shares.keys()) {
-      if (node !== but) node.tell(this.id, this.version, (events, id) => emit(events, id, node))
+      if (node === but) continue
+      node.tell(this.id, this.version, (events, id) => emit(events, id, node), {
+        overtaken: (events, id) => overtaken(events, id, node),
+      })
     }
   }
 
