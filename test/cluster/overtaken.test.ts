@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { pass, until } from '../support/express.ts'
-import { nodes } from '../support/nodes.ts'
+import { type Node, nodes, wanderer } from '../support/nodes.ts'
 
 it('an end that overtakes an unload, which waits for a load hook, runs the unload hooks in its place', async t => {
   const log: string[] = []
@@ -33,4 +33,47 @@ it('an end that overtakes an unload, which waits for a load hook, runs the unloa
   await until(() => log.length > 1, 'both')
   await ended
   assert.deepEqual(log, ['unload ended', 'ended ended'])
+})
+
+it('a load whose news an answer overtakes has its load hooks run, once, by the node that was chosen', async t => {
+  const log: string[] = []
+  let unloaded = () => {}
+  let requests = 0
+  const two = await nodes(t, 2, {
+    before: app => app.use((_req, _res, next) => next(void requests++)),
+    routes(app, gradio) {
+      gradio.load(({ key }) => void log.push(key.split(':').slice(1).join(' ')))
+      gradio.unload(({ key }) => {
+        log.push(key.split(':').slice(1).join(' '))
+        return new Promise<void>(resolve => {
+          unloaded = resolve
+        })
+      })
+      app.get('/id', async (req, res) => {
+        await req.gradioState.establish()
+        res.end(req.gradioState.id)
+      })
+    },
+  })
+  const [a, b] = [two[0]!, two[1]!]
+  const user = wanderer()
+  const visit = async (node: Node) => (await user.at(node).fetch('/id')).text()
+  await visit(a)
+  await pass(two.clock, 1)
+  // The last to stop keeping it unloads it.
+  await visit(b)
+  await pass(two.clock, 3)
+  await until(() => log.length === 2, 'the unload hooks to begin')
+  const waiting = visit(a)
+  await until(() => requests === 3, 'the request that waits for the unload')
+  await two.clock.advance(0)
+  const release = a.hold('messages')
+  unloaded()
+  await two.clock.advance(0)
+  // It is loaded again by now, and this answer says so.
+  await visit(a)
+  release()
+  await waiting
+  await two.clock.advance(0)
+  assert.deepEqual(log, ['load 1', 'unload 1', 'load 2'])
 })
