@@ -7,6 +7,8 @@ import { type PageServerName, SERVERS } from './page-servers.js'
 
 const [name] = process.argv.slice(2)
 const { server, pages } = SERVERS[name as PageServerName]()
+// On a busy machine the clients may leave a connection idle for longer than the default of 5 s.
+server.keepAliveTimeout = 120_000
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 

@@ -52,6 +52,8 @@ function frame(first: number, payload: string | Buffer = ''): Buffer {
 }
 
 const [CONTINUATION, TEXT, PING, PONG] = [0x00, 0x01, 0x89, 0x8a]
+/** A ping and the message `1`. */
+const BEAT = '8900810131'
 /** The bit of a message's last frame. */
 const FINAL = 0x80
 /** More bytes than the pongs that the server may leave unsent. */
@@ -217,6 +219,18 @@ forEachExpress((_name, express) => {
       assert.equal(served.gradio.stats().pages, 1)
     })
   }
+
+  it('no beat follows a Close frame that the peer does not answer', async t => {
+    const served = await site(t, express)
+    const { peer } = await raw(t, served)
+    await served.clock.advance(15)
+    await until(() => hex(peer.received) === BEAT, 'a beat')
+    const [session] = served.gradio.sessions()
+    await served.gradio.endSession(session!.id)
+    await served.clock.advance(15)
+    await until(() => peer.socket.closed || peer.isEnded, 'that the connection is cut off')
+    assert.equal(hex(peer.received), `${BEAT}88070fa0${Buffer.from('ended').toString('hex')}`)
+  })
 
   it('a shutdown tells 1012, and does not wait for a peer that says nothing', async t => {
     const served = await site(t, express)
