@@ -33,7 +33,7 @@ export class ClusterPage {
     const headers = { 'X-User': user }
     try {
       const signal = AbortSignal.timeout(patience)
-      const answer = await fetch(url, { method: 'POST', headers, signal })
+      const answer = await fetch(`${url}?n=0`, { method: 'POST', headers, signal })
       const text = await answer.text()
       if (!answer.ok) throw new Error(`Expected the page ${id} to open, got ${answer.status}: ${text}`)
       const { ticket } = JSON.parse(text) as { ticket: string }
@@ -70,7 +70,7 @@ export class ClusterPage {
 }
 
 async function sayGoodbye(port: number, user: string, id: string): Promise<boolean> {
-  const answer = await fetch(`http://127.0.0.1:${port}/gradio_api/pagehide/${id}`, {
+  const answer = await fetch(`http://127.0.0.1:${port}/gradio_api/pagehide/${id}?n=0`, {
     method: 'POST',
     headers: { 'X-User': user },
     signal: AbortSignal.timeout(PATIENCE),
@@ -78,7 +78,10 @@ async function sayGoodbye(port: number, user: string, id: string): Promise<boole
   return answer.ok
 }
 
-/** A node that was stopped may open the page when it goes on, after nobody waits for it any more. */
+/**
+ * A node that was stopped may open the page when it goes on, after nobody waits for it any more. The goodbye has the epoch of
+ * the heartbeat, so that it counts as well when a busy node handles it first.
+ */
 async function giveUp(port: number, user: string, id: string): Promise<void> {
   try {
     for (let tries = 0; tries < 20 && !(await sayGoodbye(port, user, id)); tries++) await sleep(500)
