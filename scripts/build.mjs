@@ -1,20 +1,26 @@
 // Compiles lib to dist/cjs. The ES modules in dist/esm are a layer over that (Node.js docs, "Writing dual packages while
 // avoiding or minimizing hazards"), so a process that both imports and requires the package has one copy. Only the
-// browser module is compiled as an ES module too.
+// browser module is compiled as an ES module too. Nothing is done when nothing has changed since the last build.
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
-rmSync('dist', { recursive: true, force: true })
 
 const require = createRequire(import.meta.url)
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8'))
 const entries = Object.entries(exports).filter(([, entry]) => entry.require)
 
+/** Written last, so that an interrupted build has none. */
+const STAMP = 'dist/.built-from'
+const sources = digest()
+if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === sources && isComplete()) process.exit()
+
+rmSync('dist', { recursive: true, force: true })
 compile('-p', 'tsconfig.build.json')
 // The package is of type "module"; this folder is not.
 write('dist/cjs/package.json', '{ "type": "commonjs" }\n')
@@ -23,6 +29,33 @@ compile('-p', 'lib/client/tsconfig.build.json')
 for (const [path, entry] of entries) {
   layer(path, entry)
   if (path !== '.') stub(path, entry.require)
+}
+write(STAMP, sources)
+
+/** Of the contents of all that the build reads. */
+function digest() {
+  const files = readdirSync('lib', { recursive: true, withFileTypes: true })
+    .filter(file => file.isFile())
+    .map(file => join(file.parentPath ?? file.path, file.name))
+    .sort()
+  const hash = createHash('sha256')
+  const others = [
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/build.mjs',
+  ]
+  for (const file of [...others, ...files]) hash.update(`${file}\0`).update(readFileSync(file)).update('\0')
+  return hash.digest('hex')
+}
+
+function isComplete() {
+  return entries.every(([path, { import: esm, require: cjs }]) =>
+    [esm.default, esm.types, cjs.default, cjs.types, join(path, 'package.json')].every(file =>
+      existsSync(file),
+    ),
+  )
 }
 
 function compile(...args) {

@@ -1,36 +1,76 @@
-// Runs the test files whose path contains one of the arguments, or all of them:
+// Runs the tests: all of them, those of one part, or the test files whose path contains one of the arguments.
+//   node scripts/run-tests.mjs
+//   node scripts/run-tests.mjs --part unit
 //   node scripts/run-tests.mjs timer-wheel identity/
-// `node --test` takes no globs before Node 21.
 
-import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { compileTests } from './compile-tests.mjs'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
-
-const filters = process.argv.slice(2)
-const files = readdirSync('test', { recursive: true })
-  .map(file => join('test', file))
-  .filter(file => file.endsWith('.test.ts') && !file.includes('node_modules'))
-  .filter(file => filters.length === 0 || filters.some(filter => file.includes(filter)))
-  .sort()
-
-if (files.length === 0) {
-  console.error(`No test file matches ${filters.join(' or ') || 'test/**/*.test.ts'}`)
-  process.exit(1)
-}
 
 /** How long one file may take, in ms. The slowest takes about two minutes; one that hangs fails, and the others are run. */
 const LIMIT = 15 * 60_000
 
-const { status } = spawnSync(
-  process.execPath,
-  [
-    ...['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${LIMIT}`],
-    // Only the last lines of a long log may be kept, and this reporter repeats there what has failed.
-    ...['--test-reporter=spec', ...files],
-  ],
-  { stdio: 'inherit' },
-)
-process.exit(status ?? 1)
+/** Most of the slow files wait: for leases, timeouts, browsers. So more of them run at a time than there are processors. */
+const CONCURRENCY = 2 * availableParallelism()
+
+/** Begun first, in this order, so that none of them runs alone in the end. */
+const SLOWEST = []
+
+/** What a test file needs beyond Node.js. A file belongs to the first part that fits. */
+const PARTS = {
+  package: file => file.startsWith('test/package/'),
+  browser: (_file, { sources }) => sources.has('playwright-core'),
+  redis: (_file, { sources }) =>
+    sources.has('test/support/redis-server.ts') || sources.has('test/support/redis-cluster.ts'),
+  unit: () => true,
+}
+
+const {
+  values: { part },
+  positionals: filters,
+} = parseArgs({ options: { part: { type: 'string' } }, allowPositionals: true })
+
+if (part !== undefined && !Object.hasOwn(PARTS, part))
+  fail(`Expected a part: ${Object.keys(PARTS).join(', ')}`)
+
+const candidates = readdirSync('test', { recursive: true })
+  .map(file => join('test', file))
+  .filter(file => file.endsWith('.test.ts') && !file.includes('node_modules'))
+  .filter(file => filters.length === 0 || filters.some(filter => file.includes(filter)))
+const compiled = await compileTests(candidates)
+const files = candidates
+  .filter(file => part === undefined || part === partOf(file))
+  .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+
+if (files.length === 0) fail(`No test file matches ${filters.join(' or ') || 'test/**/*.test.ts'}`)
+
+// Each test process gets the options of this one.
+process.execArgv.push('--enable-source-maps')
+run({ files: files.map(file => compiled.get(file).output), concurrency: CONCURRENCY, timeout: LIMIT })
+  .on('test:fail', () => {
+    process.exitCode = 1
+  })
+  // Only the last lines of a long log may be kept, and this reporter repeats there what has failed.
+  .compose(new spec())
+  .pipe(process.stdout)
+
+function partOf(file) {
+  return Object.keys(PARTS).find(part => PARTS[part](file, compiled.get(file)))
+}
+
+function rank(file) {
+  const index = SLOWEST.indexOf(file)
+  return index === -1 ? SLOWEST.length : index
+}
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
+}

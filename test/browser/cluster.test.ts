@@ -48,7 +48,7 @@ async function startCluster(t: TestContext, settings: Record<string, string> = {
     await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 })
   })
   const listening = () => lines.find(line => line.startsWith('Listening on '))
-  await until(() => listening() !== undefined || child.exitCode !== null, 'the cluster listens', 60)
+  await until(() => listening() !== undefined || child.exitCode !== null, 'the cluster listens')
   const url = listening()?.replace('Listening on ', '') ?? assert.fail(lines.join('\n'))
   const pids = lines.flatMap(line => Number(/^node-\d is process (\d+)/.exec(line)?.[1]) || [])
   const said = (what: string) =>
@@ -57,7 +57,7 @@ async function startCluster(t: TestContext, settings: Record<string, string> = {
 }
 
 /** Waits until some node has said so. */
-async function hears({ said, lines }: Cluster, what: string, seconds = 30): Promise<string[]> {
+async function hears({ said, lines }: Cluster, what: string, seconds = 120): Promise<string[]> {
   await until(() => said(what).length > 0, what, seconds).catch(() =>
     assert.fail(`Expected ${what} within ${seconds} s, got\n${lines.join('\n')}`),
   )

@@ -14,7 +14,11 @@ import { visitor } from '../../lib/testing/index.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
+/** For how many seconds is waited for what a busy machine may be late with. */
+const PATIENCE = 120
+
 export const launchOptions: LaunchOptions = {
+  timeout: PATIENCE * 1000,
   executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
   ignoreDefaultArgs: ['--disable-back-forward-cache'],
   args: [
@@ -30,21 +34,29 @@ export const launchOptions: LaunchOptions = {
   ],
 }
 
-/** One Chromium for all tests of a file. Each test takes a context of its own: a user with cookies of their own. */
-export function useBrowser(): Pick<Browser, 'newContext' | 'newBrowserCDPSession'> {
+/** One Chromium for all tests of a file or suite, with more arguments. Each test takes a context of its own: a user with cookies of their own. */
+export function useBrowser(...args: string[]): Pick<Browser, 'newContext' | 'newBrowserCDPSession'> {
   let browser: Browser
   before(async () => {
-    browser = await chromium.launch(launchOptions)
+    browser = await chromium.launch({ ...launchOptions, args: [...(launchOptions.args ?? []), ...args] })
   })
   after(() => browser?.close())
   return {
-    newContext: options => browser.newContext(options),
+    async newContext(options) {
+      const context = await browser.newContext(options)
+      context.setDefaultTimeout(PATIENCE * 1000)
+      return context
+    },
     newBrowserCDPSession: () => browser.newBrowserCDPSession(),
   }
 }
 
 /** Real time passes at the pace of the machine, so what is waited for is a condition, and the limit is generous. */
-export async function until(condition: () => unknown, what = String(condition), seconds = 30): Promise<void> {
+export async function until(
+  condition: () => unknown,
+  what = String(condition),
+  seconds = PATIENCE,
+): Promise<void> {
   const giveUp = performance.now() + seconds * 1000
   while (!(await condition())) {
     if (performance.now() > giveUp) assert.fail(`Expected within ${seconds} s: ${what}`)

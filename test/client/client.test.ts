@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
-import { type Browser, type BrowserContext, chromium, type Page as Tab } from 'playwright-core'
+import type { BrowserContext, Page as Tab } from 'playwright-core'
 import { type WebSocket as ServerSocket, WebSocketServer } from 'ws'
 import { connect, type Page } from '../../lib/client/index.ts'
+import { until, useBrowser } from '../browser/support.ts'
 
 const maxGzipSize = 1900
 const second = 1000
@@ -182,16 +182,8 @@ async function buildScript(minify: boolean): Promise<string> {
   return outputFiles[0]?.text.trim() ?? ''
 }
 
-async function until(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 1000; tries++) {
-    if (await isTrue()) return
-    await sleep(10)
-  }
-  assert.fail(`Not within 10 s: ${what}`)
-}
-
 let script: string
-let browser: Browser
+const browser = useBrowser()
 let server: Server
 let context: BrowserContext
 
@@ -323,26 +315,10 @@ async function openStoppedConnected(): Promise<Tab> {
 describe('client', () => {
   before(async () => {
     script = await buildScript(false)
-    browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
-      ignoreDefaultArgs: ['--disable-back-forward-cache'],
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        '--host-resolver-rules=MAP app.test 127.0.0.1',
-      ],
-    })
   })
 
-  after(() => browser?.close())
-
   const each = (name: string, run: () => Promise<void>): void => {
-    it(name, { timeout: 60 * second }, async () => {
+    it(name, { timeout: 240 * second }, async () => {
       server = await startServer()
       context = await browser.newContext()
       try {

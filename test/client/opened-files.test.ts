@@ -1,14 +1,14 @@
 // What Chromium does with a file of the library that is opened by itself.
 
 import assert from 'node:assert/strict'
-import { after, before, describe, it, type TestContext } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import express from 'express'
-import { type Browser, chromium } from 'playwright-core'
 import type { CachedFile } from '../../lib/index.ts'
+import { useBrowser } from '../browser/support.ts'
 import { scratch } from '../support/disk.ts'
 import { site } from '../support/express.ts'
 
-let browser: Browser
+const browser = useBrowser('--autoplay-policy=no-user-gesture-required')
 
 /** A tab whose user has such a file, and the address of it. */
 async function saved(t: TestContext, name: string, content: Buffer) {
@@ -28,16 +28,7 @@ async function saved(t: TestContext, name: string, content: Buffer) {
   return { tab, url: origin + file.url }
 }
 
-describe('a file that is opened by itself', { timeout: 60_000 }, () => {
-  before(async () => {
-    browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
-      args: ['--no-sandbox', '--disable-gpu', '--autoplay-policy=no-user-gesture-required'],
-    })
-  })
-
-  after(() => browser?.close())
-
+describe('a file that is opened by itself', { timeout: 240_000 }, () => {
   it('a sound plays', async t => {
     const { tab, url } = await saved(t, 'sound.wav', wav())
     await tab.goto(url)

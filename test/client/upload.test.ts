@@ -2,11 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { basename } from 'node:path'
-import { after, before, describe, it, type TestContext } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import express from 'express'
-import { type Browser, chromium, type Page as Tab } from 'playwright-core'
+import type { Page as Tab } from 'playwright-core'
 import type { Page, UploadOptions, UploadProgress } from '../../lib/client/index.ts'
 import type { GradioStateOptions } from '../../lib/index.ts'
+import { useBrowser } from '../browser/support.ts'
 import { filesBelow, scratch } from '../support/disk.ts'
 import { idle, type Site, site, until } from '../support/express.ts'
 
@@ -30,7 +31,7 @@ declare global {
 
 const MB = 1024 * 1024
 
-let browser: Browser
+const browser = useBrowser('--autoplay-policy=no-user-gesture-required')
 
 /** Runs in the page: a compiler's helpers don't reach it, so it is text. */
 const helpers = (base: string) => `
@@ -105,16 +106,7 @@ async function throttle(tab: Tab, bytesPerSecond: number): Promise<void> {
   })
 }
 
-describe('upload', { timeout: 120_000 }, () => {
-  before(async () => {
-    browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
-      args: ['--no-sandbox', '--disable-gpu', '--autoplay-policy=no-user-gesture-required'],
-    })
-  })
-
-  after(() => browser?.close())
-
+describe('upload', { timeout: 600_000 }, () => {
   it('stores files by the library’s own route, under the session that the page has', async t => {
     const made = await uploadSite(t)
     const tab = await openTab(t, made)

@@ -4,7 +4,7 @@ import { crash, endInStandIn, pause, pauseInGrace, pauseInHook } from '../suppor
 import { onRedis } from '../support/cluster-servers.ts'
 
 // Most of the time they wait for a lease to run out, so they do it together.
-describe('a process that', { concurrency: true, timeout: 120_000 }, () => {
+describe('a process that', { concurrency: true, timeout: 600_000 }, () => {
   it('is killed: others finish what it held, and touch nothing else', async () => {
     await onRedis(at => crash(at, 60, 'at once'))
   })

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { endTwice, onTwoNodes, shutdown } from '../support/cluster-farewells.ts'
 import { onRedis } from '../support/cluster-servers.ts'
 
-describe('processes that share a Redis', { concurrency: true, timeout: 120_000 }, () => {
+describe('processes that share a Redis', { concurrency: true, timeout: 600_000 }, () => {
   it('go on with the sessions of one that closes', async () => {
     const { moved, left } = await onRedis(at => shutdown(at, 60))
     assert.ok(moved > 0 && left > 0)

@@ -2,7 +2,7 @@ import { describe, it } from 'node:test'
 import { forgotten, outage, rolledBack } from '../support/cluster-outages.ts'
 import { onRedis } from '../support/cluster-servers.ts'
 
-describe('processes whose Redis', { concurrency: true, timeout: 120_000 }, () => {
+describe('processes whose Redis', { concurrency: true, timeout: 600_000 }, () => {
   it('is away for a while go on, delete nothing meanwhile, and catch up', async () => {
     await onRedis((at, server) => outage(at, server, 60, 3))
   })

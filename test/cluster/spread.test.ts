@@ -5,7 +5,7 @@ import { onRedis, onRedisCluster } from '../support/cluster-servers.ts'
 import { count } from '../support/cluster-shared.ts'
 import { spread } from '../support/cluster-spread.ts'
 
-describe('three processes that share a Redis', { concurrency: true, timeout: 120_000 }, () => {
+describe('three processes that share a Redis', { concurrency: true, timeout: 600_000 }, () => {
   it('unload and end each session once, and lose nothing of those who come back on another', async () => {
     const { reloaded } = await onRedis(at => spread(at, 300, 30))
     assert.ok(reloaded > 0, 'that some had been unloaded meanwhile')

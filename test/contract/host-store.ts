@@ -502,7 +502,7 @@ async function told({ closed }: TestPage): Promise<string> {
 }
 
 /** Waits, in real time, for what a store brings in its own time. */
-async function eventually(condition: () => boolean, what: string, seconds = 20): Promise<void> {
+async function eventually(condition: () => boolean, what: string, seconds = 120): Promise<void> {
   const giveUp = performance.now() + seconds * 1000
   while (!condition()) {
     if (performance.now() > giveUp) throw new Error(`Expected within ${seconds} s: ${what}`)

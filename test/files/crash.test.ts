@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { crashRounds } from '../support/crash-rounds.ts'
 import { scratch } from '../support/disk.ts'
 
-describe('processes that are killed under load', { timeout: 120_000 }, () => {
+describe('processes that are killed under load', { timeout: 600_000 }, () => {
   it('leave nothing behind that the next start does not remove, and take nothing from one that lives', async t => {
     const report = await crashRounds(scratch(t), 20)
     assert.ok(report.withOrphans > 0, 'that there was something to remove')

@@ -165,7 +165,7 @@ describe("the same bytes with dedup: 'cache'", () => {
     assert.equal(filesBelow(folder).length, 2)
   })
 
-  it('are always whole for whoever holds them, under 50 sessions at once', { timeout: 60_000 }, async t => {
+  it('are always whole for whoever holds them, under 50 sessions at once', { timeout: 240_000 }, async t => {
     const report = await dedupStorm(scratch(t), 3)
     assert.ok(report.read > 100 && report.sessions > 50, JSON.stringify(report))
   })

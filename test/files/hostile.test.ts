@@ -26,7 +26,7 @@ const SECRET = 'precious'
 describe('hostile names', () => {
   it('are at least 150, with the paths', () => assert.ok(NAMES.length + ROUTES.length >= 150))
 
-  it('never decide where a file goes, saved or uploaded', { timeout: 60_000 }, async t => {
+  it('never decide where a file goes, saved or uploaded', { timeout: 240_000 }, async t => {
     const { site, user, directory, unchanged } = await hostile(t)
     for (const name of NAMES) {
       const saved = (await (
@@ -57,7 +57,7 @@ describe('hostile names', () => {
     unchanged()
   })
 
-  it('of the file route lead to nothing', { timeout: 60_000 }, async t => {
+  it('of the file route lead to nothing', { timeout: 240_000 }, async t => {
     const { ask, own, unchanged } = await hostile(t)
     for (const route of ROUTES) {
       for (const path of [`/gradio_api/file/${route}`, `/gradio_api/file/${route}?x=/../..`]) {

@@ -16,7 +16,7 @@ import { isAbout } from '../support/is-about.ts'
 
 describe('deleteCache', () => {
   it('deletes by the clock what is older than the age, when the frequency has passed', {
-    timeout: 20_000,
+    timeout: 120_000,
   }, async t => {
     const { clock, user, gradio } = harness(t, { cacheDir: scratch(t), deleteCache: [60, 300] })
     const save = () => user().request(state => state.saveFile('text', { name: `${clock.now()}.txt` }))
@@ -73,7 +73,7 @@ describe('deleteCache', () => {
     end()
   })
 
-  it('works in real time', { timeout: 20_000 }, async t => {
+  it('works in real time', { timeout: 120_000 }, async t => {
     const options = { cacheDir: scratch(t), deleteCache: [0.05, 0.2] as const }
     const gradio = gradioState({ ...options, identify: req => req.headers['x-user'] as string })
     t.after(() => gradio.close({ timeout: 0 }))
@@ -113,7 +113,7 @@ describe('deleteCache', () => {
 })
 
 describe('a sweep', () => {
-  it('does not end a download that is running', { timeout: 30_000 }, async t => {
+  it('does not end a download that is running', { timeout: 120_000 }, async t => {
     const gradio = gradioState({ cacheDir: scratch(t), deleteCache: [0.02, 0.1] })
     const app = express()
     app.use(gradio)

@@ -53,6 +53,8 @@ async function main(warmUp: number, count: number): Promise<void> {
     res.end('ok')
   })
   const server = createServer(app).listen(0, '127.0.0.1')
+  // A busy machine may stop this process for longer than the 5 s after which an idle connection is closed.
+  server.keepAliveTimeout = 0
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
 

@@ -20,13 +20,13 @@ const settings = new WeakMap<TestContext, PlaceSetting>()
 
 /** With a coordinator in memory, whose answers can be held back. What fails here would often wait for good. */
 function itInMemory(behaviour: string, run: (t: TestContext) => Promise<void>) {
-  test(behaviour, { timeout: 20_000 }, run)
+  test(behaviour, { timeout: 120_000 }, run)
 }
 
 /** On Redis, too. */
 function it(behaviour: string, run: (t: TestContext) => Promise<void>) {
   itInMemory(behaviour, run)
-  test(`${behaviour}, on Redis`, { timeout: 60_000 }, t => {
+  test(`${behaviour}, on Redis`, { timeout: 240_000 }, t => {
     settings.set(t, onRedis)
     return run(t)
   })

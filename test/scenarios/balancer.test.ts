@@ -49,7 +49,7 @@ it('a node that refuses is skipped, and tried again later; without any, the answ
   for (let i = 0; i < 4; i++) assert.equal(await text(origin), 'b')
   const again = createServer(named('a')).listen(port, '127.0.0.1')
   t.after(() => again.close().closeAllConnections())
-  const giveUp = performance.now() + 10_000
+  const giveUp = performance.now() + 120_000
   while ((await text(origin)) !== 'a') assert.ok(performance.now() < giveUp, 'the node is not asked again')
   for (const server of [again, b]) server.close().closeAllConnections()
   const answer = await fetch(origin)

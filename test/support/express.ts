@@ -118,7 +118,7 @@ export async function until(condition: () => boolean, what = String(condition)):
 }
 
 /** In seconds: a busy machine may take long, and one where it never comes fails all the same. */
-const PATIENCE = 30
+const PATIENCE = 120
 
 /** Waits until no request and no page holds a session. */
 export function idle(gradio: GradioState): Promise<void> {

@@ -52,7 +52,7 @@ export function guardedServer({ command, folder, signal, user, ask }: ServerComm
   return {
     async start() {
       await tell('start')
-      const giveUp = performance.now() + 20_000
+      const giveUp = performance.now() + 120_000
       for (let error: unknown = new Error('none'); ; await sleep(20)) {
         try {
           return void (await ask())
@@ -60,7 +60,7 @@ export function guardedServer({ command, folder, signal, user, ask }: ServerComm
           error = cause
         }
         if (performance.now() > giveUp)
-          throw new Error(`Expected ${command[0]} to answer within 20 s`, { cause: error })
+          throw new Error(`Expected ${command[0]} to answer within 120 s`, { cause: error })
       }
     },
     stop: () => tell('stop'),

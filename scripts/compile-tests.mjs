@@ -1,0 +1,90 @@
+// Compiles test files to JavaScript, all at once: a loader in each test process would compile lib and the helpers of the
+// tests over and over.
+
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
+
+/** Ignored by git. Each run has a folder of its own in it, so that two runs can overlap. */
+const FOLDER = '.test-build'
+
+/**
+ * @param {readonly string[]} files below the current directory
+ * @returns {Promise<Map<string, CompiledTest>>} by the name of the test file
+ *
+ * @typedef {object} CompiledTest
+ * @property {string} output the path of the program
+ * @property {ReadonlySet<string>} sources what it imports, directly or not: files of this repository, names of modules
+ */
+export async function compileTests(files) {
+  removeLeftovers()
+  const outdir = join(FOLDER, String(process.pid))
+  process.once('exit', () => rmSync(outdir, { recursive: true, force: true }))
+  const { metafile } = await build({
+    entryPoints: [...files],
+    outdir,
+    outbase: '.',
+    entryNames: '[dir]/[name]',
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    // What several tests import is compiled and written once.
+    splitting: true,
+    packages: 'external',
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    keepNames: true,
+    sourcemap: true,
+    metafile: true,
+    logLevel: 'warning',
+    // Without the `paths` of tsconfig.json: `gradio-state` is the built package.
+    tsconfigRaw: {},
+    plugins: [keepLocation],
+  })
+  return new Map(
+    Object.entries(metafile.outputs).flatMap(([output, { entryPoint }]) =>
+      entryPoint === undefined
+        ? []
+        : [[entryPoint, { output: resolve(output), sources: reach(metafile.inputs, entryPoint) }]],
+    ),
+  )
+}
+
+/** Lets `import.meta` of a file say where its source is. */
+const keepLocation = {
+  name: 'keep-location',
+  setup({ initialOptions, onLoad }) {
+    initialOptions.define = { 'import.meta.url': '__url', 'import.meta.filename': '__filename' }
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8')
+      const constants = `const __url = ${JSON.stringify(pathToFileURL(path).href)}, __filename = ${JSON.stringify(path)};`
+      return { contents: text.includes('import.meta') ? constants + text : text, loader: 'ts' }
+    })
+  },
+}
+
+/** The inputs that lead from one of them by imports. */
+function reach(inputs, file, seen = new Set()) {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  for (const { path } of inputs[file]?.imports ?? []) reach(inputs, path, seen)
+  return seen
+}
+
+/** Removes what runs left that were killed. */
+function removeLeftovers() {
+  mkdirSync(FOLDER, { recursive: true })
+  for (const pid of readdirSync(FOLDER)) {
+    if (!isAlive(Number(pid))) rmSync(join(FOLDER, pid), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
