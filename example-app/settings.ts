@@ -44,7 +44,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     cacheDir,
     pictureDir: path.resolve(env.PICTURE_DIR || path.join(cacheDir, 'pictures')),
     maxFileSize: size(env, 'MAX_FILE_SIZE') ?? '10 MB',
-    // The host sessions live in memory: a secret that outlives the process would have nothing to open.
+    // The framework sessions live in memory: a secret that outlives the process would have nothing to open.
     sessionSecret: env.SESSION_SECRET || randomBytes(32).toString('base64url'),
     node: env.NODE_NAME || undefined,
   }

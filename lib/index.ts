@@ -10,7 +10,7 @@ import { Routes } from './http/routes.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
-import { ExpiryWatch } from './identity/expiry-watcher.js'
+import { ExpiryWatcher } from './identity/expiry-watcher.js'
 import { ExpressStore } from './identity/express-store.js'
 import { Identity } from './identity/identity.js'
 import { type GradioStateOptions, parseOptions } from './options.js'
@@ -180,9 +180,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }
   })
   const upload = multerOf(storage)
-  const watch = new ExpiryWatch(manager, config)
-  if (config.store !== undefined) watch.watch(ExpressStore.of(config.store))
-  const identity = new Identity(config, watch, () => manager.secret)
+  const watcher = new ExpiryWatcher(manager, config)
+  if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
+  const identity = new Identity(config, watcher, () => manager.secret)
   const shared = { config, manager, cache, identity, base: { path: config.path } }
   const pages = new Pages(manager, config.clock)
   const upgrades = new PageUpgrades(pages, manager, config.heartbeat)
@@ -245,7 +245,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     const { deadlines } = manager
     const until = deadlines.now + limit
     upgrades.close()
-    watch.close()
+    watcher.close()
     const { timedOut } = await manager.close(limit)
     const removed = cache.close()
     const left = until - deadlines.now

@@ -45,7 +45,7 @@ export interface GradioStateOptions extends FileOptions {
   /**
    * How the session of a request is found. `'auto'`: by `req.session`; by the library's own cookie as long as no request has had
    * one and no {@link store} is given. `'framework'`: by `req.session` alone; a use of the state without one is refused
-   * (`HOST_SESSION_UNAVAILABLE`, 503). `'cookie'`: by the own cookie alone. @default 'auto'
+   * (`FRAMEWORK_SESSION_UNAVAILABLE`, 503). `'cookie'`: by the own cookie alone. @default 'auto'
    */
   session?: 'auto' | 'framework' | 'cookie'
   /**
@@ -55,18 +55,18 @@ export interface GradioStateOptions extends FileOptions {
    */
   store?: SessionStore
   /**
-   * What a login that regenerates the host session means for the state of its user: `'end'`, or `'keep'` with values
-   * and files under the new host session. A logout ends it either way. @default 'end'
+   * What a login that regenerates the framework session means for the state of its user: `'end'`, or `'keep'` with values
+   * and files under the new framework session. A logout ends it either way. @default 'end'
    */
   onRegenerate?: 'end' | 'keep'
   /**
-   * Whether an open page keeps its host session alive, by `touch` after a `get` that has found it. Without it, an open
+   * Whether an open page keeps its framework session alive, by `touch` after a `get` that has found it. Without it, an open
    * page prolongs nothing. @default false
    */
   keepAlive?: boolean
   /** Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`. @default [] */
   origins?: string[]
-  /** The library's own cookie, which stands in where there is no host session. */
+  /** The library's own cookie, which stands in where there is no framework session. */
   cookie?: CookieOptions
   /**
    * A credential of the app's own that leads to the session, such as the id in a verified bearer token. Requests with

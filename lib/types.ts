@@ -236,7 +236,7 @@ export type HookName = 'load' | 'unload' | 'ended' | 'deleteCallback' | 'info'
 
 /** Where an error came from. */
 export interface ErrorContext {
-  /** What failed: a hook, a callback, the `info` option, the cluster, the care of the files, or the host's session store. */
+  /** What failed: a hook, a callback, the `info` option, the cluster, the care of the files, or the session store. */
   readonly source: HookName | 'cluster' | 'files' | 'store'
   /** The id of the session it was called for. */
   readonly session?: string

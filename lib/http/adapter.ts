@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { RequestContext } from '../identity/host.js'
+import type { RequestContext } from '../identity/request-context.js'
 
 /**
  * Under this name an instance offers to adapters what its own middleware does; registered, so that an adapter from the

@@ -7,8 +7,8 @@ import send from 'send'
 import { GradioStateError } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
 import type { PeerFile } from '../files/peer-instances.js'
-import { hideHostSession } from '../identity/express-session.js'
-import type { HostRequest } from '../identity/host.js'
+import { hideFrameworkSession } from '../identity/express-session.js'
+import type { FrameworkRequest } from '../identity/request-context.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import { mimeTypeOf } from './file-access.js'
 import type { RequestHandle } from './request-handle.js'
@@ -18,7 +18,7 @@ export async function serveFile(
   cache: FileCache,
   sha256: string,
   encodedName: string,
-  req: HostRequest,
+  req: FrameworkRequest,
   res: ServerResponse,
   state: RequestHandle,
 ): Promise<void> {
@@ -50,7 +50,7 @@ export async function serveFile(
   res.setHeader('Cache-Control', req.headers.range === undefined ? CACHED : `${CACHED}, no-transform`)
   res.appendHeader('Vary', 'Cookie')
   res.setHeader('ETag', `"${file.sha256}"`)
-  const show = hideHostSession(req)
+  const show = hideFrameworkSession(req)
   whenOver({ req, res }, show)
   send(req, encodeURIComponent(file.name), {
     root: dirname(file.path),

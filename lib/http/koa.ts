@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context, Middleware, Next } from 'koa'
 import onHeaders from 'on-headers'
 import { invalid } from '../errors.js'
-import type { HostRequest, KoaSession, RequestContext } from '../identity/host.js'
+import type { FrameworkRequest, KoaSession, RequestContext } from '../identity/request-context.js'
 import type { RequestState } from '../types.js'
 import { whenOver } from '../util/response-over.js'
 import { ADMIT, type Admit } from './adapter.js'
@@ -73,7 +73,7 @@ class KoaContext implements RequestContext {
   readonly koaSession: KoaSession | undefined
   readonly baseUrl: string
   readonly #ctx: Context
-  readonly #req: HostRequest
+  readonly #req: FrameworkRequest
 
   constructor(ctx: Context) {
     this.#ctx = ctx

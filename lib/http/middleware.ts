@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
-import { Caller, type HostRequest, type RequestContext } from '../identity/host.js'
-import { superviseCommits } from '../identity/koa-session.js'
+import { observeCommits } from '../identity/koa-session.js'
+import { Caller, type FrameworkRequest, type RequestContext } from '../identity/request-context.js'
 import type { PageUpgrades } from '../pages/page-upgrades.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { InstanceParts } from './instance.js'
@@ -20,7 +20,7 @@ type GradioRequest = IncomingMessage & { gradioState?: unknown }
 /** Sets `req.gradioState`, and answers the library's own routes: what Express and Connect call. */
 export function handle(
   parts: MiddlewareParts,
-  req: HostRequest,
+  req: FrameworkRequest,
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
@@ -55,14 +55,14 @@ export function admit(
     throw twoInstances()
   }
   attachTo(upgrades, req)
-  const caller = new Caller(req, res, context, identity.arrivals)
+  const caller = new Caller(req, res, context, identity.endedSerial)
   const state = new RequestHandle(parts, caller)
   req.gradioState = state
   base.path = state.base
   const { koaSession } = caller
   const seal =
     koaSession &&
-    superviseCommits(koaSession, {
+    observeCommits(koaSession, {
       context,
       onRegenerate: config.onRegenerate,
       ending: () => state.ending(),

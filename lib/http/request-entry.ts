@@ -1,5 +1,6 @@
 import { GradioStateError } from '../errors.js'
-import type { Caller, Host } from '../identity/host.js'
+import type { Caller } from '../identity/request-context.js'
+import type { TokenStorage } from '../identity/token-storage.js'
 import type { ClusterNode } from '../sessions/cluster-node.js'
 import type { Entry } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
@@ -23,7 +24,7 @@ export class RequestEntry {
   #entry: Entry | undefined
   /** The entry that the cluster has yet to answer. */
   #entering: Promise<Entry> | undefined
-  #host: Host | undefined
+  #storage: TokenStorage | undefined
   readonly #signal = new RequestSignal()
 
   constructor(parts: InstanceParts, caller: Caller) {
@@ -34,8 +35,8 @@ export class RequestEntry {
   }
 
   /** Where the request carries its token, as it is by now. */
-  get host(): Host {
-    return this.#parts.identity.hostOf(this.caller)
+  get storage(): TokenStorage {
+    return this.#parts.identity.tokenStorageOf(this.caller)
   }
 
   /** Aborts at the unload of the load that the request belongs to. */
@@ -51,14 +52,14 @@ export class RequestEntry {
     const sessions = this.#sessions
     const { closing, cluster, isShared } = sessions
     if (closing) return
-    const { host } = this
+    const { storage } = this
     // Fast path of most requests of most apps: skips hashing the token of a framework session.
-    if (host.isMarked === false && host.isFollowed === false && !cluster?.isEntering) return
-    const token = host.find()
+    if (storage.hasToken === false && storage.isWatched === false && !cluster?.isEntering) return
+    const token = storage.find()
     if (token === undefined) return
     // A framework session that was never used here: to ask would cost each of its requests a round trip.
-    if (isShared && host.isMarked === false && sessions.find(token) === undefined) return
-    this.#host = host
+    if (isShared && storage.hasToken === false && sessions.find(token) === undefined) return
+    this.#storage = storage
     const visiting = { kind: this.#kind }
     if (cluster?.mustAsk(token)) return cluster.enter(token, visiting).then(entry => this.#arrived(entry))
     return this.#arrived(sessions.enter(token, visiting))
@@ -71,7 +72,7 @@ export class RequestEntry {
     if (sessionID !== this.#hostId && session) {
       this.#hostId = sessionID
       const { ended, token } = this.#entry.session
-      if (ended !== undefined || this.host.find() !== token) this.#entry = undefined
+      if (ended !== undefined || this.storage.find() !== token) this.#entry = undefined
     }
     return this.#entry
   }
@@ -103,45 +104,45 @@ export class RequestEntry {
     const { cluster } = this.#sessions
     const visiting: Visiting = { kind: 'page', page }
     const entry = cluster === undefined ? this.#begin(visiting) : await this.#ask(cluster, visiting)
-    this.#host?.follow?.(entry.session)
+    this.#storage?.watchSession?.(entry.session)
     return entry
   }
 
   /** Resolves when the browser's next request will find the session that this one has begun. */
   async persist(): Promise<void> {
-    await this.#host?.persist()
+    await this.#storage?.persist()
   }
 
   /** Sees to it that the answer that is about to be written brings the browser the session that this request has begun. */
-  async announce(): Promise<void> {
-    if (this.introduced) await this.#host?.announce?.()
+  async persistWithHeaders(): Promise<void> {
+    if (this.introduced) await this.#storage?.persistWithHeaders?.()
   }
 
   #begin(visiting: Visiting): Entry {
-    const { host, token, isKnown } = this.#prepare()
+    const { storage, token, isKnown } = this.#prepare()
     const entry = this.#sessions.enter(token, visiting, { info: this.#info })
-    this.#keep(host, token, isKnown)
+    this.#keep(storage, token, isKnown)
     return entry
   }
 
   #ask(cluster: ClusterNode, visiting: Visiting): Promise<Entry> {
-    const { host, token, isKnown } = this.#prepare()
+    const { storage, token, isKnown } = this.#prepare()
     const entering = cluster.enter(token, visiting, { info: this.#info })
-    this.#keep(host, token, isKnown)
+    this.#keep(storage, token, isKnown)
     return entering
   }
 
-  #prepare(): { host: Host; token: string; isKnown: boolean } {
-    if (!this.#sawSession && this.caller.session !== undefined && this.#parts.identity.followsHost)
+  #prepare(): { storage: TokenStorage; token: string; isKnown: boolean } {
+    if (!this.#sawSession && this.caller.session !== undefined && this.#parts.identity.usesFrameworkSession)
       throw mountedBefore()
-    const { host } = this
-    const token = host.prepare()
-    return { host, token, isKnown: host.find() === token }
+    const { storage } = this
+    const token = storage.prepare()
+    return { storage, token, isKnown: storage.find() === token }
   }
 
-  #keep(host: Host, token: string, isKnown: boolean): void {
-    host.keep(token)
-    this.#host = host
+  #keep(storage: TokenStorage, token: string, isKnown: boolean): void {
+    storage.keep(token)
+    this.#storage = storage
     this.introduced ||= !isKnown
   }
 
@@ -158,7 +159,7 @@ export class RequestEntry {
     }
     this.#entry = entry
     this.#hostId = this.caller.sessionID
-    this.#host?.follow?.(entry.session)
+    this.#storage?.watchSession?.(entry.session)
     // For a request that waits for unload hooks, the signal belongs to the load after them.
     if (entry.ready === undefined) this.#signal.follow(entry.session.load)
     else void entry.ready.then(() => this.#signal.follow(entry.session.load))

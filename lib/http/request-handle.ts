@@ -1,5 +1,5 @@
 import { closed, GradioStateError } from '../errors.js'
-import type { Caller } from '../identity/host.js'
+import type { Caller } from '../identity/request-context.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
@@ -40,7 +40,7 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Another node may hold that page of this request's session: it is told that the page says goodbye. */
   async goodbye(page: string, epoch: number | undefined): Promise<boolean> {
-    const token = this.#entry.host.find()
+    const token = this.#entry.storage.find()
     const { cluster } = this.manager
     if (token === undefined || cluster === undefined) return false
     return cluster.goodbye(token, page, epoch)
@@ -58,28 +58,28 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Whether this request came with a session that lives, here or maybe on another node. */
   get hasSession(): boolean {
-    const { host } = this.#entry
-    const token = host.find()
+    const { storage } = this.#entry
+    const token = storage.find()
     if (token === undefined) return false
-    return this.manager.find(token) !== undefined || (this.manager.isShared && host.isMarked !== false)
+    return this.manager.find(token) !== undefined || (this.manager.isShared && storage.hasToken !== false)
   }
 
   /** The session that this request came with, if it lives here: it has returned, then. */
   find(): Session | undefined {
-    const token = this.#entry.host.find()
+    const token = this.#entry.storage.find()
     const session = token === undefined ? undefined : this.manager.find(token)
     session?.noteReturn()
     return session
   }
 
-  /** As {@link RequestEntry.announce}. */
-  announce(): Promise<void> {
-    return this.#entry.announce()
+  /** As {@link RequestEntry.persistWithHeaders}. */
+  persistWithHeaders(): Promise<void> {
+    return this.#entry.persistWithHeaders()
   }
 
   /** Lets the framework set its cookie anew, if it does so by itself. */
   async renew(): Promise<void> {
-    await this.#entry.host.renew?.()
+    await this.#entry.storage.renew?.()
   }
 
   /** Enters a page in this request's session, which is begun if need be. */

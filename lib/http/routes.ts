@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
 import type { StoredFields } from '../files/multer-storage.js'
-import { withoutHostSession } from '../identity/express-session.js'
-import type { HostRequest } from '../identity/host.js'
+import { withoutFrameworkSession } from '../identity/express-session.js'
+import type { FrameworkRequest } from '../identity/request-context.js'
 import type { Config } from '../options.js'
 import { allowOrigin, refuseCrossSite } from '../pages/origin.js'
 import type { PageUpgrades } from '../pages/page-upgrades.js'
@@ -17,9 +17,9 @@ import type { RequestHandle } from './request-handle.js'
 import { expectMultipart, type Upload } from './upload-route.js'
 
 /** One of the library's own routes, found for a request. */
-export type Route = (req: HostRequest, res: ServerResponse, state: RequestHandle) => void | Promise<void>
+export type Route = (req: FrameworkRequest, res: ServerResponse, state: RequestHandle) => void | Promise<void>
 
-/** The library's own routes. None of them makes the host's store write, but for a session's first page. */
+/** The library's own routes. None of them makes the session store write, but for a session's first page. */
 export class Routes {
   readonly #config: Config
   readonly #cache: FileCache
@@ -39,7 +39,7 @@ export class Routes {
   }
 
   /** The route of a request, or `undefined` for a request of the app. */
-  find(req: HostRequest): Route | undefined {
+  find(req: FrameworkRequest): Route | undefined {
     const { url = '' } = req
     const { path, origins } = this.#config
     if (!url.startsWith(path) || url[path.length] !== '/') return undefined
@@ -56,7 +56,7 @@ export class Routes {
       } catch (error) {
         if (!(error instanceof GradioStateError) || res.headersSent) throw error
         // Even so, the session may have begun: without its cookie, the next try would begin another.
-        await state.announce()
+        await state.persistWithHeaders()
         answer(
           req,
           res,
@@ -135,7 +135,7 @@ export class Routes {
   }
 
   /** The files that were stored; `undefined` when the browser has given up meanwhile, and waits for no answer. */
-  async #read(req: HostRequest, res: ServerResponse): Promise<StoredFields[] | undefined> {
+  async #read(req: FrameworkRequest, res: ServerResponse): Promise<StoredFields[] | undefined> {
     try {
       return await this.#upload(req, res)
     } catch (error) {
@@ -144,7 +144,7 @@ export class Routes {
     }
   }
 
-  /** An answer that the host's session middleware takes part in, as in those of the app: with `rolling` it sets its cookie. */
+  /** An answer that the session middleware takes part in, as in those of the app: with `rolling` it sets its cookie. */
   async #renew(...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins)
     const isRenewed = this.#config.keepAlive && state.hasSession
@@ -165,9 +165,9 @@ export class Routes {
   }
 }
 
-/** @param introduces whether the answer brings the browser its session: then the host may set its cookie */
+/** @param introduces whether the answer brings the browser its session: then the session middleware may set its cookie */
 function answer(
-  req: HostRequest,
+  req: FrameworkRequest,
   res: ServerResponse,
   status: number,
   body?: object,
@@ -182,22 +182,22 @@ function answer(
     res.writeHead(status, { ...type, 'Cache-Control': 'no-store' })
   }
   if (introduces) begin()
-  else withoutHostSession(req, begin)
-  withoutHostSession(req, () => res.end(text))
+  else withoutFrameworkSession(req, begin)
+  withoutFrameworkSession(req, () => res.end(text))
 }
 
-function preflight(req: HostRequest, res: ServerResponse, isListed: boolean): void {
+function preflight(req: FrameworkRequest, res: ServerResponse, isListed: boolean): void {
   if (isListed) res.setHeader('Access-Control-Allow-Methods', 'POST')
   answer(req, res, 204)
 }
 
 const ETAG = `"${createHash('sha256').update(clientScript).digest('base64url').slice(0, 22)}"`
 
-function serveClient(req: HostRequest, res: ServerResponse): void {
+function serveClient(req: FrameworkRequest, res: ServerResponse): void {
   const isCurrent = req.headers['if-none-match']
     ?.split(',')
     .some(tag => tag.trim().replace(/^W\//, '') === ETAG)
-  withoutHostSession(req, () => {
+  withoutFrameworkSession(req, () => {
     res.writeHead(isCurrent ? 304 : 200, {
       'Content-Type': 'text/javascript; charset=utf-8',
       'Cache-Control': 'no-cache',

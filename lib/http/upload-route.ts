@@ -3,10 +3,10 @@ import type { Request, Response } from 'express'
 import multer, { type Multer, type Options, type StorageEngine } from 'multer'
 import { GradioStateError } from '../errors.js'
 import type { StoredFields } from '../files/multer-storage.js'
-import type { HostRequest } from '../identity/host.js'
+import type { FrameworkRequest } from '../identity/request-context.js'
 
 /** Reads the files out of a multipart body and stores them. */
-export type Upload = (req: HostRequest, res: ServerResponse) => Promise<StoredFields[]>
+export type Upload = (req: FrameworkRequest, res: ServerResponse) => Promise<StoredFields[]>
 
 /** Multer as a promise: what it has stored of the field `files`. */
 export function uploadTo(storage: StorageEngine): Upload {
@@ -17,7 +17,7 @@ export function uploadTo(storage: StorageEngine): Upload {
       // Of Express's request and response, multer uses nothing but what those of Node.js have.
       middleware(req as Request, res as Response, error => {
         if (error) reject(explain(error))
-        else resolve((req as HostRequest & { files?: StoredFields[] }).files ?? [])
+        else resolve((req as FrameworkRequest & { files?: StoredFields[] }).files ?? [])
       })
     })
 }
@@ -47,7 +47,7 @@ const LIMITS: Options['limits'] = {
 }
 
 /** @throws GradioStateError `UPLOAD_INVALID` for a body that has no files in it, whatever they are */
-export function expectMultipart({ headers }: HostRequest): void {
+export function expectMultipart({ headers }: FrameworkRequest): void {
   const type = headers['content-type']
   if (!/^multipart\/form-data\b/i.test(type ?? '')) throw invalidUpload(`got ${type ?? 'no Content-Type'}`)
 }

@@ -1,51 +1,56 @@
 import type { ServerResponse } from 'node:http'
-import { type Host, type Marker, markedToken } from './host.js'
-import { type CookieHost, mintFor } from './own-cookie.js'
-import type { Mint } from './signed-token.js'
+import { newTokenFor, type OwnCookie } from './own-cookie.js'
+import type { TokenSigner } from './signed-token.js'
+import { type MarkedSession, type TokenStorage, tokenIn } from './token-storage.js'
 
-/** What the hosts of an instance that carry tokens have in common. */
-export interface Carrying {
-  readonly mint: Mint
-  /** Whether `req.session` objects of an unknown make are kept between requests, as far as was seen. */
+/** Signed tokens, as all requests of an instance use them. */
+export interface SignedTokens {
+  readonly signer: TokenSigner
+  /** Whether a token has ever come back in a custom session: then such sessions persist between requests. */
   isProven: boolean
 }
 
 /**
- * A `req.session` of another make than express-session, such as cookie-session: the token is put into it. Nothing
- * tells whether such an object is kept between requests until a token comes back in one. Until then the own cookie
- * carries the token too; from then on only the session does, so that its end (a logout) is the end here.
+ * A `req.session` that isn't express-session's, such as that of cookie-session. It stores the token. Whether such an object persists
+ * between requests is unknown until a token comes back in it. Until then the own cookie stores the token too. From then on only
+ * the session does, so that destroying the framework session (a logout) ends the session here.
  */
-export class CarriedHost implements Host {
-  readonly #session: Marker
+export class CustomSession implements TokenStorage {
+  readonly #session: MarkedSession
   readonly #res: ServerResponse | undefined
-  readonly #cookie: CookieHost
-  readonly #carrying: Carrying
+  readonly #cookie: OwnCookie
+  readonly #signedTokens: SignedTokens
 
-  constructor(session: object, res: ServerResponse | undefined, cookie: CookieHost, carrying: Carrying) {
+  constructor(
+    session: object,
+    res: ServerResponse | undefined,
+    cookie: OwnCookie,
+    signedTokens: SignedTokens,
+  ) {
     this.#session = session
     this.#res = res
     this.#cookie = cookie
-    this.#carrying = carrying
-    // cookie-session and koa-session have it, and keep what is put into them.
-    if ('isPopulated' in session) carrying.isProven = true
+    this.#signedTokens = signedTokens
+    // Only cookie-session and koa-session define it, and both persist their content.
+    if ('isPopulated' in session) signedTokens.isProven = true
   }
 
   find(): string | undefined {
-    const token = this.#carrying.mint.minted(markedToken(this.#session))
+    const token = this.#signedTokens.signer.verify(tokenIn(this.#session))
     if (token !== undefined) {
-      this.#carrying.isProven = true
+      this.#signedTokens.isProven = true
       return token
     }
-    return this.#carrying.isProven ? undefined : this.#cookie.find()
+    return this.#signedTokens.isProven ? undefined : this.#cookie.find()
   }
 
   prepare(): string {
-    return this.find() ?? mintFor(this.#res, this.#carrying.mint)
+    return this.find() ?? newTokenFor(this.#res, this.#signedTokens.signer)
   }
 
   keep(token: string): void {
-    if (markedToken(this.#session) !== token) this.#session.gradioState = { token }
-    if (!this.#carrying.isProven) this.#cookie.keep(token)
+    if (tokenIn(this.#session) !== token) this.#session.gradioState = { token }
+    if (!this.#signedTokens.isProven) this.#cookie.keep(token)
   }
 
   async persist(): Promise<void> {}

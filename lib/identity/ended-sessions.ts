@@ -1,25 +1,25 @@
 /**
- * Host sessions that were destroyed or given up for another lately. A request that came before may still have one at hand:
- * it must not begin a session here with it, nor be the reason that its host writes it to the store again.
+ * Framework sessions that were destroyed or regenerated recently. A request that arrived earlier may still hold the old session
+ * object. It must neither begin a session here with it, nor make the session middleware write it to the store again.
  */
-export class OverSessions {
-  /** Grows with each that is over: what a request notes when it comes. */
+export class EndedSessions {
+  /** Increases with each ended session. Each request records it on arrival. */
   serial = 0
   readonly #serials = new Map<string, number>()
 
   add(id: string): void {
     this.#serials.delete(id)
     this.#serials.set(id, ++this.serial)
-    if (this.#serials.size <= MOST) return
+    if (this.#serials.size <= CAPACITY) return
     const [oldest] = this.#serials.keys()
     this.#serials.delete(oldest as string)
   }
 
-  /** Whether it was over by now, but not yet when `serial` was noted. */
+  /** Whether the session ended after `serial` was recorded. */
   has(id: string, serial: number): boolean {
     return serial < this.serial && (this.#serials.get(id) ?? 0) > serial
   }
 }
 
-/** No request takes so long that this many logouts come meanwhile. */
-const MOST = 10_000
+/** More sessions than can end while one request is in flight. */
+const CAPACITY = 10_000

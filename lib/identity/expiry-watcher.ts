@@ -4,287 +4,288 @@ import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
 import { Deadline, type DueSource } from '../util/scheduler.js'
 import { TimerWheel } from '../util/timer-wheel.js'
-import { OverSessions } from './ended-sessions.js'
-import type { Marker, RequestContext } from './host.js'
-import type { FoundSession, HostStore } from './session-store.js'
+import { EndedSessions } from './ended-sessions.js'
+import type { RequestContext } from './request-context.js'
+import type { FoundSession, FrameworkStore } from './session-store.js'
 import { jitter } from './store-outage.js'
-import { changesUser } from './user.js'
-import { Track, WatchedStore } from './watched-session.js'
+import type { MarkedSession } from './token-storage.js'
+import { changesUser } from './user-change.js'
+import { WatchedSession, WatchedStore } from './watched-session.js'
 
-/** What a watch is set up with. */
-export interface WatchConfig {
+export interface ExpiryWatcherConfig {
   readonly clock: Clock
   readonly onRegenerate: 'end' | 'keep'
   readonly keepAlive: boolean
 }
 
-/** The host session of a request. */
-export interface HostSessionSeen {
-  /** What the host calls it. */
+/** The framework session of a request. */
+export interface ObservedSession {
+  /** The framework's id for it. */
   readonly id: string
-  /** The store that it is kept in, if that can be asked. */
-  readonly store: HostStore | undefined
-  /** Whether the browser knows the id: then it has come from the store, and is not a new one that has yet to be saved. */
+  /** The store that keeps it, if it can be queried. */
+  readonly store: FrameworkStore | undefined
+  /** Whether the browser sent its id: then it was loaded from the store, and isn't a new session that has yet to be saved. */
   isStored(): boolean
-  /** Until when it lasts (ms since the epoch), as far as it says so itself. */
+  /** When it expires (ms since the epoch), or `undefined` if unknown. */
   expires(): number | undefined
-  /** The host session itself, while it has the token and isn't saved yet. */
-  readonly unsaved: Marker | undefined
+  /** The session object, while it contains the token and isn't saved yet. */
+  readonly unsaved: MarkedSession | undefined
 }
 
 /**
- * Learns that host sessions are gone. No session store announces it (expressjs/session, issues 204 and 636), so the store is
- * asked: when a session is due by the deadline that was noted as it was written or touched, and now and then, since
- * sessions are also evicted, flushed, or destroyed by other nodes. A store that fails or hangs tells nothing, and nothing
- * follows from it.
+ * Detects that framework sessions have ended. No session store emits an event for it (expressjs/session, issues 204 and 636), so the
+ * store is queried: shortly after the deadline of each session, which is known from its last write or touch, and every few
+ * minutes, since sessions are also evicted, flushed, or destroyed by other nodes. If the store fails or hangs, the state of
+ * its sessions is unknown and nothing changes.
  */
-export class ExpiryWatch implements DueSource {
-  readonly over = new OverSessions()
-  readonly #manager: Sessions
-  readonly #config: WatchConfig
-  readonly #stores = new Map<HostStore, WatchedStore>()
-  readonly #byToken = new Map<string, Track>()
-  readonly #wheel = new TimerWheel<Track>()
-  /** How many sessions are being asked for. */
-  #asking = 0
+export class ExpiryWatcher implements DueSource {
+  readonly endedSessions = new EndedSessions()
+  readonly #sessions: Sessions
+  readonly #config: ExpiryWatcherConfig
+  readonly #stores = new Map<FrameworkStore, WatchedStore>()
+  readonly #byToken = new Map<string, WatchedSession>()
+  readonly #wheel = new TimerWheel<WatchedSession>()
+  /** How many queries are in flight. */
+  #checksInFlight = 0
 
-  constructor(manager: Sessions, config: WatchConfig) {
-    this.#manager = manager
+  constructor(sessions: Sessions, config: ExpiryWatcherConfig) {
+    this.#sessions = sessions
     this.#config = config
-    manager.deadlines.add(this)
+    sessions.deadlines.add(this)
   }
 
-  /** Listens to a store from now on. */
-  watch(store: HostStore): void {
-    this.#watched(store)
+  /** Adds a listener to the store. */
+  watchStore(store: FrameworkStore): void {
+    this.#watchedStore(store)
   }
 
-  /** A request has come to its session by that host session. */
-  follow(session: Session, seen: HostSessionSeen): void {
+  /** A request has reached `session` by the framework session `seen`. */
+  watchSession(session: Session, seen: ObservedSession): void {
     if (session.ended !== undefined) return
     const { token } = session
-    let track = this.#byToken.get(token)
-    if (track === undefined) {
+    let watched = this.#byToken.get(token)
+    if (watched === undefined) {
       const { store } = seen
       if (store === undefined) return
-      const added = new Track(token, this.#watched(store), seen.id)
-      track = added
-      this.#byToken.set(token, track)
-      track.store.tracks.set(track.id, track)
+      const added = new WatchedSession(token, this.#watchedStore(store), seen.id)
+      watched = added
+      this.#byToken.set(token, watched)
+      watched.store.sessions.set(watched.id, watched)
       session.onEnd(() => this.#remove(added))
-    } else if (track.id !== seen.id) {
-      this.#move(track, seen.id)
+    } else if (watched.id !== seen.id) {
+      this.#move(watched, seen.id)
     }
     const { unsaved } = seen
-    if (unsaved !== undefined) track.noteUnsaved(unsaved)
-    if (track.isSaved) this.#seen(track)
-    else if (seen.isStored()) this.#saved(track, this.#onMonotonic(seen.expires()))
+    if (unsaved !== undefined) watched.noteUnsaved(unsaved)
+    if (watched.isSaved) this.#seen(watched)
+    else if (seen.isStored()) this.#saved(watched, this.#onMonotonic(seen.expires()))
   }
 
-  /** The id of the host session that leads to the session of that token, if any was seen to. */
-  carrierOf(token: string): string | undefined {
+  /** The id of the framework session that leads to the session with this token, if one was seen. */
+  frameworkIdOf(token: string): string | undefined {
     return this.#byToken.get(token)?.id
   }
 
-  /** Whether the host session of that id leads to a session here. */
-  follows(id: string): boolean {
-    for (const { tracks } of this.#stores.values()) if (tracks.has(id)) return true
+  /** Whether the framework session with this id leads to a session here. */
+  watches(id: string): boolean {
+    for (const { sessions } of this.#stores.values()) if (sessions.has(id)) return true
     return false
   }
 
   nextDue(): number | undefined {
-    return this.#asking < PARALLEL ? this.#wheel.next() : undefined
+    return this.#checksInFlight < MAX_CHECKS ? this.#wheel.next() : undefined
   }
 
   work(limit: number): void {
-    const { now } = this.#manager.deadlines
-    this.#wheel.expire(now, Math.min(limit, PARALLEL - this.#asking), track => {
-      const at = Math.max(track.askAt, track.store.resumeAt)
-      if (at > now) this.#schedule(track, at)
-      else void this.#ask(track)
+    const { now } = this.#sessions.deadlines
+    this.#wheel.expire(now, Math.min(limit, MAX_CHECKS - this.#checksInFlight), watched => {
+      const at = Math.max(watched.checkAt, watched.store.resumeAt)
+      if (at > now) this.#schedule(watched, at)
+      else void this.#check(watched)
     })
   }
 
-  /** Listens to no store any more. */
+  /** Removes the listeners from all stores. */
   close(): void {
     for (const store of this.#stores.values()) store.close()
     this.#stores.clear()
-    for (const track of this.#byToken.values()) this.#wheel.cancel(track)
+    for (const watched of this.#byToken.values()) this.#wheel.cancel(watched)
     this.#byToken.clear()
   }
 
-  #watched(store: HostStore): WatchedStore {
-    let watched = this.#stores.get(store)
-    if (watched === undefined) {
-      watched = new WatchedStore(store, error => this.#manager.hooks.report(error, { source: 'store' }))
-      this.#listen(watched)
-      this.#stores.set(store, watched)
+  #watchedStore(store: FrameworkStore): WatchedStore {
+    let watchedStore = this.#stores.get(store)
+    if (watchedStore === undefined) {
+      watchedStore = new WatchedStore(store, error => this.#sessions.hooks.report(error, { source: 'store' }))
+      this.#listen(watchedStore)
+      this.#stores.set(store, watchedStore)
     }
-    return watched
+    return watchedStore
   }
 
-  #listen(watched: WatchedStore): void {
-    const { tracks } = watched
-    const gone = (id: string, reason: 'destroyed' | 'regenerated') => {
-      this.over.add(id)
-      const track = tracks.get(id)
-      track?.unmark()
-      const session = track && this.#manager.find(track.token)
-      if (session !== undefined) void this.#manager.end(session, reason)
+  #listen(watchedStore: WatchedStore): void {
+    const { sessions } = watchedStore
+    const endSession = (id: string, reason: 'destroyed' | 'regenerated') => {
+      this.endedSessions.add(id)
+      const watched = sessions.get(id)
+      watched?.removeToken()
+      const session = watched && this.#sessions.find(watched.token)
+      if (session !== undefined) void this.#sessions.end(session, reason)
     }
-    watched.close = watched.store.listen({
+    watchedStore.close = watchedStore.store.listen({
       saved: (id, session, expires) => {
-        const track = tracks.get(id)
-        if (track === undefined) return
-        track.noteSaved(session)
-        this.#saved(track, this.#onMonotonic(expires))
+        const watched = sessions.get(id)
+        if (watched === undefined) return
+        watched.noteSaved(session)
+        this.#saved(watched, this.#onMonotonic(expires))
       },
-      destroyed: id => gone(id, 'destroyed'),
+      destroyed: id => endSession(id, 'destroyed'),
       cleared: () => {
-        for (const id of [...tracks.keys()]) gone(id, 'destroyed')
+        for (const id of [...sessions.keys()]) endSession(id, 'destroyed')
       },
       regenerating: (id, context) => {
         const keeps = this.#config.onRegenerate === 'keep' && !changesUser(context)
         return () => {
-          const track = tracks.get(id)
-          if (keeps && track !== undefined) this.#carryOver(track, context)
-          else gone(id, 'regenerated')
+          const watched = sessions.get(id)
+          if (keeps && watched !== undefined) this.#keepSession(watched, context)
+          else endSession(id, 'regenerated')
         }
       },
       connected: isConnected => {
-        watched.isConnected = isConnected
-        for (const track of tracks.values()) if (track.isWatched) this.#schedule(track, track.askAt)
+        watchedStore.isConnected = isConnected
+        for (const watched of sessions.values())
+          if (watched.isChecked) this.#schedule(watched, watched.checkAt)
       },
     })
   }
 
-  /** The request's new host session leads to the same session as the one before. */
-  #carryOver(track: Track, context: RequestContext): void {
-    this.over.add(track.id)
-    track.unmark()
-    Object.assign(context.session as object, { gradioState: { token: track.token } })
-    this.#move(track, context.sessionID as string)
+  /** Lets the request's new framework session lead to the same session as the old one. */
+  #keepSession(watched: WatchedSession, context: RequestContext): void {
+    this.endedSessions.add(watched.id)
+    watched.removeToken()
+    Object.assign(context.session as object, { gradioState: { token: watched.token } })
+    this.#move(watched, context.sessionID as string)
   }
 
-  #move(track: Track, id: string): void {
-    track.store.tracks.delete(track.id)
-    this.#wheel.cancel(track)
-    track.moveTo(id)
-    track.store.tracks.set(id, track)
+  #move(watched: WatchedSession, id: string): void {
+    watched.store.sessions.delete(watched.id)
+    this.#wheel.cancel(watched)
+    watched.moveTo(id)
+    watched.store.sessions.set(id, watched)
   }
 
-  #remove(track: Track): void {
-    this.#wheel.cancel(track)
-    this.#byToken.delete(track.token)
-    track.store.tracks.delete(track.id)
+  #remove(watched: WatchedSession): void {
+    this.#wheel.cancel(watched)
+    this.#byToken.delete(watched.token)
+    watched.store.sessions.delete(watched.id)
   }
 
   /** @param expires on the monotonic clock */
-  #saved(track: Track, expires: number): void {
-    track.isSaved = true
-    track.expires = expires
-    track.late = 0
-    this.#seen(track)
+  #saved(watched: WatchedSession, expires: number): void {
+    watched.isSaved = true
+    watched.expires = expires
+    watched.overdueChecks = 0
+    this.#seen(watched)
   }
 
-  /** The host session is there. */
-  #seen(track: Track): void {
-    const { now } = this.#manager.deadlines
-    track.isLost = false
-    track.seenAt = now
-    track.askAt = this.#nextAsk(track, now)
-    // What stands earlier in the wheel moves on when it is reached: to move it with each request would cost more.
-    if (track.slot < 0 || track.askAt < track.due) this.#schedule(track, track.askAt)
+  /** The framework session is known to exist. */
+  #seen(watched: WatchedSession): void {
+    const { now } = this.#sessions.deadlines
+    watched.isMissing = false
+    watched.seenAt = now
+    watched.checkAt = this.#nextCheck(watched, now)
+    // An earlier deadline in the wheel is moved when it is reached. Moving it on each request would cost more.
+    if (watched.slot < 0 || watched.checkAt < watched.due) this.#schedule(watched, watched.checkAt)
   }
 
-  #nextAsk(track: Track, now: number): number {
-    const poll = now + jitter(Math.max(POLL, this.#byToken.size * SPACING))
-    const { expires } = track
-    // It lives on: somebody else has touched it, or the store is slow to forget.
-    if (expires <= now) return Math.min(poll, now + GRAIN * 2 ** track.late++)
-    return Math.min(poll, this.#isKeptAlive(track) ? now + (expires - now) / 2 : expires + MARGIN)
+  #nextCheck(watched: WatchedSession, now: number): number {
+    const poll = now + jitter(Math.max(CHECK_INTERVAL, this.#byToken.size * CHECK_SPACING))
+    const { expires } = watched
+    // It exists after its deadline: another process has touched it, or the store deletes it late.
+    if (expires <= now) return Math.min(poll, now + EXPIRY_GRANULARITY * 2 ** watched.overdueChecks++)
+    return Math.min(poll, this.#isKeptAlive(watched) ? now + (expires - now) / 2 : expires + EXPIRY_MARGIN)
   }
 
-  #isKeptAlive({ token }: Track): boolean {
-    return this.#config.keepAlive && (this.#manager.find(token)?.pages ?? 0) > 0
+  #isKeptAlive({ token }: WatchedSession): boolean {
+    return this.#config.keepAlive && (this.#sessions.find(token)?.pages ?? 0) > 0
   }
 
-  #schedule(track: Track, at: number): void {
-    this.#wheel.schedule(track, Math.max(at, track.store.resumeAt))
-    this.#manager.deadlines.wake()
+  #schedule(watched: WatchedSession, at: number): void {
+    this.#wheel.schedule(watched, Math.max(at, watched.store.resumeAt))
+    this.#sessions.deadlines.wake()
   }
 
-  async #ask(track: Track): Promise<void> {
-    const { deadlines } = this.#manager
-    const { id, store } = track
+  async #check(watched: WatchedSession): Promise<void> {
+    const { deadlines } = this.#sessions
+    const { id, store } = watched
     const askedAt = deadlines.now
-    const isCurrent = () => track.id === id && this.#byToken.get(track.token) === track
-    this.#asking++
+    const isCurrent = () => watched.id === id && this.#byToken.get(watched.token) === watched
+    this.#checksInFlight++
     try {
-      const found = await this.#inTime(store.store.find(id))
+      const found = await this.#withTimeout(store.store.find(id))
       store.outage.answered(deadlines.now)
       if (!isCurrent()) return
-      if (found !== undefined) await this.#lives(track, found)
-      // It may have been saved while the answer was on its way.
-      else if (track.seenAt < askedAt) this.#lost(track)
-      else this.#schedule(track, track.askAt)
+      if (found !== undefined) await this.#sessionFound(watched, found)
+      // It may have been saved while the query was in flight.
+      else if (watched.seenAt < askedAt) this.#sessionMissing(watched)
+      else this.#schedule(watched, watched.checkAt)
     } catch (error) {
       store.outage.failed(error, deadlines.now)
-      if (isCurrent()) this.#schedule(track, store.resumeAt)
+      if (isCurrent()) this.#schedule(watched, store.resumeAt)
     } finally {
-      this.#asking--
+      this.#checksInFlight--
       deadlines.wake()
     }
   }
 
-  async #lives(track: Track, found: FoundSession): Promise<void> {
-    // Many stores keep the deadline apart from what they give, so an earlier one says nothing.
+  async #sessionFound(watched: WatchedSession, found: FoundSession): Promise<void> {
+    // Many stores keep the deadline apart from the session data, so an earlier deadline in the data means nothing.
     const expires = this.#onMonotonic(found.expires)
-    if (expires !== Number.POSITIVE_INFINITY && expires > track.expires) this.#saved(track, expires)
-    else this.#seen(track)
-    if (!this.#isKeptAlive(track)) return
-    await this.#inTime(found.touch())
-    this.#manager.find(track.token)?.audience?.renew()
+    if (expires !== Number.POSITIVE_INFINITY && expires > watched.expires) this.#saved(watched, expires)
+    else this.#seen(watched)
+    if (!this.#isKeptAlive(watched)) return
+    await this.#withTimeout(found.touch())
+    this.#sessions.find(watched.token)?.audience?.renew()
   }
 
-  #lost(track: Track): void {
-    const { now } = this.#manager.deadlines
-    const { token, expires, seenAt } = track
-    track.isLost = true
-    const session = this.#manager.find(token)
+  #sessionMissing(watched: WatchedSession): void {
+    const { now } = this.#sessions.deadlines
+    const { token, expires, seenAt } = watched
+    watched.isMissing = true
+    const session = this.#sessions.find(token)
     const since = seenAt <= expires && expires <= now ? expires : now
-    if (session !== undefined) this.#manager.expire(session, now - since)
+    if (session !== undefined) this.#sessions.expire(session, now - since)
   }
 
-  /** An answer that comes later than this is as good as none. */
-  #inTime<T>(answer: Promise<T>): Promise<T> {
-    const { deadlines } = this.#manager
+  /** Rejects when the store takes too long: one that hangs counts as failed. */
+  #withTimeout<T>(answer: Promise<T>): Promise<T> {
+    const { deadlines } = this.#sessions
     return new Promise((resolve, reject) => {
       const limit = new Deadline(() => reject(timedOut()))
-      deadlines.schedule(limit, LONGEST_ANSWER)
+      deadlines.schedule(limit, ANSWER_TIMEOUT)
       answer.then(resolve, reject).finally(() => deadlines.cancel(limit))
     })
   }
 
   #onMonotonic(wall: number | undefined): number {
     if (wall === undefined) return Number.POSITIVE_INFINITY
-    return this.#manager.deadlines.now + wall - this.#config.clock.wall()
+    return this.#sessions.deadlines.now + wall - this.#config.clock.wall()
   }
 }
 
 function timedOut(): GradioStateError {
   return new GradioStateError(
     'STORE_TIMEOUT',
-    `Expected the session store to answer within ${LONGEST_ANSWER / 1000} s, but it has not. Nothing is deleted for that; it is asked again.`,
+    `Expected the session store to answer within ${ANSWER_TIMEOUT / 1000} s, got no answer. No state is deleted meanwhile; the query is repeated.`,
   )
 }
 
-/** How often a session that shows no sign of life by itself is asked for, and how far apart such questions are at least. */
-const POLL = 300_000
-const SPACING = 10
-/** How long after its deadline a session is asked for. */
-const MARGIN = 50
-/** Stores round up to whole seconds (Redis by connect-redis, the columns of SQL stores), so the next question comes after this. */
-const GRAIN = 1_000
-const PARALLEL = 16
-const LONGEST_ANSWER = 10_000
+/** How often the store is queried for a session without requests, and the least interval between two such queries. */
+const CHECK_INTERVAL = 300_000
+const CHECK_SPACING = 10
+/** How long after its deadline a session is queried. */
+const EXPIRY_MARGIN = 50
+/** Stores round deadlines up to whole seconds (connect-redis, the columns of SQL stores), so the next query comes after this time. */
+const EXPIRY_GRANULARITY = 1_000
+const MAX_CHECKS = 16
+const ANSWER_TIMEOUT = 10_000

@@ -1,45 +1,46 @@
 import type { ServerResponse } from 'node:http'
 import type { SessionStore } from '../options.js'
 import { ExpressStore, expiryOf } from './express-store.js'
-import { canSetCookie, type HostRequest, type Marker } from './host.js'
-import { StoredHost, type StoredHostContext } from './stored-session.js'
+import type { FrameworkRequest } from './request-context.js'
+import { StoredSession, type StoredSessionContext } from './stored-session.js'
+import { canSetCookie, type MarkedSession } from './token-storage.js'
 
-/** A request that express-session has put its session on; a structural type, so that users need not install its types. */
-export interface ExpressSessionRequest extends HostRequest {
-  session: Marker & { save(callback: (error?: unknown) => void): unknown }
+/** A request with a session of express-session. A structural type, so that users need not install `@types/express-session`. */
+export interface ExpressSessionRequest extends FrameworkRequest {
+  session: MarkedSession & { save(callback: (error?: unknown) => void): unknown }
   sessionID: string
   sessionStore: SessionStore
 }
 
-export function hasExpressSession(req: HostRequest): req is ExpressSessionRequest {
+export function hasExpressSession(req: FrameworkRequest): req is ExpressSessionRequest {
   const { session, sessionID, sessionStore } = req
   if (typeof session !== 'object' || session === null || !('save' in session)) return false
   return typeof sessionID === 'string' && typeof sessionStore === 'object' && sessionStore !== null
 }
 
 /** The session of express-session. */
-export class ExpressSessionHost extends StoredHost {
+export class ExpressSession extends StoredSession {
   readonly #req: ExpressSessionRequest
   readonly #res: ServerResponse | undefined
   readonly #store: SessionStore | undefined
 
-  /** @param store the store that the app has named, if it has */
+  /** @param store the option `store`, if the app has set it */
   constructor(
     req: ExpressSessionRequest,
     res: ServerResponse | undefined,
-    context: StoredHostContext,
-    arrivedAt: number,
+    context: StoredSessionContext,
+    endedSerial: number,
     store: SessionStore | undefined,
   ) {
-    super(req.sessionID, context, arrivedAt)
+    super(req.sessionID, context, endedSerial)
     this.#req = req
     this.#res = res
     this.#store = store
   }
 
   /**
-   * express-session sends its cookie with the headers, and saves at the end of the answer: while a long one is being
-   * written, the next request finds no such session in the store and is given another. So it is saved here.
+   * express-session sends its cookie with the headers but saves when the response ends. During a long response, the next request
+   * wouldn't find the session in the store and would get another. So it is saved here.
    */
   async persist(): Promise<void> {
     if (!this.isUnsaved) return
@@ -49,7 +50,7 @@ export class ExpressSessionHost extends StoredHost {
     })
   }
 
-  protected get marker(): Marker {
+  protected get marked(): MarkedSession {
     return this.#req.session
   }
 
@@ -65,7 +66,7 @@ export class ExpressSessionHost extends StoredHost {
     return expiryOf(this.#req.session)
   }
 
-  protected canTell(): boolean {
+  protected canReachBrowser(): boolean {
     return canSetCookie(this.#res) || this.#wasAnswered()
   }
 
@@ -77,22 +78,22 @@ export class ExpressSessionHost extends StoredHost {
   }
 }
 
-/** Whether the browser knows the id of the session: then the session has come from the store. */
+/** Whether the browser sent the session's id: then the session was loaded from the store. */
 export function cameWithCookie(req: ExpressSessionRequest): boolean {
   return req.headers.cookie?.includes(cookieValue(req)) ?? false
 }
 
-/** How the cookie's value begins. Only express-session knows the cookie's name, but no other value has this shape. */
+/** The beginning of the cookie's value. Only express-session knows the cookie's name, but no other value has this format. */
 function cookieValue(req: ExpressSessionRequest): string {
   return encodeURIComponent(`s:${req.sessionID}.`)
 }
 
 /**
- * Runs `answer`, which sends the head or the end of an answer of ours, while express-session doesn't see its session:
- * so that it neither saves, nor touches its store, nor (with `rolling`) sends its cookie.
+ * Runs `answer`, which writes the head or the end of a response of the library, while the session is hidden from express-session:
+ * so that it neither saves nor touches the session, nor (with `rolling`) sends its cookie.
  */
-export function withoutHostSession(req: HostRequest, answer: () => void): void {
-  const show = hideHostSession(req)
+export function withoutFrameworkSession(req: FrameworkRequest, answer: () => void): void {
+  const show = hideFrameworkSession(req)
   try {
     answer()
   } finally {
@@ -100,11 +101,11 @@ export function withoutHostSession(req: HostRequest, answer: () => void): void {
   }
 }
 
-/** Hides the session from express-session until the given function is called, as {@link withoutHostSession} does. */
-export function hideHostSession(req: HostRequest): () => void {
+/** Hides the session from express-session, as {@link withoutFrameworkSession} does, until the returned function is called. */
+export function hideFrameworkSession(req: FrameworkRequest): () => void {
   if (!hasExpressSession(req)) return () => {}
   const { session, sessionID } = req
-  // The id too: with `unset: 'destroy'` an id without a session is a session to destroy.
+  // Also the id: with `unset: 'destroy'`, express-session destroys the session of an id without a session object.
   Object.assign(req, { session: undefined, sessionID: undefined })
   return () => {
     Object.assign(req, { session, sessionID })

@@ -1,10 +1,10 @@
 import type { EventEmitter } from 'node:events'
 import type { SessionStore } from '../options.js'
 import { type Method, type Replacement, replaceMethod } from '../util/replace-method.js'
-import type { RequestContext } from './host.js'
-import type { FoundSession, HostStore, HostStoreListener } from './session-store.js'
+import type { RequestContext } from './request-context.js'
+import type { FoundSession, FrameworkStore, FrameworkStoreListener } from './session-store.js'
 
-/** What some stores have beside. */
+/** Optional members of a store. */
 interface FullStore extends SessionStore, Partial<Pick<EventEmitter, 'on' | 'off'>> {
   touch?(id: string, session: object, done: (error?: unknown) => void): unknown
   createSession?(req: object, stored: unknown): { touch(): void }
@@ -15,17 +15,17 @@ type Done = (this: unknown, error?: unknown, ...rest: unknown[]) => unknown
 const known = new WeakMap<object, ExpressStore>()
 
 /**
- * A store of express-session. No store tells when a session is gone, so its methods are listened to: each call goes on as
- * it came, and what the store answers is answered.
+ * A store of express-session. Stores emit no event when a session ends, so their methods are wrapped: each call and each result
+ * passes through unchanged.
  */
-export class ExpressStore implements HostStore {
+export class ExpressStore implements FrameworkStore {
   readonly #store: FullStore
-  readonly #listeners = new Set<HostStoreListener>()
-  /** Their sessions are destroyed too, but not by a logout. */
+  readonly #listeners = new Set<FrameworkStoreListener>()
+  /** Sessions that are being regenerated: their `destroy` is no logout. */
   readonly #regenerating = new Set<string>()
   #restore: (() => void)[] = []
 
-  /** The same for the same store, so that its methods are replaced once. */
+  /** Returns the same object for the same store, so that its methods are wrapped once. */
   static of(store: SessionStore): ExpressStore {
     const found = known.get(store) ?? new ExpressStore(store)
     known.set(store, found)
@@ -43,7 +43,7 @@ export class ExpressStore implements HostStore {
         else if (error || !session) resolve(undefined)
         else resolve({ expires: expiryOf(session), touch: () => this.#touch(id, session) })
       }
-      // Connect-style stores give a promise beside: its rejection is the same error once more.
+      // Stores may also return a promise. It rejects with the error that `done` receives.
       const given = this.#store.get(id, done)
       if (given instanceof Promise) given.catch(reject)
     })
@@ -52,7 +52,7 @@ export class ExpressStore implements HostStore {
   async #touch(id: string, stored: unknown): Promise<void> {
     const store = this.#store
     if (store.touch === undefined || store.createSession === undefined) return
-    // What `get` gives is plain; stores read what express-session's own object has.
+    // `get` returns plain data; `touch` of some stores needs the methods of express-session's session object.
     const session = store.createSession({ sessionID: id, sessionStore: store }, stored)
     session.touch()
     await new Promise<void>((resolve, reject) => {
@@ -61,7 +61,7 @@ export class ExpressStore implements HostStore {
     })
   }
 
-  listen(listener: HostStoreListener): () => void {
+  listen(listener: FrameworkStoreListener): () => void {
     if (this.#listeners.size === 0) this.#begin()
     this.#listeners.add(listener)
     return () => {
@@ -72,7 +72,7 @@ export class ExpressStore implements HostStore {
   }
 
   #begin(): void {
-    const tell = (event: (listener: HostStoreListener) => void) => {
+    const tell = (event: (listener: FrameworkStoreListener) => void) => {
       for (const listener of this.#listeners) event(listener)
     }
     for (const name of ['set', 'touch']) {
@@ -84,7 +84,7 @@ export class ExpressStore implements HostStore {
       })
     }
     this.#replace('destroy', (original, store, [id, done, ...rest]) => {
-      // Only the first is a part of it: a regeneration that hangs must not hide a logout.
+      // Only the first `destroy` belongs to the regeneration: one that hangs must not hide a logout.
       const isRegenerating = this.#regenerating.delete(id as string)
       const succeeded = () => {
         if (!isRegenerating) tell(listener => listener.destroyed(id as string))
@@ -127,7 +127,7 @@ export class ExpressStore implements HostStore {
   }
 }
 
-/** A store's callback that lets `succeeded` hear of its success before the caller does; some stores call back twice. */
+/** Wraps a store's callback: calls `succeeded` before it, once. Some stores call back twice. */
 function whenDone(done: unknown, succeeded: () => void, settled: () => void = () => {}): Done {
   let isFirst = true
   return function (error, ...rest) {
@@ -141,15 +141,15 @@ function whenDone(done: unknown, succeeded: () => void, settled: () => void = ()
 }
 
 /**
- * express-session takes this error for "no such session", and session-file-store answers so. A database whose socket
- * isn't there says the same, but has only failed to connect.
+ * express-session takes ENOENT for "no such session", because session-file-store reports it so. A database whose Unix socket
+ * doesn't exist reports it too, but has only failed to connect.
  */
 function isMissing(error: unknown): boolean {
   const { code, syscall } = error as NodeJS.ErrnoException
   return code === 'ENOENT' && syscall !== 'connect'
 }
 
-/** Until when a session of express-session lasts, as far as its cookie says. */
+/** When a session of express-session expires (ms since the epoch), according to its cookie. */
 export function expiryOf(session: unknown): number | undefined {
   const expires = (session as { cookie?: { expires?: unknown } } | undefined)?.cookie?.expires
   const time =

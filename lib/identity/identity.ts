@@ -2,81 +2,90 @@ import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
 import { neglect } from '../util/foreign-promise.js'
 import { warnOfLateSession } from '../warnings.js'
-import { CarriedHost, type Carrying } from './custom-session.js'
-import type { ExpiryWatch } from './expiry-watcher.js'
-import { ExpressSessionHost, hasExpressSession } from './express-session.js'
-import type { Caller, Host } from './host.js'
-import { koaSessionHost } from './koa-session.js'
-import { CookieHost } from './own-cookie.js'
-import { Mint } from './signed-token.js'
-import type { StoredHostContext } from './stored-session.js'
+import { CustomSession, type SignedTokens } from './custom-session.js'
+import type { ExpiryWatcher } from './expiry-watcher.js'
+import { ExpressSession, hasExpressSession } from './express-session.js'
+import { koaSessionStorage } from './koa-session.js'
+import { OwnCookie } from './own-cookie.js'
+import type { Caller } from './request-context.js'
+import { TokenSigner } from './signed-token.js'
+import type { StoredSessionContext } from './stored-session.js'
 import { tokenOfUser } from './token.js'
+import type { TokenStorage } from './token-storage.js'
 
-/** Tells which host a request's session is found by. */
+/** Decides where a request's session token is stored: framework session, own cookie, or the result of `identify()`. */
 export class Identity {
   readonly #config: Config
-  readonly #watch: ExpiryWatch
-  readonly #carrying: Carrying
-  readonly #stored: StoredHostContext
-  /** Whether framework sessions are expected: from the first on, and where a store was given. Then a missing one is a fault, not another identity. */
+  readonly #watcher: ExpiryWatcher
+  readonly #signedTokens: SignedTokens
+  readonly #stored: StoredSessionContext
+  /** Whether framework sessions are expected: after the first one, or with the option `store`. Then a request without one is refused. */
   #expectsSession: boolean
-  /** Whether sessions have begun by the own cookie, for want of a framework session. */
+  /** Whether sessions have begun by the own cookie because there was no framework session. */
   #usedOwnCookie = false
 
-  /** @param secret gives what all nodes know, and nobody else */
-  constructor(config: Config, watch: ExpiryWatch, secret: () => Buffer) {
+  /** @param secret returns the secret that all nodes of the cluster share */
+  constructor(config: Config, watcher: ExpiryWatcher, secret: () => Buffer) {
     this.#config = config
-    this.#watch = watch
-    this.#carrying = { mint: new Mint(secret), isProven: false }
-    this.#stored = { watch, onRegenerate: config.onRegenerate }
+    this.#watcher = watcher
+    this.#signedTokens = { signer: new TokenSigner(secret), isProven: false }
+    this.#stored = { watcher, onRegenerate: config.onRegenerate }
     this.#expectsSession = config.store !== undefined || config.session === 'framework'
   }
 
-  hostOf(caller: Caller): Host {
+  tokenStorageOf(caller: Caller): TokenStorage {
     const { req } = caller
     const { identify, session } = this.#config
     const own = identify?.(req)
     if (own !== undefined) return identified(own)
     if (session === 'cookie') return this.#ownCookie(caller)
-    const hostSession = caller.session
-    if (typeof hostSession === 'object' && hostSession !== null) {
+    const frameworkSession = caller.session
+    if (typeof frameworkSession === 'object' && frameworkSession !== null) {
       if (this.#usedOwnCookie && !this.#expectsSession) warnOfLateSession()
       this.#expectsSession = true
-      return this.#hostSession(caller, hostSession)
+      return this.#frameworkSession(caller, frameworkSession)
     }
     return this.#expectsSession ? UNAVAILABLE : this.#ownCookie(caller, this.#noteOwnCookie)
   }
 
-  /** What a request is to note when it comes. */
-  get arrivals(): number {
-    return this.#watch.over.serial
+  /** Each request records it on arrival, see {@link EndedSessions}. */
+  get endedSerial(): number {
+    return this.#watcher.endedSessions.serial
   }
 
-  #hostSession(caller: Caller, session: object): Host {
-    const { req, res, arrivedAt, koaSession } = caller
+  #frameworkSession(caller: Caller, session: object): TokenStorage {
+    const { req, res, endedSerial, koaSession } = caller
     if (koaSession === undefined && hasExpressSession(req))
-      return new ExpressSessionHost(req, res, this.#stored, arrivedAt, this.#config.store)
-    const carrying = this.#carrying
+      return new ExpressSession(req, res, this.#stored, endedSerial, this.#config.store)
+    const signedTokens = this.#signedTokens
     const ownCookie = this.#ownCookie(caller)
-    if (koaSession === undefined) return new CarriedHost(session, res, ownCookie, carrying)
-    return koaSessionHost({ koaSession, session, res, context: this.#stored, arrivedAt, ownCookie, carrying })
+    if (koaSession === undefined) return new CustomSession(session, res, ownCookie, signedTokens)
+    return koaSessionStorage({
+      koaSession,
+      session,
+      res,
+      context: this.#stored,
+      endedSerial,
+      ownCookie,
+      signedTokens,
+    })
   }
 
-  #ownCookie(caller: Caller, onUse?: () => void): CookieHost {
-    return new CookieHost(caller, this.#config.cookie, this.#carrying.mint, onUse)
+  #ownCookie(caller: Caller, onUse?: () => void): OwnCookie {
+    return new OwnCookie(caller, this.#config.cookie, this.#signedTokens.signer, onUse)
   }
 
   readonly #noteOwnCookie = () => {
     this.#usedOwnCookie = true
   }
 
-  /** Whether sessions are found by `req.session`, so that it has to be there before this middleware runs. */
-  get followsHost(): boolean {
+  /** Whether sessions are found by `req.session`, so that the session middleware has to run before this one. */
+  get usesFrameworkSession(): boolean {
     return this.#config.session !== 'cookie' && this.#config.identify === undefined
   }
 }
 
-function identified(own: unknown): Host {
+function identified(own: unknown): TokenStorage {
   if (typeof own !== 'string' || own === '') {
     neglect(own)
     throw invalid('what identify() gives', 'a string or undefined', own)
@@ -85,12 +94,12 @@ function identified(own: unknown): Host {
   return { find: () => token, prepare: () => token, keep: () => {}, persist: async () => {} }
 }
 
-const UNAVAILABLE: Host = {
+const UNAVAILABLE: TokenStorage = {
   find: () => undefined,
   prepare: () => {
     throw new GradioStateError(
-      'HOST_SESSION_UNAVAILABLE',
-      "Expected req.session, got none on this request: its store may be away, or the session was destroyed. Try again later; { session: 'cookie' } would do without it.",
+      'FRAMEWORK_SESSION_UNAVAILABLE',
+      "Expected req.session, got none on this request: its store may be unavailable, or the session was destroyed. Try again later, or set { session: 'cookie' } to work without framework sessions.",
     )
   },
   keep: () => {},

@@ -1,42 +1,37 @@
 import type { ServerResponse } from 'node:http'
 import { replaceMethod } from '../util/replace-method.js'
-import { CarriedHost, type Carrying } from './custom-session.js'
-import {
-  canSetCookie,
-  type Host,
-  type KoaSession,
-  type KoaSessionContent,
-  type Marker,
-  type RequestContext,
-} from './host.js'
+import { CustomSession, type SignedTokens } from './custom-session.js'
 import { KoaStore } from './koa-store.js'
-import type { CookieHost } from './own-cookie.js'
-import { StoredHost, type StoredHostContext } from './stored-session.js'
-import { changesUser } from './user.js'
+import type { OwnCookie } from './own-cookie.js'
+import type { KoaSession, KoaSessionContent, RequestContext } from './request-context.js'
+import { StoredSession, type StoredSessionContext } from './stored-session.js'
+import { canSetCookie, type MarkedSession, type TokenStorage } from './token-storage.js'
+import { changesUser } from './user-change.js'
 
-/** What a request's host is made of, where koa-session has its session. */
-export interface KoaHostParts {
+/** The inputs of {@link koaSessionStorage}. */
+export interface KoaSessionParts {
   readonly koaSession: KoaSession
   /** `ctx.session`. */
   readonly session: object
   readonly res: ServerResponse | undefined
-  readonly context: StoredHostContext
-  readonly arrivedAt: number
-  readonly ownCookie: CookieHost
-  readonly carrying: Carrying
+  readonly context: StoredSessionContext
+  readonly endedSerial: number
+  readonly ownCookie: OwnCookie
+  readonly signedTokens: SignedTokens
 }
 
-/** The session of koa-session, of either kind. */
-export function koaSessionHost(parts: KoaHostParts): Host {
-  const { koaSession, session, res, context, arrivedAt, ownCookie, carrying } = parts
+/** The token storage for a session of koa-session, in a store or in the cookie. */
+export function koaSessionStorage(parts: KoaSessionParts): TokenStorage {
+  const { koaSession, session, res, context, endedSerial, ownCookie, signedTokens } = parts
   const { externalKey } = koaSession
-  if (externalKey !== undefined) return new KoaSessionHost(externalKey, koaSession, res, context, arrivedAt)
-  carrying.isProven = true
-  return new KoaCookieHost(session, res, ownCookie, carrying, koaSession)
+  if (externalKey !== undefined)
+    return new KoaSessionInStore(externalKey, koaSession, res, context, endedSerial)
+  signedTokens.isProven = true
+  return new KoaSessionInCookie(session, res, ownCookie, signedTokens, koaSession)
 }
 
-/** The session of koa-session in an external store. */
-class KoaSessionHost extends StoredHost {
+/** A session of koa-session in an external store. */
+class KoaSessionInStore extends StoredSession {
   readonly #koaSession: KoaSession
   readonly #res: ServerResponse | undefined
 
@@ -44,21 +39,21 @@ class KoaSessionHost extends StoredHost {
     id: string,
     koaSession: KoaSession,
     res: ServerResponse | undefined,
-    context: StoredHostContext,
-    arrivedAt: number,
+    context: StoredSessionContext,
+    endedSerial: number,
   ) {
-    super(id, context, arrivedAt)
+    super(id, context, endedSerial)
     this.#koaSession = koaSession
     this.#res = res
   }
 
-  /** koa-session saves and sets its cookie when the app's middleware has returned, which is too late for a stream. */
+  /** koa-session saves and sets its cookie when the app's middleware has returned, which is too late for a streamed response. */
   override async persist(): Promise<void> {
     if (this.isUnsaved) await commitNow(this.#koaSession)
     this.isUnsaved = false
   }
 
-  announce(): Promise<void> {
+  persistWithHeaders(): Promise<void> {
     return this.persist()
   }
 
@@ -66,7 +61,7 @@ class KoaSessionHost extends StoredHost {
     return commitNow(this.#koaSession)
   }
 
-  protected get marker(): Marker {
+  protected get marked(): MarkedSession {
     return this.#content
   }
 
@@ -82,7 +77,7 @@ class KoaSessionHost extends StoredHost {
     return this.#content._expire
   }
 
-  protected canTell(): boolean {
+  protected canReachBrowser(): boolean {
     return canSetCookie(this.#res)
   }
 
@@ -91,13 +86,13 @@ class KoaSessionHost extends StoredHost {
   }
 }
 
-/** The session of koa-session in the cookie. */
-class KoaCookieHost extends CarriedHost {
+/** A session of koa-session in the cookie. */
+class KoaSessionInCookie extends CustomSession {
   readonly #koaSession: KoaSession
   #isUnsaved = false
 
-  constructor(...[session, res, cookie, carrying, koaSession]: [...CarriedParts, KoaSession]) {
-    super(session, res, cookie, carrying)
+  constructor(...[session, res, cookie, signedTokens, koaSession]: [...CustomSessionArguments, KoaSession]) {
+    super(session, res, cookie, signedTokens)
     this.#koaSession = koaSession
   }
 
@@ -111,7 +106,7 @@ class KoaCookieHost extends CarriedHost {
     this.#isUnsaved = false
   }
 
-  announce(): Promise<void> {
+  persistWithHeaders(): Promise<void> {
     return this.persist()
   }
 
@@ -120,27 +115,27 @@ class KoaCookieHost extends CarriedHost {
   }
 }
 
-type CarriedParts = ConstructorParameters<typeof CarriedHost>
+type CustomSessionArguments = ConstructorParameters<typeof CustomSession>
 
-/** Why a host session was given up. */
-type GivenUp = 'destroyed' | 'regenerated'
+/** Why a commit ends the session. */
+type CommitReason = 'destroyed' | 'regenerated'
 
-/** Where a request's session stands, and what is to be done about it. */
-export interface Supervision {
+/** The request whose commits are observed. */
+export interface CommitObserver {
   readonly context: RequestContext
   readonly onRegenerate: 'end' | 'keep'
-  /** Gives what ends the session that the request belongs to by now. */
-  ending(): (reason: GivenUp) => void
+  /** Returns a function that ends the session that the request belongs to now. */
+  ending(): (reason: CommitReason) => void
 }
 
 /**
- * Hears what koa-session does at a request's commits: `ctx.session = null` is a logout, `regenerate()` a login, and nothing else
- * tells of them where the session is in the cookie.
- * @returns lets no commit happen any more, for an answer that koa-session has no part in
+ * Observes the commits of a request's koa-session: `ctx.session = null` is a logout, `regenerate()` a login. For a session in the
+ * cookie nothing else indicates them.
+ * @returns disables further commits, for a response that koa-session must not take part in
  */
-export function superviseCommits(
+export function observeCommits(
   koaSession: KoaSession,
-  { context, onRegenerate, ending }: Supervision,
+  { context, onRegenerate, ending }: CommitObserver,
 ): () => void {
   replaceMethod(koaSession, 'commit', async (original, _self, [options]) => {
     const commit = async () => {
@@ -157,10 +152,10 @@ export function superviseCommits(
     }
   })
 
-  async function regenerate(commit: () => Promise<void>, end: (reason: GivenUp) => void): Promise<void> {
+  async function regenerate(commit: () => Promise<void>, end: (reason: CommitReason) => void): Promise<void> {
     const keeps = onRegenerate === 'keep' && !changesUser(context)
     const { session } = koaSession
-    // The content stays, but the token in it leads to the one before.
+    // The app's content stays, but the token in it leads to the old session.
     if (!keeps && session) delete session.gradioState
     const store = storeOf(koaSession)
     if (store === undefined) await commit()
@@ -173,20 +168,20 @@ export function superviseCommits(
   }
 }
 
-/** The store, unless it is made anew for each request: then nobody else can ask it. */
+/** The store, unless it is created for each request: then it can't be queried later. */
 function storeOf({ opts, store }: KoaSession): KoaStore | undefined {
   return store === undefined || opts.ContextStore !== undefined ? undefined : KoaStore.of(store)
 }
 
 const committed = new WeakMap<KoaSession, string>()
 
-/** Commits before koa-session does. */
+/** Commits before koa-session itself does. */
 async function commitNow(koaSession: KoaSession): Promise<void> {
   await koaSession.commit()
   committed.set(koaSession, contentOf(koaSession))
 }
 
-/** Whether nothing has changed since: koa-session compares with what came, and would save it all once more. */
+/** Whether the session is unchanged since {@link commitNow}. koa-session compares with what the request brought, and would save again. */
 function isCommitted(koaSession: KoaSession): boolean {
   return committed.get(koaSession) === contentOf(koaSession)
 }

@@ -1,24 +1,24 @@
 import { replaceMethod } from '../util/replace-method.js'
-import type { KoaExternalStore, KoaStoredSession, RequestContext } from './host.js'
-import type { FoundSession, HostStore, HostStoreListener } from './session-store.js'
+import type { KoaExternalStore, KoaStoredSession, RequestContext } from './request-context.js'
+import type { FoundSession, FrameworkStore, FrameworkStoreListener } from './session-store.js'
 
 interface Regeneration {
-  /** The one that is given up. */
+  /** The id of the session that is replaced. */
   readonly id: string
   readonly regenerated: (() => void)[]
 }
 
 const known = new WeakMap<object, KoaStore>()
 
-/** An external store of koa-session. Its methods are listened to as those of express-session's stores. */
-export class KoaStore implements HostStore {
+/** An external store of koa-session. Its methods are wrapped, as in {@link ExpressStore}. */
+export class KoaStore implements FrameworkStore {
   readonly #store: KoaExternalStore
-  readonly #listeners = new Set<HostStoreListener>()
-  /** The requests, by their contexts, whose sessions are just being given other ids. */
+  readonly #listeners = new Set<FrameworkStoreListener>()
+  /** The requests, by their contexts, whose sessions are being regenerated. */
   readonly #regenerating = new Map<unknown, Regeneration>()
   #restore: () => void = () => {}
 
-  /** The same for the same store, so that its methods are replaced once. */
+  /** Returns the same object for the same store, so that its methods are wrapped once. */
   static of(store: KoaExternalStore): KoaStore {
     const found = known.get(store) ?? new KoaStore(store)
     known.set(store, found)
@@ -30,19 +30,19 @@ export class KoaStore implements HostStore {
   }
 
   async find(id: string): Promise<FoundSession | undefined> {
-    const stored = await this.#store.get(id, DAY, NOBODY)
-    // koa-session takes one that is over for none, too; it keeps them ten seconds longer.
+    const stored = await this.#store.get(id, DEFAULT_LIFETIME, NO_CONTEXT)
+    // As koa-session does: an expired session counts as missing, although stores keep it ten seconds longer.
     if (!stored || (stored._expire ?? Number.POSITIVE_INFINITY) < Date.now()) return undefined
     return { expires: stored._expire, touch: () => this.#touch(id, stored) }
   }
 
   async #touch(id: string, stored: KoaStoredSession): Promise<void> {
-    const { _maxAge = DAY } = stored
+    const { _maxAge = DEFAULT_LIFETIME } = stored
     const prolonged = { ...stored, _expire: Date.now() + _maxAge }
-    await this.#store.set(id, prolonged, _maxAge + LONGER, { ...NOBODY, changed: false })
+    await this.#store.set(id, prolonged, _maxAge + EXTRA_LIFETIME, { ...NO_CONTEXT, changed: false })
   }
 
-  listen(listener: HostStoreListener): () => void {
+  listen(listener: FrameworkStoreListener): () => void {
     if (this.#listeners.size === 0) this.#begin()
     this.#listeners.add(listener)
     return () => {
@@ -51,7 +51,7 @@ export class KoaStore implements HostStore {
     }
   }
 
-  /** Runs `regenerate`, which gives a request's session another id and destroys it under the one it had. */
+  /** Runs `regenerate`, which gives a request's session a new id and destroys it under the old one. */
   async regenerating(ctx: unknown, context: RequestContext, regenerate: () => Promise<void>): Promise<void> {
     const id = context.sessionID as string
     const regenerated = [...this.#listeners].map(listener => listener.regenerating(id, context))
@@ -64,7 +64,7 @@ export class KoaStore implements HostStore {
   }
 
   #begin(): void {
-    const tell = (event: (listener: HostStoreListener) => void) => {
+    const tell = (event: (listener: FrameworkStoreListener) => void) => {
       for (const listener of this.#listeners) event(listener)
     }
     const restoreSet = replaceMethod(this.#store, 'set', (original, store, given) => {
@@ -75,10 +75,10 @@ export class KoaStore implements HostStore {
         { ctx?: { session?: object } }?,
       ]
       const regeneration = this.#regenerating.get(options?.ctx)
-      // The first that is written under the new id: from now on, that one is meant.
+      // The first write under the new id: from now on, the session in the request is the new one.
       if (regeneration?.id !== id)
         for (const regenerated of regeneration?.regenerated.splice(0) ?? []) regenerated()
-      // What is stored is a copy.
+      // `stored` is a copy; the request has the original.
       const session = options?.ctx?.session
       tell(listener => listener.saved(id, session, stored._expire))
       return original.apply(store, given)
@@ -96,8 +96,8 @@ export class KoaStore implements HostStore {
   }
 }
 
-/** Some stores look at the request; there is none. */
-const NOBODY = { ctx: {}, rolling: false }
-/** The lifetime that koa-session gives where none is set, and how much longer it has stores keep a session. */
-const DAY = 86_400_000
-const LONGER = 10_000
+/** Stands in for the request's context, which some stores read. */
+const NO_CONTEXT = { ctx: {}, rolling: false }
+/** koa-session's default lifetime, and how much longer stores keep a session, in milliseconds. */
+const DEFAULT_LIFETIME = 86_400_000
+const EXTRA_LIFETIME = 10_000

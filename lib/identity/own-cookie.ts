@@ -3,31 +3,32 @@ import type { TLSSocket } from 'node:tls'
 import { parse, serialize } from 'cookie'
 import onHeaders from 'on-headers'
 import type { CookieConfig } from '../options.js'
-import { type Caller, canSetCookie, type Host, headersSent } from './host.js'
-import type { Mint } from './signed-token.js'
+import type { Caller } from './request-context.js'
+import type { TokenSigner } from './signed-token.js'
+import { canSetCookie, headersSent, type TokenStorage } from './token-storage.js'
 
-/** The library's own cookie, where there is no session of the host. */
-export class CookieHost implements Host {
+/** The library's own cookie, used where there is no framework session. */
+export class OwnCookie implements TokenStorage {
   readonly #caller: Caller
   readonly #config: CookieConfig
-  readonly #mint: Mint
+  readonly #signer: TokenSigner
   readonly #onUse: (() => void) | undefined
 
-  /** @param onUse called when a session is begun or entered by this cookie */
-  constructor(caller: Caller, config: CookieConfig, mint: Mint, onUse?: () => void) {
+  /** @param onUse called when this cookie begins or enters a session */
+  constructor(caller: Caller, config: CookieConfig, signer: TokenSigner, onUse?: () => void) {
     this.#caller = caller
     this.#config = config
-    this.#mint = mint
+    this.#signer = signer
     this.#onUse = onUse
   }
 
   find(): string | undefined {
     const header = this.#caller.req.headers.cookie
-    return header === undefined ? undefined : this.#mint.minted(parse(header)[this.#config.name])
+    return header === undefined ? undefined : this.#signer.verify(parse(header)[this.#config.name])
   }
 
   prepare(): string {
-    return this.find() ?? mintFor(this.#caller.res, this.#mint)
+    return this.find() ?? newTokenFor(this.#caller.res, this.#signer)
   }
 
   keep(token: string): void {
@@ -36,7 +37,7 @@ export class CookieHost implements Host {
     if (res === undefined || token === this.find() || token === kept.get(res)) return
     kept.set(res, token)
     const cookie = this.#serialize(token)
-    // As late as can be: an app's own `setHeader('Set-Cookie', …)` replaces what was set before it.
+    // As late as possible: the app's own `setHeader('Set-Cookie', …)` replaces cookies that were set before.
     onHeaders(res, function () {
       this.appendHeader('Set-Cookie', cookie)
     })
@@ -56,20 +57,20 @@ export class CookieHost implements Host {
     })
   }
 
-  /** Frameworks know what a trusted proxy said. */
+  /** Frameworks take the `X-Forwarded-Proto` of a trusted proxy into account. */
   #isSecure(): boolean {
     const { context, req } = this.#caller
     return context.secure ?? (req.socket as TLSSocket).encrypted === true
   }
 }
 
-/** What answers bring the browser in the own cookie. */
+/** The tokens that responses send in the own cookie. */
 const kept = new WeakMap<ServerResponse, string>()
 
-/** A new token for an answer that can still bring it to the browser; the same for the same answer. */
-export function mintFor(res: ServerResponse | undefined, mint: Mint): string {
+/** A new token for a response that can still send it to the browser. The same response gets the same token. */
+export function newTokenFor(res: ServerResponse | undefined, signer: TokenSigner): string {
   const known = res && kept.get(res)
   if (known !== undefined) return known
   if (!canSetCookie(res)) throw headersSent()
-  return mint.mint()
+  return signer.create()
 }

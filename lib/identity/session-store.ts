@@ -1,38 +1,33 @@
-import type { RequestContext } from './host.js'
+import type { RequestContext } from './request-context.js'
 
-/** Where a host keeps its sessions, whatever the host is. */
-export interface HostStore {
-  /**
-   * Asks whether a host session is there, without prolonging it. Rejects when the store can't tell: then nothing is
-   * known of the session.
-   */
+/** A framework's session store: the common interface over express-session's and koa-session's stores. */
+export interface FrameworkStore {
+  /** Looks a framework session up without extending it. Rejects when the store can't answer: then the state of the session is unknown. */
   find(id: string): Promise<FoundSession | undefined>
-  /** Tells from now on what happens to the sessions, until the given function is called. */
-  listen(listener: HostStoreListener): () => void
+  /** Reports changes of sessions to `listener`. Returns a function that removes the listener. */
+  listen(listener: FrameworkStoreListener): () => void
 }
 
 export interface FoundSession {
-  /** Until when it lasts (ms since the epoch), as far as it says so itself. */
+  /** When the session expires (ms since the epoch), or `undefined` if the store doesn't know. */
   readonly expires: number | undefined
-  /** Prolongs the session by its lifetime, where the store can. */
+  /** Extends the session by its lifetime, if the store supports it. */
   touch(): Promise<void>
 }
 
-/** What is heard of a store as the host uses it. What other processes do to it is not. */
-export interface HostStoreListener {
+/** Receives what the framework does to its store in this process. Changes by other processes aren't reported. */
+export interface FrameworkStoreListener {
   /**
-   * The session was written or touched; it lasts until `expires` (ms since the epoch), if that is known.
+   * The session was written or touched.
    * @param session what was written; `undefined` when it was only touched
+   * @param expires in ms since the epoch, or `undefined` if unknown
    */
   saved(id: string, session: object | undefined, expires: number | undefined): void
   destroyed(id: string): void
-  /** All sessions are gone. */
+  /** All sessions were deleted. */
   cleared(): void
-  /**
-   * A request is about to be given a new session in the place of this one. What is given back is called when that has
-   * been done.
-   */
+  /** A request is about to replace this session by a new one. The returned function is called when it has. */
   regenerating(id: string, context: RequestContext): () => void
-  /** While the store is disconnected, it can't tell anything. */
+  /** A disconnected store isn't queried. */
   connected(isConnected: boolean): void
 }

@@ -1,47 +1,47 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /**
- * Makes tokens for places that the browser holds itself. A random token alone would do for what lives; the mark lets one
- * outlive its session, so that parallel requests of a page that slept through the grace period begin one new life
- * together, while a token from elsewhere is still never adopted (session fixation).
+ * Creates and verifies the tokens that a browser stores itself (own cookie, cookie sessions). The signature lets a token outlive its
+ * session: parallel requests of a page that slept through the grace period begin one new session together, while a token from
+ * elsewhere is never accepted (session fixation).
  */
-export class Mint {
+export class TokenSigner {
   readonly #secret: () => Buffer
-  /** A node that reaches Redis late changes its secret once; what was marked before stays good here. */
+  /** A node that connects to Redis late changes its secret once. Tokens signed with the first one stay valid here. */
   readonly #first: Buffer
 
-  /** @param secret gives what all nodes know, and nobody else */
+  /** @param secret returns the secret that all nodes of the cluster share */
   constructor(secret: () => Buffer) {
     this.#secret = secret
     this.#first = Buffer.from(secret())
   }
 
-  mint(): string {
+  create(): string {
     const random = randomBytes(BYTES)
-    return PREFIX + Buffer.concat([random, mark(this.#secret(), random)]).toString('base64url')
+    return PREFIX + Buffer.concat([random, signatureOf(this.#secret(), random)]).toString('base64url')
   }
 
-  /** The token, if this process or another node has minted it. */
-  minted(token: unknown): string | undefined {
+  /** Returns the token if this process or another node of the cluster has signed it. */
+  verify(token: unknown): string | undefined {
     if (typeof token !== 'string' || !token.startsWith(PREFIX)) return undefined
     const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url')
-    if (bytes.length !== 2 * BYTES || !this.#isMarked(bytes)) return undefined
-    // Base64 has more than one spelling of the same bytes; only the one that was given out names a session.
+    if (bytes.length !== 2 * BYTES || !this.#isSigned(bytes)) return undefined
+    // Several base64 strings decode to the same bytes. Only the canonical one is a token.
     return PREFIX + bytes.toString('base64url') === token ? token : undefined
   }
 
-  #isMarked(bytes: Buffer): boolean {
+  #isSigned(bytes: Buffer): boolean {
     const [random, marked] = [bytes.subarray(0, BYTES), bytes.subarray(BYTES)]
     const secret = this.#secret()
-    if (timingSafeEqual(marked, mark(secret, random))) return true
-    return !secret.equals(this.#first) && timingSafeEqual(marked, mark(this.#first, random))
+    if (timingSafeEqual(marked, signatureOf(secret, random))) return true
+    return !secret.equals(this.#first) && timingSafeEqual(marked, signatureOf(this.#first, random))
   }
 }
 
-function mark(secret: Buffer, random: Uint8Array): Buffer {
+function signatureOf(secret: Buffer, random: Uint8Array): Buffer {
   return createHmac('sha256', secret).update(random).digest().subarray(0, BYTES)
 }
 
 const BYTES = 16
-/** Keeps these apart from tokens of other origin, such as the hash of a host session's id. */
+/** Distinguishes signed tokens from others, such as the hash of a framework session's id. */
 const PREFIX = 'm.'

@@ -1,24 +1,24 @@
-/** The failures of one store, told once until it is well again. All times in milliseconds of the monotonic clock. */
-export class Outage {
-  /** When the store may be asked again. */
+/** Tracks the failures of one store, and reports each outage once. All times are milliseconds on the monotonic clock. */
+export class StoreOutage {
+  /** When the store may be queried again. */
   resumeAt = 0
   readonly #report: (error: unknown) => void
-  #isOn = false
+  #isActive = false
   #failures = 0
   #answers = 0
   #failedAt = 0
 
-  /** @param report told of the first failure of each outage */
+  /** @param report called with the first error of each outage */
   constructor(report: (error: unknown) => void) {
     this.#report = report
   }
 
   failed(error: unknown, now: number): void {
-    if (!this.#isOn) this.#report(error)
-    this.#isOn = true
+    if (!this.#isActive) this.#report(error)
+    this.#isActive = true
     this.#answers = 0
     this.#failedAt = now
-    // Others that were asked together with one that has failed are no further try.
+    // Queries that were sent together with one that has failed don't lengthen the pause.
     if (now < this.resumeAt) return
     this.resumeAt = now + jitter(Math.min(FIRST_PAUSE * 2 ** this.#failures, LONGEST_PAUSE))
     this.#failures++
@@ -27,17 +27,17 @@ export class Outage {
   answered(now: number): void {
     this.#failures = 0
     this.#answers++
-    // A store that fails now and then is in one long outage, not in many short ones.
-    if (this.#answers >= ANSWERS_OF_HEALTH && now - this.#failedAt >= TIME_OF_HEALTH) this.#isOn = false
+    // A store that fails intermittently has one long outage rather than many short ones.
+    if (this.#answers >= RECOVERY_ANSWERS && now - this.#failedAt >= RECOVERY_TIME) this.#isActive = false
   }
 }
 
-/** Spreads what would come all at once: between three and five quarters of `ms`. */
+/** Spreads simultaneous work: returns between 75% and 125% of `ms`. */
 export function jitter(ms: number): number {
   return ms * (0.75 + Math.random() / 2)
 }
 
 const FIRST_PAUSE = 1_000
 const LONGEST_PAUSE = 30_000
-const ANSWERS_OF_HEALTH = 10
-const TIME_OF_HEALTH = 60_000
+const RECOVERY_ANSWERS = 10
+const RECOVERY_TIME = 60_000

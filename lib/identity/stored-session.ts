@@ -1,105 +1,105 @@
 import { GradioStateError } from '../errors.js'
 import type { Session } from '../sessions/session.js'
-import type { ExpiryWatch, HostSessionSeen } from './expiry-watcher.js'
-import { type Host, headersSent, type Marker, markedToken } from './host.js'
-import type { HostStore } from './session-store.js'
+import type { ExpiryWatcher, ObservedSession } from './expiry-watcher.js'
+import type { FrameworkStore } from './session-store.js'
 import { tokenOfHostSession } from './token.js'
+import { headersSent, type MarkedSession, type TokenStorage, tokenIn } from './token-storage.js'
 
-/** What all hosts of an instance share. */
-export interface StoredHostContext {
-  readonly watch: ExpiryWatch
+/** Shared by all framework sessions of an instance. */
+export interface StoredSessionContext {
+  readonly watcher: ExpiryWatcher
   readonly onRegenerate: 'end' | 'keep'
 }
 
-/** A host session that is kept in a store, and has an id that only its browser knows. */
-export abstract class StoredHost implements Host, HostSessionSeen {
+/** A framework session that is kept in a store, under an id that only its browser knows. */
+export abstract class StoredSession implements TokenStorage, ObservedSession {
   readonly id: string
-  protected readonly context: StoredHostContext
-  /** Whether the host has yet to save what {@link keep} has put into its session. */
+  protected readonly context: StoredSessionContext
+  /** Whether the framework has yet to save the token that {@link keep} has stored in its session. */
   protected isUnsaved = false
   readonly #isOver: boolean
 
-  /** @param arrivedAt what {@link ExpiryWatch.over} had counted when the request came */
-  constructor(id: string, context: StoredHostContext, arrivedAt: number) {
+  /** @param endedSerial {@link EndedSessions.serial} when the request arrived */
+  constructor(id: string, context: StoredSessionContext, endedSerial: number) {
     this.id = id
     this.context = context
-    this.#isOver = context.watch.over.has(id, arrivedAt)
+    this.#isOver = context.watcher.endedSessions.has(id, endedSerial)
   }
 
-  /** The host session itself, where the token is put. */
-  protected abstract get marker(): Marker
-  abstract get store(): HostStore | undefined
+  /** The framework session itself, in which the token is stored. */
+  protected abstract get marked(): MarkedSession
+  abstract get store(): FrameworkStore | undefined
   abstract isStored(): boolean
   abstract expires(): number | undefined
-  /** Whether the browser can still be told the id of a new session, or has been. */
-  protected abstract canTell(): boolean
+  /** Whether the browser has received the session's id, or can still receive it with this response. */
+  protected abstract canReachBrowser(): boolean
   abstract persist(): Promise<void>
 
-  get unsaved(): Marker | undefined {
-    return this.isUnsaved ? this.marker : undefined
+  get unsaved(): MarkedSession | undefined {
+    return this.isUnsaved ? this.marked : undefined
   }
 
-  get isMarked(): boolean {
-    return this.#marked() !== undefined
+  get hasToken(): boolean {
+    return this.#storedToken() !== undefined
   }
 
-  get isFollowed(): boolean {
-    return this.context.watch.follows(this.id)
+  get isWatched(): boolean {
+    return this.context.watcher.watches(this.id)
   }
 
   find(): string | undefined {
     if (this.#isOver) return undefined
-    return this.#marked() ?? (this.isStored() ? this.#derive() : undefined)
+    return this.#storedToken() ?? (this.isStored() ? this.#deriveToken() : undefined)
   }
 
   prepare(): string {
     if (this.#isOver) throw over()
     const known = this.find()
     if (known !== undefined) return known
-    // Without the id in the cookie that was sent, each further request would get another host session.
-    if (!this.canTell()) throw headersSent()
-    return this.#derive()
+    // The browser would never send the id, so each of its requests would get another framework session.
+    if (!this.canReachBrowser()) throw headersSent()
+    return this.#deriveToken()
   }
 
   keep(token: string): void {
-    const { marker } = this
-    if (markedToken(marker) === token) return
-    marker.gradioState = { token }
+    const { marked } = this
+    if (tokenIn(marked) === token) return
+    marked.gradioState = { token }
     this.isUnsaved = true
   }
 
-  follow(session: Session): void {
-    this.context.watch.follow(session, this)
+  watchSession(session: Session): void {
+    this.context.watcher.watchSession(session, this)
   }
 
-  #marked(): string | undefined {
-    const token = markedToken(this.marker)
-    return token !== undefined && this.#isRight(token) ? token : undefined
+  #storedToken(): string | undefined {
+    const token = tokenIn(this.marked)
+    return token !== undefined && this.#isOwnToken(token) ? token : undefined
   }
 
   /**
-   * Whether the token in the host session is its own. Apps copy their sessions' content into new ones, as Passport does with
-   * `keepSessionInfo`; only where sessions are to be kept may the token of another one lead anywhere.
+   * Whether the token in the framework session belongs to it. Apps copy the content of one session into another, as Passport does
+   * with `keepSessionInfo`. The token of another session is accepted only with `onRegenerate: 'keep'`.
    */
-  #isRight(token: string): boolean {
-    const { watch, onRegenerate } = this.context
-    const carrier = watch.carrierOf(token)
-    if (carrier !== undefined) return carrier === this.id
-    return onRegenerate === 'keep' || token === this.#derive()
+  #isOwnToken(token: string): boolean {
+    const { watcher, onRegenerate } = this.context
+    const frameworkId = watcher.frameworkIdOf(token)
+    if (frameworkId !== undefined) return frameworkId === this.id
+    return onRegenerate === 'keep' || token === this.#deriveToken()
   }
 
-  /** Parallel first uses of one host session agree on this, before any of them is saved. */
-  #derive(): string {
+  /** Derives the token from the session id, so that parallel first uses of a framework session get the same one before it is saved. */
+  #deriveToken(): string {
     const token = tokenOfHostSession(this.id)
-    const carrier = this.context.watch.carrierOf(token)
-    // One that was kept over a login has taken the token of its first host session along.
-    return carrier === undefined || carrier === this.id ? token : tokenOfHostSession(token)
+    const frameworkId = this.context.watcher.frameworkIdOf(token)
+    // A session kept across a login still has the token of its first framework session.
+    return frameworkId === undefined || frameworkId === this.id ? token : tokenOfHostSession(token)
   }
 }
 
 function over(): GradioStateError {
   return new GradioStateError(
     'SESSION_ENDED',
-    'Expected the host session that this request came with, but it was destroyed or regenerated meanwhile.',
+    'Expected the framework session that this request came with, but it was destroyed or regenerated meanwhile.',
   )
 }

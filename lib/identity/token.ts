@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
 
-// Tokens made of what tells users apart already. 128 bits do that for as many as there may be, and each session keeps
-// its token, with Redis also in the keys there. The two kinds are of different halves: whatever the app calls a user,
-// it is never the token of somebody's host session.
+// Tokens derived from an id that already identifies the user. 128 bits are enough, and each session keeps its token in memory and,
+// in a cluster, in Redis keys. The two kinds use different halves of the hash, so that no user id chosen by the app can
+// produce the token of a framework session.
 
-/** The token of a user that the app tells by itself. */
+/** The token for a user id that `identify()` returned. */
 export function tokenOfUser(name: string): string {
   return hash(name).toString('base64url', 0, 16)
 }
 
-/** The token of a host session, by its id. */
+/** The token for a framework session's id. */
 export function tokenOfHostSession(id: string): string {
   return hash(id).toString('base64url', 16, 32)
 }

@@ -1,26 +1,26 @@
 import { WheelNode } from '../util/timer-wheel.js'
-import type { Marker } from './host.js'
-import type { HostStore } from './session-store.js'
-import { Outage } from './store-outage.js'
+import type { FrameworkStore } from './session-store.js'
+import { StoreOutage } from './store-outage.js'
+import type { MarkedSession } from './token-storage.js'
 
-/** A host session that leads to a session here. Times in milliseconds of the monotonic clock. */
-export class Track extends WheelNode {
+/** A framework session that leads to a session here. Times are milliseconds on the monotonic clock. */
+export class WatchedSession extends WheelNode {
   readonly token: string
   readonly store: WatchedStore
-  /** What the host calls its session. */
+  /** The framework session's id. */
   id: string
-  /** Whether it was ever in its store: one that is new comes there with the end of its request. */
+  /** Whether it was ever saved. A new framework session is saved at the end of its request. */
   isSaved = false
-  isLost = false
+  isMissing = false
   expires = Number.POSITIVE_INFINITY
-  /** The sessions of requests in flight that have the token and are not saved yet. */
-  #unsaved: Marker[] | undefined
-  /** When it was last known to be there. */
+  /** Session objects of requests in flight that contain the token and aren't saved yet. */
+  #unsaved: MarkedSession[] | undefined
+  /** When it was last known to exist. */
   seenAt = 0
-  /** When the store is asked for it. */
-  askAt = Number.POSITIVE_INFINITY
-  /** How often it was found to live on after it should have expired. */
-  late = 0
+  /** When the store is queried for it next. */
+  checkAt = Number.POSITIVE_INFINITY
+  /** How many checks have found it to exist after its deadline. */
+  overdueChecks = 0
 
   constructor(token: string, store: WatchedStore, id: string) {
     super()
@@ -29,12 +29,12 @@ export class Track extends WheelNode {
     this.id = id
   }
 
-  /** Whether the store is asked for it from time to time. */
-  get isWatched(): boolean {
-    return this.isSaved && !this.isLost
+  /** Whether the store is queried for it regularly. */
+  get isChecked(): boolean {
+    return this.isSaved && !this.isMissing
   }
 
-  noteUnsaved(marker: Marker): void {
+  noteUnsaved(marker: MarkedSession): void {
     this.#unsaved ??= []
     this.#unsaved.push(marker)
   }
@@ -44,41 +44,40 @@ export class Track extends WheelNode {
   }
 
   /**
-   * The host session is over. For the token alone its host would write it to the store again, at the end of a request
-   * that had it at hand.
+   * The framework session has ended. A request in flight would save it again at its end, because the token changed its content.
    */
-  unmark(): void {
+  removeToken(): void {
     for (const marker of this.#unsaved ?? []) delete marker.gradioState
     this.#unsaved = undefined
   }
 
-  /** Another host session takes its place. */
+  /** Another framework session takes its place. */
   moveTo(id: string): void {
     this.id = id
     this.isSaved = false
-    this.isLost = false
+    this.isMissing = false
     this.expires = Number.POSITIVE_INFINITY
-    this.askAt = Number.POSITIVE_INFINITY
-    this.late = 0
+    this.checkAt = Number.POSITIVE_INFINITY
+    this.overdueChecks = 0
   }
 }
 
-/** A store that is listened to. */
+/** A store with a listener. */
 export class WatchedStore {
-  readonly store: HostStore
-  readonly tracks = new Map<string, Track>()
-  readonly outage: Outage
+  readonly store: FrameworkStore
+  readonly sessions = new Map<string, WatchedSession>()
+  readonly outage: StoreOutage
   isConnected = true
-  /** Ends the listening. */
+  /** Removes the listener. */
   close: () => void = () => {}
 
-  /** @param report told of the first failure of each outage */
-  constructor(store: HostStore, report: (error: unknown) => void) {
+  /** @param report called with the first error of each outage */
+  constructor(store: FrameworkStore, report: (error: unknown) => void) {
     this.store = store
-    this.outage = new Outage(report)
+    this.outage = new StoreOutage(report)
   }
 
-  /** When it may be asked. */
+  /** When it may be queried. */
   get resumeAt(): number {
     return this.isConnected ? this.outage.resumeAt : Number.POSITIVE_INFINITY
   }

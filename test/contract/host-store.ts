@@ -10,11 +10,11 @@ import { json, site } from '../support/express.ts'
 import type { HostStore, StoreKind } from '../support/host-stores.ts'
 import { recordCalls, type StoreCalls } from '../support/store-calls.ts'
 
-// What becomes of sessions whose host sessions are in a store of express-session. The time is real: stores have clocks
+// What becomes of sessions whose framework sessions are in a store of express-session. The time is real: stores have clocks
 // of their own. Only where the slow poll is waited for does the library's time go faster.
 
 export interface StoreTraits {
-  /** How many seconds a host session lives in the tests. More than 2 for a store that may forget it a second early. @default 2 */
+  /** How many seconds a framework session lives in the tests. More than 2 for a store that may forget it a second early. @default 2 */
   lifetime?: number
   /** What the store does when its server is away. Without one, its sessions are in this process or on its disk. */
   whenAway?: 'fails' | 'hangs'
@@ -326,7 +326,7 @@ export function describeHostStore(
 const POST = { method: 'POST' }
 
 interface Setup {
-  /** Of a host session, in seconds. */
+  /** Of a framework session, in seconds. */
   lifetime?: number | undefined
   session?: Partial<SessionOptions>
   options?: GradioStateOptions
@@ -362,11 +362,11 @@ interface User extends Visitor {
   get(): Promise<{ id: string; value?: string }>
   /** Resolves at the end of the answer: until then express-session may not have saved what the request has changed. */
   post(path: string): Promise<string>
-  /** The id of the host session. */
+  /** The id of the framework session. */
   hostId(): string
 }
 
-/** An app that keeps its host sessions in a store of that kind. */
+/** An app that keeps its framework sessions in a store of that kind. */
 async function openApp(t: TestContext, kind: StoreKind, setup: Setup = {}): Promise<App> {
   const host = await kind.make()
   const cookie = setup.lifetime === undefined ? {} : { maxAge: setup.lifetime * 1000 }

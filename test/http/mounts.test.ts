@@ -66,7 +66,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const hasHostSession of [true, false]) {
-    it(`two instances on two routers keep apart, with ${hasHostSession ? 'a host session' : 'own cookies'}`, async t => {
+    it(`two instances on two routers keep apart, with ${hasHostSession ? 'a framework session' : 'own cookies'}`, async t => {
       const instances = [gradioState({ clock: fakeClock() }), gradioState({ clock: fakeClock() })]
       const app = express()
       if (hasHostSession) app.use(session(sessionDefaults()))

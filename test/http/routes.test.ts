@@ -122,7 +122,7 @@ forEachExpress((_name, express) => {
     assert.equal((await heartbeat(visitor(), 'page')).status, 200)
   })
 
-  it("an error of the host's store is the app's to answer, and holds no session", async t => {
+  it("an error of the session store is the app's to answer, and holds no session", async t => {
     const store = new RecordingStore()
     const { gradio, visitor } = await site(t, express, {
       session: { store },
@@ -152,7 +152,7 @@ forEachExpress((_name, express) => {
     await idle(gradio)
   })
 
-  it("while the host's store hangs, a page that gave up waiting holds no session", async t => {
+  it('while the session store hangs, a page that gave up waiting holds no session', async t => {
     const store = new RecordingStore()
     const { gradio, clock, visitor } = await site(t, express, { session: { store } })
     const { set } = store

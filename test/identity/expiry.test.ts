@@ -1,4 +1,4 @@
-// What the user of a host session sees of its expiry. Which store is asked when: expiry-watch.test.ts.
+// What the user of a framework session sees of its expiry. Which store is asked when: expiry-watch.test.ts.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'

@@ -78,7 +78,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const saveUninitialized of [false, true]) {
-    it(`one session for one host session, with saveUninitialized: ${saveUninitialized}`, async t => {
+    it(`one session for one framework session, with saveUninitialized: ${saveUninitialized}`, async t => {
       const store = new RecordingStore()
       const { gradio, visitor } = await site(t, express, { session: { store, saveUninitialized }, routes })
       const user = visitor()

@@ -90,7 +90,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a browser that has a host session already may begin its session at any time', async t => {
+  it('a browser that has a framework session already may begin its session at any time', async t => {
     const { gradio, visitor } = await site(t, express, { routes })
     for (const use of ['id', 'set', 'establish']) {
       const user = visitor()

@@ -41,7 +41,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 2)
   })
 
-  it('identify: undefined leaves it to the host session', async t => {
+  it('identify: undefined leaves it to the framework session', async t => {
     const { visitor } = await site(t, express, { options: { identify: () => undefined }, routes })
     const user = visitor()
     const { id } = (await ask(user)).body
@@ -63,7 +63,7 @@ forEachExpress((_name, express) => {
     assert.equal((await ask(visitor())).status, 401)
   })
 
-  it("session: 'framework' has no other identity: without a host session, use is refused", async t => {
+  it("session: 'framework' has no other identity: without a framework session, use is refused", async t => {
     const { gradio, visitor } = await site(t, express, {
       session: false,
       options: { session: 'framework' },
@@ -71,7 +71,7 @@ forEachExpress((_name, express) => {
     })
     const user = visitor()
     const { status, body } = await ask(user)
-    assert.deepEqual([status, body.code], [503, 'HOST_SESSION_UNAVAILABLE'])
+    assert.deepEqual([status, body.code], [503, 'FRAMEWORK_SESSION_UNAVAILABLE'])
     assert.equal((await user.fetch('/nothing')).status, 200)
     assert.equal((await user.fetch('/gradio_api/heartbeat/page?n=1', POST)).status, 503)
     assert.deepEqual([user.cookies.size, gradio.stats().sessions], [0, 0])
@@ -86,7 +86,7 @@ forEachExpress((_name, express) => {
     store.emit('disconnect')
     for (const someone of [user, other]) {
       const { status, body } = await ask(someone)
-      assert.deepEqual([status, body.code], [503, 'HOST_SESSION_UNAVAILABLE'])
+      assert.deepEqual([status, body.code], [503, 'FRAMEWORK_SESSION_UNAVAILABLE'])
       assert.equal((await someone.fetch('/nothing')).status, 200)
     }
     assert.equal(await page.beat(), 503)
@@ -97,7 +97,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 1)
   })
 
-  it('the own cookie serves where there never was a host session', async t => {
+  it('the own cookie serves where there never was a framework session', async t => {
     const { visitor } = await site(t, express, { session: false, routes })
     const user = visitor()
     await ask(user)

@@ -1,4 +1,4 @@
-// An open page that keeps its host session alive, as the browser sees it.
+// An open page that keeps its framework session alive, as the browser sees it.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'

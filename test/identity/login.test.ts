@@ -55,7 +55,7 @@ forEachExpress((_name, express) => {
     assert.ok(nobody.id !== id && nobody.id !== login.id && nobody.value === undefined)
   })
 
-  it("with onRegenerate: 'keep' it takes values and files along, under the new host session alone", async t => {
+  it("with onRegenerate: 'keep' it takes values and files along, under the new framework session alone", async t => {
     const app = await sessionApp(t, express, {
       options: { onRegenerate: 'keep' },
       routes(app) {
@@ -76,7 +76,7 @@ forEachExpress((_name, express) => {
     assert.equal(await (await me.fetch(url!)).text(), 'content')
     assert.equal(await page.beat(), 200)
     assert.deepEqual([log, signal.aborted, gradio.stats().sessions], [[], false, 1])
-    // Before the new host session is used for the first time, too: its token is none that the old id leads to.
+    // Before the new framework session is used for the first time, too: its token is none that the old id leads to.
     assert.equal((await old.fetch(url!)).status, 404)
     const nobody = await old.get()
     assert.ok(nobody.id !== id && nobody.value === undefined)
@@ -91,7 +91,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const isMarked of [true, false]) {
-    it(`with 'keep', an old host session that is saved again leads nowhere (marked: ${isMarked})`, async t => {
+    it(`with 'keep', an old framework session that is saved again leads nowhere (marked: ${isMarked})`, async t => {
       const app = await sessionApp(t, express, { options: { onRegenerate: 'keep' } })
       const me = app.user()
       const { id } = await me.set('mine')

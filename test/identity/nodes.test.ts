@@ -1,10 +1,10 @@
-// The user's identity on several nodes: what one of them has put into a cookie or a host session leads there on all.
+// The user's identity on several nodes: what one of them has put into a cookie or a framework session leads there on all.
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
 import session, { MemoryStore } from 'express-session'
-import { Mint } from '../../lib/identity/signed-token.ts'
+import { TokenSigner } from '../../lib/identity/signed-token.ts'
 import { countEnters } from '../support/count-enters.ts'
 import { sessionDefaults, until } from '../support/express.ts'
 import { dial, heartbeat } from '../support/handshake.ts'
@@ -32,7 +32,7 @@ function hostSessions(): NodesOptions {
   }
 }
 
-it('a host session that was never used here costs no round trip', async t => {
+it('a framework session that was never used here costs no round trip', async t => {
   const all = await nodes(t, 2, hostSessions())
   const [a, b] = [...all] as [Node, Node]
   const user = wanderer()
@@ -47,7 +47,7 @@ it('a host session that was never used here costs no round trip', async t => {
   assert.equal(await (await user.at(b).fetch('/who')).text(), id)
 })
 
-it('a logout that destroys the host session at one node ends the pages on the others', async t => {
+it('a logout that destroys the framework session at one node ends the pages on the others', async t => {
   const [a, b] = (await nodes(t, 2, hostSessions())) as unknown as [Node, Node]
   const user = wanderer()
   const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))
@@ -83,16 +83,16 @@ it('a use that cannot wait has its session at once, also while another one waits
   assert.equal(await (await visitor.fetch('/now')).text(), id)
 })
 
-it('tokens that were minted before the cluster was connected stay good in their process', () => {
+it('tokens that were verify before the cluster was connected stay good in their process', () => {
   const [first, second] = [randomBytes(32), randomBytes(32)]
   let secret = first
-  const mint = new Mint(() => secret)
-  const before = mint.mint()
-  assert.equal(mint.minted(before), before)
+  const signer = new TokenSigner(() => secret)
+  const before = signer.create()
+  assert.equal(signer.verify(before), before)
   secret = second
-  const after = mint.mint()
-  assert.deepEqual([mint.minted(before), mint.minted(after)], [before, after])
-  const elsewhere = new Mint(() => second)
-  assert.deepEqual([elsewhere.minted(before), elsewhere.minted(after)], [undefined, after])
-  assert.equal(mint.minted(new Mint(() => randomBytes(32)).mint()), undefined)
+  const after = signer.create()
+  assert.deepEqual([signer.verify(before), signer.verify(after)], [before, after])
+  const elsewhere = new TokenSigner(() => second)
+  assert.deepEqual([elsewhere.verify(before), elsewhere.verify(after)], [undefined, after])
+  assert.equal(signer.verify(new TokenSigner(() => randomBytes(32)).create()), undefined)
 })

@@ -206,7 +206,7 @@ forEachExpress((_name, express) => {
     assert.equal(user.cookies.get('gradio_state'), cookie)
   })
 
-  it("session: 'cookie' follows no host session", async t => {
+  it("session: 'cookie' follows no framework session", async t => {
     const { visitor } = await site(t, express, { options: { session: 'cookie' }, routes })
     const user = visitor()
     await idOf(user)

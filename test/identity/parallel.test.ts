@@ -88,7 +88,7 @@ forEachExpress((_name, express) => {
   }
 
   for (const host of Object.keys(hosts).filter(name => name.startsWith('express-session'))) {
-    it(`five at once on a host session without a token are one session, with ${host}`, async t => {
+    it(`five at once on a framework session without a token are one session, with ${host}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...hosts[host]?.(), routes })
       const user = visitor()
       await user.fetch('/login', POST)
@@ -101,7 +101,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('five tabs that connect at once on a host session without a token are one session', async t => {
+  it('five tabs that connect at once on a framework session without a token are one session', async t => {
     const { gradio, visitor } = await site(t, express, { ...hosts['express-session']?.(), routes })
     const user = visitor()
     await user.fetch('/login', POST)

@@ -1,4 +1,4 @@
-// Passport regenerates the host session at a login and at a logout, and can copy its content into the next one.
+// Passport regenerates the framework session at a login and at a logout, and can copy its content into the next one.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
@@ -110,7 +110,7 @@ forEachExpress((_name, module) => {
       assert.ok(next.value === undefined && next.id !== id)
     })
 
-    it(`an old host session that is saved again leads to nothing of a later one, with ${named}`, async t => {
+    it(`an old framework session that is saved again leads to nothing of a later one, with ${named}`, async t => {
       const app = await passportApp(t, module, setting)
       const me = app.user()
       await me.post('/note/mine')

@@ -8,7 +8,7 @@ import { GRACE, LIFETIME, sessionApp, told } from '../support/session-app.ts'
 import { TroubledStore } from '../support/troubled-store.ts'
 import { warningsIn } from '../support/warnings.ts'
 
-const UNAVAILABLE = { status: 503, code: 'HOST_SESSION_UNAVAILABLE' }
+const UNAVAILABLE = { status: 503, code: 'FRAMEWORK_SESSION_UNAVAILABLE' }
 
 forEachExpress((_name, express) => {
   for (const option of ['store', 'session'] as const) {
@@ -221,7 +221,7 @@ it('a question that hangs holds no request up', async t => {
   await clock.advance(2)
   store.trouble = () => undefined
   store.take()
-  // The host session has expired by now, so express-session gives another; no time passes meanwhile.
+  // The framework session has expired by now, so express-session gives another; no time passes meanwhile.
   const now = await me.request(({ state }) => state.id)
   assert.notEqual(now, id)
   assert.deepEqual(

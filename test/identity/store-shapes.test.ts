@@ -20,7 +20,7 @@ function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
 
 const noop = () => {}
 
-/** Begins a session whose host session is seen to be stored, as the second request does: its save is not heard of. */
+/** Begins a session whose framework session is seen to be stored, as the second request does: its save is not heard of. */
 async function visit(user: HostUser): Promise<void> {
   await user.session()
   await user.request()
@@ -240,7 +240,7 @@ it('a destroy that fails ends nothing', async t => {
   await clock.advance(1)
   assert.deepEqual(log, [])
   store.trouble = () => undefined
-  assert.equal((await me.session()).id, id, 'the host session is still there')
+  assert.equal((await me.session()).id, id, 'the framework session is still there')
 })
 
 for (const trouble of ['hangs', 'throws', 'fails'] as const) {

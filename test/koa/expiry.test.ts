@@ -1,4 +1,4 @@
-// Host sessions of koa-session in an external store that expire, are destroyed elsewhere, or can not be asked for.
+// Framework sessions of koa-session in an external store that expire, are destroyed elsewhere, or can not be asked for.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'

@@ -121,7 +121,7 @@ forEachKoa(Koa => {
 
   // The cookie-only ones have nothing to agree on; there a page's connect() is awaited first.
   for (const name of Object.keys(KOA_HOSTS).filter(name => !/cookie|no session/.test(name))) {
-    it(`parallel first uses of one host session agree, with ${name}`, async t => {
+    it(`parallel first uses of one framework session agree, with ${name}`, async t => {
       const { gradio, visitor } = await koaSite(t, Koa, {
         host: KOA_HOSTS[name]!(),
         routes: {

@@ -89,7 +89,7 @@ forEachExpress((_name, module) => {
         {},
         {},
       ],
-      'where express-session is the host': [() => ({}), {}, {}],
+      'with express-session': [() => ({}), {}, {}],
       'with another user of identify() each': [
         number => ({ 'x-user': `nobody ${number}` }),
         { identify: req => (req.headers['x-user'] as string | undefined) ?? `port ${req.socket.remotePort}` },

@@ -56,7 +56,7 @@ export async function serve(t: TestContext, app: RequestListener | Server): Prom
 export interface SiteOptions {
   /** The options of `gradioState()`. @default for the clock: a new fake one */
   options?: GradioStateOptions
-  /** The options of express-session; `false`: no host session. @default what the README recommends */
+  /** The options of express-session; `false`: no framework session. @default what the README recommends */
   session?: Partial<SessionOptions> | false
   /** Middleware before all else. */
   before?: RequestHandler[]

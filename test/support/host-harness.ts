@@ -33,7 +33,7 @@ export interface HostHarness {
 
 export interface HostUser {
   readonly cookie: string
-  /** The id of the host session that the cookie names. */
+  /** The id of the framework session that the cookie names. */
   readonly id: string
   /** Sends a request, and ends it when `handler` has settled. Rejects with what a middleware hands to `next`. */
   request<T = void>(handler?: (request: HostedRequest) => T | Promise<T>): Promise<T>

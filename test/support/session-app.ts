@@ -12,7 +12,7 @@ import { type FakeClock, fakeClock, type TestPage, type Visitor } from '../../li
 import { type ExpressModule, json, pass, serve, sessionDefaults, until } from './express.ts'
 import { TroubledStore } from './troubled-store.ts'
 
-/** How long host sessions live here, in seconds. */
+/** How long framework sessions live here, in seconds. */
 export const LIFETIME = 60
 /** The default of the option `gracePeriod`. */
 export const GRACE = 3600
@@ -47,7 +47,7 @@ export interface AppUser extends Visitor {
   set(value: string): Promise<Answer>
   get(): Promise<Answer>
   post(path: string): Promise<Answer>
-  /** The id of the host session. */
+  /** The id of the framework session. */
   hostId(): string
 }
 
@@ -59,7 +59,7 @@ export interface Answer {
   code?: string
 }
 
-/** An app with a login, a logout and one value for each user. Its host sessions go by the fake clock, too. */
+/** An app with a login, a logout and one value for each user. Its framework sessions go by the fake clock, too. */
 export async function sessionApp(
   t: TestContext,
   express: ExpressModule,

@@ -1,0 +1,54 @@
+import type { ServerResponse } from 'node:http'
+import { GradioStateError } from '../errors.js'
+import type { Session } from '../sessions/session.js'
+
+/** Where the token of one request's session is stored. */
+export interface TokenStorage {
+  /**
+   * `false` when no token is stored: the token that {@link find} returns is only the one that a session would have.
+   * `undefined`: unknown.
+   */
+  readonly hasToken?: boolean
+  /** Whether the framework session leads to a session of this process. Defined together with {@link hasToken}. */
+  readonly isWatched?: boolean
+  /** The token that the request brought. Has no side effects. */
+  find(): string | undefined
+  /**
+   * The token under which this request's session begins: the one that it brought, or a new one. Has no side effects.
+   * @throws GradioStateError `HEADERS_SENT` when the browser can't receive a new token with this response
+   */
+  prepare(): string
+  /** Stores the token that {@link prepare} returned, so that the browser's later requests bring it. */
+  keep(token: string): void
+  /** Called when the request has reached its session: ends the session with its framework session. */
+  watchSession?(session: Session): void
+  /** Resolves when a response whose head is written next will bring the browser the token. Not needed by every storage. */
+  persistWithHeaders?(): Promise<void>
+  /** Does now what the framework does at the end of each request, for a response that the library itself sends. */
+  renew?(): Promise<void>
+  /** Resolves when the browser's next request will find the token, even while this response is still being written. */
+  persist(): Promise<void>
+}
+
+/** A framework session with a token. */
+export interface MarkedSession {
+  gradioState?: { readonly token?: unknown }
+}
+
+/** The token in a framework session, if there is one. */
+export function tokenIn(session: object): string | undefined {
+  const token = (session as MarkedSession).gradioState?.token
+  return typeof token === 'string' ? token : undefined
+}
+
+/** Whether a cookie can still be set. At an upgrade, the response may be an empty object. */
+export function canSetCookie(res: ServerResponse | undefined): res is ServerResponse {
+  return typeof res?.setHeader === 'function' && !res.headersSent
+}
+
+export function headersSent(): GradioStateError {
+  return new GradioStateError(
+    'HEADERS_SENT',
+    'Expected the first use of req.gradioState before the headers of the answer are sent, since they bring the browser the cookie of its session. Use it, or await req.gradioState.establish(), earlier.',
+  )
+}
