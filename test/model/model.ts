@@ -658,13 +658,15 @@ export class Model {
   #unload(life: Life, reason: EndReason, settled: Done): void {
     life.phase = 'unloading'
     life.load.over = true
-    this.#afterHooks(life, done =>
-      // In a cluster, an end that overtakes an unload takes its claim, and does its work.
-      this.#runHooks(life, 'unload', (this.settings.isAsync && life.over) || reason, () => {
+    this.#afterHooks(life, done => {
+      // In a cluster, an end that overtakes an unload takes its claim, and does its work: nobody waits for the unload any more.
+      const overtakenBy = this.settings.isAsync ? life.over : undefined
+      if (overtakenBy !== undefined) settled()
+      this.#runHooks(life, 'unload', overtakenBy ?? reason, () => {
         done()
-        settled()
-      }),
-    )
+        if (overtakenBy === undefined) settled()
+      })
+    })
   }
 
   /** The end that somebody has asked for by the id of the session. */
