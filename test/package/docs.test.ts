@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+// Holds the documentation to what can be checked: the tree of lib, paths, links, and the width of prose.
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const pages = [
+  ...['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'example-app/README.md'],
+  ...filesBelow('docs', '.md').map(file => `docs/${file}`),
+]
+
+test('the tree in ARCHITECTURE.md names every file of lib, and no other', () => {
+  assert.deepEqual(treeOf(read('docs/ARCHITECTURE.md')).sort(), filesBelow('lib', '.ts').sort())
+})
+
+test('every file of lib that ARCHITECTURE.md or a decision mentions exists', () => {
+  const internals = pages.filter(
+    page => page === 'docs/ARCHITECTURE.md' || page.startsWith('docs/decisions/'),
+  )
+  const missing = internals.flatMap(page =>
+    [
+      ...outsideCode(read(page))
+        .join('\n')
+        .matchAll(/`([a-z-]+\/[a-z/-]+\.ts)`/g),
+    ]
+      .map(([, path]) => path as string)
+      .filter(path => !existsSync(join(root, 'lib', path)) && !existsSync(join(root, path)))
+      .map(path => `${page}: ${path}`),
+  )
+  assert.deepEqual(missing, [])
+})
+
+test('every relative link leads to a file, and to a heading of it', () => {
+  assert.deepEqual(pages.flatMap(brokenLinks), [])
+})
+
+test('no line of prose is longer than 120 columns', () => {
+  const long = pages.flatMap(page =>
+    outsideCode(read(page))
+      // A row of a table can't be broken.
+      .filter(line => line.length > 120 && !/^\s*\|/.test(line))
+      .map(line => `${page}: ${line.slice(0, 60)}…`),
+  )
+  assert.deepEqual(long, [])
+})
+
+test('each decision is in the list of decisions', () => {
+  const list = read('docs/decisions/README.md')
+  const decisions = readdirSync(join(root, 'docs/decisions')).filter(file => file !== 'README.md')
+  assert.deepEqual(
+    decisions.filter(file => !list.includes(`](${file})`)),
+    [],
+  )
+})
+
+function read(page: string): string {
+  return readFileSync(join(root, page), 'utf8')
+}
+
+function filesBelow(folder: string, extension: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith(extension))
+    .map(file => file.replaceAll('\\', '/'))
+}
+
+/** The files in the tree of `lib/`, by their indentation. */
+function treeOf(page: string): string[] {
+  const [, tree] = /```\nlib\/\n(.*?)^\S/ms.exec(page) ?? []
+  assert.ok(tree !== undefined, 'ARCHITECTURE.md has the tree of lib')
+  const folders: string[] = []
+  const files: string[] = []
+  for (const line of tree.trimEnd().split('\n')) {
+    const [, indent = '', name = ''] = /^( +)(\S+)/.exec(line) ?? []
+    folders.length = indent.length / 2 - 1
+    if (name.endsWith('/')) folders.push(name)
+    else files.push(folders.join('') + name)
+  }
+  return files
+}
+
+/** The lines of a page that are in no block of code. */
+function outsideCode(page: string): string[] {
+  let isCode = false
+  return page.split('\n').filter(line => {
+    const isFence = /^\s*```/.test(line)
+    if (isFence) isCode = !isCode
+    return !isCode && !isFence
+  })
+}
+
+function brokenLinks(page: string): string[] {
+  const links = outsideCode(read(page))
+    .join('\n')
+    .matchAll(/\]\((?!https?:)([^)\s]*)\)/g)
+  return [...links]
+    .map(([, link = '']) => link)
+    .filter(link => {
+      const [path = '', heading] = link.split('#')
+      const target = path === '' ? page : join(dirname(page), path)
+      if (!existsSync(join(root, target))) return true
+      return heading !== undefined && !headingsOf(read(target)).includes(heading)
+    })
+    .map(link => `${page}: ${link}`)
+}
+
+/** The anchors that GitHub gives to headings. */
+function headingsOf(page: string): string[] {
+  return outsideCode(page)
+    .filter(line => /^#+ /.test(line))
+    .map(line =>
+      line
+        .replace(/^#+ /, '')
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}_\- ]/gu, '')
+        .replaceAll(' ', '-'),
+    )
+}
