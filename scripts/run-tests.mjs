@@ -28,7 +28,8 @@ const PARTS = {
   package: file => file.startsWith('test/package/'),
   browser: (_file, { sources }) => sources.has('playwright-core'),
   redis: (_file, { sources }) =>
-    sources.has('test/support/redis-server.ts') || sources.has('test/support/redis-cluster.ts'),
+    sources.has('test/support/servers/redis-server.ts') ||
+    sources.has('test/support/servers/redis-cluster.ts'),
   unit: () => true,
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type GradioStateOptions, gradioState } from '../lib/index.ts'
 import { fakeClock } from '../lib/testing/index.ts'
-import { isAbout } from './support/is-about.ts'
+import { isAbout } from './support/option-error.ts'
 
 /** Wrong values of each option, and how the message shows what was received. */
 const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]> = {

@@ -11,7 +11,7 @@ import {
   until,
   useBrowser,
   useExample,
-} from './support.ts'
+} from '../support/browser/browser.ts'
 
 declare global {
   interface Window {

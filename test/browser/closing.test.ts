@@ -16,7 +16,7 @@ import {
   until,
   useBrowser,
   useExample,
-} from './support.ts'
+} from '../support/browser/browser.ts'
 
 /** Long enough for a slow machine to open a page again in it. */
 const GRACE_PERIOD = '8'

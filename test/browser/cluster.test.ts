@@ -12,8 +12,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import sharp from 'sharp'
-import { filesBelow } from '../support/disk.ts'
-import { gallery, generate, isConnected, open, picture, until, useBrowser } from './support.ts'
+import {
+  gallery,
+  generate,
+  isConnected,
+  open,
+  picture,
+  until,
+  useBrowser,
+} from '../support/browser/browser.ts'
+import { filesBelow } from '../support/files/disk.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 

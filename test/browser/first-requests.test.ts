@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, it } from 'node:test'
-import { open, sessionOf, unloadDelayPasses, useBrowser, useExample } from './support.ts'
+import { open, sessionOf, unloadDelayPasses, useBrowser, useExample } from '../support/browser/browser.ts'
 
 declare global {
   interface Window {

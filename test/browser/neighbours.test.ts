@@ -10,8 +10,8 @@ import type { Page } from 'playwright-core'
 import { createApp } from '../../example-app/app.ts'
 import { createDemo } from '../../example-app/demo.ts'
 import { readSettings } from '../../example-app/settings.ts'
-import { forEachExpress, serve, site } from '../support/express.ts'
-import { generate, isConnected, open, until, useBrowser } from './support.ts'
+import { generate, isConnected, open, until, useBrowser } from '../support/browser/browser.ts'
+import { forEachExpress, serve, site } from '../support/http/express.ts'
 
 const html = `<!doctype html>
   <link rel="icon" href="data:,">

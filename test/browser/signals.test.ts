@@ -11,7 +11,7 @@ import {
   startExample,
   until,
   useBrowser,
-} from './support.ts'
+} from '../support/browser/browser.ts'
 
 describe('a signal', { concurrency: true }, () => {
   const browser = useBrowser()

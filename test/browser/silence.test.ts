@@ -3,11 +3,11 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import express from 'express'
-import { site } from '../support/express.ts'
-import { tcpLine } from '../support/tcp-line.ts'
-import { bareTabs } from './bare-tabs.ts'
-import { proxy } from './proxy.ts'
-import { until, useBrowser } from './support.ts'
+import { bareTabs } from '../support/browser/bare-tabs.ts'
+import { until, useBrowser } from '../support/browser/browser.ts'
+import { proxy } from '../support/browser/proxy.ts'
+import { site } from '../support/http/express.ts'
+import { breakableNetwork } from '../support/pages/breakable-network.ts'
 
 /** The default of the option `heartbeat`, in seconds. */
 const PING_EVERY = 15
@@ -28,7 +28,7 @@ describe('a browser that vanishes without a word', () => {
   it('is missed within 60 s, whether its tabs are visible, hidden or frozen', async t => {
     const { gradio, clock, unloaded, server, port } = await app(t)
     const sockets = collect(server)
-    const line = await tcpLine(t, port)
+    const line = await breakableNetwork(t, port)
     const tabs = await bareTabs(t, browser)
     const frozen = await tabs.open(`http://127.0.0.1:${line.port}`)
     await until(() => gradio.stats().pages === 1, 'the first page is counted')
@@ -65,7 +65,7 @@ describe('a browser that vanishes without a word', () => {
     const { gradio, clock, unloaded, port } = await app(t)
     const between = await proxy(port, { upgrades: 'strip' })
     t.after(() => between.close())
-    const line = await tcpLine(t, between.port)
+    const line = await breakableNetwork(t, between.port)
     const tabs = await bareTabs(t, browser)
     await tabs.open(`http://127.0.0.1:${line.port}`)
     await until(() => gradio.stats().pages === 1, 'the page is counted')

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
-import { type HttpProxy, proxy } from './proxy.ts'
 import {
   APPS,
   generate,
@@ -14,7 +13,8 @@ import {
   until,
   useBrowser,
   useExample,
-} from './support.ts'
+} from '../support/browser/browser.ts'
+import { type HttpProxy, proxy } from '../support/browser/proxy.ts'
 
 /** Twice the delay of an unload. */
 const SLOW = 4000

@@ -7,9 +7,9 @@ import type { Page } from 'playwright-core'
 import { createApp } from '../../example-app/app.ts'
 import { createDemo } from '../../example-app/demo.ts'
 import { readSettings } from '../../example-app/settings.ts'
-import { serve } from '../support/express.ts'
-import { type ProxyOptions, proxy } from './proxy.ts'
-import { gallery, generate, isConnected, open, until, useBrowser } from './support.ts'
+import { gallery, generate, isConnected, open, until, useBrowser } from '../support/browser/browser.ts'
+import { type ProxyOptions, proxy } from '../support/browser/proxy.ts'
+import { serve } from '../support/http/express.ts'
 
 /** Browsers open six connections to a host with HTTP/1.1. */
 const TABS = 12

@@ -5,8 +5,8 @@ import path from 'node:path'
 import { after, describe, it } from 'node:test'
 import type { Page } from 'playwright-core'
 import sharp from 'sharp'
-import { filesBelow } from '../support/disk.ts'
-import { APPS, open, sessionOf, until, useBrowser, useExample } from './support.ts'
+import { APPS, open, sessionOf, until, useBrowser, useExample } from '../support/browser/browser.ts'
+import { filesBelow } from '../support/files/disk.ts'
 
 /** Long enough for a slow machine to open a page again in it. */
 const GRACE_PERIOD = '8'

@@ -9,7 +9,7 @@ import { build } from 'esbuild'
 import type { BrowserContext, Page as Tab } from 'playwright-core'
 import { type WebSocket as ServerSocket, WebSocketServer } from 'ws'
 import { connect, type Page } from '../../lib/client/index.ts'
-import { until, useBrowser } from '../browser/support.ts'
+import { until, useBrowser } from '../support/browser/browser.ts'
 
 const maxGzipSize = 1900
 const second = 1000

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import express from 'express'
 import type { CachedFile } from '../../lib/index.ts'
-import { useBrowser } from '../browser/support.ts'
-import { scratch } from '../support/disk.ts'
-import { site } from '../support/express.ts'
+import { useBrowser } from '../support/browser/browser.ts'
+import { scratch } from '../support/files/disk.ts'
+import { site } from '../support/http/express.ts'
 
 const browser = useBrowser('--autoplay-policy=no-user-gesture-required')
 

@@ -7,9 +7,9 @@ import express from 'express'
 import type { Page as Tab } from 'playwright-core'
 import type { Page, UploadOptions, UploadProgress } from '../../lib/client/index.ts'
 import type { GradioStateOptions } from '../../lib/index.ts'
-import { useBrowser } from '../browser/support.ts'
-import { filesBelow, scratch } from '../support/disk.ts'
-import { idle, type Site, site, until } from '../support/express.ts'
+import { useBrowser } from '../support/browser/browser.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
+import { idle, type Site, site, until } from '../support/http/express.ts'
 
 interface Outcome {
   body?: unknown

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { testUser } from '../support/harness.ts'
-import { type Node, nodes } from '../support/nodes.ts'
-import { redisSetting } from '../support/places.ts'
-import type { RedisClock } from '../support/redis-clock.ts'
+import { redisSetting } from '../support/cluster/places.ts'
+import { type Node, nodes } from '../support/http/nodes.ts'
+import type { RedisClock } from '../support/servers/redis-clock.ts'
+import { testUser } from '../support/sessions/harness.ts'
 
 const setting = redisSetting()
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { crash, endInStandIn, pause, pauseInGrace, pauseInHook } from '../support/cluster-crashes.ts'
-import { onRedis } from '../support/cluster-servers.ts'
+import { crash, endInStandIn, pause, pauseInGrace, pauseInHook } from '../support/cluster/crashes.ts'
+import { onRedis } from '../support/cluster/on-redis.ts'
 
 // Most of the time they wait for a lease to run out, so they do it together.
 describe('a process that', { concurrency: true, timeout: 600_000 }, () => {

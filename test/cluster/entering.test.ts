@@ -5,10 +5,10 @@ import { describe, it, type TestContext } from 'node:test'
 import express from 'express'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
-import { site, until } from '../support/express.ts'
-import { deferred, harness, testUser } from '../support/harness.ts'
-import { nodes } from '../support/nodes.ts'
-import { clusterOfOne } from '../support/places.ts'
+import { clusterOfOne } from '../support/cluster/places.ts'
+import { site, until } from '../support/http/express.ts'
+import { nodes } from '../support/http/nodes.ts'
+import { deferred, harness, testUser } from '../support/sessions/harness.ts'
 
 function far(t: TestContext, options: GradioStateOptions = {}) {
   const { clock, cluster, coordinator, all } = clusterOfOne()

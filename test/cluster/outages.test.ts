@@ -1,6 +1,6 @@
 import { describe, it } from 'node:test'
-import { forgotten, outage, rolledBack } from '../support/cluster-outages.ts'
-import { onRedis } from '../support/cluster-servers.ts'
+import { onRedis } from '../support/cluster/on-redis.ts'
+import { forgotten, outage, rolledBack } from '../support/cluster/outages.ts'
 
 describe('processes whose Redis', { concurrency: true, timeout: 600_000 }, () => {
   it('is away for a while go on, delete nothing meanwhile, and catch up', async () => {

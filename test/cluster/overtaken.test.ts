@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { pass, until } from '../support/express.ts'
-import { type Node, nodes, wanderer } from '../support/nodes.ts'
+import { pass, until } from '../support/http/express.ts'
+import { type Node, nodes, wanderer } from '../support/http/nodes.ts'
 
 it('an end that overtakes an unload, which waits for a load hook, runs the unload hooks in its place', async t => {
   const log: string[] = []

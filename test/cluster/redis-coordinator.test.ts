@@ -3,8 +3,8 @@ import { createClient } from 'redis'
 import type { RedisClient } from '../../lib/cluster/redis/index.ts'
 import { describeCoordinator } from '../contract/coordinator.ts'
 import { troubledClient } from '../support/cluster/troubled-client.ts'
-import { redisClock } from '../support/redis-clock.ts'
-import { type StillRedisServer, stillRedisServer } from '../support/redis-server.ts'
+import { redisClock } from '../support/servers/redis-clock.ts'
+import { type StillRedisServer, stillRedisServer } from '../support/servers/redis-server.ts'
 
 let server: StillRedisServer
 let client: ReturnType<typeof createClient>

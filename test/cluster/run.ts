@@ -4,13 +4,13 @@
 //   node --import tsx test/cluster/run.ts outage 300 30      sessions, and for how many seconds Redis is away
 // and so on: see below.
 
-import { chaos } from '../support/cluster-chaos.ts'
-import { crash, endInStandIn, pause, pauseInGrace, pauseInHook } from '../support/cluster-crashes.ts'
-import { endTwice, onTwoNodes, shutdown } from '../support/cluster-farewells.ts'
-import { forgotten, outage, rolledBack } from '../support/cluster-outages.ts'
-import { onRedis, onRedisCluster } from '../support/cluster-servers.ts'
-import { count } from '../support/cluster-shared.ts'
-import { spread } from '../support/cluster-spread.ts'
+import { chaos } from '../support/cluster/chaos.ts'
+import { crash, endInStandIn, pause, pauseInGrace, pauseInHook } from '../support/cluster/crashes.ts'
+import { onRedis, onRedisCluster } from '../support/cluster/on-redis.ts'
+import { forgotten, outage, rolledBack } from '../support/cluster/outages.ts'
+import { spread } from '../support/cluster/returning-users.ts'
+import { count } from '../support/cluster/shared-counter.ts'
+import { endTwice, onTwoNodes, shutdown } from '../support/cluster/shutdown.ts'
 
 const runs: Record<string, (...numbers: number[]) => Promise<unknown>> = {
   spread: (users = 3_000, returning = 300) => onRedis(at => spread(at, users, returning)),

@@ -8,9 +8,9 @@ import { steppedClock } from '../../lib/testing/fake-clock.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { MemoryCluster } from '../support/cluster/memory-cluster.ts'
 import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
-import { type TestUser, testUser } from '../support/harness.ts'
-import { redisSetting } from '../support/places.ts'
-import { randomVisits, type Visit } from '../support/visits.ts'
+import { redisSetting } from '../support/cluster/places.ts'
+import { randomVisits, type Visit } from '../support/cluster/random-visits.ts'
+import { type TestUser, testUser } from '../support/sessions/harness.ts'
 
 // The one about sessions without a page comes once for each instance.
 process.removeAllListeners('warning')

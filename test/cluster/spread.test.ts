@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { chaos } from '../support/cluster-chaos.ts'
-import { onRedis, onRedisCluster } from '../support/cluster-servers.ts'
-import { count } from '../support/cluster-shared.ts'
-import { spread } from '../support/cluster-spread.ts'
+import { chaos } from '../support/cluster/chaos.ts'
+import { onRedis, onRedisCluster } from '../support/cluster/on-redis.ts'
+import { spread } from '../support/cluster/returning-users.ts'
+import { count } from '../support/cluster/shared-counter.ts'
 
 describe('three processes that share a Redis', { concurrency: true, timeout: 600_000 }, () => {
   it('unload and end each session once, and lose nothing of those who come back on another', async () => {

@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { it, type TestContext } from 'node:test'
 import { chargeOf } from '../../lib/files/quota.ts'
 import type { GradioState } from '../../lib/index.ts'
-import { assertNothingLeft, descriptors, filesBelow, openBelow } from '../support/disk.ts'
-import { forEachExpress, idle, until } from '../support/express.ts'
+import { assertNothingLeft, descriptors, filesBelow, openBelow } from '../support/files/disk.ts'
 import {
   END,
   type Failure,
@@ -15,8 +14,9 @@ import {
   unique,
   upload,
   wholeRequest,
-} from '../support/multipart.ts'
-import { uploadSite } from '../support/upload-site.ts'
+} from '../support/files/multipart.ts'
+import { uploadSite } from '../support/files/upload-site.ts'
+import { forEachExpress, idle, until } from '../support/http/express.ts'
 
 /** What nobody catches ends a process. */
 function watchForUncaught(t: TestContext): unknown[] {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { crashRounds } from '../support/crash-rounds.ts'
-import { scratch } from '../support/disk.ts'
+import { crashRounds } from '../support/files/crash-rounds.ts'
+import { scratch } from '../support/files/disk.ts'
 
 describe('processes that are killed under load', { timeout: 600_000 }, () => {
   it('leave nothing behind that the next start does not remove, and take nothing from one that lives', async t => {

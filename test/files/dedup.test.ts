@@ -12,10 +12,10 @@ import { syncBuiltinESMExports } from 'node:module'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { chargeOf } from '../../lib/files/quota.ts'
-import { testCache } from '../support/cache.ts'
-import { dedupStorm } from '../support/dedup-storm.ts'
-import { filesBelow, scratch } from '../support/disk.ts'
-import { failing } from '../support/failing.ts'
+import { testCache } from '../support/files/cache.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
+import { failing } from '../support/files/failing-calls.ts'
+import { parallelSaves } from '../support/files/parallel-saves.ts'
 
 /** So many that they count by their number. */
 const BYTES = Buffer.from('the same bytes'.repeat(1000))
@@ -166,7 +166,7 @@ describe("the same bytes with dedup: 'cache'", () => {
   })
 
   it('are always whole for whoever holds them, under 50 sessions at once', { timeout: 240_000 }, async t => {
-    const report = await dedupStorm(scratch(t), 3)
+    const report = await parallelSaves(scratch(t), 3)
     assert.ok(report.read > 100 && report.sessions > 50, JSON.stringify(report))
   })
 })

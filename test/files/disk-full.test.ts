@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
-import { assertNothingLeft, smallDisk } from '../support/disk.ts'
-import { forEachExpress } from '../support/express.ts'
-import { type Failure, unique, upload } from '../support/multipart.ts'
-import { uploadSite } from '../support/upload-site.ts'
+import { assertNothingLeft, smallDisk } from '../support/files/disk.ts'
+import { type Failure, unique, upload } from '../support/files/multipart.ts'
+import { uploadSite } from '../support/files/upload-site.ts'
+import { forEachExpress } from '../support/http/express.ts'
 
 const DISK = 2 * 1024 * 1024
 const file = (size: number) => ({ name: 'file', bytes: unique(size) })

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { it, type TestContext } from 'node:test'
 import multer from 'multer'
 import type { GradioStateOptions } from '../../lib/index.ts'
-import { assertNothingLeft, filesBelow, scratch } from '../support/disk.ts'
-import { dropbox } from '../support/dropbox.ts'
-import { forEachExpress, until } from '../support/express.ts'
-import { emptyFiles, heldBy, type Part, sendParts, texts, watchFiles } from '../support/flood.ts'
-import { harness } from '../support/harness.ts'
-import { type Failure, partHead, slowUpload, unique, upload } from '../support/multipart.ts'
-import { uploadSite } from '../support/upload-site.ts'
+import { assertNothingLeft, filesBelow, scratch } from '../support/files/disk.ts'
+import { emptyFiles, heldBy, type Part, sendParts, texts, watchFiles } from '../support/files/many-parts.ts'
+import { type Failure, partHead, slowUpload, unique, upload } from '../support/files/multipart.ts'
+import { uploadRouteSite } from '../support/files/upload-route-site.ts'
+import { uploadSite } from '../support/files/upload-site.ts'
+import { forEachExpress, until } from '../support/http/express.ts'
+import { harness } from '../support/sessions/harness.ts'
 
 const file = (name: string) => ({ name, bytes: unique(10) })
 
@@ -119,7 +119,7 @@ forEachExpress((_name, express) => {
   })
 
   it('the upload route refuses a flood too, and nothing of it is left', async t => {
-    const { gradio, visitor, cacheDir, errors } = await dropbox(t, express)
+    const { gradio, visitor, cacheDir, errors } = await uploadRouteSite(t, express)
     const user = visitor()
     for (const parts of [emptyFiles(40_000), texts(250, 1_000_000), texts(40_000, 1)]) {
       const files = watchFiles(cacheDir)

@@ -19,18 +19,18 @@ import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { InstanceDirectory } from '../../lib/files/instance-directory.ts'
 import { OWNER_FILE } from '../../lib/files/owner.ts'
-import { snapshot, testCache } from '../support/cache.ts'
-import { filesBelow, scratch } from '../support/disk.ts'
-import { until } from '../support/express.ts'
-import { ageLease, DEAD, ownerIn, plantFolder } from '../support/plant.ts'
+import { snapshot, testCache } from '../support/files/cache.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
+import { ageLease, DEAD, leaveInstance, ownerIn } from '../support/files/leftover-instance.ts'
+import { until } from '../support/http/express.ts'
 
 describe('a start', () => {
   it('removes the folders of dead processes, whole or not, and those only', async t => {
     const cacheDir = scratch(t)
-    const dead = [plantFolder(cacheDir, DEAD), plantFolder(cacheDir, { host: 'elsewhere', leaseAge: 61 })]
+    const dead = [leaveInstance(cacheDir, DEAD), leaveInstance(cacheDir, { host: 'elsewhere', leaseAge: 61 })]
     const instance = randomUUID()
-    dead.push(plantFolder(cacheDir, { ...DEAD, instance, name: `.${instance}.new` }))
-    const live = [plantFolder(cacheDir), plantFolder(cacheDir, { host: 'elsewhere', leaseAge: 30 })]
+    dead.push(leaveInstance(cacheDir, { ...DEAD, instance, name: `.${instance}.new` }))
+    const live = [leaveInstance(cacheDir), leaveInstance(cacheDir, { host: 'elsewhere', leaseAge: 30 })]
     const before = live.map(snapshot)
     const errors = await start(t, cacheDir)
     assert.deepEqual(dead.filter(existsSync), [])
@@ -60,7 +60,7 @@ describe('a start', () => {
 
   it('never removes a byte that is not ours', async t => {
     const cacheDir = scratch(t)
-    const elsewhere = plantFolder(scratch(t), DEAD)
+    const elsewhere = leaveInstance(scratch(t), DEAD)
     const put = (path: string, text = 'precious') => {
       mkdirSync(dirname(join(cacheDir, path)), { recursive: true })
       writeFileSync(join(cacheDir, path), text)
@@ -75,8 +75,8 @@ describe('a start', () => {
     put(`.${randomUUID()}.new/a.txt`)
     put(`${randomUUID().toUpperCase()}/owner.json`, JSON.stringify(ownerIn(elsewhere)))
     mkdirSync(join(cacheDir, randomUUID()))
-    plantFolder(cacheDir, { ...DEAD, name: 'backup' })
-    plantFolder(cacheDir, { ...DEAD, name: randomUUID() })
+    leaveInstance(cacheDir, { ...DEAD, name: 'backup' })
+    leaveInstance(cacheDir, { ...DEAD, name: randomUUID() })
     symlinkSync(elsewhere, join(cacheDir, ownerIn(elsewhere).instance))
     for (const name of readdirSync(cacheDir)) if (name !== '.bashrc') age(join(cacheDir, name))
     const before = [cacheDir, elsewhere].map(snapshot)
@@ -99,7 +99,7 @@ describe('a start', () => {
 
   it('removes the dead at the same time as others do', async t => {
     const cacheDir = scratch(t)
-    for (let i = 0; i < 20; i++) plantFolder(cacheDir, DEAD)
+    for (let i = 0; i < 20; i++) leaveInstance(cacheDir, DEAD)
     const errors = await Promise.all(Array.from({ length: 5 }, () => start(t, cacheDir)))
     assert.deepEqual(errors.flat(), [])
     assert.deepEqual(readdirSync(cacheDir), [])
@@ -107,15 +107,15 @@ describe('a start', () => {
 
   it('removes what was on its way out when that process died too', async t => {
     const cacheDir = scratch(t)
-    const remover = plantFolder(cacheDir, DEAD)
-    renameSync(plantFolder(cacheDir, DEAD), join(remover, '.trash', randomUUID()))
+    const remover = leaveInstance(cacheDir, DEAD)
+    renameSync(leaveInstance(cacheDir, DEAD), join(remover, '.trash', randomUUID()))
     await start(t, cacheDir)
     assert.deepEqual(readdirSync(cacheDir), [])
   })
 
   it('does not take a process that has only removed others for dead', async t => {
     const cacheDir = scratch(t)
-    plantFolder(cacheDir, DEAD)
+    leaveInstance(cacheDir, DEAD)
     const { folder, tick, session } = testCache(t, { cacheDir })
     await until(() => existsSync(folder) && readdirSync(cacheDir).length === 1)
     ageLease(folder, 100)

@@ -5,8 +5,8 @@ import { once } from 'node:events'
 import { it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { visitor } from '../../lib/testing/index.ts'
-import { filesBelow, scratch } from '../support/disk.ts'
-import { partHead, slowUpload, unique } from '../support/multipart.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
+import { partHead, slowUpload, unique } from '../support/files/multipart.ts'
 
 /** `LARGE_UPLOAD=2147483648` for as many bytes as the promise is about. */
 const SIZE = Number(process.env.LARGE_UPLOAD ?? 512 * 1024 * 1024)
@@ -35,7 +35,7 @@ it(`an upload of ${SIZE / 2 ** 20} MiB takes no more memory than a small one`, a
 })
 
 async function start(t: TestContext, cacheDir: string) {
-  const program = fileURLToPath(new URL('../support/upload-server.ts', import.meta.url))
+  const program = fileURLToPath(new URL('../support/files/upload-server.ts', import.meta.url))
   const child = fork(program, [cacheDir], { execArgv: ['--import', 'tsx'] })
   t.after(() => child.kill())
   const exited = once(child, 'exit')

@@ -3,10 +3,10 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { GradioStateError, type GradioStateOptions } from '../../lib/index.ts'
-import { assertNothingLeft, filesBelow } from '../support/disk.ts'
-import { forEachExpress, until } from '../support/express.ts'
-import { type Failure, partHead, slowUpload, unique, upload } from '../support/multipart.ts'
-import { uploadSite } from '../support/upload-site.ts'
+import { assertNothingLeft, filesBelow } from '../support/files/disk.ts'
+import { type Failure, partHead, slowUpload, unique, upload } from '../support/files/multipart.ts'
+import { uploadSite } from '../support/files/upload-site.ts'
+import { forEachExpress, until } from '../support/http/express.ts'
 
 const file = (size: number, name = 'file') => ({ name, bytes: unique(size) })
 

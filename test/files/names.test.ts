@@ -4,7 +4,7 @@ import { basename, join, win32 } from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { safeName } from '../../lib/files/names.ts'
-import { scratch } from '../support/disk.ts'
+import { scratch } from '../support/files/disk.ts'
 
 describe('a safe name', () => {
   it('leaves a harmless name as it is', () => {

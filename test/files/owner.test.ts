@@ -6,9 +6,9 @@ import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { isAlive, OWNER_FILE, type Owner, ownerOf, readOwner } from '../../lib/files/owner.ts'
-import { scratch } from '../support/disk.ts'
-import { until } from '../support/express.ts'
-import { DEAD, ownerIn, plantFolder } from '../support/plant.ts'
+import { scratch } from '../support/files/disk.ts'
+import { DEAD, leaveInstance, ownerIn } from '../support/files/leftover-instance.ts'
+import { until } from '../support/http/express.ts'
 
 const INSTANCE = '11111111-2222-4333-8444-555555555555'
 const SELF = ownerOf(INSTANCE)
@@ -59,14 +59,14 @@ describe('whether the process that made a folder lives', () => {
 describe('the owner of a folder', () => {
   it('is read from a whole folder, and from one that is not whole yet', async t => {
     const cacheDir = scratch(t)
-    const folder = plantFolder(cacheDir, { instance: INSTANCE })
+    const folder = leaveInstance(cacheDir, { instance: INSTANCE })
     assert.deepEqual((await readOwner(folder))?.owner, SELF)
     renameSync(folder, join(cacheDir, `.${INSTANCE}.new`))
     assert.deepEqual((await readOwner(join(cacheDir, `.${INSTANCE}.new`)))?.owner, SELF)
   })
 
   it('has a lease by the time its file was touched', async t => {
-    const found = await readOwner(plantFolder(scratch(t), { leaseAge: 100 }))
+    const found = await readOwner(leaveInstance(scratch(t), { leaseAge: 100 }))
     assert.ok(Math.abs(Date.now() - 100_000 - found!.leasedAt) < 5_000)
   })
 
@@ -86,7 +86,7 @@ describe('the owner of a folder', () => {
       'a list': [SELF],
     }
     for (const [what, owner] of Object.entries(wrong)) {
-      const folder = plantFolder(scratch(t), { instance: INSTANCE })
+      const folder = leaveInstance(scratch(t), { instance: INSTANCE })
       const text = typeof owner === 'string' ? owner : JSON.stringify(owner)
       writeFileSync(join(folder, OWNER_FILE), text)
       assert.equal(await readOwner(folder), undefined, what)
@@ -95,7 +95,7 @@ describe('the owner of a folder', () => {
 
   it('is nobody when the folder or its file is a link, or no file', async t => {
     const cacheDir = scratch(t)
-    const folder = plantFolder(scratch(t), { instance: INSTANCE })
+    const folder = leaveInstance(scratch(t), { instance: INSTANCE })
     symlinkSync(folder, join(cacheDir, INSTANCE))
     assert.equal(await readOwner(join(cacheDir, INSTANCE)), undefined)
     renameSync(join(folder, OWNER_FILE), join(folder, 'elsewhere.json'))
@@ -129,7 +129,7 @@ async function contained(
   t: TestContext,
   cacheDir: string,
 ): Promise<{ owner: Owner; stop(): Promise<unknown> }> {
-  const script = fileURLToPath(new URL('../support/cache-process.ts', import.meta.url))
+  const script = fileURLToPath(new URL('../support/files/cache-process.ts', import.meta.url))
   const args = [
     '--pid',
     '--fork',

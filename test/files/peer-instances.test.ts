@@ -18,8 +18,8 @@ import {
 import { dirname, join } from 'node:path'
 import { it, type TestContext } from 'node:test'
 import { OWNER_FILE } from '../../lib/files/owner.ts'
-import { snapshot, testCache } from '../support/cache.ts'
-import { scratch } from '../support/disk.ts'
+import { snapshot, testCache } from '../support/files/cache.ts'
+import { scratch } from '../support/files/disk.ts'
 
 const BYTES = Buffer.from('what the other node has')
 

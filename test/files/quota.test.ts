@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Quota, Reservation } from '../../lib/files/quota.ts'
-import { isAbout } from '../support/is-about.ts'
+import { isAbout } from '../support/option-error.ts'
 
 /** As a reservation does. */
 function reserve(quota: Quota, amount: number): void {

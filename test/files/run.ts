@@ -5,11 +5,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { crashRounds } from '../support/crash-rounds.ts'
-import { dedupStorm } from '../support/dedup-storm.ts'
+import { crashRounds } from '../support/files/crash-rounds.ts'
+import { parallelSaves } from '../support/files/parallel-saves.ts'
 
 const [what, amount] = process.argv.slice(2)
-const run = { dedup: dedupStorm, crash: crashRounds }[what ?? '']
+const run = { dedup: parallelSaves, crash: crashRounds }[what ?? '']
 if (run === undefined) throw new Error('Expected what to run: dedup or crash')
 const directory = mkdtempSync(join(tmpdir(), 'gradio-state-test-'))
 try {

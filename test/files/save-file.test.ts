@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { it, type TestContext } from 'node:test'
 import type { FileData, GradioStateOptions } from '../../lib/index.ts'
-import { assertNothingLeft, openBelow, scratch } from '../support/disk.ts'
-import { until } from '../support/express.ts'
-import { harness } from '../support/harness.ts'
-import { isAbout } from '../support/is-about.ts'
-import { unique } from '../support/multipart.ts'
+import { assertNothingLeft, openBelow, scratch } from '../support/files/disk.ts'
+import { unique } from '../support/files/multipart.ts'
+import { until } from '../support/http/express.ts'
+import { isAbout } from '../support/option-error.ts'
+import { harness } from '../support/sessions/harness.ts'
 
 async function session(t: TestContext, options: GradioStateOptions = {}) {
   const cacheDir = scratch(t)

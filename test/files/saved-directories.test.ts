@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, dirname, join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { directoryOfName, nameOfDirectory, SavedDirectories } from '../../lib/files/saved-directories.ts'
-import { testCache } from '../support/cache.ts'
-import { openBelow } from '../support/disk.ts'
-import { pausing } from '../support/failing.ts'
+import { testCache } from '../support/files/cache.ts'
+import { openBelow } from '../support/files/disk.ts'
+import { pausing } from '../support/files/failing-calls.ts'
 
 describe('the directories that the files of a session are saved in', () => {
   it('take one name once each, in no more time for the 100 000th', () => {

@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { describe, it } from 'node:test'
-import { snapshot, testCache } from '../support/cache.ts'
-import { filesBelow, scratch } from '../support/disk.ts'
-import { until } from '../support/express.ts'
-import { failing, pausing } from '../support/failing.ts'
-import { harness } from '../support/harness.ts'
+import { snapshot, testCache } from '../support/files/cache.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
+import { failing, pausing } from '../support/files/failing-calls.ts'
+import { until } from '../support/http/express.ts'
+import { harness } from '../support/sessions/harness.ts'
 
 describe('the files of a session that ends', () => {
   it('are there for its hooks and callbacks, and go after the last of them', async t => {

@@ -15,9 +15,9 @@ import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import type { CacheConfig } from '../../lib/files/cache.ts'
-import { snapshot, testCache } from '../support/cache.ts'
-import { filesBelow, openBelow, scratch } from '../support/disk.ts'
-import { failing, pausing } from '../support/failing.ts'
+import { snapshot, testCache } from '../support/files/cache.ts'
+import { filesBelow, openBelow, scratch } from '../support/files/disk.ts'
+import { failing, pausing } from '../support/files/failing-calls.ts'
 
 const LINUX = { skip: process.platform !== 'linux' && 'needs /proc/self/fd' }
 const NAME = 'a.txt'

@@ -7,12 +7,12 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import express from 'express'
 import { type CachedFile, type GradioStateOptions, gradioState, type Pin } from '../../lib/index.ts'
-import { testCache } from '../support/cache.ts'
-import { filesBelow, scratch } from '../support/disk.ts'
-import { serve, until } from '../support/express.ts'
-import { failing, pausing } from '../support/failing.ts'
-import { harness, testUser } from '../support/harness.ts'
-import { isAbout } from '../support/is-about.ts'
+import { testCache } from '../support/files/cache.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
+import { failing, pausing } from '../support/files/failing-calls.ts'
+import { serve, until } from '../support/http/express.ts'
+import { isAbout } from '../support/option-error.ts'
+import { harness, testUser } from '../support/sessions/harness.ts'
 
 describe('deleteCache', () => {
   it('deletes by the clock what is older than the age, when the frequency has passed', {

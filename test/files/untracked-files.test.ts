@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { DirectoryAccess } from '../../lib/files/directory-handle.ts'
 import { sweepUntracked } from '../../lib/files/untracked-files.ts'
-import { snapshot } from '../support/cache.ts'
-import { filesBelow, scratch } from '../support/disk.ts'
+import { snapshot } from '../support/files/cache.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
 
 describe('the sweep of what an app has written by itself', () => {
   it('deletes what is old, on every level, and the directories that this empties', async t => {

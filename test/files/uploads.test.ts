@@ -4,10 +4,10 @@ import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { it } from 'node:test'
 import multer from 'multer'
-import { assertNothingLeft, filesBelow } from '../support/disk.ts'
-import { forEachExpress, idle, until } from '../support/express.ts'
-import { END, type Failure, partHead, slowUpload, unique, upload } from '../support/multipart.ts'
-import { uploadSite } from '../support/upload-site.ts'
+import { assertNothingLeft, filesBelow } from '../support/files/disk.ts'
+import { END, type Failure, partHead, slowUpload, unique, upload } from '../support/files/multipart.ts'
+import { uploadSite } from '../support/files/upload-site.ts'
+import { forEachExpress, idle, until } from '../support/http/express.ts'
 
 type Uploaded = Express.Multer.File[]
 

@@ -8,11 +8,11 @@ import { describe, it, type TestContext } from 'node:test'
 import { Quota, Reservation } from '../../lib/files/quota.ts'
 import { readableOf } from '../../lib/files/sources.ts'
 import { FileWriter } from '../../lib/files/writer.ts'
-import { testCache } from '../support/cache.ts'
-import { filesBelow, openBelow, scratch, smallDisk } from '../support/disk.ts'
-import { until } from '../support/express.ts'
-import { pausing } from '../support/failing.ts'
-import { unique } from '../support/multipart.ts'
+import { testCache } from '../support/files/cache.ts'
+import { filesBelow, openBelow, scratch, smallDisk } from '../support/files/disk.ts'
+import { pausing } from '../support/files/failing-calls.ts'
+import { unique } from '../support/files/multipart.ts'
+import { until } from '../support/http/express.ts'
 
 const shaOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 type WriteDone = (error: NodeJS.ErrnoException | null, written: number) => void

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { ErrorRequestHandler, Express } from 'express'
 import { visitor as visitorOf } from '../../lib/testing/index.ts'
-import { forEachExpress, json, site, until } from '../support/express.ts'
-import { dial, goodbye, heartbeat } from '../support/handshake.ts'
-import { tcpLine } from '../support/tcp-line.ts'
+import { forEachExpress, json, site, until } from '../support/http/express.ts'
+import { breakableNetwork } from '../support/pages/breakable-network.ts'
+import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
 
 function routes(app: Express) {
   app.get('/id', (req, res) => res.json({ id: req.gradioState.id }))
@@ -95,7 +95,7 @@ forEachExpress((_name, express) => {
 
   it('a peer that does not answer the close is cut off after a second', async t => {
     const { gradio, port, sockets } = await site(t, express, { routes })
-    const line = await tcpLine(t, port)
+    const line = await breakableNetwork(t, port)
     await visitorOf(`http://127.0.0.1:${line.port}`).openPage()
     line.cut()
     const upgraded = [...sockets].at(-1)!

@@ -8,10 +8,10 @@ import compression from 'compression'
 import type { RequestHandler } from 'express'
 import helmet from 'helmet'
 import { type CachedFile, gradioState } from '../../lib/index.ts'
-import { cloakroom, DIGITS, ifNoneMatch, save } from '../support/cloakroom.ts'
-import { scratch } from '../support/disk.ts'
-import { forEachExpress, json, serve, until } from '../support/express.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { scratch } from '../support/files/disk.ts'
+import { DIGITS, ifNoneMatch, save, saveSite } from '../support/files/save-site.ts'
+import { forEachExpress, json, serve, until } from '../support/http/express.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 forEachExpress((_name, express) => {
   it('the Vary and the security headers of others are kept', async t => {
@@ -19,7 +19,7 @@ forEachExpress((_name, express) => {
       res.setHeader('Vary', 'Accept-Language')
       next()
     }
-    const { visitor } = await cloakroom(t, express, { before: [vary, helmet()] })
+    const { visitor } = await saveSite(t, express, { before: [vary, helmet()] })
     const user = visitor()
     const { url } = await save(user)
     for (const headers of [{}, ifNoneMatch('*')] as Record<string, string>[]) {
@@ -32,7 +32,7 @@ forEachExpress((_name, express) => {
   })
 
   it('behind compression, a text is compressed and a range is not', async t => {
-    const { visitor } = await cloakroom(t, express, { before: [compression({ threshold: 0 })] })
+    const { visitor } = await saveSite(t, express, { before: [compression({ threshold: 0 })] })
     const user = visitor()
     const text = DIGITS.repeat(1000)
     const { url, sha256 } = await save(user, 'long.txt', text)
@@ -62,7 +62,7 @@ forEachExpress((_name, express) => {
   ] as const) {
     it(`serving makes express-session neither write nor set a cookie, with ${JSON.stringify(options)}`, async t => {
       const store = new RecordingStore()
-      const { visitor } = await cloakroom(t, express, { session: { ...options, store } })
+      const { visitor } = await saveSite(t, express, { session: { ...options, store } })
       const user = visitor()
       const { url } = await save(user)
       store.writes()
@@ -105,7 +105,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a download is served to its end, though the file is due; the sweep after it takes the file', async t => {
-    const { gradio, clock, visitor } = await cloakroom(t, express, { options: { deleteCache: [10, 60] } })
+    const { gradio, clock, visitor } = await saveSite(t, express, { options: { deleteCache: [10, 60] } })
     const user = visitor()
     const content = Buffer.alloc(20_000_000, DIGITS)
     const { url, path } = await save(user, 'large.bin', content)
@@ -131,7 +131,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a download that the browser gives up releases the file', async t => {
-    const { clock, visitor, server } = await cloakroom(t, express, { options: { deleteCache: [10, 60] } })
+    const { clock, visitor, server } = await saveSite(t, express, { options: { deleteCache: [10, 60] } })
     const user = visitor()
     const { url } = await save(user, 'large.bin', Buffer.alloc(20_000_000))
     const aborting = new AbortController()
@@ -157,7 +157,7 @@ forEachExpress((_name, express) => {
       })
       aborting.abort()
     }
-    const { clock, visitor } = await cloakroom(t, express, {
+    const { clock, visitor } = await saveSite(t, express, {
       before: [slow],
       options: { deleteCache: [10, 60] },
     })
@@ -175,7 +175,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a session that ends during a download: what was begun comes whole or visibly cut, and nothing falls', async t => {
-    const { gradio, visitor } = await cloakroom(t, express)
+    const { gradio, visitor } = await saveSite(t, express)
     const user = visitor()
     const content = Buffer.alloc(20_000_000, DIGITS)
     const { url } = await save(user, 'large.bin', content)

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { it } from 'node:test'
-import { cloakroom, DIGITS, ifNoneMatch, save } from '../support/cloakroom.ts'
-import { forEachExpress } from '../support/express.ts'
+import { DIGITS, ifNoneMatch, save, saveSite } from '../support/files/save-site.ts'
+import { forEachExpress } from '../support/http/express.ts'
 
 /** The headers of an answer, but for those that tell of the connection. */
 function headersOf({ headers }: Response): Record<string, string> {
@@ -15,7 +15,7 @@ function headersOf({ headers }: Response): Record<string, string> {
 
 forEachExpress((_name, express) => {
   it('a file is served to its user as it was saved', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, sha256 } = await save(user)
     const answer = await user.fetch(url)
@@ -41,7 +41,7 @@ forEachExpress((_name, express) => {
   })
 
   it('HEAD tells the same, without the content', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url } = await save(user)
     const [get, head] = [await user.fetch(url), await user.fetch(url, { method: 'HEAD' })]
@@ -51,7 +51,7 @@ forEachExpress((_name, express) => {
   })
 
   it('an empty file is served', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, size } = await save(user, 'empty.txt', '')
     const answer = await user.fetch(url)
@@ -68,7 +68,7 @@ forEachExpress((_name, express) => {
   }
   for (const [range, [text, contentRange]] of Object.entries(ranges)) {
     it(`Range: ${range}`, async t => {
-      const { visitor } = await cloakroom(t, express)
+      const { visitor } = await saveSite(t, express)
       const user = visitor()
       const { url } = await save(user)
       const answer = await user.fetch(url, { headers: { range } })
@@ -81,7 +81,7 @@ forEachExpress((_name, express) => {
   }
 
   it('ranges that lie apart, and what is no range, give the whole file', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url } = await save(user)
     for (const range of ['bytes=0-1,5-6', 'bytes=nonsense', 'lines=1-2']) {
@@ -91,7 +91,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a range past the end is answered 416, with the size', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url } = await save(user)
     for (const range of ['bytes=10-', 'bytes=20-30']) {
@@ -105,7 +105,7 @@ forEachExpress((_name, express) => {
   })
 
   it('If-Range: the part of the same file, else the whole', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, sha256 } = await save(user)
     const ask = async (ifRange: string) => {
@@ -118,7 +118,7 @@ forEachExpress((_name, express) => {
   })
 
   it('If-None-Match and If-Match', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, sha256 } = await save(user)
     for (const tag of [`"${sha256}"`, `W/"${sha256}"`, `"other", "${sha256}"`, '*']) {
@@ -148,7 +148,7 @@ forEachExpress((_name, express) => {
   ]
   for (const name of names) {
     it(`the name ${name} comes through`, async t => {
-      const { visitor } = await cloakroom(t, express)
+      const { visitor } = await saveSite(t, express)
       const user = visitor()
       const file = await save(user, name)
       assert.equal(file.name, name)
@@ -186,7 +186,7 @@ forEachExpress((_name, express) => {
     'two.png.html': ['attachment', 'text/html; charset=utf-8'],
   }
   it('only what runs no script is shown inline', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     for (const [name, [disposition, type]] of Object.entries(dispositions)) {
       const { url } = await save(user, name, '<script>alert(1)</script>')
@@ -202,7 +202,7 @@ forEachExpress((_name, express) => {
 
   for (const session of [false, {}, { rolling: true }] as const) {
     it(`one answer for a foreign file and one that never was, with session: ${JSON.stringify(session)}`, async t => {
-      const { gradio, visitor } = await cloakroom(t, express, { session })
+      const { gradio, visitor } = await saveSite(t, express, { session })
       const [owner, other, stranger] = [visitor(), visitor(), visitor()]
       const { url, sha256 } = await save(owner)
       await save(other, 'of the other.txt', 'other')
@@ -241,7 +241,7 @@ forEachExpress((_name, express) => {
   }
 
   it('a file whose session has ended is unknown', async t => {
-    const { gradio, visitor } = await cloakroom(t, express)
+    const { gradio, visitor } = await saveSite(t, express)
     const user = visitor()
     const { url } = await save(user)
     await gradio.endSession(gradio.sessions()[0]?.id ?? '')
@@ -249,7 +249,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a file that somebody has taken from the disk is unknown, and nothing falls', async t => {
-    const { visitor } = await cloakroom(t, express)
+    const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, path } = await save(user)
     await rm(path)

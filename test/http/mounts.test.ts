@@ -6,9 +6,9 @@ import type { RequestHandler } from 'express'
 import session from 'express-session'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { forEachExpress, json, serve, sessionDefaults, site, until } from '../support/express.ts'
-import { dial, heartbeat, isHooked } from '../support/handshake.ts'
-import { StubResponse, stubRequest } from '../support/stub-http.ts'
+import { forEachExpress, json, serve, sessionDefaults, site, until } from '../support/http/express.ts'
+import { StubResponse, stubRequest } from '../support/http/stub-http.ts'
+import { dial, heartbeat, isHooked } from '../support/pages/handshake.ts'
 
 const sendId: RequestHandler = (req, res) => {
   res.json({ id: req.gradioState.id })

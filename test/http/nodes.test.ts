@@ -8,10 +8,10 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Express } from 'express'
 import type { GradioState } from '../../lib/index.ts'
-import { pass, until } from '../support/express.ts'
-import { dial, goodbye, heartbeat } from '../support/handshake.ts'
-import { type Node, type Nodes, nodes, wanderer } from '../support/nodes.ts'
-import { type PlaceSetting, redisSetting } from '../support/places.ts'
+import { type PlaceSetting, redisSetting } from '../support/cluster/places.ts'
+import { pass, until } from '../support/http/express.ts'
+import { type Node, type Nodes, nodes, wanderer } from '../support/http/nodes.ts'
+import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
 
 const POST = { method: 'POST' }
 

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { it } from 'node:test'
-import { cloakroom, save } from '../support/cloakroom.ts'
-import { forEachExpress, idle, site, until } from '../support/express.ts'
-import { pipelined } from '../support/pipelined.ts'
+import { save, saveSite } from '../support/files/save-site.ts'
+import { forEachExpress, idle, site, until } from '../support/http/express.ts'
+import { pipelined } from '../support/http/pipelined.ts'
 
 forEachExpress((_name, express) => {
   it('their visits end with the connection, so that their sessions end and others find room', async t => {
@@ -75,7 +75,7 @@ forEachExpress((_name, express) => {
   })
 
   it('files that are served there are neither kept from the sweep nor left open', async t => {
-    const { clock, visitor, port, gradio, server } = await cloakroom(t, express, {
+    const { clock, visitor, port, gradio, server } = await saveSite(t, express, {
       options: { deleteCache: [10, 60] },
     })
     let begun = 0

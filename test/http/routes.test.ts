@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress, idle, json, site, until } from '../support/express.ts'
-import { goodbye, heartbeat } from '../support/handshake.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { forEachExpress, idle, json, site, until } from '../support/http/express.ts'
+import { goodbye, heartbeat } from '../support/pages/handshake.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 const POST = { method: 'POST' }
 

@@ -12,7 +12,7 @@ import { WebSocket } from 'ws'
 import { koa } from '../../lib/http/koa.ts'
 import { type GradioState, gradioState } from '../../lib/index.ts'
 import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, idle, serve } from '../support/express.ts'
+import { forEachExpress, idle, serve } from '../support/http/express.ts'
 
 function instance(t: TestContext) {
   const clock = fakeClock()

@@ -9,9 +9,16 @@ import session from 'express-session'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { GradioStateError } from '../../lib/index.ts'
 import type { Visitor } from '../../lib/testing/index.ts'
-import { type ExpressModule, forEachExpress, idle, sessionDefaults, site, until } from '../support/express.ts'
-import { heartbeat } from '../support/handshake.ts'
-import { TrackedSocket } from '../support/tracked-socket.ts'
+import {
+  type ExpressModule,
+  forEachExpress,
+  idle,
+  sessionDefaults,
+  site,
+  until,
+} from '../support/http/express.ts'
+import { TrackedSocket } from '../support/http/tracked-socket.ts'
+import { heartbeat } from '../support/pages/handshake.ts'
 
 /** An app with a WebSocket of its own at `/chat`, which says the id of its user's session. */
 async function chat(t: TestContext, express: ExpressModule, hasHostSession: boolean) {

@@ -17,9 +17,9 @@ import { Server as SocketIo } from 'socket.io'
 import { io } from 'socket.io-client'
 import { type WebSocket, WebSocketServer, WebSocket as WsClient } from 'ws'
 import type { Closable } from '../../lib/index.ts'
-import { until } from '../support/express.ts'
-import { deferred, harness } from '../support/harness.ts'
-import { isAbout } from '../support/is-about.ts'
+import { until } from '../support/http/express.ts'
+import { isAbout } from '../support/option-error.ts'
+import { deferred, harness } from '../support/sessions/harness.ts'
 
 /** A socket on the server, and what its user does to leave. */
 interface Open {

@@ -7,15 +7,15 @@ import { Readable } from 'node:stream'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GradioStateOptions } from '../../lib/index.ts'
-import { scratch } from '../support/disk.ts'
-import { dropbox, type Refused, upload } from '../support/dropbox.ts'
-import { forEachExpress, site, until } from '../support/express.ts'
+import { scratch } from '../support/files/disk.ts'
+import { type Refused, upload, uploadRouteSite } from '../support/files/upload-route-site.ts'
+import { forEachExpress, site, until } from '../support/http/express.ts'
 
 const MULTIPART = { 'content-type': 'multipart/form-data; boundary=x' }
 
 forEachExpress((_name, express) => {
   it('a page of another site is refused, and nothing is begun or kept', async t => {
-    const { gradio, visitor, onDisk } = await dropbox(t, express)
+    const { gradio, visitor, onDisk } = await uploadRouteSite(t, express)
     const known = visitor()
     await known.fetch('/id')
     const foreign: Record<string, string>[] = [
@@ -37,7 +37,7 @@ forEachExpress((_name, express) => {
 
   it('a page of a listed origin is let in, and so is its preflight', async t => {
     const origin = 'http://localhost:5173'
-    const { visitor } = await dropbox(t, express, { options: { origins: [origin] } })
+    const { visitor } = await uploadRouteSite(t, express, { options: { origins: [origin] } })
     const user = visitor()
     const asked = { origin, 'sec-fetch-site': 'cross-site', 'access-control-request-method': 'POST' }
     const preflight = await user.fetch('/gradio_api/upload', { method: 'OPTIONS', headers: asked })
@@ -61,7 +61,7 @@ forEachExpress((_name, express) => {
   }
   for (const [name, [options, code]] of Object.entries(limits)) {
     it(`${name}: 413 as JSON, and nothing of the request is kept`, async t => {
-      const { gradio, visitor, onDisk, errors } = await dropbox(t, express, { options })
+      const { gradio, visitor, onDisk, errors } = await uploadRouteSite(t, express, { options })
       const user = visitor()
       await upload(user, { 'before.txt': 'x' })
       const answer = await upload(user, { 'small.txt': 'small', 'large.bin': new Uint8Array(2_000_000) })
@@ -106,7 +106,7 @@ forEachExpress((_name, express) => {
   }
   for (const [name, [body, headers]] of Object.entries(wrong)) {
     it(`${name}: 400 as JSON`, async t => {
-      const { visitor, onDisk, errors } = await dropbox(t, express)
+      const { visitor, onDisk, errors } = await uploadRouteSite(t, express)
       const answer = await visitor().fetch('/gradio_api/upload', { method: 'POST', body, headers })
       assert.equal(answer.status, 400)
       const { error } = (await answer.json()) as Refused
@@ -118,7 +118,7 @@ forEachExpress((_name, express) => {
   }
 
   it('another field: 400, which names it, and nothing of the request is kept', async t => {
-    const { visitor, onDisk, errors } = await dropbox(t, express)
+    const { visitor, onDisk, errors } = await uploadRouteSite(t, express)
     const form = new FormData()
     form.append('files', new Blob(['a']), 'a.txt')
     form.append('picture', new Blob(['b']), 'b.txt')
@@ -132,13 +132,13 @@ forEachExpress((_name, express) => {
   })
 
   it('what is no upload begins no session', async t => {
-    const { gradio, visitor } = await dropbox(t, express)
+    const { gradio, visitor } = await uploadRouteSite(t, express)
     await visitor().fetch('/gradio_api/upload', { method: 'POST', body: '{}' })
     assert.equal(gradio.stats().sessions, 0)
   })
 
   it('a browser that gives up leaves nothing behind, and no error', async t => {
-    const { gradio, port, onDisk, errors } = await dropbox(t, express)
+    const { gradio, port, onDisk, errors } = await uploadRouteSite(t, express)
     const socket = connect(port, '127.0.0.1')
     socket.on('error', () => {})
     socket.write(
@@ -177,7 +177,7 @@ forEachExpress((_name, express) => {
   })
 
   it('after close(): 503 as JSON', async t => {
-    const { gradio, visitor } = await dropbox(t, express)
+    const { gradio, visitor } = await uploadRouteSite(t, express)
     const user = visitor()
     await upload(user, { 'a.txt': 'a' })
     await gradio.close()
@@ -187,7 +187,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a failure of the disk is the app’s to answer', async t => {
-    const { cacheDir, visitor, errors } = await dropbox(t, express)
+    const { cacheDir, visitor, errors } = await uploadRouteSite(t, express)
     await rm(cacheDir, { recursive: true })
     await writeFile(cacheDir, 'a file in its place')
     const answer = await upload(visitor(), { 'a.txt': 'a' })

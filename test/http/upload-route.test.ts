@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { dropbox, type Told, upload } from '../support/dropbox.ts'
-import { forEachExpress, json, until } from '../support/express.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { type Told, upload, uploadRouteSite } from '../support/files/upload-route-site.ts'
+import { forEachExpress, json, until } from '../support/http/express.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 forEachExpress((_name, express) => {
   it('is off by default: the request is the app’s own', async t => {
-    const { gradio, visitor, passedOn } = await dropbox(t, express, { options: { uploadRoute: false } })
+    const { gradio, visitor, passedOn } = await uploadRouteSite(t, express, {
+      options: { uploadRoute: false },
+    })
     const user = visitor()
     assert.equal((await upload(user, { 'a.txt': 'a' })).status, 404)
     assert.equal((await user.fetch('/gradio_api/upload', { method: 'OPTIONS' })).status, 404)
@@ -17,7 +19,7 @@ forEachExpress((_name, express) => {
   })
 
   it('is a POST, and nothing else', async t => {
-    const { visitor, passedOn } = await dropbox(t, express)
+    const { visitor, passedOn } = await uploadRouteSite(t, express)
     const user = visitor()
     for (const [method, path] of [
       ['GET', '/gradio_api/upload'],
@@ -30,7 +32,7 @@ forEachExpress((_name, express) => {
   })
 
   it('stores the files, tells of them, and serves them', async t => {
-    const { gradio, visitor, onDisk } = await dropbox(t, express)
+    const { gradio, visitor, onDisk } = await uploadRouteSite(t, express)
     const user = visitor()
     const { status, body } = await json<Told[]>(upload(user, { 'a b.txt': 'first', '日本.png': 'second' }))
     assert.equal(status, 200)
@@ -60,7 +62,7 @@ forEachExpress((_name, express) => {
   })
 
   it('no file at all is answered with none, and text fields are passed over', async t => {
-    const { visitor } = await dropbox(t, express)
+    const { visitor } = await uploadRouteSite(t, express)
     const user = visitor()
     assert.deepEqual(await json(upload(user, {})), { status: 200, body: [] })
     const form = new FormData()
@@ -73,7 +75,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a name tells where nothing goes', async t => {
-    const { visitor, onDisk } = await dropbox(t, express)
+    const { visitor, onDisk } = await uploadRouteSite(t, express)
     const { body } = await json<Told[]>(
       upload(visitor(), { '../../../etc/passwd': 'x', 'C:\\a\\b.txt': 'y' }),
     )
@@ -86,7 +88,7 @@ forEachExpress((_name, express) => {
 
   for (const session of [false, {}, { rolling: true }] as const) {
     it(`a first upload brings the cookie, a second needs none, with session: ${JSON.stringify(session)}`, async t => {
-      const { gradio, visitor } = await dropbox(t, express, { session })
+      const { gradio, visitor } = await uploadRouteSite(t, express, { session })
       const user = visitor()
       const first = await upload(user, { 'a.txt': 'a' })
       assert.equal(first.headers.getSetCookie().length, 1)
@@ -101,7 +103,7 @@ forEachExpress((_name, express) => {
     })
 
     it(`a first upload that is refused brings it too, with session: ${JSON.stringify(session)}`, async t => {
-      const { gradio, visitor } = await dropbox(t, express, { session, options: { maxFileSize: 10 } })
+      const { gradio, visitor } = await uploadRouteSite(t, express, { session, options: { maxFileSize: 10 } })
       const user = visitor()
       assert.equal((await upload(user, { 'a.txt': 'much too long' })).status, 413)
       assert.equal((await upload(user, { 'a.txt': 'short' })).status, 200)
@@ -111,7 +113,7 @@ forEachExpress((_name, express) => {
 
   it('the session is in the store before the first file has come', async t => {
     const store = new RecordingStore(10)
-    const { port, gradio } = await dropbox(t, express, { session: { store } })
+    const { port, gradio } = await uploadRouteSite(t, express, { session: { store } })
     const socket = connect(port, '127.0.0.1')
     t.after(() => socket.destroy())
     socket.on('error', () => {})
@@ -132,7 +134,7 @@ forEachExpress((_name, express) => {
 
   it('an upload of a known user makes the store write nothing, even with rolling', async t => {
     const store = new RecordingStore()
-    const { visitor } = await dropbox(t, express, { session: { store, rolling: true } })
+    const { visitor } = await uploadRouteSite(t, express, { session: { store, rolling: true } })
     const user = visitor()
     await upload(user, { 'a.txt': 'a' })
     await sleep(10)

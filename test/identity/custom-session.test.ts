@@ -5,8 +5,8 @@ import { it } from 'node:test'
 import cookieSession from 'cookie-session'
 import type { Express, RequestHandler } from 'express'
 import type { Visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, idle, json, site } from '../support/express.ts'
-import { keptSession } from '../support/kept-session.ts'
+import { customSession } from '../support/http/custom-session.ts'
+import { forEachExpress, idle, json, site } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
 
@@ -86,7 +86,7 @@ forEachExpress((_name, express) => {
   })
 
   it('an unknown session that is kept carries the token', async t => {
-    const { gradio, visitor } = await site(t, express, withSession(keptSession()))
+    const { gradio, visitor } = await site(t, express, withSession(customSession()))
     const user = visitor()
     const id = await idOf(user)
     assert.equal(await idOf(user), id)
@@ -100,7 +100,7 @@ forEachExpress((_name, express) => {
   })
 
   it('a logout in an unknown session that is kept is the end of the identity', async t => {
-    const { visitor } = await site(t, express, withSession(keptSession()))
+    const { visitor } = await site(t, express, withSession(customSession()))
     const user = visitor()
     const first = await idOf(user)
     assert.equal(await idOf(user), first)

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { hostHarness } from '../support/host-harness.ts'
+import { frameworkHarness } from '../support/sessions/framework-harness.ts'
 
 const SESSIONS = 10_000
 const HOUR = 3600
@@ -10,7 +10,7 @@ const HOUR = 3600
 const POLL = { least: 225, most: 375 }
 
 it('10,000 sessions that live are each asked for about every five minutes', async t => {
-  const host = hostHarness(t, {
+  const host = frameworkHarness(t, {
     options: { maxSessions: SESSIONS, gracePeriod: '1d' },
     session: { cookie: { maxAge: 86_400_000 } },
   })
@@ -30,7 +30,7 @@ it('10,000 sessions that live are each asked for about every five minutes', asyn
 })
 
 it('those whose users are active are asked for not at all', async t => {
-  const host = hostHarness(t, { session: { cookie: { maxAge: 600_000 } } })
+  const host = frameworkHarness(t, { session: { cookie: { maxAge: 600_000 } } })
   const users = Array.from({ length: 200 }, () => host.user())
   for (const user of users) await user.session()
   for (let minutes = 0; minutes < 60; minutes += 3) {
@@ -45,7 +45,7 @@ it('those whose users are active are asked for not at all', async t => {
 
 it('those that expire are asked for once at their deadline', async t => {
   const sessions = 5_000
-  const host = hostHarness(t, { session: { cookie: { maxAge: 120_000 } } })
+  const host = frameworkHarness(t, { session: { cookie: { maxAge: 120_000 } } })
   for (let users = 0; users < sessions; users++) await host.user().session()
   host.store.take()
   await host.clock.advance(HOUR)

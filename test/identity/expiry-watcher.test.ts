@@ -2,9 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { type HostHarness, type HostUser, hostHarness } from '../support/host-harness.ts'
-import { GRACE, LIFETIME } from '../support/session-app.ts'
-import { TroubledStore } from '../support/troubled-store.ts'
+import { GRACE, LIFETIME } from '../support/http/session-app.ts'
+import {
+  type FrameworkHarness,
+  frameworkHarness,
+  type HostUser,
+} from '../support/sessions/framework-harness.ts'
+import { TroubledStore } from '../support/stores/troubled-store.ts'
 
 /** Between two questions of the slow poll, as jittered. */
 const POLL = { least: 225, most: 375 }
@@ -13,7 +17,7 @@ const KEPT = { gracePeriod: '30d' } as const
 const UNTIL_CLOSED = { session: { cookie: {} } }
 
 /** The seconds in which the store is asked by the library alone, while `seconds` pass. */
-async function questions({ clock, store }: HostHarness, seconds: number): Promise<number[]> {
+async function questions({ clock, store }: FrameworkHarness, seconds: number): Promise<number[]> {
   const asked: number[] = []
   store.trouble = method => {
     if (method === 'get') asked.push(clock.now() / 1000)
@@ -25,14 +29,14 @@ async function questions({ clock, store }: HostHarness, seconds: number): Promis
 }
 
 /** Another process prolongs a session: what is stored of it, changed. */
-function prolong({ store, clock }: HostHarness, { id }: HostUser, seconds: number): void {
+function prolong({ store, clock }: FrameworkHarness, { id }: HostUser, seconds: number): void {
   const stored = JSON.parse(store.stored(id) as string)
   stored.cookie.expires = new Date(clock.wall() + seconds * 1000)
   store.restore(id, JSON.stringify(stored))
 }
 
 it('a session is asked for once, when its deadline has passed', async t => {
-  const host = hostHarness(t)
+  const host = frameworkHarness(t)
   await host.user().session()
   assert.deepEqual(await questions(host, LIFETIME + GRACE - 1), [60.05])
   assert.deepEqual(host.log, ['unload disconnected @2'])
@@ -42,7 +46,7 @@ it('a session is asked for once, when its deadline has passed', async t => {
 })
 
 it('what a request does to it postpones the question, with no call of ours', async t => {
-  const host = hostHarness(t)
+  const host = frameworkHarness(t)
   const user = host.user()
   await user.session()
   for (let times = 0; times < 10; times++) {
@@ -56,7 +60,7 @@ it('what a request does to it postpones the question, with no call of ours', asy
 
 it('a lifetime that is made longer or shorter at run time is noted', async t => {
   for (const seconds of [20, 200]) {
-    const host = hostHarness(t)
+    const host = frameworkHarness(t)
     const user = host.user()
     await user.session()
     await user.request(({ session }) => {
@@ -68,7 +72,7 @@ it('a lifetime that is made longer or shorter at run time is noted', async t => 
 })
 
 it('one that outlives its deadline is asked for again in growing intervals, and then as the poll does', async t => {
-  const host = hostHarness(t, { options: KEPT })
+  const host = frameworkHarness(t, { options: KEPT })
   const user = host.user()
   await user.session()
   // As connect-redis and others do: the store knows better than what it has stored.
@@ -84,7 +88,7 @@ it('one that outlives its deadline is asked for again in growing intervals, and 
 })
 
 it('a later deadline that the store tells is believed', async t => {
-  const host = hostHarness(t, { options: KEPT })
+  const host = frameworkHarness(t, { options: KEPT })
   const user = host.user()
   await user.session()
   prolong(host, user, 200)
@@ -102,14 +106,14 @@ it('an earlier one is not: many stores keep the deadline apart from what they gi
     }
   }
   const store = new StaleStore()
-  const host = hostHarness(t, { store, options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
+  const host = frameworkHarness(t, { store, options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
   await host.user().session()
   const asked = await questions(host, 1200)
   assert.ok(asked.length >= 3 && asked.length <= 5, `${asked.length} times`)
 })
 
 it('a session without a known deadline is asked for about every five minutes', async t => {
-  const host = hostHarness(t, { options: KEPT, ...UNTIL_CLOSED })
+  const host = frameworkHarness(t, { options: KEPT, ...UNTIL_CLOSED })
   await host.user().session()
   const asked = await questions(host, 36_000)
   const gaps = asked.map((at, index) => at - (asked[index - 1] ?? 0))
@@ -118,14 +122,14 @@ it('a session without a known deadline is asked for about every five minutes', a
 })
 
 it('one that is far from its deadline is, too', async t => {
-  const host = hostHarness(t, { options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
+  const host = frameworkHarness(t, { options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
   await host.user().session()
   const asked = await questions(host, 3600)
   assert.ok(asked.length >= 9 && asked.length <= 16, `${asked.length} times`)
 })
 
 it('a request postpones the poll', async t => {
-  const host = hostHarness(t, { options: KEPT, ...UNTIL_CLOSED })
+  const host = frameworkHarness(t, { options: KEPT, ...UNTIL_CLOSED })
   const user = host.user()
   await user.session()
   for (let times = 0; times < 20; times++) {
@@ -137,7 +141,7 @@ it('a request postpones the poll', async t => {
 
 for (const how of ['lost', 'flushed'] as const) {
   it(`a session that is ${how} before its time is noticed by the poll`, async t => {
-    const host = hostHarness(t, UNTIL_CLOSED)
+    const host = frameworkHarness(t, UNTIL_CLOSED)
     const [user, other] = [host.user(), host.user()]
     await user.session()
     const kept = await other.session()
@@ -153,7 +157,7 @@ for (const how of ['lost', 'flushed'] as const) {
 }
 
 it('one that is lost early ends a grace after it was noticed', async t => {
-  const host = hostHarness(t, UNTIL_CLOSED)
+  const host = frameworkHarness(t, UNTIL_CLOSED)
   const user = host.user()
   await user.session()
   host.store.lose()
@@ -165,7 +169,7 @@ it('one that is lost early ends a grace after it was noticed', async t => {
 })
 
 it('a session that was never saved is not asked for, and not taken for lost', async t => {
-  const host = hostHarness(t, UNTIL_CLOSED)
+  const host = frameworkHarness(t, UNTIL_CLOSED)
   const user = host.user()
   let release!: () => void
   const isOver = new Promise<void>(resolve => {
@@ -186,7 +190,7 @@ it('a session that was never saved is not asked for, and not taken for lost', as
 })
 
 it('a session whose save fails is not taken for lost', async t => {
-  const host = hostHarness(t, UNTIL_CLOSED)
+  const host = frameworkHarness(t, UNTIL_CLOSED)
   const user = host.user()
   host.store.trouble = method => (method === 'set' ? new Error('full') : undefined)
   await user.request(({ state }) => void state.id).catch(() => {})
@@ -206,7 +210,7 @@ it('an answer that raced with a save is not believed', async t => {
     }
   }
   const store = new SlowStore()
-  const host = hostHarness(t, { store })
+  const host = frameworkHarness(t, { store })
   const user = host.user()
   await user.connectedSession()
   store.isSlow = true
@@ -223,7 +227,7 @@ it('an answer that raced with a save is not believed', async t => {
 })
 
 it('a session that is saved again after it was found missing is watched again', async t => {
-  const host = hostHarness(t, { options: { gracePeriod: 1000 } })
+  const host = frameworkHarness(t, { options: { gracePeriod: 1000 } })
   const user = host.user()
   const session = await user.session()
   const stored = JSON.parse(host.store.stored(user.id) as string)
@@ -238,7 +242,7 @@ it('a session that is saved again after it was found missing is watched again', 
 })
 
 it('a request that carries the token cancels the grace', async t => {
-  const host = hostHarness(t)
+  const host = frameworkHarness(t)
   const user = host.user()
   const session = await user.session()
   const stored = JSON.parse(host.store.stored(user.id) as string)
@@ -253,7 +257,7 @@ it('a request that carries the token cancels the grace', async t => {
 })
 
 it('one that returns is asked for again, and expires again', async t => {
-  const host = hostHarness(t)
+  const host = frameworkHarness(t)
   const user = host.user()
   await user.session()
   const stored = host.store.stored(user.id) as string
@@ -269,7 +273,7 @@ it('one that returns is asked for again, and expires again', async t => {
 
 for (const keepAlive of [true, false]) {
   it(`an open page ${keepAlive ? 'keeps its session alive' : 'prolongs nothing'}, with keepAlive: ${keepAlive}`, async t => {
-    const host = hostHarness(t, { options: { keepAlive } })
+    const host = frameworkHarness(t, { options: { keepAlive } })
     const user = host.user()
     const session = await user.session()
     const page = await user.connect()
@@ -295,7 +299,7 @@ for (const keepAlive of [true, false]) {
 }
 
 it('keepAlive touches no session that is missing', async t => {
-  const host = hostHarness(t, { options: { keepAlive: true } })
+  const host = frameworkHarness(t, { options: { keepAlive: true } })
   const user = host.user()
   await user.session()
   await user.connect()
@@ -308,7 +312,7 @@ it('keepAlive touches no session that is missing', async t => {
 })
 
 it('keepAlive touches nothing for a user without a page', async t => {
-  const host = hostHarness(t, { options: { keepAlive: true } })
+  const host = frameworkHarness(t, { options: { keepAlive: true } })
   const user = host.user()
   await user.session()
   host.store.take()
@@ -318,7 +322,7 @@ it('keepAlive touches nothing for a user without a page', async t => {
 })
 
 it('keepAlive keeps what is given no deadline, too', async t => {
-  const host = hostHarness(t, { options: { keepAlive: true }, ...UNTIL_CLOSED })
+  const host = frameworkHarness(t, { options: { keepAlive: true }, ...UNTIL_CLOSED })
   const user = host.user()
   await user.session()
   await user.connect()
@@ -331,7 +335,7 @@ it('keepAlive keeps what is given no deadline, too', async t => {
 })
 
 it('what keepAlive touches ends as before when the touch fails', async t => {
-  const host = hostHarness(t, { options: { keepAlive: true } })
+  const host = frameworkHarness(t, { options: { keepAlive: true } })
   const user = host.user()
   await user.session()
   await user.connect()

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress } from '../support/express.ts'
-import { deferred } from '../support/harness.ts'
-import { GRACE, LIFETIME, sessionApp, told } from '../support/session-app.ts'
+import { forEachExpress } from '../support/http/express.ts'
+import { GRACE, LIFETIME, sessionApp, told } from '../support/http/session-app.ts'
+import { deferred } from '../support/sessions/harness.ts'
 
 forEachExpress((_name, express) => {
   it('an open page is told that its session has expired, and comes back under a new one', async t => {

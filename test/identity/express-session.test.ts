@@ -5,8 +5,8 @@ import type { Express } from 'express'
 import session from 'express-session'
 import createMemoryStore from 'memorystore'
 import type { Visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, idle, json, site } from '../support/express.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { forEachExpress, idle, json, site } from '../support/http/express.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 declare module 'express-session' {
   interface SessionData {

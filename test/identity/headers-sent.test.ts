@@ -5,15 +5,15 @@ import { it } from 'node:test'
 import cookieSession from 'cookie-session'
 import type { Express, Request } from 'express'
 import type { GradioStateError } from '../../lib/index.ts'
-import { forEachExpress, type SiteOptions, site } from '../support/express.ts'
-import { keptSession } from '../support/kept-session.ts'
+import { customSession } from '../support/http/custom-session.ts'
+import { forEachExpress, type SiteOptions, site } from '../support/http/express.ts'
 
 const hosts: Record<string, () => SiteOptions> = {
   'express-session': () => ({}),
   'express-session, saveUninitialized': () => ({ session: { saveUninitialized: true } }),
   'the own cookie': () => ({ session: false }),
   'cookie-session': () => ({ session: false, before: [cookieSession({ secret: 'a secret' })] }),
-  'an unknown session that is kept': () => ({ session: false, before: [keptSession()] }),
+  'an unknown session that is kept': () => ({ session: false, before: [customSession()] }),
 }
 
 /** What a use gives: the id of the session, or the code of the error. */

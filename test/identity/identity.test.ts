@@ -4,8 +4,8 @@ import type { ErrorRequestHandler, Express } from 'express'
 import session from 'express-session'
 import { type ErrorCode, type GradioStateError, gradioState } from '../../lib/index.ts'
 import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, json, serve, sessionDefaults, site } from '../support/express.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { forEachExpress, json, serve, sessionDefaults, site } from '../support/http/express.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 const POST = { method: 'POST' }
 

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress, until } from '../support/express.ts'
-import { dial, heartbeat } from '../support/handshake.ts'
-import { sessionApp } from '../support/session-app.ts'
+import { forEachExpress, until } from '../support/http/express.ts'
+import { sessionApp } from '../support/http/session-app.ts'
+import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 const RENEW = '/gradio_api/heartbeat/page?n=1&renew'
 /** The default of the option, in seconds. */

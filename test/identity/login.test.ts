@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { Express } from 'express'
 import type { GradioState, RequestState } from '../../lib/index.ts'
-import { forEachExpress } from '../support/express.ts'
-import { deferred } from '../support/harness.ts'
-import { type Answer, type AppUser, sessionApp, told } from '../support/session-app.ts'
+import { forEachExpress } from '../support/http/express.ts'
+import { type Answer, type AppUser, sessionApp, told } from '../support/http/session-app.ts'
+import { deferred } from '../support/sessions/harness.ts'
 
 const ENDED = (reason: string) => [`unload ${reason} @0`, `delete ${reason} @0`, `ended ${reason} @0`]
 

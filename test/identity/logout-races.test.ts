@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
 import type { RequestState } from '../../lib/index.ts'
-import { deferred } from '../support/harness.ts'
-import { type HostedRequest, hostHarness } from '../support/host-harness.ts'
-import { TroubledStore } from '../support/troubled-store.ts'
+import { frameworkHarness, type HostedRequest } from '../support/sessions/framework-harness.ts'
+import { deferred } from '../support/sessions/harness.ts'
+import { TroubledStore } from '../support/stores/troubled-store.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the callbacks of the methods differ
 type Done = (...answer: any[]) => void
@@ -71,7 +71,7 @@ const WAYS: readonly [string, 'end' | 'keep', Leave][] = [
 for (const [way, onRegenerate, leave] of WAYS) {
   it(`no order of requests shows the next user anything of the one before, after ${way} (onRegenerate: '${onRegenerate}')`, async t => {
     const store = new SlowStore()
-    const harness = hostHarness(t, {
+    const harness = frameworkHarness(t, {
       store,
       options: { onRegenerate, maxSessions: 1_000_000 },
       session: { saveUninitialized: true },

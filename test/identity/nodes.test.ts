@@ -5,10 +5,10 @@ import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
 import session, { MemoryStore } from 'express-session'
 import { TokenSigner } from '../../lib/identity/signed-token.ts'
-import { countEnters } from '../support/count-enters.ts'
-import { sessionDefaults, until } from '../support/express.ts'
-import { dial, heartbeat } from '../support/handshake.ts'
-import { type Node, type NodesOptions, nodes, wanderer } from '../support/nodes.ts'
+import { countEnters } from '../support/cluster/count-enters.ts'
+import { sessionDefaults, until } from '../support/http/express.ts'
+import { type Node, type NodesOptions, nodes, wanderer } from '../support/http/nodes.ts'
+import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 /** Each node has a store of its own over the same sessions, as with stores in a database. */
 function hostSessions(): NodesOptions {

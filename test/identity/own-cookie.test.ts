@@ -5,7 +5,7 @@ import type { IRouter, RequestHandler } from 'express'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, idle, json, serve, site } from '../support/express.ts'
+import { forEachExpress, idle, json, serve, site } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
 

@@ -5,9 +5,9 @@ import { it } from 'node:test'
 import cookieSession from 'cookie-session'
 import type { Express } from 'express'
 import type { Visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, json, type SiteOptions, site } from '../support/express.ts'
-import { keptSession } from '../support/kept-session.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { customSession } from '../support/http/custom-session.ts'
+import { forEachExpress, json, type SiteOptions, site } from '../support/http/express.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 const POST = { method: 'POST' }
 
@@ -22,7 +22,7 @@ const hosts: Record<string, () => SiteOptions> = {
   }),
   'the own cookie': () => ({ session: false }),
   'cookie-session': () => ({ session: false, before: [cookieSession({ secret: 'a secret' })] }),
-  'an unknown session that is kept': () => ({ session: false, before: [keptSession()] }),
+  'an unknown session that is kept': () => ({ session: false, before: [customSession()] }),
   'an unknown session that is not kept': () => ({
     session: false,
     before: [

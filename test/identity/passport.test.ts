@@ -6,8 +6,8 @@ import type * as express from 'express'
 import passport from 'passport'
 import { Strategy } from 'passport-custom'
 import type { GradioStateOptions } from '../../lib/index.ts'
-import { type ExpressModule, forEachExpress } from '../support/express.ts'
-import { sessionApp } from '../support/session-app.ts'
+import { type ExpressModule, forEachExpress } from '../support/http/express.ts'
+import { sessionApp } from '../support/http/session-app.ts'
 
 declare global {
   namespace Express {

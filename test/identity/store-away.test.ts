@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress } from '../support/express.ts'
-import { type HostHarness, hostHarness } from '../support/host-harness.ts'
-import { GRACE, LIFETIME, sessionApp, told } from '../support/session-app.ts'
-import { TroubledStore } from '../support/troubled-store.ts'
+import { forEachExpress } from '../support/http/express.ts'
+import { GRACE, LIFETIME, sessionApp, told } from '../support/http/session-app.ts'
+import { type FrameworkHarness, frameworkHarness } from '../support/sessions/framework-harness.ts'
+import { TroubledStore } from '../support/stores/troubled-store.ts'
 import { warningsIn } from '../support/warnings.ts'
 
 const UNAVAILABLE = { status: 503, code: 'FRAMEWORK_SESSION_UNAVAILABLE' }
@@ -131,7 +131,7 @@ function oneInThree(): () => boolean {
 }
 
 it('a store whose calls fail at random loses nobody, and is told of seldom', async t => {
-  const host = hostHarness(t, { session: { cookie: { maxAge: 3_600_000 } } })
+  const host = frameworkHarness(t, { session: { cookie: { maxAge: 3_600_000 } } })
   const { clock, errors, log, store } = host
   const users = Array.from({ length: 20 }, () => host.user())
   const ids = new Set<string>()
@@ -167,7 +167,7 @@ it('a store whose calls fail at random loses nobody, and is told of seldom', asy
 
 for (const trouble of ['fails', 'throws', 'hangs'] as const) {
   it(`a store that ${trouble} for hours is told of once, and asked less and less`, async t => {
-    const { clock, errors, log, store, user } = hostHarness(t, { options: { gracePeriod: '1d' } })
+    const { clock, errors, log, store, user } = frameworkHarness(t, { options: { gracePeriod: '1d' } })
     const users = Array.from({ length: 30 }, () => user())
     for (const one of users) await one.connectedSession()
     store.take()
@@ -188,7 +188,7 @@ for (const trouble of ['fails', 'throws', 'hangs'] as const) {
 }
 
 it('a second outage is told of again, once the store was well for a while', async t => {
-  const host = hostHarness(t, { options: { gracePeriod: '1d' }, session: { cookie: {} } })
+  const host = frameworkHarness(t, { options: { gracePeriod: '1d' }, session: { cookie: {} } })
   for (let users = 0; users < 20; users++) await host.user().session()
   for (const outage of [1, 2]) {
     host.store.trouble = () => new Error(`outage ${outage}`)
@@ -201,7 +201,7 @@ it('a second outage is told of again, once the store was well for a while', asyn
 })
 
 it('an answer is awaited for ten seconds, and one that comes later is not believed', async t => {
-  const { clock, errors, gradio, log, store, user } = hostHarness(t)
+  const { clock, errors, gradio, log, store, user } = frameworkHarness(t)
   const me = user()
   const { id } = await me.connectedSession()
   store.trouble = method => (method === 'get' ? 'hangs' : undefined)
@@ -213,7 +213,7 @@ it('an answer is awaited for ten seconds, and one that comes later is not believ
 })
 
 it('a question that hangs holds no request up', async t => {
-  const { clock, store, user } = hostHarness(t)
+  const { clock, store, user } = frameworkHarness(t)
   const me = user()
   const { id } = await me.connectedSession()
   store.trouble = method => (method === 'get' ? 'hangs' : undefined)
@@ -231,7 +231,7 @@ it('a question that hangs holds no request up', async t => {
 })
 
 it('not more than sixteen questions are under way at once', async t => {
-  const host: HostHarness = hostHarness(t, { options: { gracePeriod: '1d' } })
+  const host: FrameworkHarness = frameworkHarness(t, { options: { gracePeriod: '1d' } })
   for (let users = 0; users < 100; users++) await host.user().session()
   host.store.trouble = () => 'hangs'
   host.store.take()

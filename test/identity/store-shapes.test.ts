@@ -4,17 +4,17 @@ import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import session, { type Store } from 'express-session'
 import { gradioState } from '../../lib/index.ts'
-import { deferred } from '../support/harness.ts'
-import { type HostUser, hostHarness } from '../support/host-harness.ts'
-import { GRACE, LIFETIME } from '../support/session-app.ts'
-import { TroubledStore } from '../support/troubled-store.ts'
+import { GRACE, LIFETIME } from '../support/http/session-app.ts'
+import { frameworkHarness, type HostUser } from '../support/sessions/framework-harness.ts'
+import { deferred } from '../support/sessions/harness.ts'
+import { TroubledStore } from '../support/stores/troubled-store.ts'
 
 type Done = (error?: unknown, found?: unknown) => void
 
 /** A store in whose `get` another one stands, once express-session has let its requests through. */
 function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
   const store = new TroubledStore()
-  const host = hostHarness(t, { store, options: { store: { get, set: noop, destroy: noop } } })
+  const host = frameworkHarness(t, { store, options: { store: { get, set: noop, destroy: noop } } })
   return { ...host, store }
 }
 
@@ -80,7 +80,7 @@ for (const [what, get] of Object.entries<(id: string, done: Done) => unknown>({
 it('a store without touch and clear is followed like any other', async t => {
   const store = new TroubledStore()
   Object.assign(store, { touch: undefined, clear: undefined })
-  const { clock, log, user } = hostHarness(t, { store, options: { keepAlive: true } })
+  const { clock, log, user } = frameworkHarness(t, { store, options: { keepAlive: true } })
   await user().session()
   await clock.advance(LIFETIME + GRACE)
   assert.deepEqual(log, expired)
@@ -93,7 +93,7 @@ it('a store without any of these, and frozen, can be given by the option', async
     set: inner.set.bind(inner),
     destroy: inner.destroy.bind(inner),
   })
-  const { clock, log, user } = hostHarness(t, { store: inner, options: { store: facade } })
+  const { clock, log, user } = frameworkHarness(t, { store: inner, options: { store: facade } })
   await visit(user())
   await clock.advance(LIFETIME + GRACE)
   assert.deepEqual(log, expired)
@@ -104,7 +104,7 @@ it('a store whose methods cannot be replaced is asked all the same', async t => 
   for (const name of ['get', 'set', 'touch', 'destroy', 'clear', 'regenerate'] as const) {
     Object.defineProperty(store, name, { value: store[name], configurable: false, writable: false })
   }
-  const { clock, log, user } = hostHarness(t, { store, options: { gracePeriod: '1d' } })
+  const { clock, log, user } = frameworkHarness(t, { store, options: { gracePeriod: '1d' } })
   await visit(user())
   await clock.advance(LIFETIME + 1)
   assert.deepEqual(store.ids, [], 'the library has asked')
@@ -130,7 +130,7 @@ it('the store may be another one than that on the requests', async t => {
       super.set(...given)
     }
   }
-  const { clock, log, user } = hostHarness(t, { store: new Front(), options: { store: real } })
+  const { clock, log, user } = frameworkHarness(t, { store: new Front(), options: { store: real } })
   const [first, second] = [user(), user()]
   await first.session()
   await second.session()
@@ -148,7 +148,7 @@ for (const at of ['before', 'after'] as const) {
     // One that is the store's own, and one that somebody else has put there.
     const own = { destroy: store.destroy.bind(store), set: store.set.bind(store) }
     Object.assign(store, own)
-    const first = hostHarness(t, { store })
+    const first = frameworkHarness(t, { store })
     const before = describe(store)
     const secondLog: string[] = []
     const second = gradioState({ store, clock: first.clock })
@@ -177,7 +177,7 @@ function describe(store: Store): unknown {
 }
 
 it('close() leaves alone what somebody else has put in the place of a method since', async t => {
-  const { clock, gradio, store, user } = hostHarness(t)
+  const { clock, gradio, store, user } = frameworkHarness(t)
   await user().session()
   const followed = store.destroy
   const other: typeof store.destroy = function (this: TroubledStore, ...given) {
@@ -192,7 +192,7 @@ it('close() leaves alone what somebody else has put in the place of a method sin
 })
 
 it('after close() no question is asked', async t => {
-  const { clock, gradio, store, user } = hostHarness(t)
+  const { clock, gradio, store, user } = frameworkHarness(t)
   await user().session()
   const closed = gradio.close({ timeout: 0 })
   await clock.advance(1)
@@ -205,7 +205,7 @@ it('after close() no question is asked', async t => {
 
 for (const how of ['destroy', 'clear'] as const) {
   it(`${how}() from elsewhere ends the session at once, once it has succeeded`, async t => {
-    const { clock, gradio, log, store, user } = hostHarness(t)
+    const { clock, gradio, log, store, user } = frameworkHarness(t)
     const [me, other] = [user(), user()]
     await me.session()
     const { id } = await other.session()
@@ -223,7 +223,7 @@ for (const how of ['destroy', 'clear'] as const) {
 }
 
 it('destroy() without a callback, or with a promise, is heard too', async t => {
-  const { clock, log, store, user } = hostHarness(t)
+  const { clock, log, store, user } = frameworkHarness(t)
   const me = user()
   await me.session()
   store.destroy(me.id)
@@ -232,7 +232,7 @@ it('destroy() without a callback, or with a promise, is heard too', async t => {
 })
 
 it('a destroy that fails ends nothing', async t => {
-  const { clock, log, store, user } = hostHarness(t)
+  const { clock, log, store, user } = frameworkHarness(t)
   const me = user()
   const { id } = await me.session()
   store.trouble = method => (method === 'destroy' ? new Error('read-only') : undefined)
@@ -245,7 +245,7 @@ it('a destroy that fails ends nothing', async t => {
 
 for (const trouble of ['hangs', 'throws', 'fails'] as const) {
   it(`a logout is heard after a login whose destroy ${trouble}`, async t => {
-    const { clock, log, store, user } = hostHarness(t)
+    const { clock, log, store, user } = frameworkHarness(t)
     const me = user()
     const { id } = await me.session()
     store.trouble = method =>
@@ -274,7 +274,7 @@ for (const trouble of ['hangs', 'throws', 'fails'] as const) {
 
 for (const onRegenerate of ['end', 'keep'] as const) {
   it(`regenerate works for a request that has unset its session (onRegenerate: '${onRegenerate}')`, async t => {
-    const { log, store, user } = hostHarness(t, { options: { onRegenerate } })
+    const { log, store, user } = frameworkHarness(t, { options: { onRegenerate } })
     const me = user()
     const { id } = await me.session()
     const next = await me.request(async ({ req, state }) => {
@@ -297,7 +297,7 @@ it("what the store is asked, and its `this` and answer, are the caller's", async
     }
   }
   const store = new Exact()
-  const { user } = hostHarness(t, { session: { store } })
+  const { user } = frameworkHarness(t, { session: { store } })
   await user().session()
   const answer = await new Promise(resolve => {
     const given = (store.destroy as (...all: unknown[]) => unknown)(

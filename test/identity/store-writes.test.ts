@@ -5,8 +5,8 @@ import { it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Express } from 'express'
 import type { SessionOptions } from 'express-session'
-import { type ExpressModule, forEachExpress, site } from '../support/express.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { type ExpressModule, forEachExpress, site } from '../support/http/express.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 const POST = { method: 'POST' }
 

@@ -7,8 +7,8 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler } from 'expr
 import session, { type SessionOptions } from 'express-session'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { type ExpressModule, forEachExpress, serve } from '../support/express.ts'
-import { TroubledStore } from '../support/troubled-store.ts'
+import { type ExpressModule, forEachExpress, serve } from '../support/http/express.ts'
+import { TroubledStore } from '../support/stores/troubled-store.ts'
 
 /** All that express-session can be told. */
 const OPTIONS: Partial<SessionOptions>[] = [false, true].flatMap(saveUninitialized =>

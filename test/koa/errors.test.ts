@@ -8,13 +8,13 @@ import koaSession from 'koa-session'
 import { koa } from '../../lib/http/koa.ts'
 import { GradioStateError, gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { scratch } from '../support/disk.ts'
-import { until } from '../support/express.ts'
-import { heartbeat } from '../support/handshake.ts'
-import { deferred } from '../support/harness.ts'
-import { isAbout } from '../support/is-about.ts'
-import { ask, forEachKoa, get, type KoaRoutes, koaSite, route, serveKoa, set } from '../support/koa.ts'
-import { inStore, KOA_HOSTS } from '../support/koa-hosts.ts'
+import { scratch } from '../support/files/disk.ts'
+import { until } from '../support/http/express.ts'
+import { ask, forEachKoa, get, type KoaRoutes, koaSite, route, serveKoa, set } from '../support/http/koa.ts'
+import { inStore, KOA_SESSIONS } from '../support/http/koa-sessions.ts'
+import { isAbout } from '../support/option-error.ts'
+import { heartbeat } from '../support/pages/handshake.ts'
+import { deferred } from '../support/sessions/harness.ts'
 
 const POST = { method: 'POST' }
 
@@ -152,7 +152,7 @@ forEachKoa(Koa => {
     })
   }
 
-  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
     it(`every middleware runs to its end, whoever answers, with ${name}`, async t => {
       let after = 0
       const count: Middleware = async (_ctx, next) => {

@@ -5,8 +5,8 @@ import { PassThrough } from 'node:stream'
 import { it } from 'node:test'
 import type { Context } from 'koa'
 import type { GradioStateError } from '../../lib/index.ts'
-import { firstText, forEachKoa, get, type KoaRoutes, koaSite, sessionOf, set } from '../support/koa.ts'
-import { inStore, KOA_HOSTS } from '../support/koa-hosts.ts'
+import { firstText, forEachKoa, get, type KoaRoutes, koaSite, sessionOf, set } from '../support/http/koa.ts'
+import { inStore, KOA_SESSIONS } from '../support/http/koa-sessions.ts'
 
 const bypass = (ctx: Context) => {
   ctx.respond = false
@@ -47,7 +47,7 @@ const routes: KoaRoutes = {
 }
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
     // koa-generic-session sets no cookie before the end; there an app calls its saveSession() itself.
     const isEarly = !name.includes('generic')
 

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import type { CreateSessionOptions } from 'koa-session'
 import type { GradioStateOptions } from '../../lib/index.ts'
-import { forEachKoa, get, type KoaModule, koaSite, sessionOf, set } from '../support/koa.ts'
-import { inStore, noHost } from '../support/koa-hosts.ts'
-import { GRACE, LIFETIME, told } from '../support/session-app.ts'
+import { forEachKoa, get, type KoaModule, koaSite, sessionOf, set } from '../support/http/koa.ts'
+import { inStore, noSession } from '../support/http/koa-sessions.ts'
+import { GRACE, LIFETIME, told } from '../support/http/session-app.ts'
 import { warningsIn } from '../support/warnings.ts'
 
 interface Setting {
@@ -185,7 +185,7 @@ forEachKoa(Koa => {
   })
 
   it("with session: 'framework', a use without a session of the framework is refused", async t => {
-    const { gradio, visitor } = await koaSite(t, Koa, { host: noHost, options: { session: 'framework' } })
+    const { gradio, visitor } = await koaSite(t, Koa, { host: noSession, options: { session: 'framework' } })
     const user = visitor()
     assert.equal((await get(user)).status, 503)
     assert.equal((await user.fetch('/nothing')).status, 200)

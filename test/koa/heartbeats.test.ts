@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { CreateSessionOptions } from 'koa-session'
-import { heartbeat } from '../support/handshake.ts'
-import { forEachKoa, get, koaSite, set } from '../support/koa.ts'
-import { inCookie, inStore, type KoaHost, viaConnect } from '../support/koa-hosts.ts'
-import { KoaStore } from '../support/koa-store.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { forEachKoa, get, koaSite, set } from '../support/http/koa.ts'
+import { inCookie, inStore, type KoaSessionSetup, viaConnect } from '../support/http/koa-sessions.ts'
+import { heartbeat } from '../support/pages/handshake.ts'
+import { KoaStore } from '../support/stores/koa-store.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 const POST = { method: 'POST' }
 
@@ -19,7 +19,7 @@ const OPTIONS: Record<string, CreateSessionOptions> = {
   'maxAge: session': { maxAge: 'session' },
 }
 
-const KINDS: Record<string, (options: CreateSessionOptions, store: KoaStore) => KoaHost> = {
+const KINDS: Record<string, (options: CreateSessionOptions, store: KoaStore) => KoaSessionSetup> = {
   'an external store': inStore,
   'the cookie': options => inCookie(options),
 }

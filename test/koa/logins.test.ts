@@ -4,10 +4,10 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { Middleware } from 'koa'
 import type { GradioStateOptions } from '../../lib/index.ts'
-import { deferred } from '../support/harness.ts'
-import { ask, forEachKoa, get, type KoaRoutes, koaSite, sessionOf, set } from '../support/koa.ts'
-import { inContextStore, inCookie, inStore } from '../support/koa-hosts.ts'
-import { told } from '../support/session-app.ts'
+import { ask, forEachKoa, get, type KoaRoutes, koaSite, sessionOf, set } from '../support/http/koa.ts'
+import { inContextStore, inCookie, inStore } from '../support/http/koa-sessions.ts'
+import { told } from '../support/http/session-app.ts'
+import { deferred } from '../support/sessions/harness.ts'
 
 const KINDS = { 'an external store': inStore, 'a ContextStore': inContextStore, 'the cookie': inCookie }
 const KEEP: GradioStateOptions = { onRegenerate: 'keep' }

@@ -5,11 +5,11 @@ import koaSession from 'koa-session'
 import { koa } from '../../lib/http/koa.ts'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { scratch } from '../support/disk.ts'
-import { json } from '../support/express.ts'
-import { dial } from '../support/handshake.ts'
-import { forEachKoa, get, type KoaModule, koaSite, route, serveKoa } from '../support/koa.ts'
-import { inCookie, inStore, noHost } from '../support/koa-hosts.ts'
+import { scratch } from '../support/files/disk.ts'
+import { json } from '../support/http/express.ts'
+import { forEachKoa, get, type KoaModule, koaSite, route, serveKoa } from '../support/http/koa.ts'
+import { inCookie, inStore, noSession } from '../support/http/koa-sessions.ts'
+import { dial } from '../support/pages/handshake.ts'
 
 /** As koa-mount: takes the prefix off the path, and gives it back to who comes after. */
 function mount(prefix: string, ...middleware: Middleware[]): Middleware {
@@ -91,7 +91,7 @@ forEachKoa(Koa => {
   })
 
   it('its own cookie is Secure where Koa takes the connection for encrypted', async t => {
-    const { app, visitor } = await koaSite(t, Koa, { host: noHost })
+    const { app, visitor } = await koaSite(t, Koa, { host: noSession })
     const asked = () => visitor().fetch('/get', { headers: BY_HTTPS })
     assert.deepEqual(secureCookies(await asked()), [false])
     app.proxy = true

@@ -2,13 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { idle, until } from '../support/express.ts'
-import { forEachKoa, get, koaSite, set } from '../support/koa.ts'
-import { inStore, noHost } from '../support/koa-hosts.ts'
-import { pipelined } from '../support/pipelined.ts'
+import { idle, until } from '../support/http/express.ts'
+import { forEachKoa, get, koaSite, set } from '../support/http/koa.ts'
+import { inStore, noSession } from '../support/http/koa-sessions.ts'
+import { pipelined } from '../support/http/pipelined.ts'
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries({ 'no session': () => noHost, 'koa-session': () => inStore() })) {
+  for (const [name, host] of Object.entries({
+    'no session': () => noSession,
+    'koa-session': () => inStore(),
+  })) {
     it(`their visits end with the connection, and middleware runs to its end, with ${name}`, async t => {
       let begun = 0
       const { gradio, clock, visitor, port, log, settled } = await koaSite(t, Koa, {

@@ -5,8 +5,8 @@ import v8 from 'node:v8'
 import vm from 'node:vm'
 import { koa } from '../../lib/http/koa.ts'
 import { gradioState } from '../../lib/index.ts'
-import { forEachKoa, serveKoa } from '../support/koa.ts'
-import { KOA_HOSTS } from '../support/koa-hosts.ts'
+import { forEachKoa, serveKoa } from '../support/http/koa.ts'
+import { KOA_SESSIONS } from '../support/http/koa-sessions.ts'
 
 v8.setFlagsFromString('--expose-gc')
 const collectGarbage = vm.runInNewContext('gc') as () => void
@@ -14,7 +14,7 @@ const collectGarbage = vm.runInNewContext('gc') as () => void
 const REQUESTS = 20
 
 forEachKoa(Koa => {
-  for (const [name, makeHost] of Object.entries(KOA_HOSTS)) {
+  for (const [name, makeHost] of Object.entries(KOA_SESSIONS)) {
     it(`a session keeps nothing of the requests that came to it, with ${name}`, async t => {
       const host = makeHost()
       const gradio = gradioState(host.options)

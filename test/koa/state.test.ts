@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { RequestState } from '../../lib/index.ts'
-import { until } from '../support/express.ts'
-import { heartbeat } from '../support/handshake.ts'
-import { firstText, forEachKoa, get, koaSite, set } from '../support/koa.ts'
-import { KOA_HOSTS } from '../support/koa-hosts.ts'
+import { until } from '../support/http/express.ts'
+import { firstText, forEachKoa, get, koaSite, set } from '../support/http/koa.ts'
+import { KOA_SESSIONS } from '../support/http/koa-sessions.ts'
+import { heartbeat } from '../support/pages/handshake.ts'
 
 const ALIVE = 'data: ALIVE\n\n'
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
     it(`a user keeps a value over requests, and no other sees it, with ${name}`, async t => {
       const { gradio, visitor, failures } = await koaSite(t, Koa, { host: host() })
       const [user, other] = [visitor(), visitor()]
@@ -120,10 +120,10 @@ forEachKoa(Koa => {
   }
 
   // The cookie-only ones have nothing to agree on; there a page's connect() is awaited first.
-  for (const name of Object.keys(KOA_HOSTS).filter(name => !/cookie|no session/.test(name))) {
+  for (const name of Object.keys(KOA_SESSIONS).filter(name => !/cookie|no session/.test(name))) {
     it(`parallel first uses of one framework session agree, with ${name}`, async t => {
       const { gradio, visitor } = await koaSite(t, Koa, {
-        host: KOA_HOSTS[name]!(),
+        host: KOA_SESSIONS[name]!(),
         routes: {
           'POST /greet': ctx => {
             const session = ctx.session ?? (ctx.req as { session?: object }).session

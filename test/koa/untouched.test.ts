@@ -6,10 +6,10 @@ import type { CreateSessionOptions } from 'koa-session'
 import { koa } from '../../lib/http/koa.ts'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { forEachKoa, type KoaModule, koaSite, route, serveKoa, sessionOf, set } from '../support/koa.ts'
-import { inCookie, inStore, KOA_HOSTS, type KoaHost } from '../support/koa-hosts.ts'
-import { KoaStore } from '../support/koa-store.ts'
-import { worldClock } from '../support/session-app.ts'
+import { forEachKoa, type KoaModule, koaSite, route, serveKoa, sessionOf, set } from '../support/http/koa.ts'
+import { inCookie, inStore, KOA_SESSIONS, type KoaSessionSetup } from '../support/http/koa-sessions.ts'
+import { worldClock } from '../support/http/session-app.ts'
+import { KoaStore } from '../support/stores/koa-store.ts'
 
 const OPTIONS: Record<string, CreateSessionOptions> = {
   'no options': {},
@@ -19,7 +19,7 @@ const OPTIONS: Record<string, CreateSessionOptions> = {
   'autoCommit: false': { autoCommit: false },
 }
 
-const KINDS: Record<string, (options: CreateSessionOptions, store: KoaStore) => KoaHost> = {
+const KINDS: Record<string, (options: CreateSessionOptions, store: KoaStore) => KoaSessionSetup> = {
   'an external store': inStore,
   'the cookie': options => inCookie(options),
 }
@@ -28,7 +28,7 @@ const KINDS: Record<string, (options: CreateSessionOptions, store: KoaStore) => 
 async function seen(
   t: TestContext,
   Koa: KoaModule,
-  kind: (options: CreateSessionOptions, store: KoaStore) => KoaHost,
+  kind: (options: CreateSessionOptions, store: KoaStore) => KoaSessionSetup,
   options: CreateSessionOptions,
   isMounted: boolean,
 ) {
@@ -94,7 +94,7 @@ forEachKoa(Koa => {
     }
   }
 
-  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
     it(`a request that uses nothing leaves no session, with ${name}`, async t => {
       const { gradio, visitor, failures } = await koaSite(t, Koa, { host: host() })
       const user = visitor()

@@ -8,12 +8,12 @@ import { it, type TestContext } from 'node:test'
 import type { Middleware } from 'koa'
 import type { Options } from 'multer'
 import type { CachedFile, GradioState, GradioStateOptions } from '../../lib/index.ts'
-import { assertNothingLeft, filesBelow, scratch } from '../support/disk.ts'
-import { until } from '../support/express.ts'
-import { emptyFiles, sendParts, texts, watchFiles } from '../support/flood.ts'
-import { forEachKoa, get, type KoaModule, koaSite, set } from '../support/koa.ts'
-import { inCookie, inStore, type KoaHost, noHost } from '../support/koa-hosts.ts'
-import { upload } from '../support/multipart.ts'
+import { assertNothingLeft, filesBelow, scratch } from '../support/files/disk.ts'
+import { emptyFiles, sendParts, texts, watchFiles } from '../support/files/many-parts.ts'
+import { upload } from '../support/files/multipart.ts'
+import { until } from '../support/http/express.ts'
+import { forEachKoa, get, type KoaModule, koaSite, set } from '../support/http/koa.ts'
+import { inCookie, inStore, type KoaSessionSetup, noSession } from '../support/http/koa-sessions.ts'
 
 // It has no types of its own.
 const koaMulter = createRequire(import.meta.url)('@koa/multer') as (options: Options) => {
@@ -41,13 +41,13 @@ const WAYS: Record<string, (gradio: GradioState) => Middleware> = {
   '/gradio-upload': byConnect,
 }
 
-const HOSTS: Record<string, () => KoaHost> = {
+const HOSTS: Record<string, () => KoaSessionSetup> = {
   'an external store': inStore,
   'the cookie': inCookie,
-  'the own cookie': () => noHost,
+  'the own cookie': () => noSession,
 }
 
-async function app(t: TestContext, Koa: KoaModule, host: KoaHost, options: GradioStateOptions = {}) {
+async function app(t: TestContext, Koa: KoaModule, host: KoaSessionSetup, options: GradioStateOptions = {}) {
   const cacheDir = scratch(t)
   const answer: Middleware = ctx => {
     ctx.body = (ctx.req as { files?: unknown }).files ?? (ctx.request as { files?: unknown }).files
@@ -107,7 +107,7 @@ forEachKoa(Koa => {
   }
 
   it('a file is served as Express serves it: in parts, and not again to who has it', async t => {
-    const { visitor } = await app(t, Koa, noHost)
+    const { visitor } = await app(t, Koa, noSession)
     const user = visitor()
     const { body } = await upload<CachedFile[]>(user, [{ name: 'a.txt', bytes: '0123456789' }], PATHS[0])
     const { url } = body[0]!
@@ -195,7 +195,7 @@ forEachKoa(Koa => {
   }
 
   it('a browser that leaves while its file is looked for leaves no middleware waiting', async t => {
-    const { visitor, passed, settled } = await app(t, Koa, noHost)
+    const { visitor, passed, settled } = await app(t, Koa, noSession)
     const user = visitor()
     const { body } = await upload<CachedFile[]>(user, [{ name: 'a.txt', bytes: 'a' }], PATHS[0])
     // A disk that does not answer.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { Place } from '../support/places.ts'
+import type { Place } from '../support/cluster/places.ts'
 import {
   HOOK_TIMEOUT,
   type Mode,

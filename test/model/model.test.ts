@@ -1,6 +1,6 @@
 import { it } from 'node:test'
 import fc from 'fast-check'
-import { clusterOfOne } from '../support/places.ts'
+import { clusterOfOne } from '../support/cluster/places.ts'
 import { agreement } from './commands.ts'
 
 // The one about sessions without a page comes once for each instance.

@@ -2,7 +2,7 @@
 // a cluster of one on a Redis.
 
 import fc from 'fast-check'
-import { clusterOfOne, openPlaces, type Place, type Places } from '../support/places.ts'
+import { clusterOfOne, openPlaces, type Place, type Places } from '../support/cluster/places.ts'
 import { agreement } from './commands.ts'
 
 // The one about sessions without a page comes once for each instance.

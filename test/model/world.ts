@@ -14,10 +14,10 @@ import {
   type State,
 } from '../../lib/index.ts'
 import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
-import { isHooked } from '../support/handshake.ts'
-import type { Place } from '../support/places.ts'
-import { StubResponse, StubServer, StubSocket, stubRequest } from '../support/stub-http.ts'
-import { TrackedSocket } from '../support/tracked-socket.ts'
+import type { Place } from '../support/cluster/places.ts'
+import { StubResponse, StubServer, StubSocket, stubRequest } from '../support/http/stub-http.ts'
+import { TrackedSocket } from '../support/http/tracked-socket.ts'
+import { isHooked } from '../support/pages/handshake.ts'
 import {
   HOOK_TIMEOUT,
   KEEPING,

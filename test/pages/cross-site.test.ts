@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress, site } from '../support/express.ts'
-import { heartbeat } from '../support/handshake.ts'
+import { forEachExpress, site } from '../support/http/express.ts'
+import { heartbeat } from '../support/pages/handshake.ts'
 
 const POST = { method: 'POST' }
 type Headers = Record<string, string>

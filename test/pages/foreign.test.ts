@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { Express } from 'express'
 import type { Visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, json, type SiteOptions, site } from '../support/express.ts'
-import { dial, goodbye, heartbeat } from '../support/handshake.ts'
+import { forEachExpress, json, type SiteOptions, site } from '../support/http/express.ts'
+import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
 
 function routes(app: Express) {
   app.post('/write/:secret', (req, res) => {

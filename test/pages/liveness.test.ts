@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { it } from 'node:test'
 import { visitor as visitorOf } from '../../lib/testing/index.ts'
-import { forEachExpress, idle, pass, site, until } from '../support/express.ts'
-import { dial, heartbeat } from '../support/handshake.ts'
-import { tcpLine } from '../support/tcp-line.ts'
+import { forEachExpress, idle, pass, site, until } from '../support/http/express.ts'
+import { breakableNetwork } from '../support/pages/breakable-network.ts'
+import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 /** The least a peer sends for a pong: RFC 6455 §5.2, with a mask and without a payload. */
 const PONG = 6
@@ -16,7 +16,7 @@ forEachExpress((_name, express) => {
       const sockets: Socket[] = []
       server.on('connection', socket => sockets.push(socket))
       const bytesRead = () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0)
-      const line = await tcpLine(t, port)
+      const line = await breakableNetwork(t, port)
       const user = visitorOf(`http://127.0.0.1:${line.port}`)
       await user.openPage()
       for (let beats = 0; beats < 10; beats++) {

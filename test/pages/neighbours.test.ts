@@ -9,8 +9,8 @@ import { WebSocket } from 'ws'
 import { koa } from '../../lib/http/koa.ts'
 import { type GradioState, gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { serve } from '../support/express.ts'
-import { dial, heartbeat, isHooked } from '../support/handshake.ts'
+import { serve } from '../support/http/express.ts'
+import { dial, heartbeat, isHooked } from '../support/pages/handshake.ts'
 
 const require = createRequire(import.meta.url)
 const built = require('../../dist/cjs/index.js') as { gradioState: typeof gradioState }

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { WebSocket } from 'ws'
-import { forEachExpress, pass, type Site, site, until } from '../support/express.ts'
-import { dial, heartbeat } from '../support/handshake.ts'
+import { forEachExpress, pass, type Site, site, until } from '../support/http/express.ts'
+import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 const HANDSHAKE: Readonly<Record<string, string>> = {
   Connection: 'Upgrade',
@@ -246,7 +246,7 @@ forEachExpress((_name, express) => {
 })
 
 it('a process exits although the peer of a page does not answer its Close frame', async () => {
-  const program = fileURLToPath(new URL('../support/silent-peer.ts', import.meta.url))
+  const program = fileURLToPath(new URL('../support/pages/silent-peer.ts', import.meta.url))
   // Less than the 30 s for which ws waits by default.
   const options = { timeout: 20_000 }
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program], options)

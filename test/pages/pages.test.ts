@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress, idle, pass, site, until } from '../support/express.ts'
-import { dial, goodbye, heartbeat } from '../support/handshake.ts'
+import { forEachExpress, idle, pass, site, until } from '../support/http/express.ts'
+import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
 
 forEachExpress((_name, express) => {
   it('a heartbeat that comes after the goodbye is refused, a higher epoch opens the page again', async t => {

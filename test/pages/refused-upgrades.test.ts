@@ -5,10 +5,10 @@ import { EventEmitter } from 'node:events'
 import type { Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { it, type TestContext } from 'node:test'
-import { forEachExpress, type Served, site, until } from '../support/express.ts'
-import { heartbeat } from '../support/handshake.ts'
-import { nodes, wanderer } from '../support/nodes.ts'
-import { request, WEBSOCKET } from '../support/upgrade-setups.ts'
+import { forEachExpress, type Served, site, until } from '../support/http/express.ts'
+import { nodes, wanderer } from '../support/http/nodes.ts'
+import { heartbeat } from '../support/pages/handshake.ts'
+import { request, WEBSOCKET } from '../support/pages/upgrade-setups.ts'
 
 /** A peer that keeps its half of the connection open, whatever comes. */
 interface Peer {

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { forEachExpress, site, until } from '../support/express.ts'
-import { dial, goodbye, heartbeat } from '../support/handshake.ts'
-import { RecordingStore } from '../support/stores.ts'
+import { forEachExpress, site, until } from '../support/http/express.ts'
+import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
+import { RecordingStore } from '../support/stores/recording-store.ts'
 
 forEachExpress((_name, express) => {
   it('a ticket admits one socket, once', async t => {

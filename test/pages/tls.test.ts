@@ -7,8 +7,8 @@ import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { WebSocket } from 'ws'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { type ExpressModule, forEachExpress, until } from '../support/express.ts'
-import { selfSigned } from '../support/self-signed.ts'
+import { type ExpressModule, forEachExpress, until } from '../support/http/express.ts'
+import { selfSigned } from '../support/http/self-signed.ts'
 
 const INSECURE = { rejectUnauthorized: false }
 

@@ -6,13 +6,13 @@ import { describe, it, type TestContext, test } from 'node:test'
 import express, { type Express } from 'express'
 import type { GradioState, GradioStateOptions } from '../../lib/index.ts'
 import type { Visitor } from '../../lib/testing/index.ts'
-import { scratch } from '../support/disk.ts'
-import { forEachExpress, json, type Served, site, until } from '../support/express.ts'
-import { dial, heartbeat } from '../support/handshake.ts'
-import { forEachKoa, koaSite } from '../support/koa.ts'
-import { KOA_HOSTS } from '../support/koa-hosts.ts'
-import { nodes, wanderer } from '../support/nodes.ts'
-import { redisSetting } from '../support/places.ts'
+import { redisSetting } from '../support/cluster/places.ts'
+import { scratch } from '../support/files/disk.ts'
+import { forEachExpress, json, type Served, site, until } from '../support/http/express.ts'
+import { forEachKoa, koaSite } from '../support/http/koa.ts'
+import { KOA_SESSIONS } from '../support/http/koa-sessions.ts'
+import { nodes, wanderer } from '../support/http/nodes.ts'
+import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 const MOST = 20
 const FLOOD = 30
@@ -203,7 +203,7 @@ forEachExpress((_name, module) => {
 })
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(KOA_HOSTS)) {
+  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
     it(`with ${name}: pages opened without a cookie make room for others`, async t => {
       const app = await koaSite(t, Koa, { options: { maxSessions: MOST }, host: host() })
       const user = app.visitor()

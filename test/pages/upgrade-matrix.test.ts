@@ -7,9 +7,9 @@ import { delimiter } from 'node:path'
 import { it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { Matrix } from '../support/upgrade-matrix.ts'
+import type { Matrix } from '../support/pages/upgrade-matrix.ts'
 
-const PROGRAM = fileURLToPath(new URL('../support/upgrade-matrix.ts', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../support/pages/upgrade-matrix.ts', import.meta.url))
 const others = (process.env.NODE_BINARIES ?? '').split(delimiter).filter(path => path !== '')
 
 for (const binary of [process.execPath, ...others]) {

@@ -9,8 +9,8 @@ import { it, type TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { gradioState } from '../../lib/index.ts'
 import { visitor } from '../../lib/testing/index.ts'
-import { forEachExpress, site, until } from '../support/express.ts'
-import { dial, heartbeat, isHooked } from '../support/handshake.ts'
+import { forEachExpress, site, until } from '../support/http/express.ts'
+import { dial, heartbeat, isHooked } from '../support/pages/handshake.ts'
 
 /** A WebSocket server of the app's own, which says what it is. */
 function chatAt(t: TestContext, server: Server, path = '/chat'): WebSocketServer {

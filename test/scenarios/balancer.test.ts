@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type RequestListener, request, type
 import { type AddressInfo, connect } from 'node:net'
 import { it, type TestContext } from 'node:test'
 import { createBalancer } from '../../example-app/balancer.ts'
-import { serve, until } from '../support/express.ts'
+import { serve, until } from '../support/http/express.ts'
 
 const portOf = (server: Server) => (server.address() as AddressInfo).port
 

@@ -3,14 +3,14 @@
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { counters } from '../support/counter.ts'
-import { idle, json, site, until } from '../support/express.ts'
-import { forEachSetting } from '../support/places.ts'
+import { forEachSetting } from '../support/cluster/places.ts'
+import { counterApps } from '../support/http/counter-app.ts'
+import { idle, json, site, until } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
 
 forEachSetting((express, { place, calm }) => {
-  const counter = counters(express, place)
+  const counter = counterApps(express, place)
 
   it('a callback that throws or rejects stops no other (in Gradio it ends the clean-up for good)', async t => {
     const called: string[] = []

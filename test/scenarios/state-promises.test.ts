@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { GradioState } from '../../lib/index.ts'
-import { counters } from '../support/counter.ts'
-import { idle, json, pass } from '../support/express.ts'
-import { forEachSetting } from '../support/places.ts'
+import { forEachSetting } from '../support/cluster/places.ts'
+import { counterApps } from '../support/http/counter-app.ts'
+import { idle, json, pass } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
 const minutes = (count: number) => count * 60
@@ -21,7 +21,7 @@ function hooksOf(gradio: GradioState): string[] {
 }
 
 forEachSetting((express, { place, calm }) => {
-  const counter = counters(express, place)
+  const counter = counterApps(express, place)
 
   it('a reconnect within the grace period deletes nothing, ever (Gradio never reset is_closed)', async t => {
     const { gradio, clock, deleted, visitor } = await counter(t)

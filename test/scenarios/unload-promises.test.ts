@@ -5,10 +5,18 @@ import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
 import { connect } from '../../lib/client/index.ts'
 import { visitor as visitorOf } from '../../lib/testing/index.ts'
-import { type ExpressModule, idle, json, pass, type SiteOptions, site, until } from '../support/express.ts'
-import { RECONNECT } from '../support/harness.ts'
-import { forEachSetting } from '../support/places.ts'
-import { tcpLine } from '../support/tcp-line.ts'
+import { forEachSetting } from '../support/cluster/places.ts'
+import {
+  type ExpressModule,
+  idle,
+  json,
+  pass,
+  type SiteOptions,
+  site,
+  until,
+} from '../support/http/express.ts'
+import { breakableNetwork } from '../support/pages/breakable-network.ts'
+import { RECONNECT } from '../support/sessions/harness.ts'
 
 const POST = { method: 'POST' }
 
@@ -173,7 +181,7 @@ forEachSetting((express, { isShared, place, beside }) => {
   it('a peer that vanished without a word is noticed within a minute (in Gradio, after 16 to 30)', async t => {
     for (const heartbeat of [5, 15, 30]) {
       const { gradio, clock, log, port } = await chat(t, { options: { heartbeat } })
-      const line = await tcpLine(t, port)
+      const line = await breakableNetwork(t, port)
       const user = visitorOf(`http://127.0.0.1:${line.port}`)
       await user.openPage()
       line.cut()

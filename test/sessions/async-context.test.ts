@@ -16,10 +16,10 @@ import {
   type HookEvent,
 } from '../../lib/index.ts'
 import { type FakeClock, fakeClock, type Visitor } from '../../lib/testing/index.ts'
-import { pass, serve, sessionDefaults, until } from '../support/express.ts'
-import { harness } from '../support/harness.ts'
-import { forEachPlace, type Place, type PlaceSetting } from '../support/places.ts'
-import { worldClock } from '../support/session-app.ts'
+import { forEachPlace, type Place, type PlaceSetting } from '../support/cluster/places.ts'
+import { pass, serve, sessionDefaults, until } from '../support/http/express.ts'
+import { worldClock } from '../support/http/session-app.ts'
+import { harness } from '../support/sessions/harness.ts'
 
 const context = new AsyncLocalStorage<string>()
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type DeleteEvent, GradioStateError } from '../../lib/index.ts'
-import { deferred, harness } from '../support/harness.ts'
+import { deferred, harness } from '../support/sessions/harness.ts'
 
 describe('a delete callback', () => {
   it('is told of the deletion when the value is gone from the session already', async t => {

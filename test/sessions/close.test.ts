@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { deferred, harness } from '../support/harness.ts'
-import { TrackedSocket } from '../support/tracked-socket.ts'
+import { TrackedSocket } from '../support/http/tracked-socket.ts'
+import { deferred, harness } from '../support/sessions/harness.ts'
 
 it('close() ends all sessions with their hooks and callbacks, reason shutdown', async t => {
   const { gradio, clock, user } = harness(t)

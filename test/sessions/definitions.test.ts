@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { GradioState, StateOptions } from '../../lib/index.ts'
-import { harness } from '../support/harness.ts'
-import { isAbout } from '../support/is-about.ts'
+import { isAbout } from '../support/option-error.ts'
+import { harness } from '../support/sessions/harness.ts'
 
 describe('state() throws for a wrong definition', () => {
   const wrongOptions: [name: string, value: unknown, shown: string][] = [

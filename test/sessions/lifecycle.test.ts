@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import type { GradioStateOptions } from '../../lib/index.ts'
-import { harness, RECONNECT } from '../support/harness.ts'
+import { harness, RECONNECT } from '../support/sessions/harness.ts'
 
 const NAVIGATION = { 'sec-fetch-dest': 'document' }
 const HTML = 'text/html; charset=utf-8'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { deferred, harness } from '../support/harness.ts'
+import { deferred, harness } from '../support/sessions/harness.ts'
 
 describe('maxSessions', () => {
   it('first ends who never returned, then the longest closed, and tells their callbacks', async t => {

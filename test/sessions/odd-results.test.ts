@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import type { GradioStateError, HookEvent } from '../../lib/index.ts'
-import { type Harness, harness } from '../support/harness.ts'
+import { type Harness, harness } from '../support/sessions/harness.ts'
 
 class Deaf extends Promise<never> {
   // biome-ignore lint/suspicious/noThenProperty: that is what is tested

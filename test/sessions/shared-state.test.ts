@@ -12,10 +12,10 @@ import type {
 } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
-import { site } from '../support/express.ts'
-import { deferred, harness } from '../support/harness.ts'
-import { isAbout } from '../support/is-about.ts'
-import { type ClusterOfOne, clusterOfOne, type Place } from '../support/places.ts'
+import { type ClusterOfOne, clusterOfOne, type Place } from '../support/cluster/places.ts'
+import { site } from '../support/http/express.ts'
+import { isAbout } from '../support/option-error.ts'
+import { deferred, harness } from '../support/sessions/harness.ts'
 
 /** Where values are. */
 const PLACES: Record<string, () => Place & Partial<ClusterOfOne>> = {

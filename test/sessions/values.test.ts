@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import type { DeleteReason, GradioStateOptions } from '../../lib/index.ts'
-import { harness } from '../support/harness.ts'
+import { harness } from '../support/sessions/harness.ts'
 
 /** An instance with a user, and a log of what the delete callbacks were told. */
 async function kept(t: TestContext, options?: GradioStateOptions) {

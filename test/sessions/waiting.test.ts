@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { HookEvent } from '../../lib/index.ts'
-import { deferred, harness, RECONNECT } from '../support/harness.ts'
+import { deferred, harness, RECONNECT } from '../support/sessions/harness.ts'
 
 const unloadDelay = 2
 

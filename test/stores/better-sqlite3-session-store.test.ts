@@ -1,6 +1,6 @@
-import { describeHostStore } from '../contract/host-store.ts'
-import { STORE_KINDS } from '../support/host-stores.ts'
+import { describeExpressStore } from '../contract/express-store.ts'
+import { STORE_KINDS } from '../support/stores/express-stores.ts'
 
-describeHostStore('better-sqlite3-session-store', STORE_KINDS['better-sqlite3-session-store'], {
+describeExpressStore('better-sqlite3-session-store', STORE_KINDS['better-sqlite3-session-store'], {
   lifetime: 3,
 })

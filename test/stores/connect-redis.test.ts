@@ -1,13 +1,13 @@
 import { describe } from 'node:test'
-import { describeHostStore } from '../contract/host-store.ts'
-import { STORE_KINDS } from '../support/host-stores.ts'
+import { describeExpressStore } from '../contract/express-store.ts'
+import { STORE_KINDS } from '../support/stores/express-stores.ts'
 
 describe('connect-redis', { concurrency: true }, () => {
-  describeHostStore('with an offline queue', STORE_KINDS['connect-redis'], {
+  describeExpressStore('with an offline queue', STORE_KINDS['connect-redis'], {
     whenAway: 'hangs',
     canForget: true,
   })
-  describeHostStore('without an offline queue', STORE_KINDS['connect-redis, without an offline queue'], {
+  describeExpressStore('without an offline queue', STORE_KINDS['connect-redis, without an offline queue'], {
     whenAway: 'fails',
     canForget: true,
   })

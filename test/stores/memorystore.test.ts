@@ -1,4 +1,4 @@
-import { describeHostStore } from '../contract/host-store.ts'
-import { STORE_KINDS } from '../support/host-stores.ts'
+import { describeExpressStore } from '../contract/express-store.ts'
+import { STORE_KINDS } from '../support/stores/express-stores.ts'
 
-describeHostStore('memorystore', STORE_KINDS.memorystore)
+describeExpressStore('memorystore', STORE_KINDS.memorystore)

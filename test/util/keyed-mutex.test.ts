@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { KeyedLock } from '../../lib/util/keyed-mutex.ts'
-import { deferred } from '../support/harness.ts'
+import { deferred } from '../support/sessions/harness.ts'
 
 describe('a keyed lock', () => {
   it('lets one task after the other run for a key, in the order they came', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { eachBounded, Limiter } from '../../lib/util/limiter.ts'
-import { deferred } from '../support/harness.ts'
+import { deferred } from '../support/sessions/harness.ts'
 
 describe('a limiter', () => {
   it('runs a task that finds a place at once', async () => {

@@ -16,7 +16,7 @@ import light from 'light-my-request'
 import mocks from 'node-mocks-http'
 import serverless from 'serverless-http'
 import { type Exchange, isOver, whenOver } from '../../lib/util/response-over.ts'
-import { until } from '../support/express.ts'
+import { until } from '../support/http/express.ts'
 
 /** Counts the calls of one listener. */
 function watch(exchange: Exchange): { calls: number; forget(): void } {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { type Clock, MAX_TIMEOUT, systemClock } from '../../lib/util/clock.ts'
 import { Deadline, Deadlines } from '../../lib/util/scheduler.ts'
-import { harness } from '../support/harness.ts'
+import { harness } from '../support/sessions/harness.ts'
 
 const DAY = 86_400_000
 

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { onRedis } from '../support/cluster/on-redis.ts'
+import { endTwice, onTwoNodes, shutdown } from '../support/cluster/shutdown.ts'
+
+describe('processes that share a Redis', { concurrency: true, timeout: 600_000 }, () => {
+  it('go on with the sessions of one that closes', async () => {
+    const { moved, left } = await onRedis(at => shutdown(at, 60))
+    assert.ok(moved > 0 && left > 0)
+  })
+
+  it('end a session once when two of them are asked to at the same moment', async () => {
+    await onRedis(at => endTwice(at, 40))
+  })
+
+  it('tell the app, once each, that both have local values of one session', async () => {
+    const told = await onRedis(at => onTwoNodes(at, 10))
+    assert.deepEqual(told, { A: 1, B: 1 })
+  })
+})

@@ -1,0 +1,155 @@
+// What `GET file/:sha256/:name` answers on a node that doesn't have the file, where another one with the same cache
+// directory does.
+
+import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { it, type TestContext } from 'node:test'
+import express from 'express'
+import type { CachedFile } from '../../lib/index.ts'
+import type { Visitor } from '../../lib/testing/index.ts'
+import { countEnters } from '../support/cluster/count-enters.ts'
+import { filesBelow, scratch } from '../support/files/disk.ts'
+import { leaveInstance } from '../support/files/leftover-instance.ts'
+import { DIGITS, ifNoneMatch, save, saveSite } from '../support/files/save-site.ts'
+import { until } from '../support/http/express.ts'
+import { type Node, nodes, wanderer } from '../support/http/nodes.ts'
+
+interface Saved extends CachedFile {
+  readonly session: string
+}
+
+async function cluster(t: TestContext, count = 2) {
+  const cacheDir = scratch(t)
+  const all = await nodes(t, count, {
+    options: { cacheDir },
+    routes(app) {
+      app.post('/save/:name', express.text({ type: () => true }), async (req, res) => {
+        await req.gradioState.establish()
+        const file = await req.gradioState.saveFile(req.body, { name: req.params.name as string })
+        res.json({ ...file, session: req.gradioState.id })
+      })
+      app.post('/end', async (req, res) => {
+        await req.gradioState.establish()
+        await req.gradioState.end()
+        res.end()
+      })
+    },
+  })
+  const [a, b] = all as unknown as [Node, Node]
+  return { all, a, b, cacheDir }
+}
+
+async function put(user: Visitor, name = 'digits.txt', body = DIGITS): Promise<Saved> {
+  return (await (await user.fetch(`/save/${name}`, { method: 'POST', body })).json()) as Saved
+}
+
+/** All that an answer says, but for when. */
+async function told(answer: Response) {
+  const { date, 'keep-alive': _, ...headers } = Object.fromEntries(answer.headers)
+  return { status: answer.status, headers, body: await answer.text() }
+}
+
+it('a file is served by any node as by the one that has it', async t => {
+  const { a, b } = await cluster(t)
+  const user = wanderer()
+  const { url, sha256 } = await put(user.at(a))
+  const requests: RequestInit[] = [
+    {},
+    { method: 'HEAD' },
+    { headers: { range: 'bytes=2-5' } },
+    { headers: { range: 'bytes=20-' } },
+    { headers: { range: 'bytes=0-1', 'if-range': '"another"' } },
+    { headers: ifNoneMatch(`"${sha256}"`) },
+  ]
+  const statuses = []
+  for (const request of requests) {
+    const [own, sibling] = [await user.at(a).fetch(url, request), await user.at(b).fetch(url, request)]
+    statuses.push(sibling.status)
+    assert.deepEqual(await told(sibling), await told(own))
+  }
+  assert.deepEqual(statuses, [200, 200, 206, 416, 200, 304])
+  const picture = await put(user.at(a), 'page.html', '<script>alert(1)</script>')
+  const answer = await user.at(b).fetch(picture.url)
+  assert.match(answer.headers.get('content-disposition') ?? '', /^attachment/)
+  assert.deepEqual(await told(answer), await told(await user.at(a).fetch(picture.url)))
+})
+
+it('to another user it is the same as a file that never was, on every node', async t => {
+  const { all, a, b } = await cluster(t, 3)
+  const [user, stranger, nobody] = [wanderer(), wanderer(), wanderer()]
+  const { url } = await put(user.at(a))
+  await put(stranger.at(b), 'other.txt')
+  const never = await told(await user.at(a).fetch(url.replace('digits', 'never')))
+  assert.equal(never.status, 404)
+  for (const node of all) {
+    for (const other of [stranger, nobody])
+      assert.deepEqual(await told(await other.at(node).fetch(url)), never)
+    const wrong = await user
+      .at(node)
+      .fetch(url.replace(/file\/./, digit => (digit === 'file/0' ? 'file/1' : 'file/0')))
+    assert.deepEqual(await told(wrong), never)
+    for (const name of ['..%2F..%2Fowner.json', 'digits.txt%00', '%E0%A4'])
+      assert.deepEqual(await told(await user.at(node).fetch(url.replace('digits.txt', name))), never)
+  }
+})
+
+it('a session that has no part here is asked for once, and a file that is here asks nobody', async t => {
+  const { a, b } = await cluster(t)
+  const user = wanderer()
+  const { url } = await put(user.at(a))
+  const asked = [a, b].map(({ coordinator }) => countEnters(coordinator))
+  for (let round = 0; round < 3; round++) {
+    for (const node of [a, b]) assert.equal((await user.at(node).fetch(url)).status, 200)
+  }
+  assert.deepEqual(asked, [{ enters: 0 }, { enters: 1 }])
+})
+
+it('a visit for a file leaves with its answer, and keeps no session', async t => {
+  const { all, a, b, cacheDir } = await cluster(t)
+  const user = wanderer()
+  const { url } = await put(user.at(a))
+  assert.equal(await (await user.at(b).fetch(url)).text(), DIGITS)
+  assert.equal(b.gradio.stats().open, 0)
+  await all.clock.advance('60m')
+  await until(() => a.gradio.stats().sessions + b.gradio.stats().sessions === 0, 'the session has ended')
+  await until(() => filesBelow(cacheDir).length === 0, 'its files are gone')
+  for (const node of all) assert.equal((await user.at(node).fetch(url)).status, 404)
+})
+
+it('after the end, and after the file is gone, no node has it', async t => {
+  const { all, a, b, cacheDir } = await cluster(t)
+  const user = wanderer()
+  const [file, other] = [await put(user.at(a)), await put(user.at(b), 'other.txt')]
+  for (const node of all) for (const { url } of [file, other]) assert.ok((await user.at(node).fetch(url)).ok)
+  unlinkSync(file.path)
+  for (const node of all) assert.equal((await user.at(node).fetch(file.url)).status, 404)
+  await user.at(b).fetch('/end', { method: 'POST' })
+  await until(() => filesBelow(cacheDir).length === 0, 'all files are gone')
+  for (const node of all) assert.equal((await user.at(node).fetch(other.url)).status, 404)
+})
+
+it('a node that has closed takes its files along', async t => {
+  const { a, b, cacheDir } = await cluster(t)
+  const user = wanderer()
+  const { url } = await put(user.at(a))
+  assert.ok((await user.at(b).fetch(url)).ok)
+  await a.gradio.close()
+  assert.equal((await user.at(b).fetch(url)).status, 404)
+  assert.deepEqual(readdirSync(cacheDir), [])
+})
+
+it('without a cluster, no other folder is looked into', async t => {
+  const { visitor, gradio, cacheDir } = await saveSite(t, express)
+  const user = visitor()
+  const { url } = await save(user)
+  const id = gradio.sessions()[0]?.id as string
+  const shelf = join(leaveInstance(cacheDir), id, 'saved')
+  mkdirSync(shelf, { recursive: true })
+  writeFileSync(join(shelf, 'other.txt'), DIGITS)
+  assert.equal((await user.fetch(url)).status, 200)
+  assert.equal((await user.fetch(url.replace('digits', 'other'))).status, 404)
+  await gradio.endSession(id)
+  assert.equal((await user.fetch(url)).status, 404)
+  assert.equal(gradio.stats().open, 0)
+})

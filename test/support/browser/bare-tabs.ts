@@ -1,0 +1,65 @@
+import type { TestContext } from 'node:test'
+import type { Browser } from 'playwright-core'
+import { until } from './browser.ts'
+
+/**
+ * A tab that Playwright leaves alone. It keeps its own tabs from ever being hidden (`Emulation.setFocusEmulationEnabled`),
+ * and a tab that isn't hidden can't be frozen.
+ */
+export interface BareTab {
+  evaluate(expression: string): Promise<unknown>
+  toFront(): Promise<unknown>
+  freeze(): Promise<unknown>
+}
+
+/** The tabs of one window and one user. */
+export interface BareTabs {
+  /** Opens a tab in front of the others. */
+  open(url: string): Promise<BareTab>
+}
+
+export async function bareTabs(
+  t: TestContext,
+  browser: Pick<Browser, 'newBrowserCDPSession'>,
+): Promise<BareTabs> {
+  const cdp = await browser.newBrowserCDPSession()
+  const { browserContextId } = await cdp.send('Target.createBrowserContext')
+  t.after(() => cdp.send('Target.disposeBrowserContext', { browserContextId }))
+  const answers = new Map<string, (answer: Answer) => void>()
+  let count = 0
+  cdp.on('Target.receivedMessageFromTarget', ({ sessionId, message }) => {
+    const { id, ...answer } = JSON.parse(message)
+    answers.get(`${sessionId} ${id}`)?.(answer)
+  })
+
+  return {
+    async open(url) {
+      const { targetId } = await cdp.send('Target.createTarget', { url, browserContextId })
+      const { sessionId } = await cdp.send('Target.attachToTarget', { targetId, flatten: false })
+      const send = async (method: string, params: object) => {
+        const id = ++count
+        const message = JSON.stringify({ id, method, params })
+        const answered = new Promise<Answer>(resolve => answers.set(`${sessionId} ${id}`, resolve))
+        await cdp.send('Target.sendMessageToTarget', { sessionId, message })
+        return answered
+      }
+      const tab: BareTab = {
+        async evaluate(expression) {
+          const params = { expression, returnByValue: true, awaitPromise: true }
+          return (await send('Runtime.evaluate', params)).result?.result?.value
+        },
+        toFront: () => cdp.send('Target.activateTarget', { targetId }),
+        freeze: () => send('Page.setWebLifecycleState', { state: 'frozen' }),
+      }
+      await until(
+        async () => (await tab.evaluate('document.readyState')) === 'complete',
+        'the page is loaded',
+      )
+      return tab
+    },
+  }
+}
+
+interface Answer {
+  result?: { result?: { value?: unknown } }
+}

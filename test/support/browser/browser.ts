@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, before } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContext, chromium, type LaunchOptions, type Page } from 'playwright-core'
+import { visitor } from '../../../lib/testing/index.ts'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** For how many seconds is waited for what a busy machine may be late with. */
+const PATIENCE = 120
+
+export const launchOptions: LaunchOptions = {
+  timeout: PATIENCE * 1000,
+  executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
+  ignoreDefaultArgs: ['--disable-back-forward-cache'],
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    // A name in a LAN: over plain http, browsers keep the features of secure origins from it.
+    '--host-resolver-rules=MAP app.test 127.0.0.1',
+  ],
+}
+
+/** One Chromium for all tests of a file or suite, with more arguments. Each test takes a context of its own: a user with cookies of their own. */
+export function useBrowser(...args: string[]): Pick<Browser, 'newContext' | 'newBrowserCDPSession'> {
+  let browser: Browser
+  before(async () => {
+    browser = await chromium.launch({ ...launchOptions, args: [...(launchOptions.args ?? []), ...args] })
+  })
+  after(() => browser?.close())
+  return {
+    async newContext(options) {
+      const context = await browser.newContext(options)
+      context.setDefaultTimeout(PATIENCE * 1000)
+      return context
+    },
+    newBrowserCDPSession: () => browser.newBrowserCDPSession(),
+  }
+}
+
+/** Real time passes at the pace of the machine, so what is waited for is a condition, and the limit is generous. */
+export async function until(
+  condition: () => unknown,
+  what = String(condition),
+  seconds = PATIENCE,
+): Promise<void> {
+  const giveUp = performance.now() + seconds * 1000
+  while (!(await condition())) {
+    if (performance.now() > giveUp) assert.fail(`Expected within ${seconds} s: ${what}`)
+    await sleep(10)
+  }
+}
+
+/** The example app on each framework, by the file that starts it. */
+const SERVERS = { Express: 'server.ts', Koa: 'server-koa.ts' }
+
+export type AppName = keyof typeof SERVERS
+
+export const APPS = Object.keys(SERVERS) as AppName[]
+
+/** The example app in a process of its own, and what it has said. */
+export interface Example {
+  readonly url: string
+  readonly port: number
+  /** Where each user has a directory, named by the id of the session. */
+  readonly pictureDir: string
+  readonly process: ChildProcess
+  readonly lines: readonly string[]
+  /** How many lines begin so. */
+  count(beginning: string): number
+  /** Waits for a line that begins so; gives it. */
+  line(beginning: string): Promise<string>
+  /** Kills the process, if it still runs. */
+  stop(): Promise<void>
+}
+
+export async function startExample(
+  settings: Record<string, string> = {},
+  app: AppName = 'Express',
+): Promise<Example> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
+  const pictureDir = path.join(folder, 'pictures')
+  const child = spawn(process.execPath, ['--import', 'tsx', `example-app/${SERVERS[app]}`], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PORT: '0', PICTURE_DIR: pictureDir, ...settings },
+  })
+  const lines: string[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface(stream).on('line', line => lines.push(line))
+  }
+  const find = (beginning: string) => lines.find(line => line.startsWith(beginning))
+  const line = async (beginning: string) => {
+    const isOver = () => find(beginning) !== undefined || child.exitCode !== null
+    await until(isOver, `the line ${beginning}`).catch(() => {})
+    return find(beginning) ?? assert.fail(`Expected the line '${beginning}', received ${lines.join('\n')}`)
+  }
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  try {
+    const url = (await line('Listening on ')).replace('Listening on ', '')
+    const count = (beginning: string) => lines.filter(line => line.startsWith(beginning)).length
+    return { url, port: Number(new URL(url).port), pictureDir, process: child, lines, count, line, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** One example app for all tests of a file. */
+export function useExample(settings: Record<string, string> = {}, app?: AppName): () => Example {
+  let example: Example | undefined
+  before(async () => {
+    example = await startExample(settings, app)
+  })
+  after(() => example?.stop())
+  return () => example ?? assert.fail('Expected the example app to run')
+}
+
+/** Opens the example's page; resolves when it shows a picture. */
+export async function open(context: BrowserContext, url: string): Promise<Page> {
+  const tab = await context.newPage()
+  await tab.goto(url)
+  await picture(tab)
+  return tab
+}
+
+/** The name of the picture that the page shows, once it has one. */
+export async function picture(tab: Page): Promise<string> {
+  await tab.waitForFunction(() => {
+    const image = document.querySelector<HTMLImageElement>('#frame img')
+    return image?.complete && image.naturalWidth === 100
+  })
+  return (await tab.textContent('#caption')) ?? ''
+}
+
+/**
+ * Presses the button, and waits for the picture; gives its name. By the answer, since the page also shows what other tabs
+ * have made, whenever it looks.
+ */
+export async function generate(tab: Page): Promise<string> {
+  const [answer] = await Promise.all([
+    tab.waitForResponse(response => response.url().endsWith('/generate')),
+    tab.click('#generate'),
+  ])
+  const { pictures } = (await answer.json()) as { pictures: { name: string }[] }
+  const name = pictures.at(-1)?.name ?? assert.fail('Expected a picture')
+  await tab.waitForFunction(
+    name =>
+      [...document.querySelectorAll('#gallery button')].some(button => button.getAttribute('name') === name),
+    name,
+  )
+  await picture(tab)
+  return name
+}
+
+/** The names of all pictures that the page shows. */
+export function gallery(tab: Page): Promise<string[]> {
+  return tab.$$eval('#gallery button', buttons => buttons.map(button => button.getAttribute('name') ?? ''))
+}
+
+/** The session whose directory holds the picture. */
+export function sessionWith({ pictureDir }: Example, picture: string): string {
+  const id = readdirSync(pictureDir).find(id => existsSync(path.join(pictureDir, id, picture)))
+  return id ?? assert.fail(`Expected ${picture} in a directory of ${pictureDir}`)
+}
+
+/** The session that a page is in. */
+export async function sessionOf(example: Example, tab: Page): Promise<string> {
+  return sessionWith(example, await picture(tab))
+}
+
+/** Whether the client in the page says that the server counts it. */
+export function isConnected(tab: Page): Promise<boolean> {
+  return tab.evaluate(async () => {
+    const client: string = '/gradio_api/client.js'
+    const { connect } = await import(client)
+    return (await connect()).connected
+  })
+}
+
+/**
+ * Waits for as long as anybody's leaving takes to be noticed: another user's page breaks off now, without a goodbye,
+ * and its unload is awaited. Whoever had left before that would be unloaded by then.
+ */
+export async function unloadDelayPasses(example: Example): Promise<void> {
+  const witness = visitor(`http://127.0.0.1:${example.port}`)
+  const page = await witness.openPage()
+  const answer = await witness.fetch('/start', { method: 'POST' })
+  const { pictures } = (await answer.json()) as { pictures: [{ name: string }] }
+  const id = sessionWith(example, pictures[0].name)
+  await page.crash()
+  await example.line(`UNLOAD ${id}`)
+}

@@ -1,0 +1,12 @@
+import type { Coordinator } from '../../../lib/sessions/coordinator.ts'
+
+/** How often a coordinator is asked about a visitor from now on. */
+export function countEnters(coordinator: Coordinator): { readonly enters: number } {
+  const counted = { enters: 0 }
+  const { enter } = coordinator
+  coordinator.enter = ((...asked: Parameters<Coordinator['enter']>) => {
+    counted.enters++
+    return enter.apply(coordinator, asked)
+  }) as Coordinator['enter']
+  return counted
+}

@@ -1,0 +1,121 @@
+import { after, before, describe } from 'node:test'
+import express from 'express'
+import { createClient } from 'redis'
+import type { RedisClient } from '../../../lib/cluster/redis/index.ts'
+import { type Cluster, clusterOf } from '../../../lib/sessions/cluster-option.ts'
+import { steppedClock } from '../../../lib/testing/fake-clock.ts'
+import { type FakeClock, fakeClock } from '../../../lib/testing/index.ts'
+import { type ExpressModule, forEachExpress } from '../http/express.ts'
+import { type RedisClock, redisClock } from '../servers/redis-clock.ts'
+import { stillRedisServer } from '../servers/redis-server.ts'
+import { MemoryCluster } from './memory-cluster.ts'
+import { MemoryCoordinator } from './memory-coordinator.ts'
+
+/** Where one test has its sessions: options of `gradioState()`. */
+export interface Place {
+  readonly clock: FakeClock
+  /** @default this process is the only one */
+  readonly cluster?: Cluster
+}
+
+/** What a suite of tests is run on. */
+export interface PlaceSetting {
+  readonly isShared: boolean
+  /** A new place, for one test. */
+  place(): Place
+  /** In a cluster: what another node has, at the place with that clock. */
+  beside(clock: FakeClock): Place
+  /** Lets those timers run out that the claims of a cluster had, which are completed. */
+  calm(clock: FakeClock): Promise<void>
+}
+
+/** Declares the same tests for each kind of place. */
+export function forEachPlace(define: (setting: PlaceSetting) => void): void {
+  describe('in memory', () => define(IN_MEMORY))
+  describe('on Redis', () => define(redisSetting()))
+}
+
+/** Declares the same tests for each version of Express, and in a cluster with one of them. */
+export function forEachSetting(define: (express: ExpressModule, setting: PlaceSetting) => void): void {
+  forEachPlace(setting => {
+    // Which one it is makes no difference to what the cluster is asked, and the hours of Redis take their time.
+    if (setting.isShared) define(express, setting)
+    else forEachExpress((_name, express) => define(express, setting))
+  })
+}
+
+/** Places in a Redis that the tests of a suite share. To be called within `describe`, or for a whole file. */
+export function redisSetting(): PlaceSetting {
+  let places: Places
+  before(async () => {
+    places = await openPlaces()
+  })
+  after(() => places.close())
+  return {
+    isShared: true,
+    place: () => places.place(),
+    beside: clock => places.beside(clock),
+    calm: clock => clock.advance(VISIBLE),
+  }
+}
+
+/** A place in a cluster, and what there is of it in this process. */
+export interface ClusterOfOne extends Required<Place> {
+  readonly coordinator: MemoryCoordinator
+  readonly all: MemoryCluster
+}
+
+/** A cluster of one process, in memory. */
+export function clusterOfOne(): ClusterOfOne {
+  const clock = steppedClock({ wall: Date.UTC(2026, 0, 1), rest: () => all.rest() })
+  const all = new MemoryCluster(clock)
+  const coordinator = new MemoryCoordinator(all)
+  return { clock, all, coordinator, cluster: clusterOf(() => coordinator) }
+}
+
+/** A Redis with places in it, which know nothing of each other. One is used at a time, since its time is that of all. */
+export interface Places {
+  place(): Place
+  /** What another node has at the place with that clock. */
+  beside(clock: FakeClock): Place
+  close(): Promise<void>
+}
+
+export async function openPlaces(): Promise<Places> {
+  const server = await stillRedisServer()
+  const client = createClient({ socket: { path: server.socket, tls: false } })
+  client.on('error', () => {})
+  await client.connect()
+  const clocks = new Map<FakeClock, { readonly clock: RedisClock; readonly prefix: string }>()
+  function beside(of: FakeClock): Place {
+    const known = clocks.get(of)
+    if (known === undefined) throw new Error('Expected the clock of a place')
+    const { clock, prefix } = known
+    const make = () => clock.coordinator(client as unknown as RedisClient, prefix)
+    return { clock, cluster: clusterOf(make) }
+  }
+  return {
+    place() {
+      const clock = redisClock(server)
+      clocks.set(clock, { clock, prefix: `place-${clocks.size}` })
+      return beside(clock)
+    },
+    beside,
+    async close() {
+      client.destroy()
+      await server.remove()
+    },
+  }
+}
+
+const IN_MEMORY: PlaceSetting = {
+  isShared: false,
+  place: () => ({ clock: fakeClock() }),
+  beside() {
+    throw new Error('Expected a cluster')
+  },
+  calm: async () => {},
+}
+
+/** After how many seconds Redis hands out a claim again that is not settled. */
+const VISIBLE = 15

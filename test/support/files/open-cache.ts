@@ -1,0 +1,30 @@
+import { type CacheConfig, FileCache } from '../../../lib/files/cache.ts'
+
+/** The files of an instance without all else, in real time. What fails in the background ends the process. */
+export function openCache(cacheDir: string, options: Partial<CacheConfig> = {}): FileCache {
+  const unlimited = Number.POSITIVE_INFINITY
+  const cache = new FileCache(
+    {
+      cacheDir,
+      isDefaultDir: false,
+      deleteCache: undefined,
+      dedup: 'session',
+      maxFileSize: unlimited,
+      maxSessionBytes: unlimited,
+      maxSessionFiles: unlimited,
+      maxCacheBytes: unlimited,
+      ...options,
+    },
+    () => performance.now(),
+  )
+  cache.start({
+    every(ms, task) {
+      const timer = setInterval(() => void task(), ms)
+      return () => clearInterval(timer)
+    },
+    report: error => {
+      throw error
+    },
+  })
+  return cache
+}

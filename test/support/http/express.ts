@@ -1,0 +1,143 @@
+import { createServer, type RequestListener, Server } from 'node:http'
+import { createRequire } from 'node:module'
+import type { AddressInfo, Socket } from 'node:net'
+import { describe, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import express, { type Express, type RequestHandler } from 'express'
+import session, { type SessionOptions } from 'express-session'
+import { type Clock, type GradioState, type GradioStateOptions, gradioState } from '../../../lib/index.ts'
+import { type FakeClock, fakeClock, type Visitor, visitor } from '../../../lib/testing/index.ts'
+
+export type ExpressModule = typeof express
+
+const require = createRequire(import.meta.url)
+
+// The alias has no types of its own; what the tests use is the same in both.
+const VERSIONS: Readonly<Record<string, ExpressModule>> = {
+  'Express 4': require('express4') as ExpressModule,
+  'Express 5': express,
+}
+
+/** Declares the same tests for each version of Express. */
+export function forEachExpress(define: (name: string, express: ExpressModule) => void): void {
+  for (const [name, module] of Object.entries(VERSIONS)) describe(name, () => define(name, module))
+}
+
+/** A server on a port of its own, for one test. */
+export interface Served {
+  readonly server: Server
+  readonly port: number
+  readonly origin: string
+  /** Its connections that are open, upgraded ones too. */
+  readonly sockets: ReadonlySet<Socket>
+  /** A new user: without cookies. */
+  visitor(): Visitor
+}
+
+/** Listens on an ephemeral port until the test is over; then every socket is cut, upgraded ones too. */
+export async function serve(t: TestContext, app: RequestListener | Server): Promise<Served> {
+  const server = app instanceof Server ? app : createServer(app)
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.after(async () => {
+    const closed = new Promise(resolve => server.close(resolve))
+    for (const socket of sockets) socket.destroy()
+    await closed
+  })
+  const { port } = server.address() as AddressInfo
+  const origin = `http://127.0.0.1:${port}`
+  return { server, port, origin, sockets, visitor: () => visitor(origin) }
+}
+
+export interface SiteOptions {
+  /** The options of `gradioState()`. @default for the clock: a new fake one */
+  options?: GradioStateOptions
+  /** The options of express-session; `false`: no framework session. @default what the README recommends */
+  session?: Partial<SessionOptions> | false
+  /** Middleware before all else. */
+  before?: RequestHandler[]
+  /** The app's own routes. */
+  routes?(app: Express, gradio: GradioState): void
+}
+
+export interface Site extends Served {
+  readonly app: Express
+  readonly gradio: GradioState
+  /** What it goes by. With a real clock among the options, nothing that moves. */
+  readonly clock: FakeClock
+}
+
+/** An app with the library in it, being served. */
+export async function site(
+  t: TestContext,
+  module: ExpressModule,
+  { options, session: sessionOptions = {}, before = [], routes }: SiteOptions = {},
+): Promise<Site> {
+  const clock = options?.clock ?? fakeClock()
+  const advance = async (seconds: number) => {
+    if (isFake(clock)) await clock.advance(seconds)
+  }
+  const gradio = gradioState({ ...options, clock })
+  const app = module()
+  app.set('env', 'test')
+  for (const handler of before) app.use(handler)
+  if (sessionOptions !== false) app.use(session(sessionDefaults(sessionOptions)))
+  app.use(gradio)
+  routes?.(app, gradio)
+  const served = await serve(t, app)
+  t.after(async () => {
+    const closed = gradio.close({ timeout: 0 })
+    await advance(1)
+    await closed
+  })
+  // In a cluster, it has to find the others first.
+  await advance(0)
+  return { ...served, app, gradio, clock: clock as FakeClock }
+}
+
+function isFake(clock: Clock): clock is FakeClock {
+  return 'advance' in clock
+}
+
+/** What the README recommends, and what `options` change in it. */
+export function sessionDefaults(options: Partial<SessionOptions> = {}): SessionOptions {
+  return { secret: 'a secret', resave: false, saveUninitialized: false, ...options }
+}
+
+/** Waits, in real time, for what sockets bring. */
+export async function until(condition: () => boolean, what = String(condition)): Promise<void> {
+  const giveUp = performance.now() + PATIENCE * 1_000
+  while (!condition()) {
+    if (performance.now() > giveUp) throw new Error(`Expected within ${PATIENCE} s: ${what}`)
+    await sleep(2)
+  }
+}
+
+/** In seconds: a busy machine may take long, and one where it never comes fails all the same. */
+const PATIENCE = 120
+
+/** Waits until no request and no page holds a session. */
+export function idle(gradio: GradioState): Promise<void> {
+  return until(() => gradio.stats().open === 0, 'that every session is closed')
+}
+
+/** Lets time pass while pages are open: no faster than their sockets can answer the pings. */
+export async function pass(clock: FakeClock, seconds: number): Promise<void> {
+  for (let left = seconds; left > 0; left -= PING_EVERY) {
+    await clock.advance(Math.min(left, PING_EVERY))
+    await sleep(3)
+  }
+}
+
+/** The default of the option `heartbeat`. */
+const PING_EVERY = 15
+
+/** The status and the JSON of an answer. */
+export async function json<T = unknown>(answer: Promise<Response>): Promise<{ status: number; body: T }> {
+  const response = await answer
+  return { status: response.status, body: (await response.json()) as T }
+}

@@ -1,0 +1,196 @@
+import { createRequire } from 'node:module'
+import { describe, type TestContext } from 'node:test'
+import Koa, { type Context, type Middleware } from 'koa'
+import { koa } from '../../../lib/http/koa.ts'
+import {
+  type GradioState,
+  type GradioStateError,
+  type GradioStateOptions,
+  gradioState,
+  type State,
+} from '../../../lib/index.ts'
+import type { FakeClock, Visitor } from '../../../lib/testing/index.ts'
+import { pass, type Served, serve, until } from './express.ts'
+import { type KoaSessionSetup, noSession } from './koa-sessions.ts'
+import { worldClock } from './session-app.ts'
+
+export type KoaModule = typeof Koa
+
+const require = createRequire(import.meta.url)
+
+// The alias has no types of its own; what the tests use is the same in both.
+const VERSIONS: Readonly<Record<string, KoaModule>> = {
+  'Koa 2': require('koa2') as KoaModule,
+  'Koa 3': Koa,
+}
+
+/** Declares the same tests for each version of Koa. */
+export function forEachKoa(define: (Koa: KoaModule) => void): void {
+  for (const [name, module] of Object.entries(VERSIONS)) describe(name, () => define(module))
+}
+
+/** The app's own routes, by method and path: `'GET /id'`. */
+export type KoaRoutes = Readonly<Record<string, Middleware>>
+
+export interface KoaSiteOptions {
+  /** The options of `gradioState()`; the clock is a fake one, by which the sessions go, too. */
+  options?: GradioStateOptions
+  /** @default no session */
+  host?: KoaSessionSetup
+  /** Middleware before the session. */
+  before?: Middleware[]
+  /** Middleware between the session and the library. */
+  between?: Middleware[]
+  /** Middleware right after the library. */
+  after?: Middleware[]
+  routes?: KoaRoutes | ((gradio: GradioState, held: State<string | undefined>) => KoaRoutes)
+}
+
+export interface KoaSite extends Served {
+  readonly app: Koa
+  readonly gradio: GradioState
+  readonly clock: FakeClock
+  /** What hooks and callbacks were told, with the second of it: `unload expired @60`. */
+  readonly log: string[]
+  /** What the instance reported. */
+  readonly reports: unknown[]
+  /** What `app.on('error')` heard. */
+  readonly failures: GradioStateError[]
+  /** The requests that the outermost middleware let in, and those that came back to it. */
+  readonly passed: { begun: number; settled: number }
+  /** Resolves when every middleware has run to its end. */
+  settled(): Promise<void>
+  /** Lets seconds pass, from when the requests before have been answered. */
+  pass(seconds: number): Promise<void>
+}
+
+/** An app on Koa with the library in it, being served. It has a login, a logout and one value for each user. */
+export async function koaSite(
+  t: TestContext,
+  Module: KoaModule,
+  { options, host = noSession, before = [], between = [], after = [], routes = {} }: KoaSiteOptions = {},
+): Promise<KoaSite> {
+  const clock = worldClock(t)
+  const gradio = gradioState({ clock, ...host.options, ...options })
+  const [log, reports, failures]: [string[], unknown[], GradioStateError[]] = [[], [], []]
+  const note = (what: string) => log.push(`${what} @${Math.round(clock.now()) / 1000}`)
+  gradio.on('error', error => reports.push(error))
+  gradio.unload(({ reason }) => note(`unload ${reason}`))
+  gradio.ended(({ reason }) => note(`ended ${reason}`))
+  const held = gradio.state<string>('held', {
+    deleteCallback: (_value, { reason }) => note(`delete ${reason}`),
+  })
+  const app = new Module()
+  app.keys = ['a key']
+  app.on('error', error => failures.push(error))
+  const passed = { begun: 0, settled: 0 }
+  let inFlight = 0
+  app.use(async (ctx, next) => {
+    passed.begun++
+    inFlight++
+    ctx.res.once('close', () => inFlight--)
+    try {
+      await next()
+    } finally {
+      passed.settled++
+    }
+  })
+  for (const middleware of before) app.use(middleware)
+  host.use(app)
+  for (const middleware of [...between, koa(gradio), ...after]) app.use(middleware)
+  app.use(route({ ...ROUTES(held), ...(typeof routes === 'function' ? routes(gradio, held) : routes) }))
+  const served = await serveKoa(t, app)
+  t.after(async () => {
+    const closed = gradio.close({ timeout: 0 })
+    await clock.advance(1)
+    await closed
+  })
+  return {
+    ...served,
+    app,
+    gradio,
+    clock,
+    log,
+    reports,
+    failures,
+    passed,
+    settled: () => until(() => passed.settled === passed.begun, 'that every middleware has run to its end'),
+    async pass(seconds) {
+      await until(() => inFlight === 0 || gradio.stats().pages > 0, 'that no request is in flight')
+      if (gradio.stats().pages === 0) await clock.advance(seconds)
+      else await pass(clock, seconds)
+    },
+  }
+}
+
+/** Listens until the test is over. */
+export function serveKoa(t: TestContext, app: Koa): Promise<Served> {
+  // The promise that it gives tells a server nothing, and never rejects.
+  const answer = app.callback()
+  return serve(t, (req, res) => void answer(req, res))
+}
+
+/** Runs the middleware of a method and a path. */
+export function route(routes: KoaRoutes): Middleware {
+  return (ctx, next) => (routes[`${ctx.method} ${ctx.path}`] ?? ignore)(ctx, next)
+}
+
+const ignore: Middleware = (_ctx, next) => next()
+
+const ROUTES = (held: State<string | undefined>): KoaRoutes => ({
+  'GET /nothing': ctx => {
+    ctx.body = 'nothing'
+  },
+  'GET /get': ctx => tell(ctx, held),
+  'POST /set': ctx => {
+    ctx.gradioState.set(held, ctx.querystring)
+    tell(ctx, held)
+  },
+  'POST /logout': ctx => {
+    ctx.session = null
+    ctx.body = {}
+  },
+  'POST /login': async ctx => {
+    await sessionOf(ctx).regenerate()
+    tell(ctx, held)
+  },
+})
+
+/** `ctx.session` of koa-session, whose types say nothing of it. */
+export function sessionOf(ctx: Context): KoaSession {
+  return ctx.session as unknown as KoaSession
+}
+
+interface KoaSession {
+  [name: string]: unknown
+  maxAge: number
+  regenerate(): Promise<void>
+}
+
+function tell(ctx: Context, held: State<string | undefined>): void {
+  ctx.body = { id: ctx.gradioState.id, value: ctx.gradioState.get(held) }
+}
+
+export interface Told {
+  status: number
+  /** The id of the session, and its value. */
+  id?: string
+  value?: string
+}
+
+/** The status and what {@link koaSite}'s own routes tell; of an error, its text. */
+export async function ask(user: Visitor, path: string, method = 'POST'): Promise<Told & { text: string }> {
+  const answer = await user.fetch(path, { method })
+  const text = await answer.text()
+  const isJson = answer.headers.get('content-type')?.includes('json')
+  return { status: answer.status, text, ...(isJson ? JSON.parse(text) : {}) }
+}
+
+export const get = (user: Visitor) => ask(user, '/get', 'GET')
+export const set = (user: Visitor, value: string) => ask(user, `/set?${value}`)
+
+/** What comes first of an answer that goes on. */
+export async function firstText({ body }: Response): Promise<string> {
+  const { value } = await (body as ReadableStream<Uint8Array>).getReader().read()
+  return Buffer.from(value ?? []).toString()
+}

@@ -1,0 +1,20 @@
+import { connect, type Socket } from 'node:net'
+import type { TestContext } from 'node:test'
+import type { Visitor } from '../../../lib/testing/index.ts'
+
+/** Sends requests of a user on one connection, without waiting for the answers: `'GET /path'`. */
+export async function pipelined(
+  t: TestContext,
+  port: number,
+  user: Visitor,
+  requests: string[],
+): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1' })
+  t.after(() => socket.destroy())
+  // The server may end it first.
+  socket.on('error', () => {})
+  const cookie = [...user.cookies].map(pair => pair.join('=')).join('; ')
+  const headers = `Host: 127.0.0.1:${port}\r\nCookie: ${cookie}\r\nContent-Length: 0`
+  socket.write(requests.map(request => `${request} HTTP/1.1\r\n${headers}\r\n\r\n`).join(''))
+  return socket
+}

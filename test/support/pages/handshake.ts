@@ -1,0 +1,58 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { TestContext } from 'node:test'
+import { WebSocket } from 'ws'
+import type { Visitor } from '../../../lib/testing/index.ts'
+
+const POST = { method: 'POST' }
+
+/** What the heartbeat of a page is answered; `ticket` when it was accepted. */
+export async function heartbeat(
+  user: Visitor,
+  id: string,
+  { n = '1', path = '/gradio_api', headers = {} as Record<string, string> } = {},
+): Promise<{ status: number; ticket: string; code: string | undefined }> {
+  const answer = await user.fetch(`${path}/heartbeat/${id}${n && `?n=${n}`}`, { ...POST, headers })
+  const body = (await answer.json()) as { ticket?: string; error?: { code: string } }
+  return { status: answer.status, ticket: body.ticket ?? '', code: body.error?.code }
+}
+
+/** Says goodbye as a page does; gives the status of the answer. */
+export async function goodbye(user: Visitor, id: string, { n = '1', path = '/gradio_api' } = {}) {
+  return (await user.fetch(`${path}/pagehide/${id}?n=${n}`, POST)).status
+}
+
+export interface Dialled {
+  /** 101, or why the server refused. */
+  readonly status: number
+  readonly socket: WebSocket
+  /** The code of its close, once it is closed. */
+  readonly closed: Promise<{ code: number; reason: string }>
+}
+
+/** Tries to open the WebSocket of a page, without cookies, as a handshake has to do. */
+export async function dial(
+  t: TestContext,
+  { port }: { port: number },
+  id: string,
+  { ticket = '', n = '1', path = '/gradio_api', headers = {} as Record<string, string> },
+): Promise<Dialled> {
+  const url = `ws://127.0.0.1:${port}${path}/heartbeat/${id}?n=${n}&ticket=${ticket}`
+  const socket = new WebSocket(url, { headers })
+  t.after(() => socket.terminate())
+  socket.on('error', () => {})
+  const closed = new Promise<{ code: number; reason: string }>(resolve => {
+    socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }))
+  })
+  const refused = once(socket, 'unexpected-response').then(([, response]) => response.statusCode as number)
+  const opened = once(socket, 'open').then(() => 101)
+  refused.catch(() => {})
+  opened.catch(() => {})
+  const status = await Promise.any([opened, refused])
+  return { status, socket, closed }
+}
+
+/** Whether an instance takes upgrades at a server: then it has put methods of its own in the place of the server's. */
+export function isHooked(server: Server): boolean {
+  return ['emit', 'listenerCount'].some(name => Object.hasOwn(server, name))
+}

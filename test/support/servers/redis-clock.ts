@@ -1,0 +1,143 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { RedisClient } from '../../../lib/cluster/redis/index.ts'
+import { RedisCoordinator } from '../../../lib/cluster/redis/redis-coordinator.ts'
+import type { Coordinator } from '../../../lib/sessions/coordinator.ts'
+import { steppedClock } from '../../../lib/testing/fake-clock.ts'
+import type { FakeClock } from '../../../lib/testing/index.ts'
+import type { Clock } from '../../../lib/util/clock.ts'
+import type { StillRedisServer } from './redis-server.ts'
+
+/** A fake clock that the time of a Redis goes by, too. */
+export interface RedisClock extends FakeClock {
+  /** A coordinator on that Redis. Its signs of life are no `timers` of this clock, and are given all the same. */
+  coordinator(client: RedisClient, prefix: string): Coordinator
+  /** How many scripts were called so far, by all nodes. */
+  readonly calls: number
+  /** Waits until nothing is on its way to Redis or from it. `advance` does so before each step, and after. */
+  rest(): Promise<void>
+}
+
+/** As {@link steppedClock}, which waits for Redis too. */
+export function redisClock(server: StillRedisServer): RedisClock {
+  const wall = server.time
+  /** How many timers of coordinators are set. */
+  let hidden = 0
+  const traffic = new Traffic()
+  const clock = steppedClock({
+    wall,
+    rest: () => traffic.rest(),
+    // Redis knows whole milliseconds: what is due at a fraction of one here must not be early there by a rounding.
+    moved(now) {
+      server.time = wall + Math.floor(now + 1e-6)
+    },
+  })
+  const own: Clock = {
+    now: clock.now,
+    wall: clock.wall,
+    setTimer(run, ms) {
+      let isSet = true
+      hidden++
+      const over = () => {
+        if (isSet) hidden--
+        isSet = false
+      }
+      const cancel = clock.setTimer(() => {
+        over()
+        run()
+      }, ms)
+      return () => {
+        over()
+        cancel()
+      }
+    },
+  }
+  return {
+    ...{ now: clock.now, wall: clock.wall, setTimer: clock.setTimer, advance: clock.advance },
+    get timers() {
+      return clock.timers - hidden
+    },
+    get calls() {
+      return traffic.calls
+    },
+    rest: () => traffic.rest(),
+    coordinator(client, prefix) {
+      const watched = traffic.watched(client)
+      const coordinator = new RedisCoordinator(prefix, async () => ({ client: watched, isOwn: false }))
+      const connect = coordinator.connect.bind(coordinator)
+      coordinator.connect = (context, events) => {
+        const { unloadDelay, gracePeriod } = context
+        return connect({ clock: own, unloadDelay, gracePeriod, shares: () => context.shares() }, events)
+      }
+      return coordinator
+    },
+  }
+}
+
+/** What is on its way between this process and Redis. */
+class Traffic {
+  readonly #inFlight = new Set<Promise<unknown>>()
+  readonly #listening = new Set<RedisClient>()
+  /** How many commands were begun, and how many when all was last at rest. */
+  #begun = 0
+  #restedAt = 0
+  calls = 0
+
+  /** The same client, whose commands are seen here. */
+  watched(client: RedisClient): RedisClient {
+    const called = <T>(answer: Promise<T>): Promise<T> => {
+      this.calls++
+      return note(answer)
+    }
+    const note = <T>(answer: Promise<T>): Promise<T> => {
+      this.#begun++
+      const settled = answer.then(
+        () => {},
+        () => {},
+      )
+      this.#inFlight.add(settled)
+      void settled.then(() => this.#inFlight.delete(settled))
+      return answer
+    }
+    return {
+      get isOpen() {
+        return client.isOpen
+      },
+      get isReady() {
+        return client.isReady
+      },
+      connect: () => note(client.connect()),
+      duplicate: () => {
+        const other = client.duplicate()
+        this.#listening.add(other)
+        return this.watched(other)
+      },
+      destroy: () => {
+        this.#listening.delete(client)
+        client.destroy?.()
+      },
+      eval: (...asked) => called(client.eval(...asked)),
+      evalSha: (...asked) => called(client.evalSha(...asked)),
+      subscribe: (...asked) => note(client.subscribe(...asked)),
+      unsubscribe: channel => note(client.unsubscribe(channel)),
+      on: (...what) => client.on(...what),
+      off: (...what) => client.off(...what),
+    }
+  }
+
+  async rest(): Promise<void> {
+    await turn()
+    while (this.#begun !== this.#restedAt || this.#inFlight.size > 0) {
+      const seen = this.#begun
+      while (this.#inFlight.size > 0) await Promise.all(this.#inFlight)
+      // What was published meanwhile comes before the answer to this.
+      await Promise.all([...this.#listening].map(ping))
+      await turn()
+      await turn()
+      if (this.#inFlight.size === 0) this.#restedAt = seen
+    }
+  }
+}
+
+async function ping(client: RedisClient): Promise<void> {
+  if (client.isReady) await (client as RedisClient & { ping(): Promise<unknown> }).ping().catch(() => {})
+}

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { TestContext } from 'node:test'
+import session, { type SessionOptions } from 'express-session'
+import {
+  type GradioState,
+  type GradioStateOptions,
+  gradioState,
+  type RequestState,
+  type SessionState,
+} from '../../../lib/index.ts'
+import type { FakeClock } from '../../../lib/testing/index.ts'
+import { sessionDefaults } from '../http/express.ts'
+import { LIFETIME, worldClock } from '../http/session-app.ts'
+import { StubResponse, stubRequest } from '../http/stub-http.ts'
+import { TrackedSocket } from '../http/tracked-socket.ts'
+import { TroubledStore } from '../stores/troubled-store.ts'
+
+// For tests of what is asked of a store and when: requests go straight to express-session and to the library, so that
+// nothing but the fake clock decides what happens when. What browsers see is tested with `sessionApp`.
+
+export interface FrameworkHarness {
+  readonly gradio: GradioState
+  readonly clock: FakeClock
+  readonly store: TroubledStore
+  /** What hooks were told, with the second of it: `unload expired @60`. */
+  readonly log: string[]
+  /** What was reported. What a test leaves in here fails it. */
+  readonly errors: unknown[]
+  /** A new user, or one who still has an old cookie. */
+  user(cookie?: string): HostUser
+}
+
+export interface HostUser {
+  readonly cookie: string
+  /** The id of the framework session that the cookie names. */
+  readonly id: string
+  /** Sends a request, and ends it when `handler` has settled. Rejects with what a middleware hands to `next`. */
+  request<T = void>(handler?: (request: HostedRequest) => T | Promise<T>): Promise<T>
+  /** Begins the session; gives what the server knows it by. */
+  session(): Promise<SessionState>
+  /** The same, for a user with a connection that stays open. */
+  connectedSession(): Promise<SessionState>
+  /** Opens a connection of the app's own. */
+  connect(): Promise<{ close(): void }>
+}
+
+export interface HostedRequest {
+  readonly state: RequestState
+  readonly session: session.Session & Partial<session.SessionData>
+  readonly req: IncomingMessage
+}
+
+export interface FrameworkHarnessOptions {
+  options?: GradioStateOptions
+  session?: Partial<SessionOptions>
+  store?: TroubledStore
+}
+
+/** An instance behind express-session, on a fake clock, for one test. */
+export function frameworkHarness(
+  t: TestContext,
+  { options, session: sessionOptions, store = new TroubledStore() }: FrameworkHarnessOptions = {},
+): FrameworkHarness {
+  const clock = worldClock(t)
+  const gradio = gradioState({ clock, ...options })
+  const cookie = { maxAge: LIFETIME * 1000 }
+  const host = session(sessionDefaults({ store, cookie, ...sessionOptions }))
+  const errors: unknown[] = []
+  const log: string[] = []
+  const note = (what: string) => log.push(`${what} @${Math.round(clock.now()) / 1000}`)
+  gradio.on('error', error => errors.push(error))
+  gradio.unload(({ reason }) => note(`unload ${reason}`))
+  gradio.ended(({ reason }) => note(`ended ${reason}`))
+  t.after(async () => {
+    const closed = gradio.close({ timeout: 0 })
+    await clock.advance(1)
+    await closed
+    assert.deepEqual(errors, [])
+  })
+  return {
+    gradio,
+    clock,
+    store,
+    log,
+    errors,
+    user: cookie => hostUser(gradio, host as unknown as Handler, cookie),
+  }
+}
+
+type Handler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
+
+function hostUser(gradio: GradioState, host: Handler, cookie = ''): HostUser {
+  async function request<T>(handler?: (request: HostedRequest) => T | Promise<T>): Promise<T> {
+    const req = stubRequest('GET', '/', cookie === '' ? {} : { cookie })
+    const res = new HostedResponse()
+    const pass = (middleware: Handler) =>
+      new Promise<void>((resolve, reject) =>
+        middleware(req, res.asResponse, error => (error ? reject(error) : resolve())),
+      )
+    const closed = new Promise(resolve => res.once('close', resolve))
+    try {
+      await pass(host)
+      await pass(gradio)
+      const { gradioState: state, session } = req as unknown as HostedRequest & { gradioState: RequestState }
+      return (await handler?.({ state, session, req })) as T
+    } finally {
+      res.asResponse.end()
+      await closed
+      const [line] = [res.getHeader('set-cookie') ?? []].flat()
+      if (line !== undefined) cookie = line.split(';')[0] as string
+    }
+  }
+
+  async function sessionOf(connects: boolean): Promise<SessionState> {
+    const id = await request(({ req, state }) => {
+      if (connects) gradio.track(req, new TrackedSocket())
+      return state.id
+    })
+    return gradio.session(id) as SessionState
+  }
+
+  return {
+    get cookie() {
+      return cookie
+    },
+    get id() {
+      return decodeURIComponent(cookie.split('=')[1] ?? '')
+        .slice(2)
+        .split('.')[0] as string
+    },
+    request,
+    session: () => sessionOf(false),
+    connectedSession: () => sessionOf(true),
+    connect: () =>
+      request(({ req }) => {
+        const socket = new TrackedSocket()
+        gradio.track(req, socket)
+        return { close: () => socket.close() }
+      }),
+  }
+}
+
+/** With what express-session needs of an answer beside. */
+class HostedResponse extends StubResponse {
+  constructor() {
+    super()
+    this.once('finish', () => this.close())
+  }
+
+  get _header(): boolean {
+    return this.headersSent
+  }
+
+  _implicitHeader(): void {
+    this.writeHead(this.statusCode)
+  }
+}
