@@ -16,23 +16,23 @@ import { type Uploaded, uploadPictures } from './uploads.ts'
 export function createKoaApp(demo: Demo, { maxFileSize, sessionSecret }: Settings): Koa {
   const app = new Koa()
   app.keys = [sessionSecret]
-  // Koa tells of every connection that breaks; a user who leaves is no error.
+  // Koa reports every broken connection. A user who leaves is not an error.
   app.on('error', error => {
     if (!/^(ECONNRESET|EPIPE|HPE_)/.test(error.code)) console.error(error)
   })
-  // Multer is a middleware of Connect: it takes the requests of Node.js.
+  // multer is a Connect middleware and takes the request objects of Node.js.
   const receivePictures = promisify(uploadPictures(demo.gradio)) as (
     req: object,
     res: object,
   ) => Promise<void>
 
-  app.use(sayWhatWentWrong(maxFileSize))
+  app.use(respondToErrors(maxFileSize))
   app.use((ctx, next) => {
     ctx.set(pageHeaders)
     return next()
   })
   app.use(session({ store: memoryStore(), renew: true, sameSite: 'lax' }, app))
-  // Before the page, so that a reload is known to be one from its first byte.
+  // Before the static files, so that the library sees the navigation of a reload.
   app.use(koa(demo.gradio))
   app.use(servePage())
 
@@ -48,19 +48,19 @@ export function createKoaApp(demo: Demo, { maxFileSize, sessionSecret }: Setting
         await receivePictures(ctx.req, ctx.res)
         await demo.addUploads(ctx.gradioState, (ctx.req as { files?: Uploaded }).files)
         break
-      case 'GET /held':
+      case 'GET /summary':
         break
       default:
         return next()
     }
     ctx.set('Cache-Control', 'no-store')
-    ctx.body = await demo.held(ctx.gradioState)
+    ctx.body = await demo.summary(ctx.gradioState)
   })
 
   app.use(ctx => {
     const [, name] = /^\/pictures\/([^/]+)$/.exec(ctx.path) ?? []
     if (name === undefined) return
-    // Found in the caller's own history alone; kept by no cache, as it must be gone when it is deleted.
+    // Only the caller's own history is searched. Not cached, since a deleted picture must not be shown.
     const picture = demo.find(ctx.gradioState, name)
     ctx.set('Cache-Control', 'private, no-store')
     if (picture === undefined) return
@@ -71,7 +71,7 @@ export function createKoaApp(demo: Demo, { maxFileSize, sessionSecret }: Setting
   return app
 }
 
-/** The files of the page, and nothing else that is on the disk. */
+/** Serves the files of the page, and nothing else. */
 function servePage(): Middleware {
   const files = new Map(readdirSync(publicDir).map(name => [`/${name}`, path.join(publicDir, name)]))
   const index = path.join(publicDir, 'index.html')
@@ -84,19 +84,20 @@ function servePage(): Middleware {
   }
 }
 
-function sayWhatWentWrong(maxFileSize: string): Middleware {
+/** Responds with a message for the user, and a code for developers. */
+function respondToErrors(maxFileSize: string): Middleware {
   return async (ctx, next) => {
     try {
       await next()
     } catch (error) {
       if (ctx.headerSent) throw error
-      // Whoever closed the page, or gave an upload up, waits for no answer.
+      // The page was closed or the upload cancelled, so nobody waits for a response.
       if (ctx.req.destroyed && !ctx.req.complete) return void ctx.res.destroy()
       const failure = error as Error & { code?: string }
-      const [status, sentence] = explain(failure, maxFileSize)
+      const [status, message] = explain(failure, maxFileSize)
       if (status === 500) console.error(error)
       ctx.status = status
-      ctx.body = { error: sentence, code: failure.code }
+      ctx.body = { error: message, code: failure.code }
     }
   }
 }

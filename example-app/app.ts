@@ -8,7 +8,7 @@ import { uploadPictures } from './uploads.ts'
 
 /**
  * The demo on Express.
- * @param store where the sessions are kept; without one, in memory
+ * @param store of express-session. Default: in memory
  */
 export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings, store?: Store): Express {
   const app = express()
@@ -27,49 +27,49 @@ export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings, 
       ...(store && { store }),
     }),
   )
-  // Before the page, so that a reload is known to be one from its first byte.
+  // Before the static files, so that the library sees the navigation of a reload.
   app.use(demo.gradio)
   app.use(express.static(publicDir))
 
   app.post('/start', async (req, res) => {
     await demo.start(req.gradioState)
-    res.json(await demo.held(req.gradioState))
+    res.json(await demo.summary(req.gradioState))
   })
 
   app.post('/generate', async (req, res) => {
     await demo.generate(req.gradioState)
-    res.json(await demo.held(req.gradioState))
+    res.json(await demo.summary(req.gradioState))
   })
 
   app.post('/pictures', uploadPictures(demo.gradio), async (req, res) => {
     await demo.addUploads(req.gradioState, req.files)
-    res.json(await demo.held(req.gradioState))
+    res.json(await demo.summary(req.gradioState))
   })
 
-  app.get('/held', async (req, res) => {
-    res.set('Cache-Control', 'no-store').json(await demo.held(req.gradioState))
+  app.get('/summary', async (req, res) => {
+    res.set('Cache-Control', 'no-store').json(await demo.summary(req.gradioState))
   })
 
   app.get('/pictures/:name', (req, res) => {
-    // Found in the caller's own history alone; kept by no cache, as it must be gone when it is deleted.
+    // Only the caller's own history is searched. Not cached, since a deleted picture must not be shown.
     const picture = demo.find(req.gradioState, req.params.name)
     res.set('Cache-Control', 'private, no-store')
     if (picture) res.type('webp').send(picture.webp)
     else res.sendStatus(404)
   })
 
-  app.use(sayWhatWentWrong(maxFileSize))
+  app.use(respondToErrors(maxFileSize))
   return app
 }
 
-/** For a reader of the page; a developer reads the code. */
-function sayWhatWentWrong(maxFileSize: string): ErrorRequestHandler {
+/** Responds with a message for the user, and a code for developers. */
+function respondToErrors(maxFileSize: string): ErrorRequestHandler {
   return (error, req, res, next) => {
     if (res.headersSent) return next(error)
-    // Whoever closed the page, or gave an upload up, waits for no answer.
+    // The page was closed or the upload cancelled, so nobody waits for a response.
     if (req.destroyed && !req.complete) return res.destroy()
-    const [status, sentence] = explain(error, maxFileSize)
+    const [status, message] = explain(error, maxFileSize)
     if (status === 500) console.error(error)
-    res.status(status).json({ error: sentence, code: error.code })
+    res.status(status).json({ error: message, code: error.code })
   }
 }

@@ -14,18 +14,18 @@ export interface Target {
   readonly port: number
 }
 
-/** How long a node that has refused a connection is asked only after all others, in ms. */
+/** For how long a node that refused a connection is tried last, in milliseconds. */
 const restFor = 1000
 
 /**
- * A load balancer without sticky sessions: each request, and each WebSocket, goes to the next node in turn. Nothing is held
- * back, and nothing sent twice.
+ * A load balancer without sticky sessions: each request and each WebSocket goes to the next node in turn. Nothing is buffered
+ * or retried.
  */
 export function createBalancer(targets: readonly Target[]): Server {
   const restsUntil = new Map<Target, number>()
   let turn = 0
 
-  /** A connection to the next node that takes one. */
+  /** Connects to the next node that accepts a connection. */
   async function reach(): Promise<Socket> {
     const order = [...targets.slice(turn), ...targets.slice(0, turn)]
     turn = (turn + 1) % targets.length
@@ -37,7 +37,7 @@ export function createBalancer(targets: readonly Target[]): Server {
         restsUntil.set(target, performance.now() + restFor)
       }
     }
-    throw new Error('No node takes connections.')
+    throw new Error('No node accepts connections.')
   }
 
   async function pass(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -49,7 +49,7 @@ export function createBalancer(targets: readonly Target[]): Server {
     if (socket === undefined) return answer(503)
     if (res.destroyed) return void socket.destroy()
     const { method, url: path } = req
-    // A node that is told that this is the last request would cut off an upload that it refuses, and its own answer with it.
+    // With `connection: close`, a node that refuses an upload would cut off its own response.
     const headers = { ...headersOf(req), connection: 'keep-alive' }
     const onward = request({ method, path, headers, createConnection: () => socket })
     let isAnswered = false
@@ -59,17 +59,17 @@ export function createBalancer(targets: readonly Target[]): Server {
       reply.pipe(res)
       reply.on('error', () => res.destroy())
     })
-    const letGo = () => {
-      // What the node doesn't want any more is not to hold up its answer.
+    const release = () => {
+      // Discard the rest of a body that the node doesn't read, so that its response isn't delayed.
       req.unpipe(onward)
       req.resume()
       socket.destroy()
     }
     onward.on('error', () => {
-      letGo()
+      release()
       if (!isAnswered) answer(502)
     })
-    res.on('close', letGo)
+    res.on('close', release)
     req.pipe(onward)
   }
 
@@ -108,7 +108,7 @@ function dial({ port }: Target): Promise<Socket> {
   })
 }
 
-/** What the node is told: the request's own headers, and where it came from. */
+/** The headers for the node: those of the request, and where it came from. */
 function headersOf({ headers, socket }: IncomingMessage): IncomingHttpHeaders {
   const { expect, ...rest } = withoutHop(headers)
   const before = headers['x-forwarded-for']
@@ -120,7 +120,7 @@ function headersOf({ headers, socket }: IncomingMessage): IncomingHttpHeaders {
   }
 }
 
-/** Each connection has its own of these (RFC 9110, section 7.6.1). */
+/** Removes hop-by-hop headers (RFC 9110, section 7.6.1). */
 function withoutHop({ connection, upgrade, 'keep-alive': _, ...headers }: IncomingHttpHeaders) {
   return headers
 }

@@ -1,4 +1,4 @@
-// One node of several, as `server-cluster.ts` starts it: the demo on Express, with what the nodes share in a Redis.
+// One of the nodes that `server-cluster.ts` starts: the demo on Express, with sessions in Redis.
 
 import { RedisStore } from 'connect-redis'
 import { redis } from 'gradio-state/redis'
@@ -8,11 +8,11 @@ import type { Demo } from './demo.ts'
 import { start } from './start.ts'
 
 const client = createClient({ url: process.env.REDIS_URL as string, disableOfflineQueue: true })
-// Without a listener, a lost connection would end the process. The library tells of an outage by itself.
+// Without a listener, a lost connection would end the process. The library reports an outage by itself.
 client.on('error', () => {})
 await client.connect()
 
-const store = new RedisStore({ client, prefix: 'state-cleanup-demo:host:' })
+const store = new RedisStore({ client, prefix: 'state-cleanup-demo:express:' })
 const cluster = redis({ client, prefix: 'state-cleanup-demo' })
 
 const port = await start(
@@ -24,10 +24,10 @@ const port = await start(
   { cluster, beforeClose: process.env.ENDS_WITH_REDIS ? endAll : undefined },
 )
 process.send?.({ port })
-// Whoever has started this node is gone.
+// The process that started this node has ended.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
 
-/** Sessions outlive a node in their Redis; where that goes too, nobody would ever clean up after them. */
+/** Sessions normally stay in Redis when a node stops. If Redis stops too, nothing would clean them up later. */
 async function endAll({ gradio }: Demo): Promise<void> {
   await Promise.all(gradio.sessions().map(({ id }) => gradio.endSession(id)))
 }

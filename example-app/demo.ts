@@ -1,40 +1,40 @@
 import { type Cluster, gradioState, type RequestState } from 'gradio-state'
-import { localKeeping, sharedKeeping } from './keeping.ts'
 import { paint, userDirectories } from './pictures.ts'
 import type { Settings } from './settings.ts'
-import { takingTurns } from './turns.ts'
+import { createTaskQueue } from './task-queue.ts'
 import type { Uploaded } from './uploads.ts'
+import { localUserData, sharedUserData } from './user-data.ts'
 
-/** What the page is told: all that the server holds for its user. */
-export interface Held {
+/** What the page shows: everything that the server stores for its user. */
+export interface Summary {
   pictures: { name: string; colour: string; url: string }[]
   /** The user's own pictures. */
   uploads: { name: string; url: string }[]
   values: number
   files: number
-  /** Seconds until the history's time to live is over; null while nothing counts down. */
+  /** Seconds until the history's time to live is over; null if it has none, or is empty. */
   timeLeft: number | null
   gracePeriod: number
   unloadDelay: number
   timeToLive: number | null
   maxFileSize: string
-  /** Which node has answered; null where there is only one. */
+  /** The node that has answered; null without a cluster. */
   node: string | null
 }
 
 export type Demo = ReturnType<typeof createDemo>
 
 /**
- * The demo without its web framework: the state, its hooks, and what the routes do with them.
- * @param cluster what several nodes share their users by; without one, this process is the only one
+ * The demo without a web framework: the state, its hooks, and what the routes do.
+ * @param cluster shares users with other nodes
  */
 export function createDemo(settings: Settings, cluster?: Cluster) {
   const { cacheDir, gracePeriod, maxFileSize, unloadDelay, timeToLive, pictureDir } = settings
   const directories = userDirectories(pictureDir)
-  const inTurn = takingTurns()
+  const enqueue = createTaskQueue()
   const gradio = gradioState({ cacheDir, gracePeriod, maxFileSize, unloadDelay, ...(cluster && { cluster }) })
 
-  const keeping = (cluster ? sharedKeeping : localKeeping)(gradio, timeToLive)
+  const userData = (cluster ? sharedUserData : localUserData)(gradio, timeToLive)
 
   gradio.load(({ session }) => console.log(`LOAD ${session.id}`))
 
@@ -43,7 +43,7 @@ export function createDemo(settings: Settings, cluster?: Cluster) {
     console.log(`UNLOAD ${session.id} ${reason}`)
   })
 
-  // A last look: a request may have used the session after its unload, with no page to close.
+  // A request without a page may have created the directory again after the unload.
   gradio.ended(async ({ session, reason }) => {
     await removeDirectory(session.id)
     console.log(`ENDED ${session.id} ${reason}`)
@@ -51,15 +51,15 @@ export function createDemo(settings: Settings, cluster?: Cluster) {
 
   gradio.on('error', (error, context) => console.error(error, context))
 
-  /** In turn with `generate`, so that no picture is put down in a directory while it is taken away. */
-  const removeDirectory = (id: string) => inTurn(id, () => directories.remove(id))
+  /** Queued with `generate`, so that no picture is saved while the directory is removed. */
+  const removeDirectory = (id: string) => enqueue(id, () => directories.remove(id))
 
-  async function keepNewPicture(state: RequestState, id: string, signal: AbortSignal): Promise<void> {
+  async function addPicture(state: RequestState, id: string, signal: AbortSignal): Promise<void> {
     const picture = await paint()
-    // Aborted before the unload hooks run: what comes after them would stay behind.
+    // The signal aborts before the unload hooks run. A picture that is saved after them would not be deleted.
     signal.throwIfAborted()
     await directories.save(id, picture)
-    await keeping.add(state, picture)
+    await userData.add(state, picture)
   }
 
   return {
@@ -68,38 +68,38 @@ export function createDemo(settings: Settings, cluster?: Cluster) {
     async generate(state: RequestState): Promise<void> {
       await state.establish()
       const { id, signal } = state
-      await inTurn(id, () => keepNewPicture(state, id, signal))
+      await enqueue(id, () => addPicture(state, id, signal))
     },
 
-    /** Gives a user who has no picture a first one. Two pages opened at once share it. */
+    /** Generates the first picture of a user. Two pages that open at the same time get one picture. */
     async start(state: RequestState): Promise<void> {
       await state.establish()
       const { id, signal } = state
-      await inTurn(id, async () => {
-        if ((await keeping.of(state)).history.length === 0) await keepNewPicture(state, id, signal)
+      await enqueue(id, async () => {
+        if ((await userData.read(state)).history.length === 0) await addPicture(state, id, signal)
       })
     },
 
-    find: keeping.find,
+    find: userData.find,
 
     async addUploads(state: RequestState, files: Uploaded): Promise<void> {
-      await keeping.addUploads(state, files)
+      await userData.addUploads(state, files)
     },
 
-    async held(state: RequestState): Promise<Held> {
-      const { history, uploads, values, files } = await keeping.of(state)
+    async summary(state: RequestState): Promise<Summary> {
+      const { history, uploads, values, files } = await userData.read(state)
       const newest = history.at(-1)
-      // Asking for the id would begin a session where there is none.
+      // Reading `id` would start a session.
       const isKnown = history.length > 0 || state.pages > 0
       return {
         pictures: history.map(({ name, colour, url }) => ({ name, colour, url })),
         uploads: uploads.map(({ name, url }) => ({ name, url })),
         values,
-        // Those of the library stay until the session ends; the directory goes when the page is closed.
+        // The library's files are kept until the session ends; the directory is deleted when the page closes.
         files: files + (isKnown ? await directories.count(state.id) : 0),
         timeLeft:
           newest && timeToLive !== undefined
-            ? Math.max(0, timeToLive - (Date.now() - newest.keptAt) / 1000)
+            ? Math.max(0, timeToLive - (Date.now() - newest.addedAt) / 1000)
             : null,
         gracePeriod,
         unloadDelay,

@@ -1,16 +1,16 @@
 import { NotAPicture } from './uploads.ts'
 
-/** The status that answers an error, and a sentence for a reader of the page; a developer reads the code. */
+/** The status of the response to an error, and a message for the user. */
 export function explain(
   error: Error & { status?: number; code?: string },
   maxFileSize: string,
 ): [number, string] {
-  if (error.name === 'AbortError') return [409, 'The page was closed before its picture was made.']
+  if (error.name === 'AbortError') return [409, 'The page was closed before the picture was generated.']
   if (error instanceof NotAPicture) return [error.status, error.message]
   if (error.name === 'MulterError') return [400, 'At most 20 pictures can be uploaded at once.']
-  if (error.code === 'FILE_TOO_LARGE') return [413, `A picture may have ${maxFileSize} at most.`]
-  // The errors of gradio-state come with the status to answer: 503 where it is full, or closing down.
+  if (error.code === 'FILE_TOO_LARGE') return [413, `A picture may have at most ${maxFileSize}.`]
+  // Errors of gradio-state have a status: 413, 503 or 507 when a limit is reached or the server is shutting down.
   const { status = 500 } = error
   const isFull = [413, 503, 507].includes(status)
-  return [status, isFull ? 'The server has no room just now.' : 'Something went wrong.']
+  return [status, isFull ? 'The server has no space left at the moment.' : 'Something went wrong.']
 }

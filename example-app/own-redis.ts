@@ -9,7 +9,7 @@ export interface Redis {
   stop(): Promise<void>
 }
 
-/** The Redis at that address; without one, a Redis that only the demo has, with its socket in `folder`. */
+/** Connects to the Redis server at `url`. Without a URL, starts one for this demo, with its socket in `folder`. */
 export async function openRedis(url: string | undefined, folder: string): Promise<Redis> {
   if (!url) return startRedis(folder)
   await reach(url, 0).catch(error => {
@@ -27,8 +27,8 @@ async function startRedis(folder: string): Promise<Redis> {
   }
   const socket = path.join(folder, 'redis.sock')
   const settings = ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', '']
-  // In a group of its own, since a Ctrl+C would end it before the nodes have tidied up; and by a shell that ends it as soon
-  // as its input does, which is seen also when this process is killed.
+  // In its own process group, since Ctrl+C would stop it before the nodes have cleaned up. The shell stops it when its
+  // input closes, which also happens when this process is killed.
   const guard = spawn(
     '/bin/sh',
     ['-c', '"$@" & read -r _; kill $!; wait', 'sh', 'redis-server', ...settings],
@@ -49,7 +49,7 @@ async function startRedis(folder: string): Promise<Redis> {
   }
 }
 
-/** Resolves when a Redis answers, which is tried so many times more. */
+/** Resolves when Redis answers. Retries up to `tries` times. */
 async function reach(url: string, tries: number): Promise<void> {
   const client = createClient({ url, socket: { reconnectStrategy: done => (done < tries ? 100 : false) } })
   client.on('error', () => {})

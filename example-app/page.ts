@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 
-/** The page itself: plain HTML, CSS and JavaScript, the same on each framework. */
+/** The page: plain HTML, CSS and JavaScript, the same for both frameworks. */
 export const publicDir = fileURLToPath(new URL('./public', import.meta.url))
 
 export const pageHeaders = {

@@ -22,7 +22,7 @@ export async function paint(): Promise<Picture> {
   }
 }
 
-/** A directory for each user, made with the first picture in it. */
+/** One directory for each user, created when its first picture is saved. */
 export function userDirectories(root: string) {
   const directoryOf = (id: string) => path.join(root, id)
 

@@ -15,7 +15,7 @@ import { readSettings, SettingsError } from './settings.ts'
 
 const names = ['node-1', 'node-2', 'node-3']
 
-/** What has to be undone in the end, the latest first. */
+/** Cleanup steps, run in reverse order at the end. */
 const undo: (() => unknown)[] = []
 let stopping: Promise<void> | undefined
 
@@ -31,7 +31,7 @@ try {
   const nodes: Node[] = []
   undo.push(() => Promise.all(nodes.map(stopNode)))
   const settings = {
-    // One for all: a cookie that one node signs is read by each.
+    // The same on all nodes, so that each can verify the others' cookies.
     SESSION_SECRET: process.env.SESSION_SECRET || randomBytes(32).toString('base64url'),
     CACHE_DIR: process.env.CACHE_DIR || path.join(folder, 'cache'),
     REDIS_URL: redis.url,
@@ -48,7 +48,7 @@ try {
   })
   undo.push(() => {
     balancer.close()
-    // WebSockets, too, which a server doesn't count among its connections.
+    // Includes WebSockets, which server.closeAllConnections() ignores.
     for (const socket of sockets) socket.destroy()
   })
   balancer.listen(port, host)
@@ -68,10 +68,10 @@ interface Node {
   readonly ready: Promise<Target>
 }
 
-/** Starts a node. What it says is said here, after its name. */
+/** Starts a node. Its output is printed here, prefixed with its name. */
 function startNode(name: string, settings: Record<string, string>): Node {
   const child = fork(fileURLToPath(new URL('cluster-node.ts', import.meta.url)), {
-    // In a group of its own: a Ctrl+C is for this process, which then sees to them in order.
+    // In its own process group, so that Ctrl+C reaches only this process, which then stops the nodes in order.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...settings, NODE_NAME: name, HOST: '127.0.0.1', PORT: '0' },
@@ -90,9 +90,9 @@ function startNode(name: string, settings: Record<string, string>): Node {
   const died = once(child, 'exit').then(() => {
     throw new SettingsError(`${name} has not started.`)
   })
-  const told = once(child, 'message').then(([message]) => message as Target)
-  const ready = Promise.race([told, died])
-  // Who stops before all have started waits for none.
+  const listening = once(child, 'message').then(([message]) => message as Target)
+  const ready = Promise.race([listening, died])
+  // Not awaited if the app is stopped before all nodes have started.
   ready.catch(() => {})
   return { process: child, ready }
 }
@@ -104,7 +104,7 @@ async function stopNode({ process: child }: Node): Promise<void> {
   await closed
 }
 
-/** Nobody new, then all nodes, then what they share. A second call waits for the first. */
+/** Stops the load balancer, then the nodes, then Redis. A second call does nothing. */
 function stop(code: number): void {
   stopping ??= (async () => {
     for (const step of undo.reverse()) await step()

@@ -1,4 +1,4 @@
-/** Sessions for koa-session, in memory: gone with the process, as those of express-session are by default. */
+/** An in-memory store for koa-session, like the default store of express-session. */
 export function memoryStore() {
   const sessions = new Map<string, { content: object; until: number }>()
 
@@ -9,7 +9,7 @@ export function memoryStore() {
     },
 
     async set(id: string, content: object, maxAge: number): Promise<void> {
-      // The one that was written last is the last to go, so the map begins with those that are due.
+      // All have the same lifetime, so the map is in the order of expiry.
       sessions.delete(id)
       sessions.set(id, { content, until: Date.now() + maxAge })
       for (const [id, { until }] of sessions) {

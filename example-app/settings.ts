@@ -3,23 +3,23 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 
 export interface Settings {
-  /** 0 takes any free port. */
+  /** 0: any free port. */
   port: number
-  /** Undefined listens on every interface. */
+  /** Undefined: all interfaces. */
   host: string | undefined
-  /** In seconds, as all times here. */
+  /** In seconds, like all durations here. */
   gracePeriod: number
   unloadDelay: number
-  /** Undefined: the history lives as long as its session. */
+  /** Undefined: the history is kept as long as its session. */
   timeToLive: number | undefined
-  /** Where gradio-state keeps what users upload. */
+  /** Where gradio-state stores uploads. */
   cacheDir: string
-  /** Each user gets a directory in here, for the generated pictures. */
+  /** Contains a directory for the generated pictures of each user. */
   pictureDir: string
-  /** Of one uploaded picture, with its unit. */
+  /** Maximum size of an uploaded picture, with a unit. */
   maxFileSize: string
   sessionSecret: string
-  /** What this process is called where there are several. */
+  /** The name of this node; undefined without a cluster. */
   node: string | undefined
 }
 
@@ -29,7 +29,7 @@ export class SettingsError extends Error {
 
 const secondsPerUnit = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 }
 
-/** What the environment sets, checked. An empty variable counts as one that isn't set. */
+/** Reads and checks the environment variables. An empty one counts as not set. */
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const timeToLive = seconds(env, 'TIME_TO_LIVE')
   if (timeToLive === 0) throw new SettingsError('TIME_TO_LIVE: expected more than 0 seconds, received 0')
@@ -44,7 +44,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     cacheDir,
     pictureDir: path.resolve(env.PICTURE_DIR || path.join(cacheDir, 'pictures')),
     maxFileSize: size(env, 'MAX_FILE_SIZE') ?? '10 MB',
-    // The framework sessions live in memory: a secret that outlives the process would have nothing to open.
+    // Framework sessions are kept in memory, so their cookies need not survive the process.
     sessionSecret: env.SESSION_SECRET || randomBytes(32).toString('base64url'),
     node: env.NODE_NAME || undefined,
   }

@@ -6,13 +6,13 @@ import type { Cluster } from 'gradio-state'
 import { createDemo, type Demo } from './demo.ts'
 import { readSettings, type Settings, SettingsError } from './settings.ts'
 
-/** What is different where the app runs on several nodes. */
+/** Options for running as one of several nodes. */
 export interface NodeOptions {
   cluster: Cluster
   beforeClose?: ((demo: Demo) => Promise<void>) | undefined
 }
 
-/** Runs the demo on a web framework: makes what it needs, listens, and stops in good order. Gives its port. */
+/** Runs the demo on a web framework until a signal stops it. Resolves with the port. */
 export async function start(
   createApp: (demo: Demo, settings: Settings) => RequestListener,
   node?: NodeOptions,
@@ -31,14 +31,14 @@ export async function start(
     console.log(`Listening on http://localhost:${port}`)
     return port
   } catch (error) {
-    // What the reader can put right (a setting, a port in use) needs no stack.
+    // An error that the user can fix (a setting, a port in use) is printed without its stack.
     const known = error instanceof SettingsError || (error as NodeJS.ErrnoException).syscall
     console.error(known ? (error as Error).message : error)
     return process.exit(1)
   }
 }
 
-/** The first signal lets go of everything in good order; a second one, from who won't wait, just ends. */
+/** The first signal shuts down gracefully; a second one exits at once. */
 function stopOnSignal(server: Server, demo: Demo, beforeClose?: NodeOptions['beforeClose']): void {
   let stoppingSince: number | undefined
 
@@ -46,7 +46,7 @@ function stopOnSignal(server: Server, demo: Demo, beforeClose?: NodeOptions['bef
     stoppingSince = performance.now()
     server.close()
     await beforeClose?.(demo)
-    // Ends the heartbeats, runs each unload hook and delete callback, and tells what it had to give up.
+    // Disconnects the pages, runs all unload hooks and delete callbacks, and reports those that timed out.
     const { timedOut } = await demo.gradio.close({ timeout: '25s' })
     for (const late of timedOut) console.error('Timed out:', late)
     server.closeAllConnections()
@@ -62,7 +62,7 @@ function stopOnSignal(server: Server, demo: Demo, beforeClose?: NodeOptions['bef
           process.exit(1)
         })
       } else if (performance.now() - stoppingSince > 500) {
-        // Not before: npm and tsx pass on the Ctrl+C that the terminal has sent to this process already.
+        // Sooner, it may be the same Ctrl+C: npm and tsx forward it, and the terminal sends it to this process too.
         process.exit(1)
       }
     })

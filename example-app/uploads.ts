@@ -1,26 +1,26 @@
 import type { GradioState } from 'gradio-state'
 import multer from 'multer'
 
-/** What any browser shows in an `<img>`. No SVG: opened by itself, it could run scripts. */
+/** Types that browsers display in an `<img>`. SVG is excluded, since it can run scripts when it is opened on its own. */
 const pictureTypes = ['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif']
 const pictureNames = /\.(png|jpe?g|webp|gif|avif)$/i
 
-/** What multer gives of the files of a request. */
+/** The files of a request, as multer sets them. */
 export type Uploaded = Express.Request['files']
 
-/** For a reader of the page. */
+/** The message is shown to the user. */
 export class NotAPicture extends Error {
   override name = 'NotAPicture'
   readonly status = 415
 
   constructor(fileName: string) {
-    super(`“${fileName}” is no picture that this page can show.`)
+    super(`“${fileName}” is not a picture that this page can show.`)
   }
 }
 
 /**
- * Takes the pictures of the field `files` into the session's cache. `gradio.upload.array('files')` would take any file;
- * a multer of one's own with the storage of gradio-state looks at each before a byte of it is stored.
+ * Stores the pictures of the field `files` in the session. `gradio.upload.array('files')` would accept any file. This multer
+ * instance with the storage of gradio-state checks each file before any of it is stored.
  */
 export function uploadPictures({ storage }: GradioState) {
   const upload = multer({
@@ -28,7 +28,7 @@ export function uploadPictures({ storage }: GradioState) {
     defParamCharset: 'utf8',
     limits: { files: 20 },
     fileFilter(_req, { mimetype, originalname }, done) {
-      // The name decides by which type it will be served.
+      // A file is served with the type of its name.
       if (pictureTypes.includes(mimetype) && pictureNames.test(originalname)) done(null, true)
       else done(new NotAPicture(originalname))
     },

@@ -1,10 +1,10 @@
 import { connect } from '/gradio_api/client.js'
 import { drawOwnPictures, startOwnPictures } from '/own-pictures.js'
 
-/** Between two looks at what the server holds, in ms. */
-const pollEvery = 3000
-/** An answer that takes longer counts as none. */
-const patience = 10_000
+/** Polling interval, in milliseconds. */
+const pollInterval = 3000
+/** Time limit of a request, in milliseconds. */
+const requestTimeout = 10_000
 const columns = 10
 
 const $ = id => document.getElementById(id)
@@ -13,7 +13,7 @@ const page = {
   caption: $('caption'),
   generate: $('generate'),
   status: $('status'),
-  held: $('held'),
+  summary: $('summary'),
   values: $('values'),
   valuesUnit: $('values-unit'),
   files: $('files'),
@@ -28,28 +28,28 @@ const page = {
   times: document.querySelectorAll('[data-time]'),
 }
 
-/** The server's last answer; undefined before the first. */
-let held
-/** When the history's time to live is over, on this page's own clock; undefined while nothing counts down. */
+/** The last response of the server; undefined before the first. */
+let summary
+/** When the history's time to live is over, on the clock of this page; undefined if it has none, or is empty. */
 let deadline
-/** Whether its end has made this page look already. */
-let lookedAtTheEnd = false
+/** Whether this page has polled when that time was over. */
+let polledAtDeadline = false
 /** The name of the picture in the frame. */
 let shown
 let generating = false
-/** Counts the pictures asked for and added here: an answer that left the server before the newest is old news. */
+/** Counts the pictures that were requested here. A poll that was sent before the last of them is ignored. */
 let round = 0
 let nextPoll
 
 page.generate.addEventListener('click', generate)
 page.gallery.addEventListener('click', event => {
   const button = event.target.closest('button')
-  if (button) show(held.pictures.find(picture => picture.name === button.name))
+  if (button) show(summary.pictures.find(picture => picture.name === button.name))
 })
 page.gallery.addEventListener('keydown', moveByArrow)
-// Not when it hides: a page that is being closed should ask for nothing more.
+// Not when it is hidden: a page that is being closed should send no more requests.
 document.addEventListener('visibilitychange', () => document.hidden || poll())
-// Back from the browser's own cache of pages, where all timers had stopped.
+// Restored from the back/forward cache, where all timers had stopped.
 window.addEventListener('pageshow', event => event.persisted && poll())
 startOwnPictures(answer => {
   round++
@@ -64,44 +64,44 @@ async function generate() {
   setGenerating(true)
   round++
   try {
-    // A request that left before the session's cookie is set would make a session of its own.
+    // A request that is sent before the session's cookie is set would start another session.
     await connect()
     receive(await ask('POST', '/generate'))
-    const newest = held.pictures.at(-1)
+    const newest = summary.pictures.at(-1)
     show(newest)
-    say(`New picture: ${newest.colour}.`)
+    showStatus(`New picture: ${newest.colour}.`)
   } catch (error) {
-    lament(error, 'Your picture was not made. Please try again.')
+    showError(error, 'Your picture was not generated. Please try again.')
   } finally {
     setGenerating(false)
   }
 }
 
-/** Looks at what the server holds, and again in a while. The first look makes the first picture. */
+/** Requests the summary, and schedules the next poll. The first poll generates the first picture. */
 async function poll() {
   clearTimeout(nextPoll)
-  // A hidden page only asks for its first picture; for more when it is seen again.
-  if (document.hidden && held) return
+  // A hidden page requests only its first picture, and polls again when it is shown.
+  if (document.hidden && summary) return
   const asked = round
   try {
-    const first = held === undefined
+    const first = summary === undefined
     if (first) await connect()
-    const answer = await (first ? ask('POST', '/start') : ask('GET', '/held'))
+    const answer = await (first ? ask('POST', '/start') : ask('GET', '/summary'))
     if (asked === round && !generating) {
       receive(answer)
       if (first) {
         const returned = answer.pictures.length > 1
-        say(returned ? 'Welcome back: your history is still here.' : 'Here is your first picture.')
+        showStatus(returned ? 'Welcome back: your history is still here.' : 'Here is your first picture.')
       }
     }
   } catch (error) {
-    if (!generating) lament(error, 'Trying again…')
+    if (!generating) showError(error, 'Trying again…')
   }
   clearTimeout(nextPoll)
-  nextPoll = setTimeout(poll, pollEvery)
+  nextPoll = setTimeout(poll, pollInterval)
 }
 
-/** Looks at once when the server goes away or comes back, rather than at the next poll. */
+/** Polls at once when the connection is lost or restored. */
 async function watchTheConnection() {
   const server = await connect()
   server.addEventListener('connected', poll)
@@ -112,7 +112,7 @@ async function ask(method, url) {
   const response = await fetch(url, {
     method,
     headers: { Accept: 'application/json' },
-    signal: AbortSignal.timeout(patience),
+    signal: AbortSignal.timeout(requestTimeout),
   })
   if (response.ok) return response.json()
   const { error } = await response.json().catch(() => ({}))
@@ -120,34 +120,34 @@ async function ask(method, url) {
 }
 
 function receive(answer) {
-  const before = held
+  const before = summary
   const sawNewest = shown === before?.pictures.at(-1)?.name
-  held = answer
-  page.held.classList.add('live')
-  page.held.classList.remove('away')
+  summary = answer
+  page.summary.classList.add('live')
+  page.summary.classList.remove('away')
 
   const overdue = deadline !== undefined && performance.now() > deadline - 1000
-  lookedAtTheEnd = false
+  polledAtDeadline = false
   deadline = answer.timeLeft === null ? undefined : performance.now() + answer.timeLeft * 1000
 
   drawGallery()
   drawOwnPictures(answer)
   if (sawNewest || !answer.pictures.some(picture => picture.name === shown)) show(answer.pictures.at(-1))
-  if (page.status.classList.contains('trouble')) say('The server answers again.')
+  if (page.status.classList.contains('trouble')) showStatus('The server is responding again.')
   if (before?.pictures.length && !answer.pictures.length) {
-    say(
+    showStatus(
       overdue
         ? 'Your history was deleted: its time to live was over.'
-        : 'The server has let go of your history.',
+        : 'The server has deleted your history.',
     )
   }
-  drawHeld()
+  drawSummary()
 }
 
 function drawGallery() {
-  const { pictures } = held
+  const { pictures } = summary
   let buttons = thumbnails()
-  // A history only grows, until it is gone and begins anew.
+  // A history only grows, until it is deleted and starts again.
   if (buttons.some((button, i) => button.name !== pictures[i]?.name)) {
     if (page.gallery.contains(document.activeElement)) page.generate.focus()
     page.gallery.replaceChildren()
@@ -175,7 +175,7 @@ function thumbnail({ name, colour, url }, number) {
   return item
 }
 
-/** An empty place that keeps the last row at ten. */
+/** An empty place that fills the last row. */
 function slot() {
   const item = document.createElement('li')
   item.className = 'slot'
@@ -190,7 +190,7 @@ function image(url, alt) {
   return image
 }
 
-/** Puts a picture into the frame, or nothing. */
+/** Shows a picture in the frame, or clears the frame. */
 function show(picture) {
   if (!picture) {
     page.frame.replaceChildren()
@@ -206,7 +206,7 @@ function show(picture) {
   }
 }
 
-/** Each picture can be reached with Tab; the arrows are quicker. */
+/** Moves the focus with the arrow keys. Each picture can be reached with Tab, too. */
 function moveByArrow(event) {
   const buttons = thumbnails()
   const from = buttons.indexOf(document.activeElement)
@@ -223,14 +223,14 @@ function moveByArrow(event) {
   buttons[to]?.focus()
 }
 
-function drawHeld() {
-  const { values, files, pictures, timeToLive, gracePeriod, node } = held
+function drawSummary() {
+  const { values, files, pictures, timeToLive, gracePeriod, node } = summary
   page.values.textContent = values
   page.valuesUnit.textContent = values === 1 ? 'value' : 'values'
   page.files.textContent = files
   page.filesUnit.textContent = files === 1 ? 'file' : 'files'
   page.outlook.textContent = outlook(pictures.length, timeToLive, gracePeriod)
-  for (const element of page.times) element.textContent = inWords(held[element.dataset.time])
+  for (const element of page.times) element.textContent = inWords(summary[element.dataset.time])
   page.unless.hidden = timeToLive === null
   page.node.hidden = node === null
   page.node.textContent = `Answered by ${node}`
@@ -239,45 +239,45 @@ function drawHeld() {
 
 function outlook(pictures, timeToLive, gracePeriod) {
   if (!pictures) return 'Your history is empty.'
-  if (timeToLive !== null) return `Your history lives for ${inWords(timeToLive)} after its last picture.`
-  return `Your history stays while this page is open, and ${inWords(gracePeriod)} longer.`
+  if (timeToLive !== null) return `Your history is deleted ${inWords(timeToLive)} after its last picture.`
+  return `Your history is kept while this page is open, and for ${inWords(gracePeriod)} after that.`
 }
 
-/** Counts down between two answers. */
+/** Updates the countdown between two polls. */
 function tick() {
-  if (!held) return
+  if (!summary) return
   page.timeLeft.classList.toggle('words', deadline === undefined)
   if (deadline === undefined) {
-    page.timeLeft.textContent = held.values ? 'while open' : '–'
+    page.timeLeft.textContent = summary.values ? 'while open' : '–'
     return
   }
   const left = Math.max(0, deadline - performance.now())
   page.timeLeft.textContent = onTheClock(Math.ceil(left / 1000))
-  if (left === 0 && !lookedAtTheEnd) {
-    lookedAtTheEnd = true
+  if (left === 0 && !polledAtDeadline) {
+    polledAtDeadline = true
     poll()
   }
 }
 
 function setGenerating(yes) {
   generating = yes
-  // Not `disabled`: that would take the keyboard's focus away from the button.
+  // `disabled` would remove the keyboard focus from the button.
   page.generate.setAttribute('aria-disabled', yes)
 }
 
-function say(text) {
+function showStatus(text) {
   page.status.classList.remove('trouble')
   page.status.textContent = text
 }
 
-function lament(error, whatNow) {
+function showError(error, whatNow) {
   if (!error.answered) {
-    page.held.classList.add('away')
-    page.held.classList.remove('live')
+    page.summary.classList.add('away')
+    page.summary.classList.remove('live')
   }
   page.status.classList.add('trouble')
-  const text = `${error.answered ? error.message : 'The server does not answer.'} ${whatNow}`
-  // The same words again would be read out again.
+  const text = `${error.answered ? error.message : 'The server is not responding.'} ${whatNow}`
+  // Screen readers would read the same text again.
   if (page.status.textContent !== text) page.status.textContent = text
 }
 

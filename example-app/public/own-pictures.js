@@ -17,16 +17,16 @@ const part = {
   status: $('own-status'),
 }
 
-/** The upload under way. */
+/** Cancels the upload in progress. */
 let aborting
 let receive
 
-/** @param onReceive is given what the server holds after an upload */
+/** @param onReceive is called with the summary after an upload */
 export function startOwnPictures(onReceive) {
   receive = onReceive
   part.input.addEventListener('change', () => upload(part.input.files))
   part.cancel.addEventListener('click', () => aborting?.abort())
-  // Anywhere: a browser leaves the page for a file that is dropped beside the zone.
+  // On the whole window: the browser would open a file that is dropped outside of the drop zone.
   window.addEventListener('dragover', event => {
     event.preventDefault()
     part.drop.classList.toggle('over', event.dataTransfer.types.includes('Files'))
@@ -53,26 +53,26 @@ export function drawOwnPictures({ uploads, maxFileSize }) {
 
 async function upload(files) {
   if (files.length === 0) return
-  if (aborting) return say('One upload at a time, please.', true)
+  if (aborting) return showStatus('One upload at a time, please.', true)
   const pictures = [...files].filter(({ type }) => part.input.accept.split(',').includes(type))
   const other = [...files].find(file => !pictures.includes(file))
-  if (other) return say(`“${other.name}” is no picture that this page can show.`, true)
+  if (other) return showStatus(`“${other.name}” is not a picture that this page can show.`, true)
 
   const what = pictures.length === 1 ? '1 picture' : `${pictures.length} pictures`
   aborting = new AbortController()
   begin(what)
   try {
     const server = await connect()
-    const held = await server.upload(pictures, {
+    const summary = await server.upload(pictures, {
       url: '/pictures',
       signal: aborting.signal,
       onProgress: showProgress,
     })
-    receive(held)
-    say(`Added ${what}.`)
+    receive(summary)
+    showStatus(`Added ${what}.`)
   } catch (error) {
-    if (error.name === 'AbortError') say('Cancelled: nothing of it was kept.')
-    else say(error.body?.error ?? 'The server does not answer. Your pictures were not added.', true)
+    if (error.name === 'AbortError') showStatus('Cancelled. Nothing was stored.')
+    else showStatus(error.body?.error ?? 'The server is not responding. Your pictures were not added.', true)
   } finally {
     aborting = undefined
     end()
@@ -87,7 +87,7 @@ function begin(what) {
   part.idle.hidden = true
   part.busy.hidden = false
   if (hadFocus) part.cancel.focus()
-  say('')
+  showStatus('')
 }
 
 function showProgress({ loaded, total }) {
@@ -108,7 +108,7 @@ function thumbnail({ name, url }) {
   const item = document.createElement('li')
   item.dataset.url = url
   const link = document.createElement('a')
-  // In a tab of its own: leaving this page would close it.
+  // In a new tab: leaving this page would close it.
   Object.assign(link, { href: url, target: '_blank', title: name })
   const image = new Image()
   Object.assign(image, { src: url, alt: name })
@@ -117,7 +117,7 @@ function thumbnail({ name, url }) {
   return item
 }
 
-function say(text, isTrouble = false) {
+function showStatus(text, isTrouble = false) {
   part.status.classList.toggle('trouble', isTrouble)
   part.status.textContent = text
 }

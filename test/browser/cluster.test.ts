@@ -76,7 +76,7 @@ async function hears({ said, lines }: Cluster, what: string, seconds = 120): Pro
 function answeredBy(tab: Page, requests: number): Promise<string[]> {
   return tab.evaluate(async requests => {
     const nodes = new Set<string>()
-    for (let i = 0; i < requests; i++) nodes.add((await (await fetch('/held')).json()).node)
+    for (let i = 0; i < requests; i++) nodes.add((await (await fetch('/summary')).json()).node)
     return [...nodes].sort()
   }, requests)
 }

@@ -50,12 +50,12 @@ describe("pictures of a user's own", { concurrency: true }, () => {
         const tab = await open(context, example().url)
         await drop(tab, { 'notes.txt': Buffer.from('no picture') }, 'text/plain')
         await until(
-          async () => /no picture/.test((await tab.textContent('#own-status')) ?? ''),
+          async () => /not a picture/.test((await tab.textContent('#own-status')) ?? ''),
           'the refusal',
         )
         await drop(tab, { 'large.png': Buffer.alloc(11_000_000) })
         await until(
-          async () => /10 MB at most/.test((await tab.textContent('#own-status')) ?? ''),
+          async () => /at most 10 MB/.test((await tab.textContent('#own-status')) ?? ''),
           'the limit',
         )
         assert.deepEqual(await shown(tab, 0), [])

@@ -2,53 +2,53 @@ import type { GradioState, RequestState } from 'gradio-state'
 import type { Picture } from './pictures.ts'
 import type { Uploaded } from './uploads.ts'
 
-/** A picture of the history: where the page finds it, and when it came (in ms since 1970). */
-export interface Kept {
+/** A picture of the history: its URL, and when it was added, in milliseconds since the epoch. */
+export interface HistoryEntry {
   name: string
   colour: string
   url: string
-  keptAt: number
+  addedAt: number
 }
 
-/** A picture of the user's own. */
+/** A picture that the user has uploaded. */
 export interface Upload {
   name: string
   url: string
 }
 
-/** What is kept for a user, and how many values and files of the library that takes. */
-export interface Belongings {
-  history: readonly Kept[]
+/** The data of one user, and how many values and files of the library it takes. */
+export interface UserData {
+  history: readonly HistoryEntry[]
   uploads: readonly Upload[]
   values: number
   files: number
 }
 
-/** Where the demo keeps what a user has. */
-export interface Keeping {
-  /** Looking makes nothing. */
-  of(state: RequestState): Promise<Belongings>
+/** Stores the data of users. */
+export interface UserDataStore {
+  /** Doesn't start a session, and creates no value. */
+  read(state: RequestState): Promise<UserData>
   add(state: RequestState, picture: Picture): Promise<void>
-  /** A picture of the history that isn't served as a file. */
+  /** Finds a picture of the history, unless pictures are served as files. */
   find(state: RequestState, name: string): Picture | undefined
-  /** Is told of files that the library has stored. */
+  /** Records files that the library has stored. */
   addUploads(state: RequestState, files: Uploaded): Promise<void>
 }
 
-/** In this process. The history holds the pictures themselves; what the library has of the user's own, it knows. */
-export function localKeeping(gradio: GradioState, timeToLive: number | undefined): Keeping {
-  const history = gradio.state<readonly (Picture & Kept)[]>('history', {
+/** Stores the data in this process: the history contains the pictures themselves, and uploads are files of the session. */
+export function localUserData(gradio: GradioState, timeToLive: number | undefined): UserDataStore {
+  const history = gradio.state<readonly (Picture & HistoryEntry)[]>('history', {
     value: () => [],
     ...(timeToLive !== undefined && { timeToLive }),
     deleteCallback: (pictures, { reason, session }) => {
       console.log(`STATE DELETED ${session.id} ${pictures.length} ${reason}`)
     },
   })
-  // A read of a state that isn't there would make its initial value.
+  // get() would create the initial value.
   const picturesOf = (state: RequestState) => (state.has(history) ? state.get(history) : [])
 
   return {
-    async of(state) {
+    async read(state) {
       const uploads = state.files()
       return {
         history: picturesOf(state),
@@ -59,23 +59,23 @@ export function localKeeping(gradio: GradioState, timeToLive: number | undefined
     },
 
     async add(state, picture) {
-      const kept = { ...picture, url: `/pictures/${picture.name}`, keptAt: Date.now() }
-      state.update(history, pictures => [...pictures, kept])
+      const entry = { ...picture, url: `/pictures/${picture.name}`, addedAt: Date.now() }
+      state.update(history, pictures => [...pictures, entry])
     },
 
     find: (state, name) => picturesOf(state).find(picture => picture.name === name),
 
-    // They are among its files already.
+    // files() lists them already.
     async addUploads() {},
   }
 }
 
 /**
- * On all nodes. Values go through Redis, so they hold no pictures but their addresses: the pictures are files of the
- * session, which any node serves. Each node only knows its own of them, so those of the user are listed in a value, too.
+ * Stores the data on all nodes. Shared values are sent through Redis, so they contain only the URLs of pictures. The pictures are
+ * files of the session, which every node serves. files() lists only the files of one node, so uploads are listed in a shared value.
  */
-export function sharedKeeping(gradio: GradioState, timeToLive: number | undefined): Keeping {
-  const history = gradio.sharedState<readonly Kept[]>('history', {
+export function sharedUserData(gradio: GradioState, timeToLive: number | undefined): UserDataStore {
+  const history = gradio.sharedState<readonly HistoryEntry[]>('history', {
     ...(timeToLive !== undefined && { timeToLive }),
     deleteCallback: (pictures, { reason, session }) => {
       console.log(`STATE DELETED ${session.id} ${pictures?.length} ${reason}`)
@@ -84,7 +84,7 @@ export function sharedKeeping(gradio: GradioState, timeToLive: number | undefine
   const uploads = gradio.sharedState<readonly Upload[]>('uploads')
 
   return {
-    async of(state) {
+    async read(state) {
       const [pictures = [], own = []] = await Promise.all([history.get(state), uploads.get(state)])
       return {
         history: pictures,
@@ -96,8 +96,8 @@ export function sharedKeeping(gradio: GradioState, timeToLive: number | undefine
 
     async add(state, { name, colour, webp }) {
       const { url } = await state.saveFile(webp, { name })
-      const kept = { name, colour, url, keptAt: Date.now() }
-      await history.update(state, (pictures = []) => [...pictures, kept])
+      const entry = { name, colour, url, addedAt: Date.now() }
+      await history.update(state, (pictures = []) => [...pictures, entry])
     },
 
     find: () => undefined,
