@@ -1,19 +1,17 @@
 import type { Coordinator } from './coordinator.js'
 
 // Registered, so that what the CommonJS copy of this package has made works with the ESM copy in one process.
-const CONNECT = Symbol.for('gradio-state.cluster')
-
-declare const cluster: unique symbol
+const CONNECT: unique symbol = Symbol.for('gradio-state.cluster')
 
 /** What several processes share their users' sessions by. Made by `redis()`. */
 export interface Cluster {
-  /** For the compiler only: nothing else is one. */
-  readonly [cluster]: true
+  /** Internal. */
+  readonly [CONNECT]: object
 }
 
 /** @param make gives each process a coordinator of its own */
 export function clusterOf(make: () => Coordinator): Cluster {
-  return Object.freeze({ [CONNECT]: make }) as unknown as Cluster
+  return Object.freeze({ [CONNECT]: make })
 }
 
 /** What makes the coordinator; `undefined` for what is no {@link Cluster}. */

@@ -51,7 +51,7 @@ function fromUrl(url: unknown): ClientSource {
         { cause },
       )
     })
-    return { client: createClient({ url }) as unknown as RedisClient, isOwn: true }
+    return { client: createClient({ url }), isOwn: true }
   }
 }
 
