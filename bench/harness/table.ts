@@ -1,7 +1,16 @@
 import type { Result } from './result.js'
 
 /** The columns of a table of results, as texts. */
-export const HEADINGS = ['', 'gradio-state', 'baseline', '', 'ratio', 'quartiles', 'goal', 'met']
+export const HEADINGS = [
+  '',
+  'gradio-state',
+  'alternative',
+  'which one',
+  'ratio',
+  'quartiles of the ratio',
+  'goal',
+  'goal met',
+]
 
 export function cells({
   metric,
@@ -44,7 +53,7 @@ export function table(results: readonly Result[]): string {
     .join('\n')
 }
 
-/** With three digits that count. */
+/** With three significant digits. */
 export function figure(value: number, unit: string): string {
   const text = value !== 0 && Math.abs(value) < 100 ? Number(value.toPrecision(3)).toString() : round(value)
   return `${text} ${unit}`
@@ -54,7 +63,7 @@ function round(value: number): string {
   return Math.round(value).toLocaleString('en')
 }
 
-/** A ratio near 1 is a matter of hundredths. */
-function times(ratio: number): string {
+/** A ratio, with two decimals where it is near 1. */
+export function times(ratio: number): string {
   return `${ratio >= 100 ? ratio.toFixed(0) : ratio >= 10 ? ratio.toFixed(1) : ratio >= 0.1 ? ratio.toFixed(2) : ratio.toPrecision(2)} x`
 }

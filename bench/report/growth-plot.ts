@@ -7,8 +7,8 @@ interface Line {
 }
 
 /**
- * The costs of the suite `growth` by the number of sessions, both axes logarithmic. A total that is proportional to the
- * number has the slope 1 there; what does not depend on it has 0.
+ * Draws the costs of the suite `growth` against the number of sessions, on two logarithmic axes. A cost that is proportional to
+ * the number has the slope 1, and one that doesn't depend on it has the slope 0.
  */
 export function growthPlot(results: readonly Result[]): string {
   const lines = new Map<string, Line>()
@@ -43,7 +43,7 @@ export function growthPlot(results: readonly Result[]): string {
   )
 }
 
-/** Of the line through the logarithms of the points, by least squares. */
+/** The slope of the line through the logarithms of the points, by least squares. */
 export function slope(points: readonly (readonly [number, number])[]): number {
   const logs = points.map(([x, y]) => [Math.log(x), Math.log(y)] as const)
   const mean = (which: 0 | 1) => logs.reduce((sum, point) => sum + point[which], 0) / logs.length

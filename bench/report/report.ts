@@ -1,4 +1,4 @@
-// Puts the kept results into docs/BENCHMARKS.md, as tables, and draws the plots:
+// Writes the recorded results into docs/BENCHMARKS.md as tables, and draws the charts:
 //   npm run bench:report
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -6,16 +6,16 @@ import { fileURLToPath } from 'node:url'
 import type { Result } from '../harness/result.js'
 import { SUITES } from '../harness/suites.js'
 import { cells, HEADINGS } from '../harness/table.js'
+import { comparisonPlot } from './comparison-plot.js'
 import { growthPlot } from './growth-plot.js'
-import { ratioPlot } from './ratio-plot.js'
+import { besideGradio, overview } from './overview.js'
 
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const DOCUMENT = fromHere('../../docs/BENCHMARKS.md')
 const PLOTS = fromHere('../../docs/plots/')
 
-const ALL = { ...SUITES, gradio: 'The same work, done by Gradio' }
 const results = new Map<string, Result[]>()
-for (const name of Object.keys(ALL)) {
+for (const name of [...Object.keys(SUITES), 'gradio']) {
   const file = fromHere(`../results/${name}.json`)
   if (existsSync(file)) results.set(name, JSON.parse(readFileSync(file, 'utf8'))[name])
 }
@@ -33,24 +33,11 @@ fill(
 writeFileSync(DOCUMENT, document)
 
 mkdirSync(PLOTS, { recursive: true })
-const goals = [...results].filter(([name]) => name !== 'gradio').flatMap(([, rows]) => rows)
-draw(
-  'peers',
-  ratioPlot(
-    'gradio-state beside its peers in Node.js (shorter is better; orange: a goal that was missed)',
-    goals.filter(({ goal, ratio }) => goal !== null && ratio !== null),
-  ),
-)
-const gradio = results.get('gradio')
-if (gradio !== undefined)
-  draw(
-    'gradio',
-    ratioPlot('gradio-state beside Gradio (shorter is better; orange: a goal that was missed)', gradio),
-  )
-const growth = results.get('growth')
-if (growth !== undefined) draw('growth', growthPlot(growth))
+draw('overview', comparisonPlot('gradio-state and what you would use instead', overview(results)))
+draw('gradio', comparisonPlot('gradio-state and Gradio', besideGradio(results)))
+draw('growth', growthPlot(results.get('growth') ?? []))
 
-/** Between the two comments of that name. */
+/** Replaces the text between the two comments with that name. */
 function fill(name: string, text: string): void {
   const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
   const [before, rest] = document.split(begin)
