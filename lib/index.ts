@@ -174,25 +174,25 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const config = parseOptions(options)
   const cache = new FileCache(config, () => config.clock.now())
   const directoryOf = (id: string) => cache.pathOf(id)
-  const manager = new Sessions({ ...config, directoryOf }, config.cluster?.())
+  const sessions = new Sessions({ ...config, directoryOf }, config.cluster?.())
   const storage = new MulterStorage(req => {
-    const state = stateOf(manager, req)
+    const state = stateOf(sessions, req)
     return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }
   })
   const upload = multerOf(storage)
-  const watcher = new ExpiryWatcher(manager, config)
+  const watcher = new ExpiryWatcher(sessions, config)
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
-  const identity = new Identity(config, watcher, () => manager.secret)
-  const shared = { config, manager, cache, identity, base: { path: config.path } }
-  const pages = new Pages(manager, config.clock)
-  const upgrades = new PageUpgrades(pages, manager, config.heartbeat)
+  const identity = new Identity(config, watcher, () => sessions.secret)
+  const shared = { config, sessions, cache, identity, base: { path: config.path } }
+  const pages = new Pages(sessions, config.clock)
+  const upgrades = new PageUpgrades(pages, sessions, config.heartbeat)
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
   const parts = { ...shared, routes, upgrades }
-  const { hooks, states } = manager
+  const { hooks, states } = sessions
   let closing: Promise<CloseReport> | undefined
 
   cache.start({
-    every: (ms, task) => manager.deadlines.every(ms, task),
+    every: (ms, task) => sessions.deadlines.every(ms, task),
     report: error => hooks.report(error, { source: 'files' }),
   })
 
@@ -202,7 +202,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     state: (name: string, options: AnyStateOptions = {}) =>
       states.define(name, () => new StateDefinition(name, options)),
     sharedState: <T>(name: string, options: AnySharedStateOptions = {}) => {
-      const handle = states.define(name, () => new SharedHandle(name, options, manager.shared))
+      const handle = states.define(name, () => new SharedHandle(name, options, sessions.shared))
       // What the codec reads is of the type that the caller has named; nothing checks it.
       return handle as SharedState<T>
     },
@@ -219,19 +219,19 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       hooks.errorListeners.delete(checkFunction('off', listener))
       return gradio
     },
-    track: (req: IncomingMessage, socket: Closable) => track(manager, req, socket),
+    track: (req: IncomingMessage, socket: Closable) => track(sessions, req, socket),
     attach: (server: Server) => upgrades.attach(server),
-    sessions: () => manager.all().map(session => new KnownSession(manager, cache, session, shared.base)),
+    sessions: () => sessions.all().map(session => new KnownSession(sessions, cache, session, shared.base)),
     session: (id: string) => {
-      const session = manager.findById(id)
-      return session && new KnownSession(manager, cache, session, shared.base)
+      const session = sessions.findById(id)
+      return session && new KnownSession(sessions, cache, session, shared.base)
     },
     endSession: async (id: string) => {
-      const session = manager.findById(id)
-      if (session !== undefined) await manager.end(session, 'ended')
+      const session = sessions.findById(id)
+      if (session !== undefined) await sessions.end(session, 'ended')
       return session !== undefined
     },
-    stats: () => ({ ...manager.stats(), ...cache.stats() }),
+    stats: () => ({ ...sessions.stats(), ...cache.stats() }),
     close: async (options: { timeout?: Duration } = {}) => {
       known('the options of close()', options, { timeout: true })
       const { timeout = '25s' } = options
@@ -242,11 +242,11 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   }
 
   async function shutDown(limit: number): Promise<CloseReport> {
-    const { deadlines } = manager
+    const { deadlines } = sessions
     const until = deadlines.now + limit
     upgrades.close()
     watcher.close()
-    const { timedOut } = await manager.close(limit)
+    const { timedOut } = await sessions.close(limit)
     const removed = cache.close()
     const left = until - deadlines.now
     // When no time is left, the files go while the app closes what else it has.

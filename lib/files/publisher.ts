@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { copyFile, link, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { KeyedLock } from '../util/keyed-mutex.js'
+import { KeyedMutex } from '../util/keyed-mutex.js'
 import { codeOf, unlinkIfThere } from './disk.js'
 
 /** How a file's bytes lie on the disk: by themselves, as the first link to a blob, or as a further one. */
@@ -13,7 +13,7 @@ export type Sharing = 'alone' | 'first' | 'shared'
  */
 export class Publisher {
   readonly #blobs: string | undefined
-  readonly #lock = new KeyedLock()
+  readonly #lock = new KeyedMutex()
 
   /** @param blobs where the same bytes are kept once for all sessions; without it each session has its own */
   constructor(blobs: string | undefined) {

@@ -20,8 +20,8 @@ export interface Base {
 export abstract class FileAccess extends StateAccess implements SessionFileMethods {
   readonly #cache: FileCache
 
-  constructor(manager: Sessions, cache: FileCache) {
-    super(manager)
+  constructor(sessions: Sessions, cache: FileCache) {
+    super(sessions)
     this.#cache = cache
   }
 

@@ -7,7 +7,7 @@ import type { Base } from './file-access.js'
 /** What all requests of one instance share. */
 export interface InstanceParts {
   readonly config: Config
-  readonly manager: Sessions
+  readonly sessions: Sessions
   readonly cache: FileCache
   readonly identity: Identity
   /** Where a request last saw the routes. */

@@ -10,8 +10,8 @@ export class KnownSession extends FileAccess implements SessionState {
   readonly #session: Session
   readonly #base: Base
 
-  constructor(manager: Sessions, cache: FileCache, session: Session, base: Base) {
-    super(manager, cache)
+  constructor(sessions: Sessions, cache: FileCache, session: Session, base: Base) {
+    super(sessions, cache)
     this.#session = session
     this.#base = base
   }

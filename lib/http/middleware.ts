@@ -47,11 +47,11 @@ export function admit(
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
-  const { base, config, identity, manager, routes, upgrades } = parts
+  const { base, config, identity, sessions, routes, upgrades } = parts
   const { gradioState: earlier } = req
   if (earlier !== undefined) {
     // A middleware that is mounted twice works once.
-    if (isOf(manager, earlier)) return false
+    if (isOf(sessions, earlier)) return false
     throw twoInstances()
   }
   attachTo(upgrades, req)
@@ -89,17 +89,17 @@ function attachTo(upgrades: PageUpgrades, req: IncomingMessage): void {
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */
-export function stateOf(manager: Sessions, req: GradioRequest): RequestHandle {
+export function stateOf(sessions: Sessions, req: GradioRequest): RequestHandle {
   const { gradioState: state } = req
-  if (isOf(manager, state)) return state
+  if (isOf(sessions, state)) return state
   throw new GradioStateError(
     'NOT_MOUNTED',
     'Expected a request that has passed this gradioState() middleware, got another. Mount it with app.use(gradio) before; in an upgrade, run the session middleware and gradio first.',
   )
 }
 
-function isOf(manager: Sessions, state: unknown): state is RequestHandle {
-  return state instanceof RequestHandle && state.isOf(manager)
+function isOf(sessions: Sessions, state: unknown): state is RequestHandle {
+  return state instanceof RequestHandle && state.isOf(sessions)
 }
 
 function twoInstances(): GradioStateError {

@@ -2,9 +2,9 @@ import { GradioStateError } from '../errors.js'
 import type { Caller } from '../identity/request-context.js'
 import type { TokenStorage } from '../identity/token-storage.js'
 import type { ClusterNode } from '../sessions/cluster-node.js'
+import type { EntryInit, EntryKind } from '../sessions/entry.js'
 import type { Entry } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
-import type { EntryKind, Visiting } from '../sessions/visit.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import type { InstanceParts } from './instance.js'
 import { isNavigation, isPage } from './navigation.js'
@@ -30,7 +30,7 @@ export class RequestEntry {
   constructor(parts: InstanceParts, caller: Caller) {
     this.caller = caller
     this.#parts = parts
-    this.#sessions = parts.manager
+    this.#sessions = parts.sessions
     this.#sawSession = caller.session !== undefined
   }
 
@@ -60,9 +60,9 @@ export class RequestEntry {
     // A framework session that was never used here: to ask would cost each of its requests a round trip.
     if (isShared && storage.hasToken === false && sessions.find(token) === undefined) return
     this.#storage = storage
-    const visiting = { kind: this.#kind }
-    if (cluster?.mustAsk(token)) return cluster.enter(token, visiting).then(entry => this.#arrived(entry))
-    return this.#arrived(sessions.enter(token, visiting))
+    const init = { kind: this.#kind }
+    if (cluster?.mustAsk(token)) return cluster.enter(token, init).then(entry => this.#arrived(entry))
+    return this.#arrived(sessions.enter(token, init))
   }
 
   /** The request's entry, unless it was given another framework session since, by a login or a logout. */
@@ -102,8 +102,8 @@ export class RequestEntry {
   /** Enters a page, which isn't over with the request. The session is begun if need be, and made known to the browser. */
   async enterPage(page: string): Promise<Entry> {
     const { cluster } = this.#sessions
-    const visiting: Visiting = { kind: 'page', page }
-    const entry = cluster === undefined ? this.#begin(visiting) : await this.#ask(cluster, visiting)
+    const init: EntryInit = { kind: 'page', page }
+    const entry = cluster === undefined ? this.#begin(init) : await this.#ask(cluster, init)
     this.#storage?.watchSession?.(entry.session)
     return entry
   }
@@ -118,16 +118,16 @@ export class RequestEntry {
     if (this.introduced) await this.#storage?.persistWithHeaders?.()
   }
 
-  #begin(visiting: Visiting): Entry {
+  #begin(init: EntryInit): Entry {
     const { storage, token, isKnown } = this.#prepare()
-    const entry = this.#sessions.enter(token, visiting, { info: this.#info })
+    const entry = this.#sessions.enter(token, init, { info: this.#info })
     this.#keep(storage, token, isKnown)
     return entry
   }
 
-  #ask(cluster: ClusterNode, visiting: Visiting): Promise<Entry> {
+  #ask(cluster: ClusterNode, init: EntryInit): Promise<Entry> {
     const { storage, token, isKnown } = this.#prepare()
-    const entering = cluster.enter(token, visiting, { info: this.#info })
+    const entering = cluster.enter(token, init, { info: this.#info })
     this.#keep(storage, token, isKnown)
     return entering
   }

@@ -17,7 +17,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   readonly #entry: RequestEntry
 
   constructor(parts: InstanceParts, caller: Caller) {
-    super(parts.manager, parts.cache)
+    super(parts.sessions, parts.cache)
     this.base = caller.base + parts.config.path
     this.#entry = new RequestEntry(parts, caller)
   }
@@ -41,14 +41,14 @@ export class RequestHandle extends FileAccess implements RequestState {
   /** Another node may hold that page of this request's session: it is told that the page says goodbye. */
   async goodbye(page: string, epoch: number | undefined): Promise<boolean> {
     const token = this.#entry.storage.find()
-    const { cluster } = this.manager
+    const { cluster } = this.sessions
     if (token === undefined || cluster === undefined) return false
     return cluster.goodbye(token, page, epoch)
   }
 
   /** Whether its session may have files on other nodes. */
   get isShared(): boolean {
-    return this.manager.isShared
+    return this.sessions.isShared
   }
 
   /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
@@ -61,13 +61,13 @@ export class RequestHandle extends FileAccess implements RequestState {
     const { storage } = this.#entry
     const token = storage.find()
     if (token === undefined) return false
-    return this.manager.find(token) !== undefined || (this.manager.isShared && storage.hasToken !== false)
+    return this.sessions.find(token) !== undefined || (this.sessions.isShared && storage.hasToken !== false)
   }
 
   /** The session that this request came with, if it lives here: it has returned, then. */
   find(): Session | undefined {
     const token = this.#entry.storage.find()
-    const session = token === undefined ? undefined : this.manager.find(token)
+    const session = token === undefined ? undefined : this.sessions.find(token)
     session?.noteReturn()
     return session
   }
@@ -104,9 +104,9 @@ export class RequestHandle extends FileAccess implements RequestState {
   /** Counts a socket of this user's as a page until it closes. */
   track(whenClosed: WhenClosed): void {
     const { token } = this.use()
-    const { cluster } = this.manager
-    const entering = Promise.resolve((cluster ?? this.manager).enter(token, { kind: 'page' }))
-    entering.catch(error => this.manager.hooks.report(error, { source: 'cluster' }))
+    const { cluster } = this.sessions
+    const entering = Promise.resolve((cluster ?? this.sessions).enter(token, { kind: 'page' }))
+    entering.catch(error => this.sessions.hooks.report(error, { source: 'cluster' }))
     whenClosed(
       () =>
         void entering.then(
@@ -120,22 +120,22 @@ export class RequestHandle extends FileAccess implements RequestState {
   ending(): (reason: Reason) => void {
     const session = this.known()
     return reason => {
-      if (session !== undefined) void this.manager.end(session, reason)
+      if (session !== undefined) void this.sessions.end(session, reason)
     }
   }
 
   /** Whether this is a request of that instance. */
-  isOf(manager: Sessions): boolean {
-    return this.manager === manager
+  isOf(sessions: Sessions): boolean {
+    return this.sessions === sessions
   }
 
   protected use(): Session {
-    if (this.manager.closing) throw closed()
+    if (this.sessions.closing) throw closed()
     return usable(this.#entry.enter().session)
   }
 
   protected async useLater(): Promise<Session> {
-    if (this.manager.closing) throw closed()
+    if (this.sessions.closing) throw closed()
     const entry = await this.#entry.enterLater()
     await entry.ready
     return usable(entry.session)

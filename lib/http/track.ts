@@ -5,8 +5,8 @@ import { stateOf } from './middleware.js'
 import { type Closable, closingOf } from './tracked-socket.js'
 
 /** Counts a socket of the app's own as a connection: its user is here until it closes. */
-export function track(manager: Sessions, req: IncomingMessage, socket: Closable): void {
-  const state = stateOf(manager, req)
+export function track(sessions: Sessions, req: IncomingMessage, socket: Closable): void {
+  const state = stateOf(sessions, req)
   const whenClosed = closingOf(req, socket)
   if (whenClosed === undefined) throw invalid('the second argument of track()', EXPECTED, socket)
   state.track(whenClosed)

@@ -245,7 +245,7 @@ export class ExpiryWatcher implements DueSource {
     else this.#seen(watched)
     if (!this.#isKeptAlive(watched)) return
     await this.#withTimeout(found.touch())
-    this.#sessions.find(watched.token)?.audience?.renew()
+    this.#sessions.find(watched.token)?.pageList?.renew()
   }
 
   #sessionMissing(watched: WatchedSession): void {

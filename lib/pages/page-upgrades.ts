@@ -17,7 +17,7 @@ import { acceptUpgrade, type Upgrade } from './websocket.js'
  */
 export class PageUpgrades implements UpgradeTaker {
   readonly #pages: Pages
-  readonly #manager: Sessions
+  readonly #sessions: Sessions
   readonly #pings: PingSchedule
   readonly #unhook = new Map<Server, () => void>()
   /** Where the library's routes are mounted, as far as requests have shown. */
@@ -27,10 +27,10 @@ export class PageUpgrades implements UpgradeTaker {
   #isClosed = false
 
   /** @param heartbeat milliseconds between two pings */
-  constructor(pages: Pages, manager: Sessions, heartbeat: number) {
+  constructor(pages: Pages, sessions: Sessions, heartbeat: number) {
     this.#pages = pages
-    this.#manager = manager
-    this.#pings = new PingSchedule(manager.deadlines, heartbeat)
+    this.#sessions = sessions
+    this.#pings = new PingSchedule(sessions.deadlines, heartbeat)
   }
 
   /** Takes part in the upgrades of a server until it closes. A second call does nothing. */
@@ -96,7 +96,7 @@ export class PageUpgrades implements UpgradeTaker {
   /** Opens here a page that another node has had until now. */
   async #takeOver(sealed: string, ticket: Ticket, upgrade: Upgrade): Promise<void> {
     const [, connection] = upgrade
-    const { deadlines, hooks } = this.#manager
+    const { deadlines, hooks } = this.#sessions
     const destroy = () => connection.destroy()
     const limit = new Deadline(() => this.#giveUp(connection, 503))
     connection.on('error', destroy)
@@ -121,7 +121,7 @@ export class PageUpgrades implements UpgradeTaker {
   /** Answers with an error, unless that was done before. Node.js has given the connection away, so this is by hand. */
   #giveUp(connection: Duplex, status: number): void {
     if (!this.#waiting.delete(connection)) return
-    const { deadlines } = this.#manager
+    const { deadlines } = this.#sessions
     const limit = new Deadline(() => connection.destroy())
     deadlines.schedule(limit, MAX_REFUSAL)
     connection.once('close', () => deadlines.cancel(limit))

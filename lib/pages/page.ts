@@ -1,5 +1,5 @@
 import { GradioStateError } from '../errors.js'
-import type { Entry, Listener, Session } from '../sessions/session.js'
+import type { Entry, PageHandle, Session } from '../sessions/session.js'
 import type { Reason } from '../types.js'
 import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
@@ -21,7 +21,7 @@ export interface PageOwner {
 }
 
 /** One loaded document in a browser, as this process knows it. */
-export class Page implements Listener {
+export class Page implements PageHandle {
   readonly id: string
   /** The highest epoch that the page has sent. The client adds 1 each time the page returns from the back/forward cache. */
   epoch = 0
@@ -146,7 +146,7 @@ export class Page implements Listener {
    * The session has ended, or its framework session has expired: the page leaves, and is told why. It then reconnects, so after a
    * login or logout it is told only once the response has brought the browser its new cookie.
    */
-  part(reason: Reason): void {
+  close(reason: Reason): void {
     const connection = this.#connection
     this.#connection = undefined
     this.leave()

@@ -8,12 +8,12 @@ import { hashOrigin, type Ticket, Tickets } from './tickets.js'
 
 /** Opens and closes the pages of all sessions, and issues the tickets for their sockets. */
 export class Pages {
-  readonly #manager: Sessions
+  readonly #sessions: Sessions
   readonly #tickets: Tickets
 
-  constructor(manager: Sessions, clock: Clock) {
-    this.#manager = manager
-    this.#tickets = new Tickets(() => manager.secret, clock)
+  constructor(sessions: Sessions, clock: Clock) {
+    this.#sessions = sessions
+    this.#tickets = new Tickets(() => sessions.secret, clock)
   }
 
   /**
@@ -33,7 +33,7 @@ export class Pages {
     known?.refuseOutdated(epoch)
     if (known === undefined) SessionPages.of(session)?.expectRoom()
     let page = known
-    if (page?.isOpen && this.#manager.isShared) page = await this.#confirm(page, epoch)
+    if (page?.isOpen && this.#sessions.isShared) page = await this.#confirm(page, epoch)
     if (!page?.isOpen) page = this.#entered(await enter(), id, epoch)
     page.beat(epoch)
     await page.ready
@@ -69,15 +69,15 @@ export class Pages {
   findTicket(sealed: string): Ticket | undefined {
     const ticket = this.#tickets.open(sealed)
     if (ticket === undefined) return undefined
-    const page = this.#find(this.#manager.find(ticket.token), ticket.page)
+    const page = this.#find(this.#sessions.find(ticket.token), ticket.page)
     if (page?.isOpen) return page.ticket === sealed ? ticket : undefined
-    if (!this.#manager.isShared || ticket.isOwn || page?.isOutdated(ticket.epoch)) return undefined
+    if (!this.#sessions.isShared || ticket.isOwn || page?.isOutdated(ticket.epoch)) return undefined
     return ticket
   }
 
   /** Uses up a ticket that {@link findTicket} has read. @returns its page, if it is open here */
   useTicket({ token, page: id }: Ticket): Page | undefined {
-    const page = this.#find(this.#manager.find(token), id)
+    const page = this.#find(this.#sessions.find(token), id)
     if (!page?.isOpen) return undefined
     page.ticket = ''
     return page
@@ -89,9 +89,9 @@ export class Pages {
    */
   async takeOver(sealed: string, { token, page: id, epoch }: Ticket): Promise<Page> {
     if (!this.#tickets.spend(sealed)) throw unknown(id)
-    return this.open(id, epoch, this.#manager.find(token), async () => {
-      const { cluster } = this.#manager
-      const entry = await (cluster ?? this.#manager).enter(token, { kind: 'page', page: id })
+    return this.open(id, epoch, this.#sessions.find(token), async () => {
+      const { cluster } = this.#sessions
+      const entry = await (cluster ?? this.#sessions).enter(token, { kind: 'page', page: id })
       if (entry === undefined) throw unknown(id)
       return entry
     })
@@ -101,8 +101,8 @@ export class Pages {
   async #confirm(page: Page, epoch: number | undefined): Promise<Page | undefined> {
     // Before the wait, during which the page's lost socket may close: without the beat the page would leave.
     page.beat(epoch)
-    const { cluster } = this.#manager
-    const entry = await (cluster ?? this.#manager).enter(page.token, { kind: 'page', page: page.id })
+    const { cluster } = this.#sessions
+    const entry = await (cluster ?? this.#sessions).enter(page.token, { kind: 'page', page: page.id })
     return entry && this.#entered(entry, page.id, epoch)
   }
 

@@ -1,10 +1,10 @@
 import { GradioStateError } from '../errors.js'
-import type { Audience, Session } from '../sessions/session.js'
+import type { PageList, Session } from '../sessions/session.js'
 import type { Reason } from '../types.js'
 import { Page, type PageOwner } from './page.js'
 
 /** The pages of one session: those that are open here, and those that have just left. */
-export class SessionPages implements Audience, PageOwner {
+export class SessionPages implements PageList, PageOwner {
   readonly #session: Session
   readonly #pages = new Map<string, Page>()
 
@@ -14,13 +14,13 @@ export class SessionPages implements Audience, PageOwner {
 
   /** @returns `undefined` for a session without pages */
   static of(session: Session | undefined): SessionPages | undefined {
-    return session?.audience instanceof SessionPages ? session.audience : undefined
+    return session?.pageList instanceof SessionPages ? session.pageList : undefined
   }
 
   /** The page with that id in a session; a new one if there is none. */
   static take(session: Session, id: string): Page {
     const pages = SessionPages.of(session) ?? new SessionPages(session)
-    session.audience = pages
+    session.pageList = pages
     return pages.find(id) ?? pages.#add(id)
   }
 
@@ -37,8 +37,8 @@ export class SessionPages implements Audience, PageOwner {
     )
   }
 
-  part(reason: Reason): void {
-    for (const page of this.#pages.values()) page.part(reason)
+  close(reason: Reason): void {
+    for (const page of this.#pages.values()) page.close(reason)
   }
 
   renew(): boolean {
@@ -48,7 +48,7 @@ export class SessionPages implements Audience, PageOwner {
 
   forget(page: Page): void {
     this.#pages.delete(page.id)
-    if (this.#pages.size === 0) this.#session.audience = undefined
+    if (this.#pages.size === 0) this.#session.pageList = undefined
   }
 
   #add(id: string): Page {

@@ -90,7 +90,7 @@ class Liveness extends WheelNode implements Due {
       return
     }
     this.#pings.scheduleNext(this)
-    // Written past `ws`, which would build both frames anew for each page. It leaves nothing half sent: it neither compresses nor
+    // WriteResult past `ws`, which would build both frames anew for each page. It leaves nothing half sent: it neither compresses nor
     // fragments here. After a Close frame no other may follow.
     if (this.#socket.readyState === WebSocket.OPEN) this.#connection.write(BEAT)
   }

@@ -7,48 +7,48 @@ import type { SharedOwner } from './session-access.js'
 import type { ValueClaim } from './shared-value-store.js'
 import type { SharedAccess } from './shared-values.js'
 
-/** What the worker needs of this process's sessions. */
-export interface WorkSite {
+/** What the worker needs from this process's sessions. */
+export interface WorkerContext {
   readonly deadlines: Deadlines
   readonly lifecycle: Lifecycle
   readonly shared: SharedAccess
   findById(id: string): Session | undefined
-  /** A session that has no part in this process, for its hooks. */
-  foreign(token: string, id: string, createdAt: number): Session
-  /** What is due of a session may have changed. */
+  /** Makes an object for a session that isn't in this process, for its hooks. */
+  makeRemote(token: string, id: string, createdAt: number): Session
+  /** Reschedules the session's next deadline. */
   arm(session: Session): void
 }
 
-/** Does the work that the cluster gives to this node, and fetches what is due, no faster than there is room for it. */
+/** Does the work that the cluster assigns to this node, and claims due work while the limiter has room. */
 export class ClaimWorker implements DueSource {
   readonly #coordinator: Coordinator
-  readonly #site: WorkSite
+  readonly #context: WorkerContext
   #dueAt = Number.POSITIVE_INFINITY
   #isAsking = false
-  /** What `close()` waits for. */
-  readonly #held = new Set<Promise<boolean>>()
-  /** Those for which more time is asked now and then. */
+  /** The claims in progress, which `close()` waits for. */
+  readonly #running = new Set<Promise<boolean>>()
+  /** The claims in progress that have to be extended. */
   readonly #worked = new Set<Claim>()
   #stopExtending: (() => void) | undefined
-  /** Sessions that have no part here, while hooks run for them: those of an end wait for those of an unload. */
-  readonly #foreign = new Map<string, Session>()
+  /** Sessions that aren't in this process, while hooks run for them: so that the hooks of an end wait for those of an unload. */
+  readonly #remoteSessions = new Map<string, Session>()
 
-  constructor(coordinator: Coordinator, site: WorkSite) {
+  constructor(coordinator: Coordinator, context: WorkerContext) {
     this.#coordinator = coordinator
-    this.#site = site
-    site.deadlines.add(this)
+    this.#context = context
+    context.deadlines.add(this)
   }
 
-  /** There may be work to fetch in so many milliseconds. */
+  /** There may be work to claim in `ms` milliseconds. */
   noteDue(ms: number): void {
-    const { deadlines } = this.#site
+    const { deadlines } = this.#context
     this.#dueAt = Math.min(this.#dueAt, deadlines.now + ms)
     deadlines.wake()
   }
 
-  /** While there is no room, nothing is due; the limiter tells when that changes. */
+  /** Nothing is due while the limiter is full. It wakes the deadlines when it has room again. */
   nextDue(): number | undefined {
-    return this.#isAsking || this.#site.lifecycle.limiter.free === 0 ? undefined : this.#dueAt
+    return this.#isAsking || this.#context.lifecycle.limiter.free === 0 ? undefined : this.#dueAt
   }
 
   work(): void {
@@ -56,60 +56,61 @@ export class ClaimWorker implements DueSource {
     void this.#fetch()
   }
 
-  /** Does what a claim asks for. */
+  /** Does the work of a claim. */
   start(claim: Claim): void {
     if (claim.phase === 'value') {
-      const { token, life, createdAt } = claim
-      const session = this.#site.findById(life) ?? this.#site.foreign(token, life, createdAt)
-      void this.#site.lifecycle.limiter.run(() => this.release(claim, session))
+      const { token, sessionId, createdAt } = claim
+      const session =
+        this.#context.findById(sessionId) ?? this.#context.makeRemote(token, sessionId, createdAt)
+      void this.#context.lifecycle.limiter.run(() => this.release(claim, session))
       return
     }
-    const session = this.#site.findById(claim.id) ?? this.#keepForeign(claim)
+    const session = this.#context.findById(claim.id) ?? this.#remoteSession(claim)
     if (claim.phase === 'unload') this.#startUnload(session, claim)
-    else void this.end(session, claim.reason, claim).then(() => this.#foreign.delete(claim.id))
+    else void this.end(session, claim.reason, claim).then(() => this.#remoteSessions.delete(claim.id))
   }
 
-  /** Tells the callback of a shared value that it was deleted. Never rejects. */
+  /** Runs the delete callback of a shared value. Never rejects. */
   async release(claim: ValueClaim, session: SharedOwner): Promise<void> {
-    await this.#hold(claim, () => this.#site.shared.release(session, claim, claim.reason))
+    await this.#track(claim, () => this.#context.shared.release(session, claim, claim.reason))
   }
 
   /**
-   * What there is of the session in this process ends, and its hooks run where the claim is this node's.
-   * @param claimed the claim, as far as it is known; `undefined`: it is another node's
+   * Ends the local part of the session, and runs the hooks if this node has the claim.
+   * @param claimed the claim, when it is known; `undefined`: another node has it
    */
   end(
     session: Session,
     reason: Reason,
     claimed: SessionClaim | undefined | Promise<SessionClaim | undefined>,
   ): Promise<void> {
-    const { lifecycle } = this.#site
+    const { lifecycle } = this.#context
     const { load, everHadPage: hadPage } = session.presence
     const work = { load, isLoaded: false, hadPage, sharedValues: [] }
     const finished = lifecycle.end(session, reason, work, async () => {
       const claim = await claimed
       const isOurs =
         claim !== undefined &&
-        (await this.#hold(claim, isOurs =>
+        (await this.#track(claim, isOurs =>
           lifecycle.finish(session, claim.reason, { ...claim, sharedValues: claim.values }, isOurs),
         ))
-      if (!isOurs) await lifecycle.finishPart(session, reason)
+      if (!isOurs) await lifecycle.finishLocally(session, reason)
     })
-    this.#site.arm(session)
+    this.#context.arm(session)
     return finished
   }
 
-  /** Resolves when no claim is worked on any more. */
+  /** Resolves when no claim is in progress. */
   async idle(): Promise<void> {
-    while (this.#held.size > 0) await Promise.all(this.#held)
+    while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
   async #fetch(): Promise<void> {
     this.#isAsking = true
-    const claims = await this.#coordinator.claim(this.#site.lifecycle.limiter.free)
+    const claims = await this.#coordinator.claim(this.#context.lifecycle.limiter.free)
     this.#isAsking = false
     for (const claim of claims) this.start(claim)
-    this.#site.deadlines.wake()
+    this.#context.deadlines.wake()
   }
 
   #startUnload(session: Session, claim: SessionClaim): void {
@@ -117,7 +118,7 @@ export class ClaimWorker implements DueSource {
     presence.load = claim.load
     presence.beginUnload()
     session.endLoad()
-    const unloading = this.#site.lifecycle.limiter.run(() => this.#unload(session, claim))
+    const unloading = this.#context.lifecycle.limiter.run(() => this.#unload(session, claim))
     session.unloading = unloading
     void unloading.then(() => {
       if (session.unloading === unloading) session.unloading = undefined
@@ -125,38 +126,38 @@ export class ClaimWorker implements DueSource {
   }
 
   async #unload(session: Session, claim: SessionClaim): Promise<void> {
-    const { lifecycle } = this.#site
-    await this.#hold(claim, isOurs => lifecycle.unload(session, claim.load, claim.reason, isOurs))
+    const { lifecycle } = this.#context
+    await this.#track(claim, isOurs => lifecycle.unload(session, claim.load, claim.reason, isOurs))
     if (session.finished !== undefined) return
-    this.#foreign.delete(claim.id)
-    // It was loaded again with the completion, if anybody has come.
+    this.#remoteSessions.delete(claim.id)
+    // If somebody has entered meanwhile, completing the claim has loaded the session again.
     if (session.presence.phase === 'unloading') session.presence.unloadedElsewhere()
-    this.#site.arm(session)
+    this.#context.arm(session)
   }
 
-  #keepForeign({ token, id, createdAt, load }: SessionClaim): Session {
-    const session = this.#foreign.get(id) ?? this.#site.foreign(token, id, createdAt)
+  #remoteSession({ token, id, createdAt, load }: SessionClaim): Session {
+    const session = this.#remoteSessions.get(id) ?? this.#context.makeRemote(token, id, createdAt)
     session.presence.load = load
-    this.#foreign.set(id, session)
+    this.#remoteSessions.set(id, session)
     return session
   }
 
   /**
-   * Does `work`, which must not reject, for a claim, and completes it. Never rejects.
-   * @param work is given what tells whether the claim is still this node's, to be asked before each of the app's functions: a
-   * process that was paused, or cut off, may have lost it
-   * @returns whether it was this node's
+   * Extends a claim, does `work`, which must not reject, and completes the claim. Never rejects.
+   * @param work receives a function that checks whether this node still has the claim. It has to be called before each function of
+   * the app: a process that was paused or disconnected may have lost the claim
+   * @returns whether this node had the claim
    */
-  #hold(claim: Claim, work: (isOurs: IsOurs) => Promise<void> | undefined): Promise<boolean> {
-    const held = this.#work(claim, work)
-    this.#held.add(held)
-    return held.finally(() => this.#held.delete(held))
+  #track(claim: Claim, work: (isOurs: IsOurs) => Promise<void> | undefined): Promise<boolean> {
+    const running = this.#work(claim, work)
+    this.#running.add(running)
+    return running.finally(() => this.#running.delete(running))
   }
 
   async #work(claim: Claim, work: (isOurs: IsOurs) => Promise<void> | undefined): Promise<boolean> {
     if (!(await this.#coordinator.extend(claim))) return false
     this.#worked.add(claim)
-    this.#stopExtending ??= this.#site.deadlines.every(EXTEND, () => this.#extendAll())
+    this.#stopExtending ??= this.#context.deadlines.every(EXTEND_INTERVAL, () => this.#extendAll())
     await work(() => this.#coordinator.extend(claim))
     this.#worked.delete(claim)
     await this.#coordinator.complete(claim)
@@ -171,5 +172,5 @@ export class ClaimWorker implements DueSource {
   }
 }
 
-/** How often more time is asked for while the app's hooks run. */
-const EXTEND = 5_000
+/** How often a claim is extended while the app's hooks run, in milliseconds. */
+const EXTEND_INTERVAL = 5_000

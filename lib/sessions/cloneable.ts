@@ -2,13 +2,13 @@ import { types } from 'node:util'
 import { show } from '../errors.js'
 
 /**
- * Finds what a clone of `value` would lose, and names it. Most of it would be lost silently: an instance of a class becomes a
- * plain object, and a property under a symbol disappears, such as a disposer.
- * @param kinds the prototypes of what is kept whole, beside those of typed arrays
+ * Finds what a clone of `value` would lose, and describes it. Most of it would be lost silently: an instance of a class becomes a
+ * plain object, and a property with a symbol as its key, such as a disposer, disappears.
+ * @param kinds the prototypes that are cloned completely, in addition to those of typed arrays
  */
 export function findUncloneable(value: unknown, kinds: ReadonlySet<unknown>): string | undefined {
   const seen = new Set<unknown>([value])
-  // A set takes in what is added while it is walked.
+  // Iterating a set includes the items that are added meanwhile.
   for (const item of seen) {
     if (typeof item === 'function' || typeof item === 'symbol') return show(item)
     if (typeof item !== 'object' || item === null) continue
@@ -28,10 +28,10 @@ function partsOf(item: object): Iterable<unknown> {
   return item instanceof Set ? item : Object.values(item)
 }
 
-/** A property that a clone doesn't have. */
+/** A property that a clone loses. */
 function hiddenIn(item: object): PropertyKey | undefined {
   if (item instanceof Map || item instanceof Set || item instanceof Date) return Reflect.ownKeys(item)[0]
-  // Not for all: Errors and Blobs have some of their own, and of an array it would take long.
+  // Only for arrays, since Errors and Blobs have such properties of their own. Only symbols, since listing all keys is slow.
   if (Array.isArray(item)) return Object.getOwnPropertySymbols(item)[0]
   const prototype: unknown = Object.getPrototypeOf(item)
   if (prototype !== Object.prototype && prototype !== null) return undefined
@@ -44,14 +44,14 @@ function isPrimitive(value: unknown): boolean {
   return value === null || !['object', 'function', 'symbol'].includes(typeof value)
 }
 
-/** Typed arrays of all kinds, but not what extends one, as Buffer does. */
+/** Typed arrays, but not their subclasses, such as Buffer. */
 function isPlainView(prototype: object): boolean {
   return Object.getPrototypeOf(prototype) === TYPED_ARRAY
 }
 
 const TYPED_ARRAY: unknown = Object.getPrototypeOf(Uint8Array.prototype)
 
-/** What `structuredClone` and `v8.serialize` both keep whole. */
+/** What `structuredClone` and `v8.serialize` both clone completely. */
 export const PLAIN = [Object, Array, Map, Set, Date, RegExp, ArrayBuffer, DataView, Boolean, Number, String]
 
 export function prototypesOf(types: readonly { prototype: unknown }[]): ReadonlySet<unknown> {

@@ -6,61 +6,61 @@ import type { Hooks } from './hooks.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { Session } from './session.js'
 
-/** What the events need of this process's sessions. */
-export interface EventsSite {
+/** What the events need from this process's sessions. */
+export interface EventsContext {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
   readonly lifecycle: Lifecycle
   findById(id: string): Session | undefined
-  /** What is due of a session may have changed. */
+  /** Reschedules the session's next deadline. */
   arm(session: Session): void
-  /** The framework session has expired. */
+  /** The framework session of the session has expired. */
   noteExpiry(session: Session, endIn: number): void
 }
 
-/** Does in this process's sessions what the cluster tells. */
+/** Applies the coordinator's events to this process's sessions. */
 export function clusterEvents(
-  site: EventsSite,
+  context: EventsContext,
   worker: ClaimWorker,
   shares: ClusterShares,
 ): CoordinatorEvents {
-  const { deadlines } = site
-  const of = (id: string, tell: (session: Session) => void) => {
-    const session = site.findById(id)
+  const { deadlines } = context
+  const forSession = (id: string, handle: (session: Session) => void) => {
+    const session = context.findById(id)
     if (session === undefined) return
-    tell(session)
-    site.arm(session)
+    handle(session)
+    context.arm(session)
   }
-  // What comes to another node comes back.
-  const ofReturned = (id: string, tell: (session: Session) => void) =>
-    of(id, session => {
+  // An entry at another node counts as a return, too.
+  const forReturned = (id: string, handle: (session: Session) => void) =>
+    forSession(id, session => {
       session.noteReturn()
-      tell(session)
+      handle(session)
     })
   return {
     due: ms => worker.noteDue(ms),
     loaded: (id, load, hadPage, runHooks) =>
-      ofReturned(id, session => {
+      forReturned(id, session => {
         const { presence } = session
-        const isNews = presence.loadedElsewhere(load, hadPage, deadlines.now)
-        if (runHooks) site.lifecycle.load(session)
-        else if (isNews) session.beginLoad()
+        const isNewLoad = presence.loadedElsewhere(load, hadPage, deadlines.now)
+        if (runHooks) context.lifecycle.load(session)
+        else if (isNewLoad) session.beginLoad()
         if (presence.keepLoaded(deadlines.now)) void shares.report(session)
       }),
-    runLoadHooks: (id, load) => of(id, session => site.lifecycle.runLoadHooks(session, load)),
+    runLoadHooks: (id, load) => forSession(id, session => context.lifecycle.runLoadHooks(session, load)),
     unloaded: (id, load) =>
-      of(id, session => {
+      forSession(id, session => {
         const { presence } = session
         if (presence.phase !== 'loaded' || presence.load > load) return
         presence.unloadedElsewhere()
         session.endLoad()
       }),
-    ended: (id, reason) => of(id, session => void worker.end(session, reason, undefined)),
-    expired: (id, endIn) => of(id, session => site.noteExpiry(session, endIn)),
+    ended: (id, reason) => forSession(id, session => void worker.end(session, reason, undefined)),
+    expired: (id, endIn) => forSession(id, session => context.noteExpiry(session, endIn)),
     pageConnected: (id, isExpectedHere) =>
-      ofReturned(id, ({ presence }) => presence.pageElsewhere(isExpectedHere, deadlines.now)),
-    pageMoved: (id, page) => ofReturned(id, session => session.audience?.find(page)?.leave()),
-    goodbye: (id, page, epoch) => ofReturned(id, session => session.audience?.find(page)?.goodbye(epoch)),
-    problem: error => site.hooks.report(error, { source: 'cluster' }),
+      forReturned(id, ({ presence }) => presence.pageElsewhere(isExpectedHere, deadlines.now)),
+    pageMoved: (id, page) => forReturned(id, session => session.pageList?.find(page)?.leave()),
+    goodbye: (id, page, epoch) => forReturned(id, session => session.pageList?.find(page)?.goodbye(epoch)),
+    problem: error => context.hooks.report(error, { source: 'cluster' }),
   }
 }

@@ -2,20 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { GradioStateError } from '../errors.js'
 import type { Reason } from '../types.js'
 import type { Clock } from '../util/clock.js'
-import { flat } from '../util/detach-string.js'
-import { Arrivals } from './arrivals.js'
-import { ClaimWorker, type WorkSite } from './claim-worker.js'
-import { clusterEvents, type EventsSite } from './cluster-events.js'
-import { ClusterShares, type SharesSite } from './cluster-shares.js'
-import type { Admission, Coordinator, Proposal, Visitor } from './coordinator.js'
+import { detachString } from '../util/detach-string.js'
+import { ClaimWorker, type WorkerContext } from './claim-worker.js'
+import { clusterEvents, type EventsContext } from './cluster-events.js'
+import { ClusterShares, type SharesContext } from './cluster-shares.js'
+import type { Admission, Coordinator, Proposal } from './coordinator.js'
+import type { EntryInit, EntryKind, SessionInit } from './entry.js'
+import { PendingEntries } from './pending-entries.js'
 import { RECONNECT } from './presence.js'
 import { Entry, type Session } from './session.js'
 import type { SharedOwner } from './session-access.js'
 import type { ValueClaim } from './shared-value-store.js'
-import type { Beginning, EntryKind, Visiting } from './visit.js'
 
-/** What this process does in its sessions for the cluster. */
-export interface NodeSite extends WorkSite, SharesSite, EventsSite {
+/** What the node needs from this process's sessions. */
+export interface ClusterNodeContext extends WorkerContext, SharesContext, EventsContext {
   readonly config: {
     readonly clock: Clock
     readonly unloadDelay: number
@@ -28,151 +28,152 @@ export interface NodeSite extends WorkSite, SharesSite, EventsSite {
   expectOpen(): void
   /** @throws GradioStateError `TOO_MANY_SESSIONS` */
   makeRoom(): void
-  begin(token: string, id: string, createdAt: number, beginning: Beginning | undefined): Session
-  /** Lets a visitor enter by what this process knows. */
-  enter(token: string, visiting: Visiting, beginning: Beginning | undefined): Entry | undefined
-  /** Who is here has changed. */
-  place(session: Session): void
+  begin(token: string, id: string, createdAt: number, sessionInit: SessionInit | undefined): Session
+  /** Enters a session by the state of this process alone. */
+  enter(token: string, init: EntryInit, sessionInit: SessionInit | undefined): Entry | undefined
+  /** Updates the eviction order: a session has opened or closed. */
+  updateEviction(session: Session): void
 }
 
-/** This process as one of several that share their sessions. */
+/** This process as one node of a cluster. */
 export class ClusterNode {
-  readonly arrivals = new Arrivals()
+  readonly pendingEntries = new PendingEntries()
   readonly #worker: ClaimWorker
   readonly shares: ClusterShares
   readonly #coordinator: Coordinator
-  readonly #site: NodeSite
+  readonly #context: ClusterNodeContext
 
-  constructor(coordinator: Coordinator, site: NodeSite) {
+  constructor(coordinator: Coordinator, context: ClusterNodeContext) {
     this.#coordinator = coordinator
-    this.#site = site
-    this.#worker = new ClaimWorker(coordinator, site)
-    this.shares = new ClusterShares(coordinator, this.#worker, site)
+    this.#context = context
+    this.#worker = new ClaimWorker(coordinator, context)
+    this.shares = new ClusterShares(coordinator, this.#worker, context)
   }
 
-  /** 32 random bytes that all nodes know and nobody else does. */
+  /** 32 random bytes that are shared by all nodes and known to nobody else. */
   get secret(): Buffer {
     return this.#coordinator.secret
   }
 
-  /** Whether visitors wait for the cluster's answer: what they begin can't be found yet. */
+  /** Whether entries wait for the cluster's answer: the sessions that they begin can't be found yet. */
   get isEntering(): boolean {
-    return this.arrivals.any
+    return this.pendingEntries.any
   }
 
   connect(): void {
-    const { config, hooks } = this.#site
+    const { config, hooks } = this.#context
     const { clock, unloadDelay, gracePeriod } = config
-    const shares = () => this.#site.all().map(session => this.shares.of(session))
-    // As if the sockets of a node that is gone broke.
+    const shares = () => this.#context.all().map(session => this.shares.of(session))
+    // The sockets of a node that crashed count as broken, so their pages get time to reconnect.
     const context = { clock, unloadDelay: unloadDelay + RECONNECT, gracePeriod, shares }
-    const events = clusterEvents(this.#site, this.#worker, this.shares)
+    const events = clusterEvents(this.#context, this.#worker, this.shares)
     void this.#coordinator.connect(context, events).catch(error => hooks.report(error, { source: 'cluster' }))
   }
 
-  /** Whether a visitor to the session of that token has to wait for the cluster's answer, by {@link enter}. */
+  /** Whether an entry to the session of that token has to wait for the cluster's answer, by {@link enter}. */
   mustAsk(token: string): boolean {
-    const session = this.#site.find(token)
+    const session = this.#context.find(token)
     return session === undefined || !this.#isSure(session)
   }
 
   /**
-   * As {@link NodeSite.enter}, for who can wait. Without `beginning`, `undefined` where there is no session.
-   * @throws GradioStateError `CLOSED`, `TOO_MANY_SESSIONS`: at once, as the browser is to be told of no session then
+   * Like {@link ClusterNodeContext.enter}, for callers that can wait. Without `sessionInit`, `undefined` if there is no session.
+   * @throws GradioStateError `CLOSED`, `TOO_MANY_SESSIONS`: synchronously, before the browser receives a token
    */
-  enter(token: string, visiting: Visiting, beginning: Beginning): Promise<Entry>
-  enter(token: string, visiting: Visiting, beginning?: Beginning): Promise<Entry | undefined>
-  enter(token: string, visiting: Visiting, beginning?: Beginning): Promise<Entry | undefined> {
-    const site = this.#site
-    site.expectOpen()
-    const known = site.find(token)
-    const isNew = beginning !== undefined && known === undefined
-    if (isNew && !this.arrivals.mayBegin(token)) site.makeRoom()
-    return this.#ask(known?.token ?? flat(token), known, named(visiting), beginning)
+  enter(token: string, init: EntryInit, sessionInit: SessionInit): Promise<Entry>
+  enter(token: string, init: EntryInit, sessionInit?: SessionInit): Promise<Entry | undefined>
+  enter(token: string, init: EntryInit, sessionInit?: SessionInit): Promise<Entry | undefined> {
+    const context = this.#context
+    context.expectOpen()
+    const known = context.find(token)
+    const isNew = sessionInit !== undefined && known === undefined
+    if (isNew && !this.pendingEntries.mayBegin(token)) context.makeRoom()
+    return this.#ask(known?.token ?? detachString(token), known, withPageId(init), sessionInit)
   }
 
   async #ask(
     token: string,
     known: Session | undefined,
-    visitor: Visitor,
-    beginning: Beginning | undefined,
+    init: EntryInit,
+    sessionInit: SessionInit | undefined,
   ): Promise<Entry | undefined> {
-    const site = this.#site
-    const begins = beginning !== undefined
-    const { page } = visitor
+    const context = this.#context
+    const begins = sessionInit !== undefined
+    const { page } = init
     if (known !== undefined && page !== undefined) this.shares.addPage(known, page)
-    const { id, answered } = this.arrivals.add(token, known, begins)
-    const proposal = this.#proposal(token, id, known, visitor.kind)
+    const { id, answered } = this.pendingEntries.add(token, known, begins)
+    const proposal = this.#proposal(token, id, known, init.kind)
     try {
-      const admission = await this.#coordinator.enter(proposal, visitor, begins).catch(unlessAway)
-      site.expectOpen()
-      if (typeof admission === 'object') return this.#admit(token, admission, visitor, beginning)
-      // What was begun here meanwhile is not what was asked about.
-      if (admission === 'away' || site.find(token) !== known) return site.enter(token, visitor, beginning)
+      const admission = await this.#coordinator.enter(proposal, init, begins).catch(unlessUnavailable)
+      context.expectOpen()
+      if (typeof admission === 'object') return this.#admit(token, admission, init, sessionInit)
+      // If the session has changed here meanwhile, the answer is about another one.
+      if (admission === 'unavailable' || context.find(token) !== known)
+        return context.enter(token, init, sessionInit)
       return undefined
     } finally {
       answered()
       if (known !== undefined && page !== undefined) this.shares.removePage(known, page)
-      const session = site.find(token)
-      if (session !== undefined) site.arm(session)
+      const session = context.find(token)
+      if (session !== undefined) context.arm(session)
     }
   }
 
   /**
-   * A visitor has entered who could not wait: the cluster is told. The load hooks of a session that this process took for unloaded
-   * run when its answer says so.
+   * Reports an entry that could not wait for the cluster. If this process took the session for unloaded, its load hooks run when
+   * the answer says so.
    */
-  tell(entry: Entry, loads: boolean, begins: boolean): void {
+  reportEntry(entry: Entry, loads: boolean, begins: boolean): void {
     const { session, kind, page } = entry
     const { token, id } = session
-    const { answered } = this.arrivals.add(token, session, false)
+    const { answered } = this.pendingEntries.add(token, session, false)
     const proposal = this.#proposal(token, id, session)
-    const visitor = page === undefined ? { kind } : { kind, page }
-    // What the cluster has confirmed isn't begun again.
-    const told = this.#coordinator.enter(proposal, visitor, !this.#coordinator.isConfirmed(session))
-    void told.then(
+    const init = page === undefined ? { kind } : { kind, page }
+    // A session that the cluster has confirmed isn't begun again.
+    const answer = this.#coordinator.enter(proposal, init, !this.#coordinator.isConfirmed(session))
+    void answer.then(
       admission => {
         answered()
-        if (admission !== undefined) this.#told(entry, admission, begins)
-        this.#site.arm(session)
+        if (admission !== undefined) this.#entryAnswered(entry, admission, begins)
+        this.#context.arm(session)
       },
       error => {
         answered()
-        if (!isAway(error)) this.#site.hooks.report(error, { source: 'cluster', session: id })
-        if (loads && session.ended === undefined) this.#site.lifecycle.load(session)
-        this.#site.arm(session)
+        if (!isUnavailable(error)) this.#context.hooks.report(error, { source: 'cluster', session: id })
+        if (loads && session.ended === undefined) this.#context.lifecycle.load(session)
+        this.#context.arm(session)
       },
     )
   }
 
-  /** Another node may have that page: it is told that the page says goodbye. Resolves with whether one has. */
+  /** Reports the goodbye of a page that isn't connected here. @returns whether another node has the page */
   goodbye(token: string, page: string, epoch: number | undefined): Promise<boolean> {
     return this.#coordinator.goodbye(token, page, epoch, undefined)
   }
 
-  /** Something is due of the session: the others may keep it. The answer may be work, for which there is to be room. */
+  /** A deadline of the session has passed: reports that this node no longer keeps it. The answer may be work, which takes a slot. */
   stopKeeping(session: Session): void {
-    const { deadlines, lifecycle } = this.#site
+    const { deadlines, lifecycle } = this.#context
     if (session.presence.stopKeeping(deadlines.now))
-      lifecycle.limiter.hold(this.shares.report(session).then(() => {}))
-    this.#site.arm(session)
+      lifecycle.limiter.occupy(this.shares.report(session).then(() => {}))
+    this.#context.arm(session)
   }
 
   end(session: Session, reason: Reason): Promise<void> {
     return this.#worker.end(session, reason, this.#coordinator.end(this.shares.of(session), reason))
   }
 
-  /** This node stops: other nodes may go on with the session, so only its part here ends. */
+  /** This node stops. Only its part of the session ends, since other nodes may continue with it. */
   shutDown(session: Session): void {
     void this.#worker.end(session, 'shutdown', undefined)
   }
 
-  /** Tells the callback of a shared value that it was deleted. Never rejects. */
+  /** Runs the delete callback of a shared value. Never rejects. */
   release(claim: ValueClaim, session: SharedOwner): Promise<void> {
     return this.#worker.release(claim, session)
   }
 
-  /** Resolves when no claim is worked on any more. */
+  /** Resolves when no claim is in progress. */
   idle(): Promise<void> {
     return this.#worker.idle()
   }
@@ -181,28 +182,28 @@ export class ClusterNode {
     void this.#coordinator.expire(session, endIn)
   }
 
-  /** Hands what this node keeps and what it has to do to the others. */
+  /** Hands this node's shares and claims over to the other nodes. */
   close(): Promise<void> {
     return this.#coordinator.close()
   }
 
-  /** The cluster has confirmed the session, and a page of it here keeps it loaded. */
+  /** Whether the cluster has confirmed the session, and a page at this node keeps it loaded. */
   #isSure(session: Session): boolean {
     const { phase, keepsLoaded, pages, reason } = session.presence
     const isKept = phase === 'loaded' && keepsLoaded && pages > 0 && reason === 'disconnected'
     return isKept && this.#coordinator.isConfirmed(session)
   }
 
-  /** @param kind of a visitor who isn't counted yet */
+  /** @param kind the kind of an entry that the presence doesn't count yet */
   #proposal(token: string, id: string, session: Session | undefined, kind?: EntryKind): Proposal {
-    const { clock } = this.#site.config
+    const { clock } = this.#context.config
     const { presence } = session ?? {}
     return {
       token,
       id,
       createdAt: session?.createdAt ?? clock.wall(),
       isBegun: session !== undefined,
-      expected: presence?.expected(this.#site.deadlines.now) ?? [],
+      expected: presence?.expected(this.#context.deadlines.now) ?? [],
       navigations: (presence?.navigationsWithoutPage ?? 0) + (kind === 'navigation' ? 1 : 0),
     }
   }
@@ -210,75 +211,76 @@ export class ClusterNode {
   #admit(
     token: string,
     admission: Admission,
-    { kind, page }: Visitor,
-    beginning: Beginning | undefined,
+    { kind, page }: EntryInit,
+    sessionInit: SessionInit | undefined,
   ): Entry {
-    const site = this.#site
-    const known = site.findById(admission.id)
-    const session = known ?? site.begin(token, admission.id, admission.createdAt, beginning)
+    const context = this.#context
+    const known = context.findById(admission.id)
+    const session = known ?? context.begin(token, admission.id, admission.createdAt, sessionInit)
     this.#adopt(session, admission, known === undefined)
     const entry = new Entry(session, kind, page)
     if (page !== undefined) this.shares.addPage(session, page)
     this.#await(entry, admission)
-    session.presence.enter(entry, site.deadlines.now, admission)
-    site.place(session)
-    // Another node may have begun it.
+    session.presence.enter(entry, context.deadlines.now, admission)
+    context.updateEviction(session)
+    // Another node may have begun it, and then this isn't the first entry.
     if (known !== undefined || admission.phase !== 'new') session.noteReturn()
     return entry
   }
 
-  /** The answer about a visitor who has entered before. */
-  #told(entry: Entry, admission: Admission, begins: boolean): void {
-    const site = this.#site
+  /** Handles the answer about an entry that has already entered here. */
+  #entryAnswered(entry: Entry, admission: Admission, begins: boolean): void {
+    const context = this.#context
     const { session } = entry
     if (session.ended === undefined && session.id === admission.id) {
       this.#adopt(session, admission, false, begins)
       if (admission.phase === 'unloading' && !entry.left) session.presence.wait(entry)
       return
     }
-    // It has ended meanwhile, and the visitor was let into another one, where nobody is.
-    const known = site.findById(admission.id)
-    const other = known ?? site.begin(session.token, admission.id, admission.createdAt, undefined)
+    // The session has ended, and the cluster has let the entry into another session, where it isn't present.
+    const known = context.findById(admission.id)
+    const other = known ?? context.begin(session.token, admission.id, admission.createdAt, undefined)
     this.#adopt(other, admission, known === undefined)
-    if (known === undefined) other.presence.beginUnattended(site.deadlines.now)
-    site.arm(other)
+    if (known === undefined) other.presence.beginWithoutEntry(context.deadlines.now)
+    context.arm(other)
   }
 
   /**
-   * @param isFresh whether the session was begun here for this answer
-   * @param hasLoaded whether its load hooks have run here, for what the answer tells
+   * Takes over the state that the cluster has answered.
+   * @param isFresh whether the session was begun here because of this answer
+   * @param hasLoaded whether this process has already run the load hooks of that load
    */
   #adopt(session: Session, admission: Admission, isFresh: boolean, hasLoaded = false): void {
     const { phase, pagesElsewhere } = admission
     session.pagesElsewhere = pagesElsewhere
-    const isNews = session.presence.answered(admission, this.#site.deadlines.now)
+    const isNewLoad = session.presence.answered(admission, this.#context.deadlines.now)
     const runHooks = (phase === 'returned' && !hasLoaded) || (phase === 'new' && isFresh)
-    if (runHooks) this.#site.lifecycle.load(session)
-    else if (isNews) session.beginLoad()
+    if (runHooks) this.#context.lifecycle.load(session)
+    else if (isNewLoad) session.beginLoad()
   }
 
-  /** Who comes while unload hooks run waits for the load after them, at most one time limit. */
+  /** An entry that arrives while unload hooks run waits for the next load, at most one time limit. */
   #await(entry: Entry, { phase }: Admission): void {
     if (phase !== 'unloading') return
     const released = new Promise<void>(resolve => {
-      entry.released = resolve
+      entry.onReleased = resolve
     })
-    const { deadlines, config } = this.#site
+    const { deadlines, config } = this.#context
     entry.ready = deadlines.within(entry.session.unloading ?? released, config.hookTimeout)
   }
 }
 
-/** The page of a tracked socket has no id of its own. */
-function named({ kind, page }: Visiting): Visitor {
-  return kind === 'page' ? { kind, page: flat(page ?? randomUUID()) } : { kind }
+/** The page of a tracked socket has no id, so it gets one. */
+function withPageId({ kind, page }: EntryInit): EntryInit {
+  return kind === 'page' ? { kind, page: detachString(page ?? randomUUID()) } : { kind }
 }
 
-function isAway(error: unknown): boolean {
+function isUnavailable(error: unknown): boolean {
   return error instanceof GradioStateError && error.code === 'CLUSTER_UNAVAILABLE'
 }
 
-/** An outage: the visitor goes on by what this process knows. */
-function unlessAway(error: unknown): 'away' {
-  if (isAway(error)) return 'away'
+/** During an outage, an entry continues by the state of this process alone. */
+function unlessUnavailable(error: unknown): 'unavailable' {
+  if (isUnavailable(error)) return 'unavailable'
   throw error
 }

@@ -1,20 +1,20 @@
 import type { Coordinator } from './coordinator.js'
 
-// Registered, so that what the CommonJS copy of this package has made works with the ESM copy in one process.
+// Registered symbol, so that a cluster made by the CommonJS build works with the ESM build in one process.
 const CONNECT: unique symbol = Symbol.for('gradio-state.cluster')
 
-/** What several processes share their users' sessions by. Made by `redis()`. */
+/** Connects several processes that share their users' sessions. Made by `redis()`. */
 export interface Cluster {
   /** Internal. */
   readonly [CONNECT]: object
 }
 
-/** @param make gives each process a coordinator of its own */
+/** @param make makes the coordinator of one process */
 export function clusterOf(make: () => Coordinator): Cluster {
   return Object.freeze({ [CONNECT]: make })
 }
 
-/** What makes the coordinator; `undefined` for what is no {@link Cluster}. */
+/** Returns the function that makes the coordinator, or `undefined` if `option` is no {@link Cluster}. */
 export function coordinatorOf(option: unknown): (() => Coordinator) | undefined {
   if (typeof option !== 'object' || option === null) return undefined
   return (option as { [CONNECT]?: () => Coordinator })[CONNECT]

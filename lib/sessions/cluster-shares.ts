@@ -3,33 +3,33 @@ import type { ClaimWorker } from './claim-worker.js'
 import type { Coordinator, Share } from './coordinator.js'
 import type { Entry, Session } from './session.js'
 
-/** What the shares need of this process's sessions. */
-export interface SharesSite {
+/** What the shares need from this process's sessions. */
+export interface SharesContext {
   readonly deadlines: Deadlines
-  /** What is due of a session may have changed. */
+  /** Reschedules the session's next deadline. */
   arm(session: Session): void
 }
 
-/** What this node keeps of its sessions, as it tells the others. */
+/** What this node keeps of its sessions, as the coordinator reports it to the other nodes. */
 export class ClusterShares {
   readonly #coordinator: Coordinator
   readonly #worker: ClaimWorker
-  readonly #site: SharesSite
-  /** The ids of the pages that are here or on their way, and how many entries each has. */
+  readonly #context: SharesContext
+  /** The ids of the pages of each session that are connected here or waiting for the cluster's answer, and how many entries each has. */
   readonly #pages = new WeakMap<Session, Map<string, number>>()
 
-  constructor(coordinator: Coordinator, worker: ClaimWorker, site: SharesSite) {
+  constructor(coordinator: Coordinator, worker: ClaimWorker, context: SharesContext) {
     this.#coordinator = coordinator
     this.#worker = worker
-    this.#site = site
+    this.#context = context
   }
 
   of(session: Session): Share {
     const { token, id, createdAt, presence, values } = session
     const { phase, load, hadPage, everHadPage, reason, navigationsWithoutPage: navigations } = presence
-    const { now } = this.#site.deadlines
-    // Who is being asked about has entered, as far as the others know.
-    const isArriving = presence.arriving > 0
+    const { now } = this.#context.deadlines
+    // For the other nodes, a pending entry has entered.
+    const isArriving = presence.pendingEntries > 0
     return {
       token,
       id,
@@ -43,21 +43,22 @@ export class ClusterShares {
         phase === 'loaded' ? phase : phase === 'unloading' || presence.waiting > 0 ? 'unloading' : 'unloaded',
       keepsLoaded: presence.keepsLoaded || isArriving,
       keepsState: presence.keepsState || isArriving,
-      endIn: presence.here > 0 || isArriving ? Number.POSITIVE_INFINITY : Math.max(presence.endsAt - now, 0),
+      endIn:
+        presence.entryCount > 0 || isArriving ? Number.POSITIVE_INFINITY : Math.max(presence.endsAt - now, 0),
       expected: presence.expected(now),
       pages: [...(this.#pages.get(session)?.keys() ?? [])],
       hasValues: !values.isEmpty,
     }
   }
 
-  /** Tells what this node keeps, and does the work that it is given for that. */
+  /** Reports what this node keeps, and starts the work that this node gets for it. @returns whether another node expects a page */
   async report(session: Session, leftPage?: string): Promise<boolean> {
     const { claim, pageExpected } = await this.#coordinator.report(this.of(session), leftPage)
     if (claim !== undefined) this.#worker.start(claim)
     return pageExpected
   }
 
-  /** A page is here, or is being asked about. */
+  /** A page has connected, or waits for the cluster's answer. */
   addPage(session: Session, page: string): void {
     const pages = this.#pages.get(session) ?? new Map<string, number>()
     this.#pages.set(session, pages.set(page, (pages.get(page) ?? 0) + 1))
@@ -80,13 +81,13 @@ export class ClusterShares {
     if (isReload) void reported.then(pageExpected => this.#reloads(session, pageExpected))
   }
 
-  /** The navigation of a reload is at another node: its page is expected there. */
+  /** The navigation of a reload has reached another node, so the page is expected there rather than here. */
   #reloads(session: Session, isExpectedElsewhere: boolean): void {
     const { presence } = session
-    const { now } = this.#site.deadlines
+    const { now } = this.#context.deadlines
     if (!isExpectedElsewhere || session.ended !== undefined || presence.expected(now).length === 0) return
     presence.meetExpectation(now)
-    this.#site.arm(session)
+    this.#context.arm(session)
     void this.report(session)
   }
 }

@@ -2,12 +2,12 @@ import { Deserializer, Serializer } from 'node:v8'
 import type { Codec } from '../types.js'
 import { findUncloneable, PLAIN, prototypesOf } from './cloneable.js'
 
-/** Node's own serialisation, in base64. */
+/** Node's own serialization, as base64. */
 export const v8Codec: Codec<unknown> = {
   encode(value) {
-    const foreign = findUncloneable(value, SERIALIZABLE)
-    if (foreign !== undefined)
-      throw new TypeError(`it has ${foreign} in it, which would not arrive whole elsewhere`)
+    const uncloneable = findUncloneable(value, SERIALIZABLE)
+    if (uncloneable !== undefined)
+      throw new TypeError(`it contains ${uncloneable}, which can not be transferred completely`)
     const writer = new Writer()
     writer.writeHeader()
     writer.writeValue(value)
@@ -22,9 +22,9 @@ export const v8Codec: Codec<unknown> = {
 
 const SERIALIZABLE = prototypesOf([...PLAIN, Buffer])
 
-/** Writes of a view what it shows, where V8 by itself writes all that lies under it: of a small Buffer, Node's whole pool. */
+/** Writes only the bytes that a view shows. V8 by itself writes the whole buffer below it: for a small Buffer, Node's pool. */
 class Writer extends Serializer {
-  /** Node's, documented; its types don't know it. */
+  /** Documented by Node.js, but missing in its types. */
   declare _setTreatArrayBufferViewsAsHostObjects: (flag: boolean) => void
 
   constructor() {
@@ -34,23 +34,23 @@ class Writer extends Serializer {
 
   _writeHostObject(view: ArrayBufferView): void {
     const kind = VIEWS.findIndex(({ prototype }) => prototype === Object.getPrototypeOf(view))
-    if (kind < 0) throw new TypeError(`no such kind of view is known: ${view.constructor.name}`)
+    if (kind < 0) throw new TypeError(`Expected a known kind of view, got ${view.constructor.name}`)
     this.writeUint32(kind)
     this.writeUint32(view.byteLength)
     this.writeRawBytes(view as NodeJS.TypedArray)
   }
 }
 
-/** Gives each view memory of its own, where `v8.deserialize` gives all of them the same, or Node's pool. */
+/** Gives each view memory of its own. `v8.deserialize` gives all of them the same, or Node's pool. */
 class Reader extends Deserializer {
   _readHostObject(): unknown {
     const view = VIEWS[this.readUint32()]
-    if (view === undefined) throw new TypeError('a kind of view that is not known')
+    if (view === undefined) throw new TypeError('Expected a known kind of view, got another')
     return view.make(new Uint8Array(this.readRawBytes(this.readUint32())).buffer)
   }
 }
 
-/** A kind of view of an ArrayBuffer. */
+/** A class of views of an ArrayBuffer. */
 interface View {
   readonly prototype: unknown
   make(buffer: ArrayBuffer): ArrayBufferView
@@ -61,10 +61,10 @@ interface ViewConstructor {
   readonly prototype: unknown
 }
 
-/** Node has it since version 24. */
+/** Exists since Node.js 24. */
 const { Float16Array } = globalThis as { Float16Array?: ViewConstructor }
 
-/** Their places here stand in what is written: new ones go to the end. */
+/** Their positions here are part of the serialized form: append new ones. */
 const VIEWS: readonly View[] = [
   { prototype: Buffer.prototype, make: buffer => Buffer.from(buffer) },
   ...[

@@ -3,14 +3,14 @@ import { SESSION, type SessionAccess, type SessionSource, type SharedOwner } fro
 import type { NamedState, StateRegistry } from './value-definition.js'
 import type { Values } from './values.js'
 
-/** What is shown of a session. */
-interface ShownSession extends SharedOwner {
+/** The data of a session that hooks see. */
+interface EventSource extends SharedOwner {
   readonly createdAt: number
   readonly info: unknown
   readonly values: Values
 }
 
-interface ShownContext {
+interface EventSessionContext {
   readonly states: StateRegistry
   readonly directoryOf: (id: string) => string
 }
@@ -19,10 +19,10 @@ interface ShownContext {
 export class EventSession implements SessionView, SessionSource {
   readonly id: string
   readonly info: unknown
-  readonly #session: ShownSession
-  readonly #context: ShownContext
+  readonly #session: EventSource
+  readonly #context: EventSessionContext
 
-  constructor(session: ShownSession, context: ShownContext) {
+  constructor(session: EventSource, context: EventSessionContext) {
     this.id = session.id
     this.info = session.info
     this.#session = session
@@ -47,7 +47,7 @@ export class EventSession implements SessionView, SessionSource {
     return { states: this.#context.states, find: () => this.#session }
   }
 
-  /** As it stands in logs. */
+  /** For logs. */
   toJSON() {
     const { id, createdAt, info, directory } = this
     return { id, createdAt, info, directory }

@@ -1,30 +1,27 @@
 import type { Session } from './session.js'
 
-/** The sessions that may be ended to make room for new ones, in the order in which they go. */
+/** The sessions that can be evicted for new ones, in the order of eviction. */
 export class EvictionOrder {
-  /** Those of one request: mostly clients that keep no cookie, and will never return. */
-  readonly #onlyOnce = new Set<Session>()
+  /** Sessions of a single request: mostly of clients without cookies, which never return. */
+  readonly #neverReturned = new Set<Session>()
   readonly #others = new Set<Session>()
 
-  /** Takes a session in, as the last of its kind, or out. To be called when it is held or closed, and when it has returned. */
-  place(session: Session): void {
+  /** Adds a closed session as the last of its kind, or removes one that is open. To be called when either has changed. */
+  update(session: Session): void {
     this.delete(session)
     if (session.isOpen) return
     if (session.returned) this.#others.add(session)
-    else this.#onlyOnce.add(session)
+    else this.#neverReturned.add(session)
   }
 
   delete(session: Session): void {
-    if (!this.#others.delete(session)) this.#onlyOnce.delete(session)
+    if (!this.#others.delete(session)) this.#neverReturned.delete(session)
   }
 
-  /**
-   * The one that is missed least: a set keeps the order in which sessions closed. One that somebody is on the way to, as the
-   * cluster has yet to answer, is as good as open.
-   */
+  /** The session to evict first: the longest closed one. A session with a pending entry counts as open. */
   first(): Session | undefined {
-    for (const sessions of [this.#onlyOnce, this.#others])
-      for (const session of sessions) if (session.presence.arriving === 0) return session
+    for (const sessions of [this.#neverReturned, this.#others])
+      for (const session of sessions) if (session.presence.pendingEntries === 0) return session
     return undefined
   }
 }

@@ -14,15 +14,15 @@ import { presentCall, runAs } from '../util/own-context.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 
 /**
- * Calls the app's functions so that one that throws, rejects or hangs harms nothing else, and none runs in the async context of
- * somebody's request.
+ * Calls the app's functions so that one that throws, rejects or hangs stops nothing else, and none runs in the async context of
+ * a request.
  */
 export class Hooks {
   readonly load = new Set<(event: HookEvent) => unknown>()
   readonly unload = new Set<(event: LeaveEvent) => unknown>()
   readonly ended = new Set<(event: LeaveEvent) => unknown>()
   readonly errorListeners = new Set<ErrorListener>()
-  /** While this is set, each call that outran its time limit is noted in it. */
+  /** While set, collects the calls that exceed their time limit. */
   timedOut: ErrorContext[] | undefined
   readonly #deadlines: Deadlines
   readonly #timeout: number
@@ -33,12 +33,12 @@ export class Hooks {
     this.#timeout = timeout
   }
 
-  /** Runs all `load` hooks of a session. Settles when each has settled or was given up; never rejects. */
+  /** Runs all `load` hooks of a session. Resolves when each has settled or timed out; never rejects. */
   runLoad(session: SessionView, key: string): Promise<void> {
     return this.#runAll(this.load, session, 'load', limit => new Event(session, key, limit))
   }
 
-  /** Runs all `unload` or `ended` hooks of a session; as {@link runLoad}. */
+  /** Runs all `unload` or `ended` hooks of a session, as {@link runLoad} does. */
   runLeave(source: 'unload' | 'ended', session: SessionView, key: string, reason: Reason): Promise<void> {
     return this.#runAll(this[source], session, source, limit =>
       Object.assign(new Event(session, key, limit), { reason }),
@@ -46,30 +46,30 @@ export class Hooks {
   }
 
   /**
-   * Calls a function of the app. What it throws is reported. A promise it gives is waited for until the time limit;
-   * the promise given back never rejects.
+   * Calls a function of the app. An error that it throws is reported. A promise that it returns is awaited until the time limit;
+   * the returned promise never rejects.
    */
   call(context: ErrorContext, run: (limit: TimeLimit) => unknown): void | Promise<void> {
     const call = new Call(context.session)
     return this.#await(context, call, () => this.#deadlines.context.run(() => run(call), call))
   }
 
-  /** Calls a function of the app for a request, in that one's async context; else as {@link call}. */
+  /** Calls a function of the app like {@link call}, but in the async context of the caller, which is a request. */
   callHere(context: ErrorContext, run: () => unknown): void {
     const call = new Call(context.session)
     void this.#await(context, call, () => runAs(call, run))
   }
 
-  /** Whether the caller runs inside a hook or callback of that session, and so must not wait for it to finish. */
+  /** Whether the caller runs inside a hook or callback of that session: awaiting the hooks of that session would deadlock. */
   isInside(session: string): boolean {
     const call = presentCall()
     return call instanceof Call && call.active && call.session === session
   }
 
-  /** Tells the `error` listeners; without any, the console: a failing hook must be seen and must not crash the app. */
+  /** Emits an error to the `error` listeners; without any, to `console.error`: a failing hook must neither be hidden nor crash the app. */
   report(error: unknown, context: ErrorContext): void {
     this.#deadlines.context.run(() => {
-      if (this.errorListeners.size === 0) complain(`gradio-state: ${describe(context)} failed:`, error)
+      if (this.errorListeners.size === 0) logError(`gradio-state: ${describe(context)} failed:`, error)
       for (const listener of this.errorListeners) {
         try {
           const result: unknown = listener(error, context)
@@ -100,7 +100,7 @@ export class Hooks {
   ): Promise<void> {
     if (hooks.size === 0) return
     const context = { source, session: session.id }
-    await eachBounded([...hooks], PARALLEL, hook => this.call(context, limit => hook(event(limit))))
+    await eachBounded([...hooks], MAX_PARALLEL, hook => this.call(context, limit => hook(event(limit))))
   }
 
   #settled(result: object, context: ErrorContext, call: Call): Promise<void> {
@@ -110,7 +110,7 @@ export class Hooks {
         resolve()
       }
       const deadline = new Deadline(() => {
-        const message = `Expected ${describe(context)} to settle within ${this.#timeout / 1000} s (hookTimeout). It is waited for no longer; let it heed its signal.`
+        const message = `Expected ${describe(context)} to settle within ${this.#timeout / 1000} s (hookTimeout), but it hasn't. It is no longer awaited. Let it stop when its signal aborts, or raise hookTimeout.`
         const error = new GradioStateError('HOOK_TIMEOUT', message)
         call.abort(error)
         this.timedOut?.push(context)
@@ -122,7 +122,7 @@ export class Hooks {
         this.#deadlines.cancel(deadline)
         over()
       }
-      // A rejection that comes after the limit is reported too: it is the app's, and nobody else would see it.
+      // A rejection after the limit is reported too, since nothing else handles it.
       settlementOf(result).then(settle, error => {
         this.report(error, context)
         settle()
@@ -131,27 +131,27 @@ export class Hooks {
   }
 }
 
-/** The abort signal of one call, made when it is asked for: most hooks never do. */
+/** The time limit of one call. The signal is created on first use, since most hooks never use it. */
 export class TimeLimit {
   #controller: AbortController | undefined
-  #over: unknown
+  #isOver: unknown
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
-    if (this.#over !== undefined) this.#controller.abort(this.#over)
+    if (this.#isOver !== undefined) this.#controller.abort(this.#isOver)
     return this.#controller.signal
   }
 
   abort(reason: unknown): void {
-    this.#over = reason
+    this.#isOver = reason
     this.#controller?.abort(reason)
   }
 }
 
-/** What a function of the app is called in; as long as anything is under way that it has started, this is kept. */
+/** The async context of a call of the app's function. Async resources that the function creates keep it in memory. */
 class Call extends TimeLimit {
   readonly session: string | undefined
-  /** Until the function has settled, or is waited for no longer. */
+  /** Until the function has settled or timed out. */
   active = true
 
   constructor(session: string | undefined) {
@@ -160,11 +160,11 @@ class Call extends TimeLimit {
   }
 }
 
-/** What listeners of `error` are called in. */
+/** The call context of `error` listeners. */
 const REPORT = {}
 
-/** How many functions of one session's event run at once. */
-export const PARALLEL = 16
+/** How many functions of one session's event run concurrently. */
+export const MAX_PARALLEL = 16
 
 class Event implements HookEvent {
   readonly session: SessionView
@@ -183,15 +183,15 @@ class Event implements HookEvent {
 }
 
 function listenerFailed(cause: unknown): void {
-  complain('gradio-state: an error listener failed:', cause)
+  logError('gradio-state: an error listener failed:', cause)
 }
 
-/** What the app throws may throw again when it is looked at. */
-function complain(message: string, error: unknown): void {
+/** Logging an error may throw: its getters and methods are the app's. */
+function logError(message: string, error: unknown): void {
   try {
     console.error(message, error)
   } catch {
-    console.error(message, 'with something that can not be shown')
+    console.error(message, 'with an error that can not be printed')
   }
 }
 
@@ -199,7 +199,7 @@ const SOURCES: Partial<Record<ErrorContext['source'], string>> = {
   deleteCallback: 'deleteCallback',
   info: 'info',
   cluster: 'the cluster',
-  files: 'the care of the files',
+  files: 'the maintenance of the files',
   store: 'the session store',
 }
 
@@ -214,8 +214,8 @@ function describe({ source, session, name }: ErrorContext): string {
 
 /**
  * Adds a hook.
- * @param method the method that it was given to, in messages
- * @returns removes the hook, but not the same function where it was added by another call
+ * @param method the method that received it, for messages
+ * @returns removes this hook only, even if the same function was added twice
  */
 export function addHook<E>(
   hooks: Set<(event: E) => unknown>,
@@ -231,11 +231,11 @@ export function addHook<E>(
 }
 
 export function checkFunction<T>(method: string, value: T): T {
-  if (typeof value !== 'function') throw invalid(`what ${method}() is given`, 'a function', value)
+  if (typeof value !== 'function') throw invalid(`the argument of ${method}()`, 'a function', value)
   return value
 }
 
-/** Throws unless it is the event that `on()` and `off()` know. */
+/** Throws unless `event` is one that `on()` and `off()` support. */
 export function checkEvent(method: 'on' | 'off', event: unknown): void {
   if (event === 'error') return
   const isHook = event === 'load' || event === 'unload' || event === 'ended'
@@ -246,22 +246,22 @@ export function checkEvent(method: 'on' | 'off', event: unknown): void {
   )
 }
 
-/** Gives back what the function of `update()` gave, unless that is a promise. */
+/** Returns the result of an `update()` function, unless it is a promise. */
 export function notPromise<T>(value: T): T {
   if (!isThenable(value)) return value
   neglect(value)
   throw new TypeError(
-    'Expected the function of update() to give the new value, got a promise. Await first, then update: a value read before an await may be outdated after it.',
+    'Expected the function of update() to return the new value, got a promise. Await first, then call update(): a value that was read before an await may be outdated after it.',
   )
 }
 
-/** Whether an app's function has given something to wait for. */
+/** Whether a function of the app has returned something to await. */
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (typeof value !== 'object' || value === null) return false
   try {
     return typeof (value as { then?: unknown }).then === 'function'
   } catch {
-    // Nobody could wait for it.
+    // A `then` that throws can't be awaited.
     return false
   }
 }

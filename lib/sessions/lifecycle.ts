@@ -4,25 +4,25 @@ import { Limiter } from '../util/limiter.js'
 import type { Deadlines } from '../util/scheduler.js'
 import { warnOfNoPage } from '../warnings.js'
 import type { Hooks } from './hooks.js'
-import type { SessionTable } from './registry.js'
+import type { SessionRegistry } from './registry.js'
 import type { Session } from './session.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { SharedAccess } from './shared-values.js'
 
 const debug = createDebug('gradio-state:session')
 
-/** What the lifecycle works with. */
-export interface LifecycleParts {
+/** What the lifecycle needs from this process's sessions. */
+export interface LifecycleContext {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
-  readonly sessions: SessionTable
+  readonly sessions: SessionRegistry
   readonly shared: SharedAccess
 }
 
-/** What the end of a session asks for beside deleting what this process has of it. */
+/** The work at the end of a session, in addition to deleting its local part. */
 export interface EndWork {
   readonly load: number
-  /** Whether the unload hooks have to run, unless they have been begun here. */
+  /** Whether the unload hooks have to run, unless this process has started them already. */
   readonly isLoaded: boolean
   /** Whether a page ever connected. */
   readonly hadPage: boolean
@@ -30,42 +30,42 @@ export interface EndWork {
   readonly sharedValues: readonly SharedValue[]
 }
 
-/** Whether work is still this process's to do: another one may have taken it over. */
+/** Whether this process still has to do the work: in a cluster, another node may have taken it over. */
 export type IsOurs = () => Promise<boolean>
 
-/** Loads, unloads and ends sessions: runs what the app has asked for, in its order, and once. */
+/** Loads, unloads and ends sessions: runs the app's hooks and callbacks in order, each once. */
 export class Lifecycle {
-  /** Bounds how many sessions are unloaded or ended at once. */
+  /** Bounds how many sessions are unloaded or ended concurrently. */
   readonly limiter: Limiter
-  readonly #parts: LifecycleParts
-  #saidNoPage = false
+  readonly #context: LifecycleContext
+  #hasWarned = false
 
-  constructor(parts: LifecycleParts) {
-    this.#parts = parts
-    this.limiter = new Limiter(PARALLEL_SESSIONS, () => parts.deadlines.wake())
+  constructor(context: LifecycleContext) {
+    this.#context = context
+    this.limiter = new Limiter(MAX_PARALLEL_SESSIONS, () => context.deadlines.wake())
   }
 
-  /** The session is loaded, and its load hooks are this process's to run. */
+  /** The session was loaded, and this process has to run its load hooks. */
   load(session: Session): void {
     session.beginLoad()
     this.runLoadHooks(session, session.presence.load)
   }
 
-  /** The hooks of a load that may be over already. */
+  /** Runs the hooks of a load, which may be over already. */
   runLoadHooks(session: Session, load: number): void {
-    const { hooks } = this.#parts
+    const { hooks } = this.#context
     if (hooks.load.size === 0) return
     const key = `${session.id}:load:${load}`
     void session.afterHooks(() => hooks.runLoad(session.view, key))
   }
 
   /**
-   * The session is unloaded: runs its unload hooks, after those that are running, and not before the next microtask.
-   * @returns `undefined` where there is nothing to wait for
+   * Runs the unload hooks of a session, after the hooks that are running, and not before the next microtask.
+   * @returns `undefined` if there is nothing to await
    */
   unload(session: Session, load: number, reason: Reason, isOurs: IsOurs = ALWAYS): Promise<void> | undefined {
-    const { hooks } = this.#parts
-    debug('%s is unloaded: %s', session.id, reason)
+    const { hooks } = this.#context
+    debug('session %s unloads: %s', session.id, reason)
     if (hooks.unload.size === 0 && session.hooksRunning === undefined) {
       session.unloadsRun = Math.max(session.unloadsRun, load)
       return undefined
@@ -74,24 +74,24 @@ export class Lifecycle {
   }
 
   /**
-   * Ends the session in this process; resolves when its last callback has run.
-   * @param finish what is done once there is room, if {@link finish} isn't all
+   * Ends the session in this process. Resolves when its last callback has settled.
+   * @param finish runs when the limiter has room, instead of {@link finish}
    */
   end(session: Session, reason: Reason, work: EndWork, finish?: () => Promise<void>): Promise<void> {
     if (session.finished !== undefined) return session.finished
-    const { sessions } = this.#parts
+    const { sessions } = this.#context
     session.ended = reason
     let settle = () => {}
-    // Set before anything of the app's runs: a listener of the signal may end the session again.
+    // Set before any function of the app runs: a listener of the signal may end the session again.
     session.finished = new Promise(resolve => {
       settle = resolve
     })
     session.presence.end()
     sessions.end(session, reason)
-    debug('%s ends: %s', session.id, reason)
+    debug('session %s ends: %s', session.id, reason)
     session.endLoad()
-    session.tellEnd(reason)
-    session.audience?.part(reason)
+    session.notifyEnd(reason)
+    session.pageList?.close(reason)
     const over = () => {
       sessions.forget(session)
       settle()
@@ -106,9 +106,9 @@ export class Lifecycle {
     return session.finished
   }
 
-  /** The hooks, callbacks and files of an end. Never rejects. */
+  /** Runs the hooks and callbacks of an end, and deletes the files. Never rejects. */
   async finish(session: Session, reason: Reason, work: EndWork, isOurs: IsOurs = ALWAYS): Promise<void> {
-    const { hooks, shared } = this.#parts
+    const { hooks, shared } = this.#context
     const { load, sharedValues } = work
     session.sharedAtEnd = sharedValues
     this.#warnOfNoPage(reason, work)
@@ -120,15 +120,15 @@ export class Lifecycle {
     await this.#cleanUp(session)
   }
 
-  /** Deletes what this process has of a session whose end is another one's to do. Never rejects. */
-  async finishPart(session: Session, reason: Reason): Promise<void> {
+  /** Deletes the local part of a session whose hooks another node runs. Never rejects. */
+  async finishLocally(session: Session, reason: Reason): Promise<void> {
     await this.#deleteValues(session, reason)
     await this.#cleanUp(session)
   }
 
-  /** Whether no function of the app has to be called or is running, and no file is there: most sessions of most apps. */
+  /** Whether no function of the app has to be called or is running, and there are no files, as for most sessions. */
   #isPlain(session: Session, { isLoaded, sharedValues }: EndWork): boolean {
-    const { unload, ended } = this.#parts.hooks
+    const { unload, ended } = this.#context.hooks
     const hasHooks = ended.size > 0 || (isLoaded && unload.size > 0) || session.hooksRunning !== undefined
     return (
       !hasHooks && sharedValues.length === 0 && !session.values.hasCallbacks && session.cleanups.length === 0
@@ -136,9 +136,9 @@ export class Lifecycle {
   }
 
   #runUnload(session: Session, load: number, reason: Reason, isOurs: IsOurs): Promise<void> {
-    const { hooks } = this.#parts
+    const { hooks } = this.#context
     return session.afterHooks(async () => {
-      // An end that overtook a claimed unload takes its claim: then it has to do what that could not begin any more.
+      // An end that overtook a claimed unload has its claim, and runs the hooks that the unload couldn't start.
       if (session.unloadsRun >= load || !(await isOurs())) return
       session.unloadsRun = load
       await hooks.runLeave('unload', session.view, `${session.id}:unload:${load}`, reason)
@@ -155,18 +155,18 @@ export class Lifecycle {
       try {
         await cleanup()
       } catch (error) {
-        this.#parts.hooks.report(error, { source: 'files', session: session.id })
+        this.#context.hooks.report(error, { source: 'files', session: session.id })
       }
     }
   }
 
   #warnOfNoPage(reason: Reason, { hadPage }: EndWork): void {
-    if (reason !== 'disconnected' || hadPage || this.#saidNoPage) return
-    this.#saidNoPage = true
-    this.#parts.deadlines.context.run(warnOfNoPage)
+    if (reason !== 'disconnected' || hadPage || this.#hasWarned) return
+    this.#hasWarned = true
+    this.#context.deadlines.context.run(warnOfNoPage)
   }
 }
 
 const ALWAYS: IsOurs = async () => true
-/** How many sessions are unloaded or ended at once. */
-const PARALLEL_SESSIONS = 256
+/** How many sessions are unloaded or ended concurrently. */
+const MAX_PARALLEL_SESSIONS = 256

@@ -1,21 +1,21 @@
-/** The time from a load to its unload: what is done for a user who is here. */
+/** One load of a session, until its unload; the source of `req.gradioState.signal`. */
 export class Load {
   #controller: AbortController | undefined
-  #over: boolean
+  #isOver: boolean
 
   constructor(isOver: boolean) {
-    this.#over = isOver
+    this.#isOver = isOver
   }
 
   /** Aborts at the unload. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
-    if (this.#over) this.#controller.abort()
+    if (this.#isOver) this.#controller.abort()
     return this.#controller.signal
   }
 
   end(): void {
-    this.#over = true
+    this.#isOver = true
     this.#controller?.abort()
   }
 }

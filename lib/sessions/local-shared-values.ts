@@ -1,29 +1,35 @@
 import { sessionEnded } from '../errors.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 import type { SharedOwner } from './session-access.js'
-import type { SharedValue, SharedValueStore, ValueClaim, Writing, Written } from './shared-value-store.js'
+import type {
+  SharedValue,
+  SharedValueStore,
+  ValueClaim,
+  WriteOptions,
+  WriteResult,
+} from './shared-value-store.js'
 
-/** The shared values of one session. Stays when it is empty: versions never repeat. */
+/** The shared values of one session. Kept when empty, because versions must not repeat. */
 export interface LocalValues {
   readonly byName: Map<string, { readonly value: SharedValue; readonly deadline: Deadline }>
   version: number
 }
 
-/** The session that shared values belong to. */
+/** The session that owns shared values. */
 export interface LocalOwner extends SharedOwner {
   readonly createdAt: number
   localValues: LocalValues | undefined
 }
 
-/** The shared values of a process that is no part of a cluster. */
+/** The shared values of a process without a cluster. */
 export class LocalSharedValues implements SharedValueStore {
   readonly #deadlines: Deadlines
   readonly #find: (token: string) => LocalOwner | undefined
   readonly #expired: (session: LocalOwner, claim: ValueClaim) => void
 
   /**
-   * @param find the present session of a token
-   * @param expired runs the callback of a value whose time to live is over
+   * @param find finds the current session of a token
+   * @param expired runs the callback of a value whose time to live has passed
    */
   constructor(
     deadlines: Deadlines,
@@ -39,13 +45,19 @@ export class LocalSharedValues implements SharedValueStore {
     return this.#owner(token, id).localValues?.byName.get(name)?.value
   }
 
-  async write(token: string, id: string, name: string, data: string, how: Writing): Promise<Written> {
-    const { timeToLive, over, claimReplaced = false } = how
+  async write(
+    token: string,
+    id: string,
+    name: string,
+    data: string,
+    options: WriteOptions,
+  ): Promise<WriteResult> {
+    const { timeToLive, ifVersion, claimReplaced = false } = options
     const session = this.#owner(token, id)
     session.localValues ??= { byName: new Map(), version: 0 }
     const { byName } = session.localValues
     const old = byName.get(name)
-    if (over !== undefined && over !== (old?.value.version ?? 0)) return { written: false }
+    if (ifVersion !== undefined && ifVersion !== (old?.value.version ?? 0)) return { written: false }
     if (old?.value.data === data) {
       this.#deadlines.schedule(old.deadline, timeToLive)
       return { written: true }
@@ -79,7 +91,7 @@ export class LocalSharedValues implements SharedValueStore {
     return claimOf(session, kept.value, 'deleted')
   }
 
-  /** The session has ended: its values end with it. */
+  /** Deletes the values of a session that has ended, and returns them. */
   end({ localValues }: LocalOwner): SharedValue[] {
     const all = [...(localValues?.byName.values() ?? [])]
     localValues?.byName.clear()
@@ -94,11 +106,11 @@ export class LocalSharedValues implements SharedValueStore {
   }
 }
 
-/** Nobody else can have the value, so nothing is to be extended or completed. */
+/** Without a cluster, a claim needs neither extending nor completing. */
 function claimOf(
   { token, id, createdAt }: LocalOwner,
   value: SharedValue,
   reason: ValueClaim['reason'],
 ): ValueClaim {
-  return { ...value, phase: 'value', token, life: id, createdAt, reason, fence: 0 }
+  return { ...value, phase: 'value', token, sessionId: id, createdAt, reason, fence: 0 }
 }

@@ -4,9 +4,9 @@ import { EvictionOrder } from './eviction-order.js'
 import type { SessionStats } from './reports.js'
 import type { Session } from './session.js'
 
-/** The sessions of this process: those that can be used, and those that are ending. */
-export class SessionTable {
-  readonly #most: number
+/** The sessions of this process: the usable ones, and the ended ones whose callbacks are running. */
+export class SessionRegistry {
+  readonly #maxSessions: number
   readonly #byToken = new Map<string, Session>()
   readonly #byId = new Map<string, Session>()
   readonly #evictable = new EvictionOrder()
@@ -21,12 +21,12 @@ export class SessionTable {
     shutdown: 0,
   }
 
-  /** @param most how many can be used at once */
-  constructor(most: number) {
-    this.#most = most
+  /** @param maxSessions how many sessions can be usable at once */
+  constructor(maxSessions: number) {
+    this.#maxSessions = maxSessions
   }
 
-  /** Those that have ended and whose callbacks are still running. */
+  /** The sessions that have ended but whose callbacks are still running. */
   get ending(): Session[] {
     return [...this.#ending]
   }
@@ -52,12 +52,12 @@ export class SessionTable {
     this.#byId.set(session.id, session)
   }
 
-  /** Who holds the session has changed, or it has returned: that decides when it makes room for others. */
-  place(session: Session): void {
-    this.#evictable.place(session)
+  /** Updates the eviction order. To be called when a session has opened, closed or returned. */
+  updateEviction(session: Session): void {
+    this.#evictable.update(session)
   }
 
-  /** The session has ended; it is kept as ending until {@link forget}. */
+  /** Moves a session that has ended to {@link ending}, until {@link forget}. */
   end(session: Session, reason: Reason): void {
     if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
     this.#byId.delete(session.id)
@@ -71,17 +71,17 @@ export class SessionTable {
   }
 
   /**
-   * Which session has to make room before one is begun, if any.
-   * @param expected sessions that are about to begin
-   * @throws GradioStateError `TOO_MANY_SESSIONS` when none can
+   * Picks the session to evict before a new one begins; `undefined` if there is room.
+   * @param expected how many other sessions are about to begin
+   * @throws GradioStateError `TOO_MANY_SESSIONS` when none can be evicted
    */
-  inTheWay(expected: number): Session | undefined {
-    if (this.#byToken.size + expected < this.#most) return undefined
+  sessionToEvict(expected: number): Session | undefined {
+    if (this.#byToken.size + expected < this.#maxSessions) return undefined
     const oldest = this.#evictable.first()
-    if (oldest === undefined) throw tooMany(this.#most, 'all of them are open')
-    // Evicted sessions whose callbacks hang hold memory too: they are bounded by as many again.
-    if (this.#ending.size >= this.#most) {
-      throw tooMany(this.#most, 'the callbacks of as many ended ones are still running')
+    if (oldest === undefined) throw tooMany(this.#maxSessions, 'all of them are open')
+    // Evicted sessions whose callbacks hang use memory, too. At most as many are allowed again.
+    if (this.#ending.size >= this.#maxSessions) {
+      throw tooMany(this.#maxSessions, 'the callbacks of as many ended sessions are still running')
     }
     return oldest
   }
@@ -91,7 +91,7 @@ export class SessionTable {
     let loaded = 0
     let pages = 0
     for (const session of this.#byToken.values()) {
-      if (session.presence.here > 0) open++
+      if (session.presence.entryCount > 0) open++
       if (session.loaded) loaded++
       pages += session.pages
     }
@@ -100,9 +100,9 @@ export class SessionTable {
   }
 }
 
-function tooMany(most: number, why: string): GradioStateError {
+function tooMany(maxSessions: number, why: string): GradioStateError {
   return new GradioStateError(
     'TOO_MANY_SESSIONS',
-    `Expected room for a new session, but there are ${most} (maxSessions) and ${why}. Try again later, or raise maxSessions.`,
+    `Expected room for a new session, but there are ${maxSessions} (maxSessions) and ${why}. Try again later, or raise maxSessions.`,
   )
 }

@@ -2,22 +2,22 @@ import type { ErrorContext, Reason } from '../types.js'
 
 /** What `close()` resolves with. */
 export interface CloseReport {
-  /** What was given up: a hook or callback that outran its time limit, or a session that was not finished in time. */
+  /** What had not settled in time: a hook or callback that exceeded its time limit, or a session whose end was not finished. */
   readonly timedOut: readonly (ErrorContext | { source: 'session'; session: string })[]
 }
 
-/** What `stats()` tells of the sessions. */
+/** The session counts in `stats()`. */
 export interface SessionStats {
-  /** Sessions that can be used now. */
+  /** Sessions that have not ended. */
   readonly sessions: number
-  /** Of these, those with a page or a request. */
+  /** Of these, sessions with a page or a request in flight. */
   readonly open: number
-  /** Of these, those whose user is here: loaded and not yet unloaded. */
+  /** Of these, sessions that are loaded. */
   readonly loaded: number
-  /** Sessions that have ended and whose callbacks are still running. */
+  /** Sessions that have ended but whose callbacks are still running. */
   readonly ending: number
   /** Connected pages. */
   readonly pages: number
-  /** How many sessions have ended so far, by reason. */
+  /** How many sessions have ended since the start, by reason. */
   readonly ended: Readonly<Record<Reason, number>>
 }

@@ -3,34 +3,34 @@ import type { SharedValue } from './shared-value-store.js'
 import type { StateRegistry } from './value-definition.js'
 import type { Values } from './values.js'
 
-/** Internal: under this key, whatever stands for a session gives access to it. */
+/** Internal: objects that represent a session give access to it by this method. */
 export const SESSION: unique symbol = Symbol('gradio-state: session')
 
-/** What stands for a session: `req.gradioState`, `gradio.session(id)`, and `event.session` in a hook. */
+/** An object that represents a session: `req.gradioState`, `gradio.session(id)`, or `event.session` in a hook. */
 export interface SessionSource {
   [SESSION](): SessionAccess
 }
 
-/** How the methods of a shared value reach the session that they are given. */
+/** How the methods of a shared value access the session that they receive. */
 export interface SessionAccess {
-  /** The definitions of the instance that the session belongs to. */
+  /** The state definitions of the instance that the session belongs to. */
   readonly states: StateRegistry
   /**
-   * The session, if there is one to be used.
+   * The session, or `undefined` if it has not begun.
    * @throws GradioStateError `SESSION_ENDED`, unless {@link begin} is missing
    */
   readonly find: () => SharedOwner | undefined
-  /** The session, begun if need be. Missing in hooks and callbacks, which only read, and make no initial value. */
+  /** The session, begun if necessary. Missing in hooks and callbacks, which can only read, and create no initial value. */
   readonly begin?: () => Promise<SharedOwner>
 }
 
-/** What shared values know of their session. */
+/** What shared values need from their session. */
 export interface SharedOwner {
   readonly token: string
   readonly id: string
   readonly view: SessionView
   readonly values: Pick<Values, 'track'>
-  /** Set while the session ends: the shared values that end with it, as far as hooks may read them. */
+  /** Set while the session ends: the shared values that hooks can still read. */
   sharedAtEnd: readonly SharedValue[] | undefined
 }
 

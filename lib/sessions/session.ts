@@ -1,6 +1,7 @@
 import type { Reason, SessionView } from '../types.js'
 import type { Deadlines } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
+import type { EntryKind, LeaveOptions, PresenceEntry } from './entry.js'
 import { EventSession } from './event-session.js'
 import { Load } from './load.js'
 import type { LocalOwner, LocalValues } from './local-shared-values.js'
@@ -8,38 +9,37 @@ import type { Presence } from './presence.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { StateRegistry } from './value-definition.js'
 import { Values, type ValuesContext } from './values.js'
-import type { Departure, EntryKind, Present } from './visit.js'
 
-/** The pages of a session, as far as it has something to say to them. One that is alone is its own audience. */
-export interface Audience {
-  find(page: string): Listener | undefined
-  /** They have to go: at the end, and when the framework session has expired. */
-  part(reason: Reason): void
-  /** One of them is to send a request, whose answer renews the cookie of the framework session; `false` when none can. */
+/** The pages of a session that are connected to this process. Implemented by `SessionPages`, or by a page that is the only one. */
+export interface PageList {
+  find(page: string): PageHandle | undefined
+  /** Disconnects all pages: at the end, or because the framework session has expired. */
+  close(reason: Reason): void
+  /** Asks one page to send a request, whose response renews the cookie of the framework session. `false` if no page can. */
   renew(): boolean
 }
 
-/** One of them. */
-export interface Listener {
-  /** Another node has it from now on. */
+/** One of these pages. */
+export interface PageHandle {
+  /** The page has connected to another node. */
   leave(): void
-  /** It has said goodbye to another node. */
+  /** The page has said goodbye to another node. */
   goodbye(epoch: number | undefined): void
 }
 
-/** What all sessions of an instance share. */
+/** Shared by all sessions of an instance. */
 export interface SessionContext {
   readonly states: StateRegistry
   readonly values: ValuesContext
-  /** Where the directory of a session is, or would be. */
+  /** The path of a session's directory, which need not exist. */
   readonly directoryOf: (id: string) => string
-  /** An entry leaves. */
-  readonly leave: (session: Session, entry: Entry, departure: Departure) => void
-  /** Something has come after the first request. */
+  /** Called when an entry leaves. */
+  readonly leave: (session: Session, entry: Entry, options: LeaveOptions) => void
+  /** Called when a session has its second entry. */
   readonly returned: (session: Session) => void
 }
 
-/** What a session is from its beginning to its end. */
+/** The data of a session that never changes. */
 export interface SessionOrigin {
   readonly token: string
   readonly id: string
@@ -48,7 +48,7 @@ export interface SessionOrigin {
   readonly info: unknown
 }
 
-/** One session, as far as it lives in this process: its values, the order of its hooks, what happens at its end. */
+/** The local part of one session: its values, the order of its hooks, the cleanups at its end. */
 export class Session implements LocalOwner {
   readonly token: string
   readonly id: string
@@ -56,23 +56,23 @@ export class Session implements LocalOwner {
   readonly info: unknown
   readonly presence: Presence
   readonly values: Values
-  /** Where it stands in the wheel of what is due. */
+  /** Its node in the timer wheel. */
   readonly due: SessionDue
-  /** Its pages, once there was one. */
-  audience: Audience | undefined
-  /** How many pages other nodes have, as far as is known. */
+  /** Its pages; `undefined` before the first. */
+  pageList: PageList | undefined
+  /** How many pages are connected to other nodes, as far as this node knows. */
   pagesElsewhere = 0
-  /** Why it has ended; from then on nobody can use it. */
+  /** Why it has ended. Once set, the session can't be used any more. */
   ended: Reason | undefined
-  /** Resolves when the last callback of the end has run. */
+  /** Resolves when the last callback of the end has settled. */
   finished: Promise<void> | undefined
-  /** Its shared values, where they are in this process. */
+  /** Its shared values, in a process without a cluster. */
   localValues: LocalValues | undefined
-  /** Set while the session ends: the shared values that end with it, as far as hooks may read them. */
+  /** Set while the session ends: the shared values that hooks can still read. */
   sharedAtEnd: readonly SharedValue[] | undefined
-  /** While unload hooks are running or about to: resolves when who waits for them may go on. Never rejects. */
+  /** Set while unload hooks are running or about to. Resolves when waiting entries may continue. Never rejects. */
   unloading: Promise<void> | undefined
-  /** The last load whose unload hooks were begun in this process. */
+  /** The last load whose unload hooks this process has started. */
   unloadsRun = 0
   readonly #context: SessionContext
   #returned = false
@@ -98,13 +98,13 @@ export class Session implements LocalOwner {
     return this.#context.values.deadlines
   }
 
-  /** The session as the app's functions see it: the same for all of them. */
+  /** The session as the app's functions see it: the same object for all of them. */
   get view(): SessionView {
     this.#view ??= new EventSession(this, this.#context)
     return this.#view
   }
 
-  /** How many pages are here. */
+  /** How many pages are connected to this process. */
   get pages(): number {
     return this.presence.pages
   }
@@ -113,7 +113,7 @@ export class Session implements LocalOwner {
     return this.presence.phase === 'loaded'
   }
 
-  /** The load that is, or that was last. */
+  /** The current load, or the last one. */
   get load(): Load {
     this.#load ??= new Load(!this.loaded)
     return this.#load
@@ -126,16 +126,16 @@ export class Session implements LocalOwner {
   endLoad(): void {
     const load = this.#load
     this.#load = undefined
-    // Whoever sets this off, the listeners of the signal are this user's.
+    // Listeners of the signal run in the instance's async context, whichever request causes the unload.
     if (load !== undefined) this.deadlines.context.run(() => load.end(), load)
   }
 
-  /** Whether anything came after the first request: another one with its token, or a socket. */
+  /** Whether there was a second entry: another request with its token, or a socket. */
   get returned(): boolean {
     return this.#returned
   }
 
-  /** To be called for all that comes to it after its first request. */
+  /** To be called for each entry after the first. */
   noteReturn(): void {
     if (this.#returned) return
     this.#returned = true
@@ -143,25 +143,25 @@ export class Session implements LocalOwner {
   }
 
   /**
-   * Whether it has to be kept: a request is in flight, or a page is here. A page doesn't count while there was no more than
-   * the request that opened it: whoever sends such requests without a cookie would take the place of all others.
+   * Whether it can't be evicted: a request is in flight, or a page is connected. A page doesn't count before a second entry:
+   * otherwise clients that open pages without cookies could evict all other sessions.
    */
   get isOpen(): boolean {
-    const { here, pages } = this.presence
-    return here > pages || (this.#returned && here > 0)
+    const { entryCount, pages } = this.presence
+    return entryCount > pages || (this.#returned && entryCount > 0)
   }
 
   /** An entry leaves. */
-  leave(entry: Entry, departure: Departure): void {
-    this.#context.leave(this, entry, departure)
+  leave(entry: Entry, options: LeaveOptions): void {
+    this.#context.leave(this, entry, options)
   }
 
-  /** Resolves when all hooks that were begun have settled; `undefined` when none is running. */
+  /** Resolves when all hooks that were started have settled; `undefined` if none is running. */
   get hooksRunning(): Promise<void> | undefined {
     return this.#hooks
   }
 
-  /** Lets `task`, which must not reject, run after all hooks of this session that were begun before. */
+  /** Runs `task`, which must not reject, after all hooks of this session that were started before. */
   afterHooks(task: () => Promise<void>): Promise<void> {
     const running = (this.#hooks ?? Promise.resolve()).then(task).then(() => {
       if (this.#hooks === running) this.#hooks = undefined
@@ -170,18 +170,18 @@ export class Session implements LocalOwner {
     return running
   }
 
-  /** Calls `listener` at the end at once, before any hook. */
+  /** Calls `listener` when the session ends, before any hook runs. */
   onEnd(listener: (reason: Reason) => void): void {
     this.#onEnd ??= []
     this.#onEnd.push(listener)
   }
 
-  /** Tells those that {@link onEnd} was given. */
-  tellEnd(reason: Reason): void {
+  /** Calls the listeners that {@link onEnd} has added. */
+  notifyEnd(reason: Reason): void {
     for (const listener of this.#onEnd ?? []) listener(reason)
   }
 
-  /** Awaits `cleanup` at the end, after all hooks and callbacks: what they may still use goes last. */
+  /** Adds a cleanup that is awaited at the end, after all hooks and callbacks, which may still use what it removes. */
   addCleanup(cleanup: () => Promise<void>): void {
     this.#cleanups ??= []
     this.#cleanups.push(cleanup)
@@ -191,7 +191,7 @@ export class Session implements LocalOwner {
     return this.#cleanups ?? []
   }
 
-  /** Runs `task` as soon as no request of the session is in flight. */
+  /** Runs `task` when no request of the session is in flight. */
   afterAnswers(task: () => void): void {
     this.#unanswered ??= []
     this.#unanswered.push(task)
@@ -200,27 +200,27 @@ export class Session implements LocalOwner {
 
   /** To be called when a request has left. */
   noteAnswers(): void {
-    if (this.presence.here > this.presence.pages) return
+    if (this.presence.entryCount > this.presence.pages) return
     for (const task of this.#unanswered?.splice(0) ?? []) task()
   }
 }
 
 let entries = 0
 
-/** One page or request in a session, from when it enters until it leaves. */
-export class Entry implements Present {
+/** One page or request in a session, from entering until leaving. */
+export class Entry implements PresenceEntry {
   readonly session: Session
   readonly kind: EntryKind
-  /** Of a page: its id. */
+  /** The id of a page. */
   readonly page: string | undefined
-  /** Grows with each entry. */
+  /** Increases with each entry. */
   readonly serial = ++entries
-  /** Set while unload hooks are running: the visitor awaits it before it goes on. Never rejects. */
+  /** Set while unload hooks are running: the request or page awaits it before it continues. Never rejects. */
   ready: Promise<unknown> | undefined
   left = false
-  waits = false
-  above: Present | undefined
-  released: (() => void) | undefined
+  isWaiting = false
+  parentEntry: PresenceEntry | undefined
+  onReleased: (() => void) | undefined
 
   constructor(session: Session, kind: EntryKind, page?: string) {
     this.session = session
@@ -229,12 +229,12 @@ export class Entry implements Present {
   }
 
   /** A second call does nothing. */
-  leave(departure: Departure = {}): void {
-    if (!this.left) this.session.leave(this, departure)
+  leave(options: LeaveOptions = {}): void {
+    if (!this.left) this.session.leave(this, options)
   }
 }
 
-/** Stands in the timer wheel for its session. */
+/** The node of a session in the timer wheel. */
 export class SessionDue extends WheelNode {
   readonly session: Session
 

@@ -4,50 +4,50 @@ import { v4 as uuid } from 'uuid'
 import { closed } from '../errors.js'
 import type { ErrorContext, Reason } from '../types.js'
 import type { Clock } from '../util/clock.js'
-import { flat } from '../util/detach-string.js'
+import { detachString } from '../util/detach-string.js'
 import { Limiter } from '../util/limiter.js'
 import { Deadlines, type DueSource } from '../util/scheduler.js'
 import { TimerWheel } from '../util/timer-wheel.js'
-import { ClusterNode, type NodeSite } from './cluster-node.js'
+import { ClusterNode, type ClusterNodeContext } from './cluster-node.js'
 import type { Coordinator } from './coordinator.js'
+import type { EntryInit, LeaveOptions, SessionInit } from './entry.js'
 import { Hooks } from './hooks.js'
 import { Lifecycle } from './lifecycle.js'
 import { LocalSharedValues } from './local-shared-values.js'
-import { type LocalSite, LocalWorker } from './local-worker.js'
+import { LocalWorker, type LocalWorkerContext } from './local-worker.js'
 import { Presence } from './presence.js'
-import { SessionTable } from './registry.js'
+import { SessionRegistry } from './registry.js'
 import type { CloseReport, SessionStats } from './reports.js'
 import { Entry, Session, type SessionContext, type SessionDue, type SessionOrigin } from './session.js'
 import { SharedAccess } from './shared-values.js'
 import { StateRegistry } from './value-definition.js'
-import type { Beginning, Departure, Visiting } from './visit.js'
 
 const debug = createDebug('gradio-state:session')
 
-/** What the sessions of an instance are set up with; durations in milliseconds. */
+/** The configuration of an instance's sessions. Durations are in milliseconds. */
 export interface SessionsConfig {
   readonly clock: Clock
   readonly gracePeriod: number
   readonly unloadDelay: number
   readonly hookTimeout: number
   readonly maxSessions: number
-  /** Where the directory of a session is, or would be. */
+  /** The path of a session's directory, which need not exist. */
   readonly directoryOf: (id: string) => string
 }
 
-/** The sessions of this process: who enters and leaves, and what is due of them. */
+/** The sessions of this process: lets pages and requests enter and leave, and does what is due. */
 export class Sessions implements DueSource {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
   readonly states = new StateRegistry()
   readonly shared: SharedAccess
-  /** Set where other processes may have parts of the same sessions. */
+  /** Set if other processes share the sessions. */
   readonly cluster: ClusterNode | undefined
-  /** Whether `close()` was called: nothing new is let in. */
+  /** Whether `close()` was called: then nothing can enter. */
   closing = false
   readonly #config: SessionsConfig
   readonly #context: SessionContext
-  readonly #registry: SessionTable
+  readonly #registry: SessionRegistry
   readonly #lifecycle: Lifecycle
   readonly #wheel = new TimerWheel<SessionDue>()
   readonly #sharedValues: LocalSharedValues
@@ -55,14 +55,14 @@ export class Sessions implements DueSource {
   readonly #secret = randomBytes(32)
   #report: Promise<CloseReport> | undefined
 
-  /** @param coordinator set where other processes may have parts of the same sessions */
+  /** @param coordinator set if other processes share the sessions */
   constructor(config: SessionsConfig, coordinator?: Coordinator) {
     this.#config = config
-    this.#registry = new SessionTable(config.maxSessions)
+    this.#registry = new SessionRegistry(config.maxSessions)
     this.deadlines = new Deadlines(config.clock)
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
-    // Not the lifecycle's: an end, which has a place there, waits for the callbacks of values that time took.
-    const limiter = new Limiter(PARALLEL_VALUES)
+    // Not the lifecycle's limiter: an end, which occupies it, waits for the callbacks of expired values.
+    const limiter = new Limiter(MAX_PARALLEL_CALLBACKS)
     this.#sharedValues = new LocalSharedValues(
       this.deadlines,
       token => this.#registry.find(token),
@@ -78,29 +78,29 @@ export class Sessions implements DueSource {
       states: this.states,
       values: { deadlines: this.deadlines, hooks: this.hooks, limiter, process: randomUUID().slice(0, 8) },
       directoryOf: config.directoryOf,
-      leave: (session, entry, departure) => this.#leave(session, entry, departure),
-      returned: session => this.#registry.place(session),
+      leave: (session, entry, options) => this.#leave(session, entry, options),
+      returned: session => this.#registry.updateEviction(session),
     }
     const { deadlines, hooks, shared } = this
     this.#lifecycle = new Lifecycle({ deadlines, hooks, shared, sessions: this.#registry })
     deadlines.add(this)
-    const site = this.#site()
-    this.cluster = coordinator && new ClusterNode(coordinator, site)
-    this.#worker = this.cluster ?? new LocalWorker(site)
+    const context = this.#site()
+    this.cluster = coordinator && new ClusterNode(coordinator, context)
+    this.#worker = this.cluster ?? new LocalWorker(context)
     this.cluster?.connect()
   }
 
-  /** Whether other processes may have parts of the same sessions. */
+  /** Whether other processes share the sessions. */
   get isShared(): boolean {
     return this.cluster !== undefined
   }
 
-  /** What marks the tokens and tickets of this process, or of all nodes. */
+  /** The secret that signs tokens and tickets: that of the cluster, or of this process. */
   get secret(): Buffer {
     return this.cluster?.secret ?? this.#secret
   }
 
-  /** The session of a token, if it has one here. Free of effects. */
+  /** The session of a token, if it exists in this process. Has no side effects. */
   find(token: string): Session | undefined {
     return this.#registry.find(token)
   }
@@ -114,43 +114,43 @@ export class Sessions implements DueSource {
   }
 
   /**
-   * Somebody enters the session of `token`. Without `beginning`, `undefined` where there is none. The entry counts from now
-   * on; its `ready` has to be awaited before the visitor goes on.
+   * Enters the session of `token`. Without `sessionInit`, returns `undefined` if there is none. The entry counts from now on. Its
+   * `ready` has to be awaited before the page or request continues.
    */
-  enter(token: string, visiting: Visiting, beginning: Beginning): Entry
-  enter(token: string, visiting: Visiting, beginning?: Beginning): Entry | undefined
-  enter(token: string, { kind, page }: Visiting, beginning?: Beginning): Entry | undefined {
+  enter(token: string, init: EntryInit, sessionInit: SessionInit): Entry
+  enter(token: string, init: EntryInit, sessionInit?: SessionInit): Entry | undefined
+  enter(token: string, { kind, page }: EntryInit, sessionInit?: SessionInit): Entry | undefined {
     if (this.closing) throw closed()
     const known = this.#registry.find(token)
-    if (known === undefined && beginning === undefined) return undefined
-    const session = known ?? this.#beginHere(token, beginning)
+    if (known === undefined && sessionInit === undefined) return undefined
+    const session = known ?? this.#beginHere(token, sessionInit)
     const { presence } = session
-    const isTold = this.cluster !== undefined && (kind !== 'request' || this.cluster.mustAsk(token))
-    const entry = new Entry(session, kind, page && flat(page))
+    const isReported = this.cluster !== undefined && (kind !== 'request' || this.cluster.mustAsk(token))
+    const entry = new Entry(session, kind, page && detachString(page))
     const loads = presence.enter(entry, this.deadlines.now)
-    this.#registry.place(session)
+    this.#registry.updateEviction(session)
     if (known !== undefined) session.noteReturn()
-    if (known === undefined || (loads && !isTold)) this.#lifecycle.load(session)
+    if (known === undefined || (loads && !isReported)) this.#lifecycle.load(session)
     else if (loads) session.beginLoad()
-    if (isTold) this.cluster?.tell(entry, loads, known === undefined)
-    // At most one time limit, should unload hooks wait for others.
+    if (isReported) this.cluster?.reportEntry(entry, loads, known === undefined)
+    // Waits at most one time limit, since unload hooks may wait for other hooks.
     const { unloading } = session
-    if (entry.waits && unloading) entry.ready = this.deadlines.within(unloading, this.#config.hookTimeout)
+    if (entry.isWaiting && unloading) entry.ready = this.deadlines.within(unloading, this.#config.hookTimeout)
     this.#arm(session)
     return entry
   }
 
-  /** Ends a session now; resolves when all its callbacks have run. */
+  /** Ends a session now. Resolves when all its callbacks have settled. */
   async end(session: Session, reason: Reason): Promise<void> {
     const finished = session.finished ?? this.#worker.end(session, reason)
-    // Waiting for oneself would only end by the time limit: the end goes on once the hook has returned.
+    // A hook that awaited its own end would wait until its time limit: the end continues when the hook has returned.
     if (!this.hooks.isInside(session.id)) await finished
   }
 
   /**
-   * The framework session of a session is gone from its store: its pages are disconnected, it is unloaded now, and it ends
-   * after a grace period that counts from the expiry.
-   * @param ago how many milliseconds ago that was
+   * The framework session has expired in its store: disconnects the pages, unloads the session now, and ends it one grace period
+   * after the expiry.
+   * @param ago how many milliseconds ago it expired
    */
   expire(session: Session, ago: number): void {
     if (session.ended !== undefined) return
@@ -159,7 +159,7 @@ export class Sessions implements DueSource {
     this.cluster?.expire(session, endIn)
   }
 
-  /** Ends everything; the second call gives the first one's promise. @param timeout in milliseconds */
+  /** Ends all sessions. Later calls return the same promise. @param timeout in milliseconds */
   close(timeout: number): Promise<CloseReport> {
     this.closing = true
     this.#report ??= this.#shutDown(timeout)
@@ -170,7 +170,7 @@ export class Sessions implements DueSource {
     return this.#registry.stats()
   }
 
-  /** While there is no room to work it off, nothing is due; the limiter tells when that changes. */
+  /** Nothing is due while the limiter is full. It wakes the deadlines when it has room again. */
   nextDue(): number | undefined {
     if (this.#lifecycle.limiter.free === 0) return undefined
     return this.#wheel.next()
@@ -181,31 +181,31 @@ export class Sessions implements DueSource {
     this.#wheel.expire(this.deadlines.now, most, ({ session }) => this.#worker.stopKeeping(session))
   }
 
-  #beginHere(token: string, beginning: Beginning | undefined): Session {
-    const arrivals = this.cluster?.arrivals
-    if (!arrivals?.mayBegin(token)) this.#makeRoom()
-    const id = arrivals?.proposedId(token) ?? flat(uuid())
-    return this.#begin(flat(token), id, this.#config.clock.wall(), beginning)
+  #beginHere(token: string, sessionInit: SessionInit | undefined): Session {
+    const pendingEntries = this.cluster?.pendingEntries
+    if (!pendingEntries?.mayBegin(token)) this.#makeRoom()
+    const id = pendingEntries?.proposedId(token) ?? detachString(uuid())
+    return this.#begin(detachString(token), id, this.#config.clock.wall(), sessionInit)
   }
 
   #makeRoom(): void {
-    const inTheWay = this.#registry.inTheWay(this.cluster?.arrivals.beginning ?? 0)
-    if (inTheWay !== undefined) void this.end(inTheWay, 'evicted')
+    const sessionToEvict = this.#registry.sessionToEvict(this.cluster?.pendingEntries.beginning ?? 0)
+    if (sessionToEvict !== undefined) void this.end(sessionToEvict, 'evicted')
   }
 
-  #begin(token: string, id: string, createdAt: number, beginning: Beginning | undefined): Session {
-    let noted: unknown
-    const info = beginning?.info
+  #begin(token: string, id: string, createdAt: number, sessionInit: SessionInit | undefined): Session {
+    let infoValue: unknown
+    const info = sessionInit?.info
     if (info !== undefined) {
       this.hooks.callHere({ source: 'info', session: id }, () => {
-        noted = info()
-        return noted
+        infoValue = info()
+        return infoValue
       })
     }
-    const session = this.#make({ token, id, createdAt, info: noted })
+    const session = this.#make({ token, id, createdAt, info: infoValue })
     this.#registry.add(session)
-    this.cluster?.arrivals.begun(session)
-    debug('%s begins', id)
+    this.cluster?.pendingEntries.begun(session)
+    debug('session %s begins', id)
     return session
   }
 
@@ -213,27 +213,27 @@ export class Sessions implements DueSource {
     return new Session(origin, new Presence(this.#config), this.#context)
   }
 
-  /** This process keeps nothing of it. */
-  #foreign(origin: SessionOrigin): Session {
+  /** A session of which this process keeps nothing. */
+  #makeRemote(origin: SessionOrigin): Session {
     const session = this.#make(origin)
     session.presence.keepsLoaded = session.presence.keepsState = false
     return session
   }
 
-  #leave(session: Session, entry: Entry, departure: Departure): void {
-    const isReload = session.presence.leave(entry, departure, this.deadlines.now)
+  #leave(session: Session, entry: Entry, options: LeaveOptions): void {
+    const isReload = session.presence.leave(entry, options, this.deadlines.now)
     if (session.ended !== undefined) {
       session.noteAnswers()
       return
     }
-    if (session.presence.here === 0) this.#registry.place(session)
+    if (session.presence.entryCount === 0) this.#registry.updateEviction(session)
     this.cluster?.shares.left(session, entry, isReload)
     this.#arm(session)
   }
 
   #noteExpiry(session: Session, endIn: number): void {
-    debug('%s has lost its framework session', session.id)
-    session.audience?.part('expired')
+    debug('session %s: framework session expired', session.id)
+    session.pageList?.close('expired')
     session.presence.expire(this.deadlines.now, endIn)
     this.#arm(session)
   }
@@ -244,8 +244,8 @@ export class Sessions implements DueSource {
     if (due !== Number.POSITIVE_INFINITY) this.deadlines.wake()
   }
 
-  /** What the worker works with. */
-  #site(): NodeSite & LocalSite {
+  /** What the worker needs. */
+  #site(): ClusterNodeContext & LocalWorkerContext {
     const { deadlines, hooks, shared } = this
     return {
       ...{ deadlines, hooks, shared },
@@ -261,25 +261,25 @@ export class Sessions implements DueSource {
       makeRoom: () => this.#makeRoom(),
       begin: (...asked) => this.#begin(...asked),
       enter: (...asked) => this.enter(...asked),
-      foreign: (token, id, createdAt) => this.#foreign({ token, id, createdAt, info: undefined }),
-      place: session => this.#registry.place(session),
+      makeRemote: (token, id, createdAt) => this.#makeRemote({ token, id, createdAt, info: undefined }),
+      updateEviction: session => this.#registry.updateEviction(session),
       arm: session => this.#arm(session),
       noteExpiry: (session, endIn) => this.#noteExpiry(session, endIn),
     }
   }
 
   async #shutDown(timeout: number): Promise<CloseReport> {
-    const outran: ErrorContext[] = []
-    this.hooks.timedOut = outran
+    const timedOut: ErrorContext[] = []
+    this.hooks.timedOut = timedOut
     for (const session of this.all()) this.#worker.shutDown(session)
     const all = Promise.all([...this.#registry.ending.map(session => session.finished), this.#worker.idle()])
     await this.deadlines.within(all, timeout)
     this.hooks.timedOut = undefined
     const unfinished = this.#registry.ending.map(({ id }) => ({ source: 'session' as const, session: id }))
     await this.#worker.close()
-    return { timedOut: [...outran, ...unfinished] }
+    return { timedOut: [...timedOut, ...unfinished] }
   }
 }
 
-/** How many values that outlived their time have their callbacks running at once. */
-const PARALLEL_VALUES = 256
+/** How many callbacks of expired values run concurrently. */
+const MAX_PARALLEL_CALLBACKS = 256

@@ -4,13 +4,13 @@ import type { Codec, SharedStateOptions } from '../types.js'
 import { v8Codec } from './codec.js'
 import { type AnyStateOptions, Definition, STATE_OPTIONS } from './value-definition.js'
 
-/** The options of a shared state whose type is not known here. */
+/** The options of a shared state of unknown type. */
 export interface AnySharedStateOptions extends AnyStateOptions {
   codec?: Codec<unknown>
   maxSize?: Size
 }
 
-/** The options of a shared value, and its values as text. */
+/** A definition of a shared state: its options, and the conversion of its values to and from text. */
 export class SharedDefinition extends Definition {
   readonly initial: (() => unknown) | undefined
   readonly #codec: Codec<unknown>
@@ -32,7 +32,7 @@ export class SharedDefinition extends Definition {
     if (length <= this.#maxSize) return text
     throw new GradioStateError(
       'VALUE_TOO_LARGE',
-      `Expected a value of shared state ${show(this.name)} to take at most ${this.#maxSize} bytes as text (maxSize), got ${length}.`,
+      `Expected a value of shared state ${show(this.name)} to be encoded in at most ${this.#maxSize} bytes (maxSize), got ${length} bytes. Store less, or raise maxSize.`,
     )
   }
 
@@ -42,7 +42,7 @@ export class SharedDefinition extends Definition {
     } catch (cause) {
       throw new GradioStateError(
         'VALUE_UNREADABLE',
-        `Expected the text that shared state ${show(this.name)} holds to be what its codec reads, got an error: ${told(cause)}. Another version of the app may have written it.`,
+        `Expected the stored text of shared state ${show(this.name)} to be readable by its codec, got an error: ${messageOf(cause)}. Another version of the app may have written it.`,
         { cause },
       )
     }
@@ -53,16 +53,16 @@ export class SharedDefinition extends Definition {
     try {
       text = this.#codec.encode(value)
     } catch (cause) {
-      throw this.#unserializable(told(cause), cause)
+      throw this.#unserializable(messageOf(cause), cause)
     }
     if (typeof text === 'string') return text
-    throw this.#unserializable(`its codec gave ${show(text)} instead of a string`)
+    throw this.#unserializable(`its codec returned ${show(text)} instead of a string`)
   }
 
   #initial(value: unknown): (() => unknown) | undefined {
     if (value === undefined) return undefined
     if (typeof value === 'function') return value as () => unknown
-    // At once, so that later changes to the given object change no session's initial value.
+    // Encoded once, so that later changes to the object don't change the initial value of any session.
     const text = this.encode(value)
     return () => this.decode(text)
   }
@@ -70,7 +70,7 @@ export class SharedDefinition extends Definition {
   #unserializable(reason: string, cause?: unknown): GradioStateError {
     return new GradioStateError(
       'VALUE_UNSERIALIZABLE',
-      `Expected a value of shared state ${show(this.name)} that can be written as text, got one that can't: ${reason}. Share plain data, keep other things in a state(), or give sharedState() a codec.`,
+      `Expected a value of shared state ${show(this.name)} that can be encoded as text, got one that can't: ${reason}. Share plain data, keep other values in a state(), or pass a codec to sharedState().`,
       { cause },
     )
   }
@@ -82,6 +82,6 @@ const SHARED_STATE_OPTIONS: Readonly<Record<keyof SharedStateOptions<unknown>, t
   maxSize: true,
 }
 
-function told(cause: unknown): string {
+function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : show(cause)
 }

@@ -1,7 +1,7 @@
 import { GradioStateError, invalid } from '../errors.js'
 import type { SharedState } from '../types.js'
 import { neglect } from '../util/foreign-promise.js'
-import { KeyedLock } from '../util/keyed-mutex.js'
+import { KeyedMutex } from '../util/keyed-mutex.js'
 import { notPromise } from './hooks.js'
 import { isSessionSource, SESSION, type SessionAccess, type SharedOwner } from './session-access.js'
 import { type AnySharedStateOptions, SharedDefinition } from './shared-definition.js'
@@ -9,11 +9,11 @@ import type { SharedValue } from './shared-value-store.js'
 import type { SharedAccess } from './shared-values.js'
 import { checkChange, refuseOptions } from './value-definition.js'
 
-/** What `sharedState()` returns: the methods of one shared value, for all sessions. */
+/** The object that `sharedState()` returns: the methods of one shared value, for all sessions. */
 export class SharedHandle extends SharedDefinition implements SharedState<unknown> {
   readonly #shared: SharedAccess
-  /** By session. An update waits for the earlier ones of this process: otherwise they would make it fail and try again. */
-  readonly #updates = new KeyedLock()
+  /** Per session. An update waits for earlier ones of this process, which would otherwise force it to retry. */
+  readonly #updates = new KeyedMutex()
 
   constructor(name: string, options: AnySharedStateOptions, shared: SharedAccess) {
     super(name, options)
@@ -38,7 +38,7 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
   async set(source: unknown, value: unknown, options?: unknown): Promise<void> {
     const { begin } = this.#accessToWrite(source, 'set')
     refuseOptions(options)
-    // At once: what the app does to the value later is another write.
+    // Encoded before the first await, so that later changes to the value aren't written.
     const text = this.encode(value)
     await this.#shared.write(await begin(), this, text)
   }
@@ -94,7 +94,7 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
     return begin === undefined ? this.#shared.peek(session, this.name) : this.#shared.read(session, this.name)
   }
 
-  /** The initial value, or what another node has written before. */
+  /** Writes the initial value, unless another node has written one. @returns the stored value */
   async #writeInitial(session: SharedOwner): Promise<SharedValue> {
     for (;;) {
       const present = await this.#shared.read(session, this.name)
@@ -106,7 +106,7 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
 
   #initialValue(): unknown {
     const value = this.initial?.()
-    // A promise is refused, whether or not it rejects.
+    // A promise is refused later, so nothing else handles its rejection.
     neglect(value)
     return value
   }
@@ -115,6 +115,6 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
 function readOnly(method: string): GradioStateError {
   return new GradioStateError(
     'OPTION_INVALID',
-    `Expected the first argument of ${method}() to be req.gradioState, or what gradio.session(id) returned, got the session of an event, which can only be read.`,
+    `Expected the first argument of ${method}() to be req.gradioState, or what gradio.session(id) returned, got the session of an event, which is read-only.`,
   )
 }

@@ -15,19 +15,19 @@ import {
   type ValueConfig,
 } from './value-definition.js'
 
-/** The operations on a session's values, whichever way the session is found. */
+/** The operations on a session's values, independent of how the session is found. */
 export abstract class StateAccess implements SessionValues, SessionSource {
-  protected readonly manager: Sessions
+  protected readonly sessions: Sessions
 
-  constructor(manager: Sessions) {
-    this.manager = manager
+  constructor(sessions: Sessions) {
+    this.sessions = sessions
   }
 
-  /** The session, begun if need be. Throws when its life is over. */
+  /** The session, begun if necessary. Throws when it has ended. */
   protected abstract use(): Session
-  /** As {@link use}, for a caller that can wait for a cluster. */
+  /** Like {@link use}, for callers that can wait for the cluster. */
   protected abstract useLater(): Promise<Session>
-  /** The session, if there is one, also when it has ended. */
+  /** The session if it exists, also when it has ended. */
   protected abstract known(): Session | undefined
 
   abstract get signal(): AbortSignal
@@ -80,7 +80,7 @@ export abstract class StateAccess implements SessionValues, SessionSource {
 
   [SESSION](): SessionAccess {
     return {
-      states: this.manager.states,
+      states: this.sessions.states,
       find: () => this.peek(),
       begin: () => this.useLater(),
     }
@@ -88,10 +88,10 @@ export abstract class StateAccess implements SessionValues, SessionSource {
 
   async end(): Promise<void> {
     const session = this.known()
-    if (session !== undefined) await this.manager.end(session, 'ended')
+    if (session !== undefined) await this.sessions.end(session, 'ended')
   }
 
-  /** The session, if there is one to be used. */
+  /** The session if it exists. Throws when it has ended. */
   protected peek(): Session | undefined {
     const session = this.known()
     return session && usable(session)
@@ -102,7 +102,7 @@ export abstract class StateAccess implements SessionValues, SessionSource {
     const { values } = this.use()
     if (!values.has(name)) {
       const value = initial()
-      // Where that is a promise, its rejection is for who reads the value.
+      // Whoever reads the value handles the rejection of a promise.
       neglect(value)
       values.set(name, value, config)
     }
@@ -115,11 +115,11 @@ export abstract class StateAccess implements SessionValues, SessionSource {
   }
 
   #resolve(state: NamedState): ResolvedState {
-    return this.manager.states.resolve(state)
+    return this.sessions.states.resolve(state)
   }
 }
 
-/** Gives the session back, or throws when its life is over. */
+/** Returns the session, or throws when it has ended. */
 export function usable(session: Session): Session {
   if (session.ended === undefined) return session
   throw sessionEnded(session.ended)

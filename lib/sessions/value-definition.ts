@@ -3,27 +3,27 @@ import { duration, known, optionalFunction } from '../parse.js'
 import type { DeleteEvent, State, StateOptions, ValueOptions } from '../types.js'
 import { findUncloneable, PLAIN, prototypesOf } from './cloneable.js'
 
-/** The options of a state whose type is not known here. */
+/** The options of a state of unknown type. */
 export interface AnyStateOptions extends ValueOptions<never> {
   value?: unknown
 }
 
-/** {@link ValueOptions}, checked; the duration in milliseconds. */
+/** {@link ValueOptions}, validated; the duration in milliseconds. */
 export interface ValueConfig {
   readonly timeToLive: number
   readonly deleteCallback: ((value: unknown, event: DeleteEvent) => unknown) | undefined
-  /** Whether what needs to be told or disposed of is so when it is overwritten. */
+  /** Whether the callback or the disposer runs when the value is overwritten. */
   readonly deleteReplaced: boolean
 }
 
-/** What `state()` and `sharedState()` return. */
+/** The object that `state()` or `sharedState()` returns. */
 export abstract class Definition {
   readonly name: string
   readonly config: ValueConfig
-  /** Makes the initial value; `undefined` where there is none. */
+  /** Makes the initial value; `undefined` if there is none. */
   abstract readonly initial: (() => unknown) | undefined
 
-  /** @param what the options, in messages */
+  /** @param what how messages call the options */
   constructor(name: string, what: string, options: ValueOptions<never>) {
     this.name = name
     this.config = valueConfig(what, options)
@@ -45,7 +45,7 @@ export class StateDefinition extends Definition implements State<unknown> {
 export class StateRegistry {
   readonly #definitions = new Map<string, Definition>()
 
-  /** @throws GradioStateError for a name that is no string, or that is defined already */
+  /** @throws GradioStateError if the name isn't a string, or is already defined */
   define<D extends Definition>(name: string, make: () => D): D {
     checkName(name)
     if (this.#definitions.has(name)) {
@@ -63,7 +63,7 @@ export class StateRegistry {
     return this.#definitions.get(name)
   }
 
-  /** What a caller gave to a method of a session: what `state()` returned, or a plain name. */
+  /** Resolves an argument of a session's method: what `state()` returned, or a plain name. */
   resolve(state: NamedState): ResolvedState {
     if (typeof state === 'string') {
       checkName(state)
@@ -94,10 +94,10 @@ export class StateRegistry {
   }
 }
 
-/** How the methods of a session are told which value: by what `state()` returned, or by a plain name. */
+/** An argument that names a value: what `state()` returned, or a plain name. */
 export type NamedState = Pick<State<unknown>, 'name'> | string
 
-/** A value of a session. Without a definition there is a name alone. */
+/** A value of a session. A plain name has neither options nor an initial value. */
 export type ResolvedState = Pick<Definition, 'name' | 'initial'> & {
   readonly config: ValueConfig | undefined
 }
@@ -119,7 +119,7 @@ export function plainValueConfig(name: string, options: ValueOptions<never>): Va
   return valueConfig(what, options)
 }
 
-/** What holds for a plain name that was set without options. */
+/** The options of a plain name that was set without options. */
 export const NO_OPTIONS: ValueConfig = {
   timeToLive: Number.POSITIVE_INFINITY,
   deleteCallback: undefined,
@@ -153,14 +153,14 @@ function initialValue(name: string, value: unknown): (() => unknown) | undefined
   if (value === undefined) return undefined
   if (typeof value === 'function') return value as () => unknown
   if (typeof value !== 'object' || value === null) return () => value
-  const foreign = findUncloneable(value, CLONEABLE)
-  if (foreign !== undefined) throw uncloneable(name, foreign)
-  // Cloned at once too, so that later changes to the given object change no session's initial value.
+  const found = findUncloneable(value, CLONEABLE)
+  if (found !== undefined) throw uncloneable(name, found)
+  // Cloned once, so that later changes to the object don't change the initial value of any session.
   const original = clone(name, value)
   return () => structuredClone(original)
 }
 
-/** Some things don't tell by their prototype that they can't be cloned, such as a proxy. */
+/** Some objects can't be cloned although their prototype says so, such as a proxy. */
 function clone<T>(name: string, value: T): T {
   try {
     return structuredClone(value)
@@ -169,10 +169,10 @@ function clone<T>(name: string, value: T): T {
   }
 }
 
-function uncloneable(name: string, foreign: string, cause?: unknown): GradioStateError {
+function uncloneable(name: string, found: string, cause?: unknown): GradioStateError {
   return new GradioStateError(
     'VALUE_UNCLONEABLE',
-    `Expected the initial value of state ${show(name)} to be plain data, since each session gets a clone, got ${foreign} in it. Give a function that makes the value: { value: () => ... }.`,
+    `Expected the initial value of state ${show(name)} to be plain data, since each session gets a clone, got ${found} in it. Give a function that makes the value: { value: () => ... }.`,
     { cause },
   )
 }
@@ -184,7 +184,7 @@ export function checkChange(change: unknown): void {
   if (typeof change !== 'function') throw invalid('the second argument of update()', 'a function', change)
 }
 
-/** Of a `set()` for what has a definition. */
+/** Options are refused by `set()` for a state with a definition. */
 export function refuseOptions(options: unknown): void {
   if (options !== undefined)
     throw invalid('the options of set()', 'given where the state was defined', options)

@@ -2,35 +2,35 @@ import type { DeleteEvent, DeleteReason, SessionView } from '../types.js'
 import { eachBounded, type Limiter } from '../util/limiter.js'
 import type { Deadlines, Due } from '../util/scheduler.js'
 import type { WheelNode } from '../util/timer-wheel.js'
-import { type Hooks, PARALLEL, type TimeLimit } from './hooks.js'
+import { type Hooks, MAX_PARALLEL, type TimeLimit } from './hooks.js'
 import type { ValueConfig } from './value-definition.js'
 
-/** What the values of all sessions share. */
+/** Shared by the values of all sessions. */
 export interface ValuesContext {
   readonly deadlines: Deadlines
   readonly hooks: Hooks
-  /** Bounds the callbacks that time sets off; those that a caller waits for run at once. */
+  /** Bounds the callbacks of expired values. Callbacks that a caller awaits run at once. */
   readonly limiter: Limiter
-  /** Stands in the keys of this process's values: another one may have values of the same session. */
+  /** Part of the values' keys, because another process may have values of the same session. */
   readonly process: string
 }
 
-/** The session that values belong to. */
+/** The session that owns values. */
 export interface ValuesOwner {
   readonly id: string
   readonly view: SessionView
 }
 
-/** The values of one session. Each that leaves, for any reason, passes `#release` once. */
+/** The values of one session. Each value that is removed, for any reason, passes through `#release` once. */
 export class Values {
   readonly #owner: ValuesOwner
   readonly #context: ValuesContext
-  #slots: Slots
-  /** Callbacks under way: the session's end waits for them. */
+  #records: ValueRecords
+  /** Running callbacks, which the session's end waits for. */
   #pending: Set<Promise<void>> | undefined
   #serial = 0
-  /** What was there at the end, for the `ended` hooks. */
-  #final: Slots
+  /** The final values of a session that has ended, for `ended` hooks. */
+  #final: ValueRecords
 
   constructor(owner: ValuesOwner, context: ValuesContext) {
     this.#owner = owner
@@ -38,93 +38,93 @@ export class Values {
   }
 
   get isEmpty(): boolean {
-    return this.#slots === undefined
+    return this.#records === undefined
   }
 
   has(name: string): boolean {
-    return find(this.#slots, name) !== undefined
+    return find(this.#records, name) !== undefined
   }
 
   get(name: string): unknown {
-    return find(this.#slots, name)?.value
+    return find(this.#records, name)?.value
   }
 
-  /** Like {@link get}; in `ended` hooks, what there was at the end. */
+  /** Like {@link get}; in `ended` hooks, returns the final value. */
   getOrFinal(name: string): unknown {
-    return find(this.#final ?? this.#slots, name)?.value
+    return find(this.#final ?? this.#records, name)?.value
   }
 
-  /** How the present value of a plain name was set. */
+  /** The options that the current value of a plain name was set with. */
   configOf(name: string): ValueConfig | undefined {
-    return find(this.#slots, name)?.config
+    return find(this.#records, name)?.config
   }
 
-  /** Sets the value and restarts its time to live. The identical reference replaces nothing. */
+  /** Sets the value and restarts its time to live. Setting the identical reference replaces nothing. */
   set(name: string, value: unknown, config: ValueConfig): void {
-    const old = find(this.#slots, name)
+    const old = find(this.#records, name)
     const isSame = old !== undefined && Object.is(old.value, value)
     if (isSame && old.config === config) {
       this.#arm(old)
       return
     }
     if (old !== undefined) this.#cancel(old)
-    const slot = this.#slotFor(name, value, config, isSame ? old.serial : ++this.#serial)
-    this.#put(slot)
-    this.#arm(slot)
+    const record = this.#recordFor(name, value, config, isSame ? old.serial : ++this.#serial)
+    this.#put(record)
+    this.#arm(record)
     if (old !== undefined && !isSame && old.config.deleteReplaced) void this.#release(old, 'replaced')
   }
 
   /** Restarts the time to live. */
   touch(name: string): boolean {
-    const slot = find(this.#slots, name)
-    if (slot === undefined) return false
-    this.#arm(slot)
+    const record = find(this.#records, name)
+    if (record === undefined) return false
+    this.#arm(record)
     return true
   }
 
-  /** Deletes the value; resolves when its callback has run. */
+  /** Deletes the value. Resolves when its callback has settled. */
   async delete(name: string): Promise<boolean> {
-    const slot = find(this.#slots, name)
-    if (slot === undefined) return false
-    this.#remove(slot)
-    await this.#release(slot, 'deleted')
+    const record = find(this.#records, name)
+    if (record === undefined) return false
+    this.#remove(record)
+    await this.#release(record, 'deleted')
     return true
   }
 
-  /** Whether a callback has to run when all values are deleted, or is running. */
+  /** Whether a callback is running, or has to run when all values are deleted. */
   get hasCallbacks(): boolean {
-    return this.#pending !== undefined || listOf(this.#slots).some(slot => slot.needsRelease)
+    return this.#pending !== undefined || listOf(this.#records).some(record => record.needsRelease)
   }
 
-  /** Deletes all values, which must have no {@link hasCallbacks}. */
+  /** Deletes all values. Only for values without callbacks, see {@link hasCallbacks}. */
   clear(): void {
     this.#final = this.#takeAll()
   }
 
-  /** Deletes all values at once; resolves when their callbacks, and those that were running, have settled. */
+  /** Deletes all values. Resolves when their callbacks, and those that were running, have settled. */
   async deleteAll(reason: DeleteReason): Promise<void> {
     const final = this.#takeAll()
-    const toRelease = listOf(final).filter(slot => slot.needsRelease)
-    await eachBounded(toRelease, PARALLEL, slot => this.#release(slot, reason))
+    const toRelease = listOf(final).filter(record => record.needsRelease)
+    await eachBounded(toRelease, MAX_PARALLEL, record => this.#release(record, reason))
     if (this.#pending !== undefined) await Promise.all(this.#pending)
-    // Not before: to a callback, what is being deleted is gone.
+    // Not earlier: callbacks can't read the values that are being deleted.
     this.#final = final
   }
 
-  /** The time to live of a value is over. */
-  expire(slot: Slot): void {
-    this.#remove(slot)
-    if (!slot.needsRelease) return
+  /** Called when the time to live of a value has passed. */
+  expire(record: ValueRecord): void {
+    this.#remove(record)
+    if (!record.needsRelease) return
     const { limiter } = this.#context
     if (limiter.free === 0) {
-      this.track(limiter.run(async () => this.#release(slot, 'timeToLive')))
+      this.track(limiter.run(async () => this.#release(record, 'timeToLive')))
       return
     }
-    const running = this.#release(slot, 'timeToLive')
-    if (running !== undefined) limiter.hold(running)
+    const running = this.#release(record, 'timeToLive')
+    if (running !== undefined) limiter.occupy(running)
   }
 
-  /** The end of the session waits for that callback. */
+  /** Lets the end of the session wait for a callback. */
   track(running: Promise<void>): void {
     this.#pending ??= new Set()
     const pending = this.#pending.add(running)
@@ -134,58 +134,61 @@ export class Values {
     })
   }
 
-  #takeAll(): Slots {
-    const all = this.#slots
-    for (const slot of listOf(all)) this.#cancel(slot)
-    this.#slots = undefined
+  #takeAll(): ValueRecords {
+    const all = this.#records
+    for (const record of listOf(all)) this.#cancel(record)
+    this.#records = undefined
     return all
   }
 
-  #slotFor(name: string, value: unknown, config: ValueConfig, serial: number): Slot {
+  #recordFor(name: string, value: unknown, config: ValueConfig, serial: number): ValueRecord {
     return config.timeToLive === Number.POSITIVE_INFINITY
-      ? new Slot(name, value, config, serial)
-      : new TimedSlot(name, value, config, serial, this)
+      ? new ValueRecord(name, value, config, serial)
+      : new TimedValueRecord(name, value, config, serial, this)
   }
 
-  #arm(slot: Slot): void {
-    if (slot instanceof TimedSlot) this.#context.deadlines.schedule(slot, slot.config.timeToLive)
+  #arm(record: ValueRecord): void {
+    if (record instanceof TimedValueRecord) this.#context.deadlines.schedule(record, record.config.timeToLive)
   }
 
-  #cancel(slot: Slot): void {
-    if (slot instanceof TimedSlot) this.#context.deadlines.cancel(slot)
+  #cancel(record: ValueRecord): void {
+    if (record instanceof TimedValueRecord) this.#context.deadlines.cancel(record)
   }
 
-  #put(slot: Slot): void {
-    const slots = this.#slots
-    if (slots instanceof Map) slots.set(slot.name, slot)
-    else if (slots === undefined || slots.name === slot.name) this.#slots = slot
-    else this.#slots = new Map([slots, slot].map(each => [each.name, each]))
+  #put(record: ValueRecord): void {
+    const records = this.#records
+    if (records instanceof Map) records.set(record.name, record)
+    else if (records === undefined || records.name === record.name) this.#records = record
+    else this.#records = new Map([records, record].map(each => [each.name, each]))
   }
 
-  #remove(slot: Slot): void {
-    const slots = this.#slots
-    this.#cancel(slot)
-    if (slots instanceof Map) slots.delete(slot.name)
-    if (slots === slot || (slots instanceof Map && slots.size === 0)) this.#slots = undefined
+  #remove(record: ValueRecord): void {
+    const records = this.#records
+    this.#cancel(record)
+    if (records instanceof Map) records.delete(record.name)
+    if (records === record || (records instanceof Map && records.size === 0)) this.#records = undefined
   }
 
-  /** Tells the app that a value, already gone from the session, is no longer held. */
-  #release(slot: Slot, reason: DeleteReason): void | Promise<void> {
-    if (!slot.needsRelease) return
-    const context = { source: 'deleteCallback', session: this.#owner.id, name: slot.name } as const
-    const running = this.#context.hooks.call(context, limit => this.#tell(slot, reason, limit))
+  /** Runs the delete callback, or the disposer, of a value that was already removed from the session. */
+  #release(record: ValueRecord, reason: DeleteReason): void | Promise<void> {
+    if (!record.needsRelease) return
+    const context = { source: 'deleteCallback', session: this.#owner.id, name: record.name } as const
+    const running = this.#context.hooks.call(context, limit => this.#runCallback(record, reason, limit))
     if (running !== undefined) this.track(running)
     return running
   }
 
-  #tell(slot: Slot, reason: DeleteReason, limit: TimeLimit): unknown {
-    const { value, config } = slot
+  #runCallback(record: ValueRecord, reason: DeleteReason, limit: TimeLimit): unknown {
+    const { value, config } = record
     if (config.deleteCallback === undefined) return dispose(value as Partial<AsyncDisposable & Disposable>)
-    return config.deleteCallback(value, new Deletion(slot, reason, this.#owner, this.#context.process, limit))
+    return config.deleteCallback(
+      value,
+      new Deletion(record, reason, this.#owner, this.#context.process, limit),
+    )
   }
 }
 
-/** What a callback is told. Most ask for little of it, and the session's view would stay with the session once it is made. */
+/** The event of a delete callback. Its getters create `session` and `signal` on use: most callbacks need neither, and a session keeps its view. */
 class Deletion implements DeleteEvent {
   readonly reason: DeleteReason
   readonly name: string
@@ -194,9 +197,9 @@ class Deletion implements DeleteEvent {
   readonly #process: string
   readonly #limit: TimeLimit
 
-  /** Doesn't keep the slot: a callback that keeps what it was told would hold the value. */
+  /** Doesn't keep the record: otherwise a callback that keeps its event would keep the value in memory. */
   constructor(
-    { name, serial }: Slot,
+    { name, serial }: ValueRecord,
     reason: DeleteReason,
     session: ValuesOwner,
     process: string,
@@ -223,25 +226,25 @@ class Deletion implements DeleteEvent {
   }
 }
 
-/** By name. Most sessions have one value, for which a Map would take more memory than all else that they have. */
-type Slots = Slot | Map<string, Slot> | undefined
+/** By name. Most sessions have one value, and a Map would take more memory than everything else in them. */
+type ValueRecords = ValueRecord | Map<string, ValueRecord> | undefined
 
-function find(slots: Slots, name: string): Slot | undefined {
-  if (slots instanceof Map) return slots.get(name)
-  return slots?.name === name ? slots : undefined
+function find(records: ValueRecords, name: string): ValueRecord | undefined {
+  if (records instanceof Map) return records.get(name)
+  return records?.name === name ? records : undefined
 }
 
-function listOf(slots: Slots): Slot[] {
-  if (slots instanceof Map) return [...slots.values()]
-  return slots === undefined ? [] : [slots]
+function listOf(records: ValueRecords): ValueRecord[] {
+  if (records instanceof Map) return [...records.values()]
+  return records === undefined ? [] : [records]
 }
 
-/** A value. */
-class Slot {
+/** A value and its options. */
+class ValueRecord {
   readonly name: string
   readonly value: unknown
   readonly config: ValueConfig
-  /** Tells it from the values of that name before it. */
+  /** Distinguishes it from earlier values of the same name. */
   readonly serial: number
 
   constructor(name: string, value: unknown, config: ValueConfig, serial: number) {
@@ -256,8 +259,8 @@ class Slot {
   }
 }
 
-/** A value with a time to live, at whose end it stands in the wheel. */
-class TimedSlot extends Slot implements Due {
+/** A value with a time to live, and its node in the timer wheel. */
+class TimedValueRecord extends ValueRecord implements Due {
   due = 0
   slot = -1
   next: WheelNode | undefined = undefined
@@ -279,7 +282,7 @@ function isDisposable(value: unknown): boolean {
   try {
     return Symbol.asyncDispose in value || Symbol.dispose in value
   } catch {
-    // A revoked Proxy, say. To dispose of it fails where that is reported.
+    // A revoked Proxy, for example. Disposing of it throws, and that error is reported.
     return true
   }
 }

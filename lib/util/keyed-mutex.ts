@@ -1,5 +1,5 @@
 /** Lets one task after the other run for each key. */
-export class KeyedLock {
+export class KeyedMutex {
   readonly #last = new Map<string, Promise<unknown>>()
 
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {

@@ -1,16 +1,16 @@
 /** Lets at most `limit` tasks run at once; the others wait in the order they came. No task may reject. */
 export class Limiter {
   readonly #limit: number
-  readonly #freed: () => void
+  readonly #onFree: () => void
   /** A linked list: `shift()` of an array moves all of a long one, and keeps its memory. */
   #first: Waiting | undefined
   #last: Waiting | undefined
   #running = 0
 
-  /** @param freed called when a place has become free and nobody waits for it */
-  constructor(limit: number, freed: () => void = () => {}) {
+  /** @param onFree called when a place has become free and nobody waits for it */
+  constructor(limit: number, onFree: () => void = () => {}) {
     this.#limit = limit
-    this.#freed = freed
+    this.#onFree = onFree
   }
 
   /** How many tasks would start at once. */
@@ -28,7 +28,7 @@ export class Limiter {
   }
 
   /** Something that runs already takes a place, whether or not one is free. */
-  hold(running: Promise<void>): void {
+  occupy(running: Promise<void>): void {
     this.#running++
     void running.then(() => this.#leave())
   }
@@ -38,7 +38,7 @@ export class Limiter {
     const next = this.#first
     if (next === undefined || this.#running > this.#limit) {
       this.#running--
-      this.#freed()
+      this.#onFree()
       return
     }
     this.#first = next.next

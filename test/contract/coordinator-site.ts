@@ -11,8 +11,8 @@ import type {
   Reported,
   SessionClaim,
   Share,
-  Visitor,
 } from '../../lib/sessions/coordinator.ts'
+import type { EntryInit } from '../../lib/sessions/entry.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
 import type { Reason } from '../../lib/types.ts'
 
@@ -126,14 +126,14 @@ export class TestNode {
     return { id, answer }
   }
 
-  async enter(token: string, visitor: Visitor = { kind: 'request' }): Promise<Admission> {
+  async enter(token: string, visitor: EntryInit = { kind: 'request' }): Promise<Admission> {
     const admission = await this.coordinator.enter(this.#proposal(token), visitor, true)
     return this.#admit(token, visitor, admission)
   }
 
   /** Enters only where there is a session. */
   async find(token: string): Promise<Admission | undefined> {
-    const visitor: Visitor = { kind: 'request' }
+    const visitor: EntryInit = { kind: 'request' }
     const admission = await this.coordinator.enter(this.#proposal(token), visitor, false)
     return admission && this.#admit(token, visitor, admission)
   }
@@ -196,7 +196,7 @@ export class TestNode {
     return { token, id, createdAt, isBegun: true, expected, navigations }
   }
 
-  #admit(token: string, { page }: Visitor, admission: Admission): Admission {
+  #admit(token: string, { page }: EntryInit, admission: Admission): Admission {
     const { id, createdAt, load, hadPage, phase } = admission
     const before = this.#shares.get(token)
     const pages = new Set(before?.id === id ? before.pages : [])

@@ -4,7 +4,7 @@ import type {
   SharedValue,
   SharedValueStore,
   ValueClaim,
-  Writing,
+  WriteOptions,
 } from '../../lib/sessions/shared-value-store.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
 
@@ -82,28 +82,28 @@ export function describeSharedValues(
   describe(`${name}: a write over a version`, () => {
     test('over 0 writes only where there is no value', async site => {
       const a = await site.session('a')
-      assert.equal((await a.write('x', '1', { over: 0 })).written, true)
-      assert.deepEqual(await a.write('x', '2', { over: 0 }), { written: false, replaced: undefined })
+      assert.equal((await a.write('x', '1', { ifVersion: 0 })).written, true)
+      assert.deepEqual(await a.write('x', '2', { ifVersion: 0 }), { written: false, replaced: undefined })
       assert.equal(await a.data('x'), '1')
       await site.complete(await a.delete('x'))
-      assert.equal((await a.write('x', '3', { over: 0 })).written, true)
+      assert.equal((await a.write('x', '3', { ifVersion: 0 })).written, true)
     })
 
     test('writes only over that one', async site => {
       const a = await site.session('a')
       await a.write('x', '1')
       const first = (await a.read('x'))?.version as number
-      assert.equal((await a.write('x', '2', { over: first })).written, true)
-      assert.equal((await a.write('x', '3', { over: first, claimReplaced: true })).written, false)
-      assert.equal((await a.write('x', '2', { over: first })).written, false, 'also with the same data')
-      assert.equal((await a.write('none', '1', { over: first })).written, false)
+      assert.equal((await a.write('x', '2', { ifVersion: first })).written, true)
+      assert.equal((await a.write('x', '3', { ifVersion: first, claimReplaced: true })).written, false)
+      assert.equal((await a.write('x', '2', { ifVersion: first })).written, false, 'also with the same data')
+      assert.equal((await a.write('none', '1', { ifVersion: first })).written, false)
       assert.deepEqual([await a.data('x'), await a.data('none')], ['2', undefined])
     })
 
     test('does nothing to the time to live when it is refused', async site => {
       const a = await site.session('a')
       await a.write('x', '1', { timeToLive: 3 })
-      await a.write('x', '2', { timeToLive: 50, over: 0 })
+      await a.write('x', '2', { timeToLive: 50, ifVersion: 0 })
       assert.deepEqual(await site.expiredAfter(4), ['x 1 timeToLive'])
     })
 
@@ -113,7 +113,9 @@ export function describeSharedValues(
       const add = async () => {
         for (;;) {
           const present = (await a.read('x')) as SharedValue
-          const { written } = await a.write('x', String(Number(present.data) + 1), { over: present.version })
+          const { written } = await a.write('x', String(Number(present.data) + 1), {
+            ifVersion: present.version,
+          })
           if (written) return
         }
       }
@@ -158,7 +160,7 @@ export function describeSharedValues(
       const claim = (await a.delete('x')) as ValueClaim
       assert.equal(await a.read('x'), undefined)
       assert.deepEqual(
-        [claim.phase, claim.token, claim.life, claim.name, claim.data, claim.version, claim.reason],
+        [claim.phase, claim.token, claim.sessionId, claim.name, claim.data, claim.version, claim.reason],
         ['value', 'a', a.id, 'x', '1', version, 'deleted'],
       )
       assert.equal(claim.createdAt, a.createdAt)
@@ -187,11 +189,11 @@ export function describeSharedValues(
       await site.clock.advance(1.5)
       const [claim, ...more] = (await site.expired()) as [ValueClaim]
       assert.deepEqual(more, [])
-      assert.deepEqual([told(claim), claim.version, claim.life], ['x 1 timeToLive', version, a.id])
+      assert.deepEqual([told(claim), claim.version, claim.sessionId], ['x 1 timeToLive', version, a.id])
       assert.equal(await a.read('x'), undefined)
       assert.equal(await site.complete(claim), true)
       assert.deepEqual(await site.expiredAfter(10), [])
-      assert.deepEqual(await a.write('x', '1', { over: 0 }), { written: true, replaced: undefined })
+      assert.deepEqual(await a.write('x', '1', { ifVersion: 0 }), { written: true, replaced: undefined })
     })
 
     test('never ends when it is infinite, also when it was not before', async site => {
@@ -280,7 +282,7 @@ export function describeSharedValues(
         const calls: Record<string, () => Promise<unknown>> = {
           read: () => values.read(token, id, 'x'),
           write: () => values.write(token, id, 'x', '2', never),
-          'write over': () => values.write(token, id, 'x', '2', { ...never, over: 0 }),
+          'write ifVersion': () => values.write(token, id, 'x', '2', { ...never, ifVersion: 0 }),
           touch: () => values.touch(token, id, 'x', NEVER),
           delete: () => values.delete(token, id, 'x'),
         }
@@ -328,7 +330,11 @@ class Site {
       createdAt,
       read,
       data: async (name: string) => (await read(name))?.data,
-      write: async (name: string, data: string, { timeToLive = NEVER, ...how }: Partial<Writing> = {}) => {
+      write: async (
+        name: string,
+        data: string,
+        { timeToLive = NEVER, ...how }: Partial<WriteOptions> = {},
+      ) => {
         const answer = await values.write(token, id, name, data, { timeToLive: timeToLive * 1000, ...how })
         return { written: answer.written, replaced: answer.replaced }
       },

@@ -76,7 +76,7 @@ describe('on() and off()', () => {
       assert.throws(given('unload'), message('"unload"', '; hooks are added by unload(hook)'))
       assert.throws(() => Reflect.apply(gradio[method], gradio, ['error']), {
         code: 'OPTION_INVALID',
-        message: `Expected what ${method}() is given to be a function, got undefined.`,
+        message: `Expected the argument of ${method}() to be a function, got undefined.`,
       })
     }
   })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { EntryAdmission, EntryKind, PresenceEntry } from '../../lib/sessions/entry.ts'
 import { Presence } from '../../lib/sessions/presence.ts'
-import type { Admitted, EntryKind, Present } from '../../lib/sessions/visit.ts'
 
 // The rows of docs/decisions/presence.md that concern a cluster: what other nodes do, told to the machine of one.
 
@@ -10,8 +10,13 @@ const G = 12_000
 const NEVER = Number.POSITIVE_INFINITY
 
 const presence = () => new Presence({ unloadDelay: D, gracePeriod: G })
-const entry = (kind: EntryKind): Present => ({ kind, left: false, waits: false, above: undefined })
-const admitted = (answer: Partial<Admitted>): Admitted => ({
+const entry = (kind: EntryKind): PresenceEntry => ({
+  kind,
+  left: false,
+  isWaiting: false,
+  parentEntry: undefined,
+})
+const admitted = (answer: Partial<EntryAdmission>): EntryAdmission => ({
   ...{ phase: 'loaded', load: 1, hadPage: false, isExpectedHere: false },
   ...answer,
 })
@@ -39,10 +44,10 @@ describe('presence in a cluster, row by row:', () => {
     const visitor = entry('request')
     made.enter(visitor, 0)
     made.leave(visitor, {}, 0)
-    made.arriving++
+    made.pendingEntries++
     assert.equal(made.due, NEVER)
     assert.equal(made.stopKeeping(G), false)
-    made.arriving--
+    made.pendingEntries--
     assert.equal(made.due, D)
   })
 
@@ -66,7 +71,7 @@ describe('presence in a cluster, row by row:', () => {
     assert.equal(made.answered(answer, D), false)
     const visitor = entry('page')
     assert.equal(made.enter(visitor, D, answer), false)
-    assert.deepEqual([made.phase, made.load, made.waiting, visitor.waits], ['unloaded', 1, 1, true])
+    assert.deepEqual([made.phase, made.load, made.waiting, visitor.isWaiting], ['unloaded', 1, 1, true])
     assert.deepEqual([made.keepsLoaded, made.due], [true, NEVER])
     made.leave(visitor, {}, D)
     // Then this node keeps the load after it no more.
@@ -108,12 +113,12 @@ describe('presence in a cluster, row by row:', () => {
     made.answered(answer, D)
     const visitor = entry('request')
     let isReleased = false
-    visitor.released = () => {
+    visitor.onReleased = () => {
       isReleased = true
     }
     made.enter(visitor, D, answer)
     assert.equal(made.loadedElsewhere(2, false, 5_000), true)
-    assert.deepEqual([made.phase, made.load, visitor.waits, isReleased], ['loaded', 2, false, true])
+    assert.deepEqual([made.phase, made.load, visitor.isWaiting, isReleased], ['loaded', 2, false, true])
     made.leave(visitor, {}, 5_000)
     assert.equal(made.due, 5_000 + D)
     assert.equal(made.loadedElsewhere(2, false, 5_000), false)
@@ -165,13 +170,13 @@ describe('presence in a cluster, row by row:', () => {
     }
   })
 
-  it('22: ended elsewhere, who waits goes on, and nothing is due', () => {
+  it('22: ended elsewhere, who isWaiting goes on, and nothing is due', () => {
     const made = left()
     const answer = admitted({ phase: 'unloading' })
     made.answered(answer, D)
     const visitor = entry('request')
     made.enter(visitor, D, answer)
     made.end()
-    assert.deepEqual([visitor.waits, made.waiting, made.due, made.phase], [false, 0, NEVER, 'ended'])
+    assert.deepEqual([visitor.isWaiting, made.waiting, made.due, made.phase], [false, 0, NEVER, 'ended'])
   })
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { EntryKind, LeaveOptions, PresenceEntry } from '../../lib/sessions/entry.ts'
 import { Presence } from '../../lib/sessions/presence.ts'
-import type { Departure, EntryKind, Present } from '../../lib/sessions/visit.ts'
 
 // The machine alone, without a clock: one test for each row of docs/decisions/presence.md, and those for its invariants.
 
@@ -25,13 +25,13 @@ class Scene {
     this.presence = new Presence({ unloadDelay: UNLOAD_DELAY, gracePeriod }, parent)
   }
 
-  enter(kind: EntryKind): Present {
-    const entry: Present = { kind, left: false, waits: false, above: undefined }
+  enter(kind: EntryKind): PresenceEntry {
+    const entry: PresenceEntry = { kind, left: false, isWaiting: false, parentEntry: undefined }
     if (this.presence.enter(entry, this.now)) this.#note(`load ${this.presence.load}`)
     return entry
   }
 
-  leave(entry: Present, departure: Departure = {}): void {
+  leave(entry: PresenceEntry, departure: LeaveOptions = {}): void {
     this.presence.leave(entry, departure, this.now)
   }
 
@@ -109,7 +109,7 @@ describe('presence, row by row:', () => {
 
   it('1: one that nobody has visited ends a grace period later', () => {
     const scene = new Scene()
-    scene.presence.beginUnattended(0)
+    scene.presence.beginWithoutEntry(0)
     assert.equal(scene.presence.endsAt, GRACE)
     assert.deepEqual(scene.pass(20), ['0 unload disconnected', '12 end disconnected'])
   })
@@ -136,10 +136,10 @@ describe('presence, row by row:', () => {
     })
   }
 
-  it('3: who comes while unload hooks run waits, and is present at once', () => {
+  it('3: who comes while unload hooks run isWaiting, and is present at once', () => {
     const scene = unloading()
     const entry = scene.enter('request')
-    assert.deepEqual([entry.waits, scene.presence.waiting, scene.presence.requests], [true, 1, 1])
+    assert.deepEqual([entry.isWaiting, scene.presence.waiting, scene.presence.requests], [true, 1, 1])
     assert.equal(scene.presence.phase, 'unloading')
     assert.deepEqual(scene.pass(0.9), [])
   })
@@ -197,7 +197,7 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.pass(100), [])
   })
 
-  it('6: who has waited and leaves waits no more', () => {
+  it('6: who has waited and leaves isWaiting no more', () => {
     const scene = unloading()
     scene.leave(scene.enter('page'))
     assert.equal(scene.presence.waiting, 0)
@@ -336,7 +336,7 @@ describe('presence, row by row:', () => {
       const scene = unloading()
       const all = [scene.enter(kind), scene.enter(kind)]
       assert.deepEqual(scene.pass(2), ['4 load 2'])
-      assert.deepEqual([scene.presence.waiting, all.some(({ waits }) => waits)], [0, false])
+      assert.deepEqual([scene.presence.waiting, all.some(({ isWaiting }) => isWaiting)], [0, false])
       assert.equal(scene.presence.hadPage, kind === 'page')
       for (const entry of all) scene.leave(entry)
       assert.deepEqual(scene.pass(3), ['7 unload disconnected'])
@@ -383,9 +383,9 @@ describe('presence:', () => {
   it('nothing is due while the cluster has yet to answer a visitor', () => {
     const scene = new Scene()
     scene.leave(scene.enter('page'))
-    scene.presence.arriving++
+    scene.presence.pendingEntries++
     assert.deepEqual(scene.pass(99), [])
-    scene.presence.arriving--
+    scene.presence.pendingEntries--
     assert.deepEqual(scene.pass(0), ['99 end disconnected'])
   })
 
@@ -403,13 +403,16 @@ describe('presence:', () => {
     assert.deepEqual(parent.pass(50), ['53.5 unload disconnected', '62 end disconnected'])
   })
 
-  it('an entry of a child loads an unloaded parent, and waits where that one is unloading', () => {
+  it('an entry of a child loads an unloaded parent, and isWaiting where that one is unloading', () => {
     const parent = unloading()
     const child = new Scene({ parent: parent.presence })
     const entry = child.enter('request')
-    assert.deepEqual([entry.waits, entry.above?.waits, parent.presence.waiting], [false, true, 1])
+    assert.deepEqual(
+      [entry.isWaiting, entry.parentEntry?.isWaiting, parent.presence.waiting],
+      [false, true, 1],
+    )
     assert.deepEqual(parent.pass(1), ['4 load 2'])
-    assert.equal(entry.above?.waits, false)
+    assert.equal(entry.parentEntry?.isWaiting, false)
   })
 
   it('a child may be unloaded and end by itself', () => {

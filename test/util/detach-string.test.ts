@@ -5,17 +5,17 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { Sessions } from '../../lib/sessions/sessions.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
-import { flat } from '../../lib/util/detach-string.ts'
+import { detachString } from '../../lib/util/detach-string.ts'
 
-test('a flat text is the same text, whatever is in it', () => {
+test('a detachString text is the same text, whatever is in it', () => {
   const texts = fc.array(fc.nat(0xffff)).map(units => String.fromCharCode(...units))
-  fc.assert(fc.property(texts, text => flat(text) === text))
-  assert.equal(flat('Zoë, 日本, \ud800'), 'Zoë, 日本, \ud800')
+  fc.assert(fc.property(texts, text => detachString(text) === text))
+  assert.equal(detachString('Zoë, 日本, \ud800'), 'Zoë, 日本, \ud800')
 })
 
-test('a flat text does not hold the one that it was cut out of', () => {
+test('a detachString text does not hold the one that it was cut out of', () => {
   const kept: string[] = []
-  const each = heldByEach(index => kept.push(flat(cutOut('text', index))))
+  const each = heldByEach(index => kept.push(detachString(cutOut('text', index))))
   assert.ok(each < MOST, `got ${each} bytes`)
 })
 
@@ -24,15 +24,15 @@ for (const kind of ['page', 'request'] as const) {
     const clock = fakeClock()
     const directoryOf = (id: string) => id
     const times = { gracePeriod: 1_000, unloadDelay: 1_000, hookTimeout: 1_000 }
-    const manager = new Sessions({ clock, ...times, maxSessions: 1_000, directoryOf })
+    const sessions = new Sessions({ clock, ...times, maxSessions: 1_000, directoryOf })
     const each = heldByEach(index => {
       const page = { page: cutOut('page', index) }
       const visiting = kind === 'page' ? { kind, ...page } : { kind }
-      void manager.enter(cutOut('token', index), visiting, { info: undefined })
+      void sessions.enter(cutOut('token', index), visiting, { info: undefined })
     })
-    assert.equal(manager.stats().open, 201)
+    assert.equal(sessions.stats().open, 201)
     assert.ok(each < MOST, `got ${each} bytes`)
-    await manager.close(1_000)
+    await sessions.close(1_000)
   })
 }
 

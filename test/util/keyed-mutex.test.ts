@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { KeyedLock } from '../../lib/util/keyed-mutex.ts'
+import { KeyedMutex } from '../../lib/util/keyed-mutex.ts'
 import { deferred } from '../support/sessions/harness.ts'
 
 describe('a keyed lock', () => {
   it('lets one task after the other run for a key, in the order they came', async () => {
-    const lock = new KeyedLock()
+    const lock = new KeyedMutex()
     const log: string[] = []
     const first = deferred()
     const tasks = [
@@ -26,14 +26,14 @@ describe('a keyed lock', () => {
   })
 
   it('holds up no other key', async () => {
-    const lock = new KeyedLock()
+    const lock = new KeyedMutex()
     const never = lock.run('a', () => new Promise(() => {}))
     assert.equal(await lock.run('b', async () => 'done'), 'done')
     assert.ok(never)
   })
 
   it('goes on after a task that failed, and tells only its caller', async () => {
-    const lock = new KeyedLock()
+    const lock = new KeyedMutex()
     const failed = lock.run('a', async () => {
       throw new Error('of the first')
     })
@@ -43,7 +43,7 @@ describe('a keyed lock', () => {
   })
 
   it('never has two tasks of a key running, under thousands', async () => {
-    const lock = new KeyedLock()
+    const lock = new KeyedMutex()
     const running = new Map<number, number>()
     let most = 0
     const task = (key: number) => async () => {

@@ -19,7 +19,7 @@ describe('a limiter', () => {
   it('counts what runs already, beyond its limit too', async () => {
     const limiter = new Limiter(1, () => {})
     const held = [deferred(), deferred()] as const
-    for (const { promise } of held) limiter.hold(promise)
+    for (const { promise } of held) limiter.occupy(promise)
     let ran = false
     const waiting = limiter.run(async () => {
       ran = true

@@ -203,7 +203,7 @@ describe('within()', () => {
 it('a process with a grace period of an hour to wait for exits by itself', () => {
   const { status, stdout, stderr } = run(`
     const { gradioState } = await import('./lib/index.ts')
-    const { testUser } = await import('./test/support/harness.ts')
+    const { testUser } = await import('./test/support/sessions/harness.ts')
     const gradio = gradioState({ identify: req => req.headers['x-user'] })
     const session = await testUser(gradio).session()
     session.set('x', 1, { timeToLive: '50m' })

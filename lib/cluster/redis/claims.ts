@@ -98,7 +98,7 @@ export class Claims {
             const found = answer.length === 0 && isLost() ? endOf(link, share, reason) : answer
             if (found.length === 0) resolve(undefined)
             else if (isLate) this.take(shard, found, askedAt, link)
-            // After what awaits the answers before this one has gone on: a visitor's may have told of a load.
+            // After what awaits the answers before this one has gone on: an entry's may have told of a load.
             else queueMicrotask(() => resolve(this.#handedOut.hold(shard, found, askedAt, link)))
           },
           // Only what is here can end now; the rest follows as a claim when Redis is back.

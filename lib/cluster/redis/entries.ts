@@ -7,8 +7,8 @@ import type {
   Reported,
   SessionRef,
   Share,
-  Visitor,
 } from '../../sessions/coordinator.js'
+import type { EntryInit } from '../../sessions/entry.js'
 import type { Clock } from '../../util/clock.js'
 import type { Claims } from './claims.js'
 import { type Answers, delay, type EnterAnswer } from './protocol.js'
@@ -37,7 +37,7 @@ export class Entries {
     this.#claims = claims
   }
 
-  async enter(proposal: Proposal, visitor: Visitor, create: boolean): Promise<Admission | undefined> {
+  async enter(proposal: Proposal, entry: EntryInit, create: boolean): Promise<Admission | undefined> {
     const known = this.#links.find(proposal)
     const link = proposal.isBegun ? (known ?? this.#links.begin(proposal)) : known
     const shard = this.#shards.of(proposal)
@@ -45,7 +45,7 @@ export class Entries {
     let answer: Answers['enter']
     let hasEnded = false
     try {
-      answer = await shard.ask('enter', () => this.#enterWords(proposal, link, visitor, create))
+      answer = await shard.ask('enter', () => this.#enterWords(proposal, link, entry, create))
       if (answer.length === 0) return undefined
       const [id, phase, , load] = answer
       if (link?.isOver && link.epoch === '') link.clusterId = id
@@ -54,9 +54,9 @@ export class Entries {
     } finally {
       asking.answered()
     }
-    // Ended here while the answer was on its way: the visitor comes to what follows.
-    if (hasEnded) return this.enter({ ...proposal, id: uuid(), isBegun: false }, visitor, create)
-    return this.#admitted(shard, proposal.token, answer, visitor)
+    // Ended here while the answer was on its way: the entry comes to what follows.
+    if (hasEnded) return this.enter({ ...proposal, id: uuid(), isBegun: false }, entry, create)
+    return this.#admitted(shard, proposal.token, answer, entry)
   }
 
   report(share: Share, leftPage?: string): Promise<Reported> {
@@ -125,7 +125,7 @@ export class Entries {
     })
   }
 
-  #admitted(shard: Shard, token: string, answer: EnterAnswer, { page }: Visitor): Admission {
+  #admitted(shard: Shard, token: string, answer: EnterAnswer, { page }: EntryInit): Admission {
     const [id, phase, createdAt, load, hadPage, isExpectedHere, pagesElsewhere, version, due] = answer
     const link = this.#links.confirm(token, id, shard.epoch)
     link.note(Number(version))
@@ -145,7 +145,7 @@ export class Entries {
   #enterWords(
     { token, id, createdAt, navigations, expected }: Proposal,
     link: SessionLink | undefined,
-    { page }: Visitor,
+    { page }: EntryInit,
     create: boolean,
   ) {
     const { clock } = this.#site

@@ -67,7 +67,7 @@ export class HandedOut {
     const [phase, key, id, reason, fence, createdAt, name, version, data] = answer
     return this.#hold(shard, answer, grantedAt, {
       token: link?.token ?? key,
-      life: link?.id ?? id,
+      sessionId: link?.id ?? id,
       phase,
       reason,
       fence,

@@ -110,9 +110,9 @@ export function delay(ms: number): number {
   return ms === Number.POSITIVE_INFINITY ? -1 : Math.max(Math.ceil(ms), 0)
 }
 
-/** How often a node gives a sign of life. */
+/** How often a node gives a heartbeat. */
 export const BEAT = 5_000
-/** After how long without a sign of life a node is dead. */
+/** After how long without a heartbeat a node is dead. */
 export const DEAD = 15_000
 /** How many orders, shares or sessions a script takes at once. */
 export const PORTION = 128

@@ -13,8 +13,8 @@ import type {
   SessionClaim,
   SessionRef,
   Share,
-  Visitor,
 } from '../../sessions/coordinator.js'
+import type { EntryInit } from '../../sessions/entry.js'
 import type { Reason } from '../../types.js'
 import { type Clock, systemClock } from '../../util/clock.js'
 import { Claims } from './claims.js'
@@ -78,10 +78,10 @@ export class RedisCoordinator implements Coordinator, ShardSite {
     }
   }
 
-  enter(session: Proposal, visitor: Visitor, create: true): Promise<Admission>
-  enter(session: Proposal, visitor: Visitor, create: boolean): Promise<Admission | undefined>
-  enter(session: Proposal, visitor: Visitor, create: boolean): Promise<Admission | undefined> {
-    return this.#entries.enter(session, visitor, create)
+  enter(session: Proposal, entry: EntryInit, create: true): Promise<Admission>
+  enter(session: Proposal, entry: EntryInit, create: boolean): Promise<Admission | undefined>
+  enter(session: Proposal, entry: EntryInit, create: boolean): Promise<Admission | undefined> {
+    return this.#entries.enter(session, entry, create)
   }
 
   report(share: Share, leftPage?: string): Promise<Reported> {

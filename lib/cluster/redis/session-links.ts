@@ -14,7 +14,7 @@ export class SessionLink {
   epoch = ''
   /** Whether this node has ended it, or has heard of its end. */
   isOver = false
-  /** The load that this node's visitor has brought about when it had ended the session here: no load hooks ran for it. */
+  /** The load that this node's entry has brought about when it had ended the session here: no load hooks ran for it. */
   lostLoad = 0
   /** The version that the last answer told of: messages of older ones are overtaken. */
   version = 0
@@ -47,7 +47,7 @@ export class SessionLinks {
     return this.#byToken.get(token)?.key ?? keyOf(token)
   }
 
-  /** Redis is being asked about a visitor. @returns tells, with the answer, whether that session has ended since */
+  /** Redis is being asked about an entry. @returns tells, with the answer, whether that session has ended since */
   asking(): { answered(): void; hasEnded(clusterId: string): boolean } {
     this.#asking++
     const call = ++this.#calls

@@ -94,7 +94,7 @@ export class Shard {
     )
   }
 
-  /** Whether this node has given a sign of life that the others still go by. */
+  /** Whether this node has given a heartbeat that the others still go by. */
   get isAlive(): boolean {
     return this.#site.clock.now() - this.#aliveAt < DEAD
   }
@@ -109,7 +109,7 @@ export class Shard {
     this.#site.wake()
   }
 
-  /** Gives a sign of life, and takes the messages that have come. */
+  /** Gives a heartbeat, and takes the messages that have come. */
   async beat(): Promise<void> {
     if (this.#state !== 'joined') return
     this.#beatsAgain = this.#beating !== undefined

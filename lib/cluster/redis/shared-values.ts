@@ -3,8 +3,8 @@ import type {
   SharedValue,
   SharedValueStore,
   ValueClaim,
-  Writing,
-  Written,
+  WriteOptions,
+  WriteResult,
 } from '../../sessions/shared-value-store.js'
 import type { Clock } from '../../util/clock.js'
 import type { Claims } from './claims.js'
@@ -33,10 +33,16 @@ export class RedisValues implements SharedValueStore {
     return { name, version, data }
   }
 
-  async write(token: string, id: string, name: string, data: string, how: Writing): Promise<Written> {
-    const { timeToLive, over = -1, claimReplaced = false } = how
+  async write(
+    token: string,
+    id: string,
+    name: string,
+    data: string,
+    how: WriteOptions,
+  ): Promise<WriteResult> {
+    const { timeToLive, ifVersion = -1, claimReplaced = false } = how
     const askedAt = this.#site.clock.now()
-    const words = [name, data, delay(timeToLive), over, claimReplaced]
+    const words = [name, data, delay(timeToLive), ifVersion, claimReplaced]
     const [written, due = -1, replaced] = await this.#ask(token, id, 'write', ...words)
     const shard = this.#shards.of({ token })
     shard.noteDue(due)

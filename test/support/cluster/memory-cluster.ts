@@ -10,8 +10,8 @@ import type {
   SessionClaim,
   SessionRef,
   Share,
-  Visitor,
 } from '../../../lib/sessions/coordinator.ts'
+import type { EntryInit } from '../../../lib/sessions/entry.ts'
 import type { ValueClaim } from '../../../lib/sessions/shared-value-store.ts'
 import type { FakeClock } from '../../../lib/testing/index.ts'
 import type { Reason } from '../../../lib/types.ts'
@@ -20,7 +20,7 @@ import { SharedSession } from './memory-session.ts'
 
 export type { SharedSession } from './memory-session.ts'
 
-/** After how many milliseconds without a sign of life a node is dead, and a claim is handed out again. */
+/** After how many milliseconds without a heartbeat a node is dead, and a claim is handed out again. */
 export const DEAD = 15_000
 
 /** A claim that isn't completed: it is that node's until then. */
@@ -68,7 +68,7 @@ export class MemoryCluster {
   enter(
     node: MemoryCoordinator,
     proposal: Proposal,
-    { kind, page = '' }: Visitor,
+    { kind, page = '' }: EntryInit,
     create: boolean,
     isKnown: boolean,
   ): { admission: Admission; version: number } | undefined {
@@ -168,7 +168,17 @@ export class MemoryCluster {
     { name, data, version }: { name: string; data: string; version: number },
     reason: ValueClaim['reason'],
   ): ValueClaim {
-    const claim = { phase: 'value', token, life: id, createdAt, reason, fence, name, data, version } as const
+    const claim = {
+      phase: 'value',
+      token,
+      sessionId: id,
+      createdAt,
+      reason,
+      fence,
+      name,
+      data,
+      version,
+    } as const
     return this.#grant(claim, node)
   }
 
@@ -337,7 +347,7 @@ export class MemoryCluster {
 }
 
 export function keyOf(claim: Claim): string {
-  return claim.phase === 'value' ? `value ${claim.life} ${claim.version}` : `${claim.phase} ${claim.id}`
+  return claim.phase === 'value' ? `value ${claim.sessionId} ${claim.version}` : `${claim.phase} ${claim.id}`
 }
 
 const NEVER = Number.POSITIVE_INFINITY

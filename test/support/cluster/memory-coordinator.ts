@@ -13,8 +13,8 @@ import type {
   SessionClaim,
   SessionRef,
   Share,
-  Visitor,
 } from '../../../lib/sessions/coordinator.ts'
+import type { EntryInit } from '../../../lib/sessions/entry.ts'
 import type { Reason } from '../../../lib/types.ts'
 import { DEAD, keyOf, type MemoryCluster } from './memory-cluster.ts'
 import { MemoryValues } from './memory-values.ts'
@@ -144,9 +144,9 @@ export class MemoryCoordinator implements Coordinator {
     this.#cluster.tellDue(this)
   }
 
-  enter(session: Proposal, visitor: Visitor, create: true): Promise<Admission>
-  enter(session: Proposal, visitor: Visitor, create: boolean): Promise<Admission | undefined>
-  async enter(session: Proposal, visitor: Visitor, create: boolean): Promise<Admission | undefined> {
+  enter(session: Proposal, visitor: EntryInit, create: true): Promise<Admission>
+  enter(session: Proposal, visitor: EntryInit, create: boolean): Promise<Admission | undefined>
+  async enter(session: Proposal, visitor: EntryInit, create: boolean): Promise<Admission | undefined> {
     const call = ++this.#calls
     const isKnown = this.#confirmed.has(session.id)
     if (session.isBegun && !isKnown) this.#begun.set(session.token, session.id)
@@ -290,14 +290,14 @@ export class MemoryCoordinator implements Coordinator {
 
   #claimed<C extends Claim>(claim: C): C {
     this.worksOn.add(keyOf(claim))
-    if (claim.phase === 'value') return { ...claim, life: this.nameHere(claim.life) }
+    if (claim.phase === 'value') return { ...claim, sessionId: this.nameHere(claim.sessionId) }
     this.note(claim.id, this.#cluster.grantedAt(claim))
     const isLoaded = claim.isLoaded && claim.load !== this.#lostLoads.get(claim.id)
     return { ...claim, id: this.nameHere(claim.id), isLoaded }
   }
 
   #claimThere(claim: Claim): Claim {
-    if (claim.phase === 'value') return { ...claim, life: this.nameThere(claim.life) }
+    if (claim.phase === 'value') return { ...claim, sessionId: this.nameThere(claim.sessionId) }
     return { ...claim, id: this.nameThere(claim.id) }
   }
 }

@@ -3,8 +3,8 @@ import type {
   SharedValue,
   SharedValueStore,
   ValueClaim,
-  Writing,
-  Written,
+  WriteOptions,
+  WriteResult,
 } from '../../../lib/sessions/shared-value-store.ts'
 import type { MemoryCluster, SharedSession } from './memory-cluster.ts'
 import type { MemoryCoordinator } from './memory-coordinator.ts'
@@ -31,10 +31,10 @@ export class MemoryValues implements SharedValueStore {
     })
   }
 
-  write(token: string, id: string, name: string, data: string, how: Writing): Promise<Written> {
-    return this.#of(token, id, (session): Written => {
+  write(token: string, id: string, name: string, data: string, how: WriteOptions): Promise<WriteResult> {
+    return this.#of(token, id, (session): WriteResult => {
       const old = session.values.get(name)
-      if (how.over !== undefined && how.over !== (old?.version ?? 0)) return { written: false }
+      if (how.ifVersion !== undefined && how.ifVersion !== (old?.version ?? 0)) return { written: false }
       const isSame = old?.data === data
       const version = isSame ? old.version : ++session.valueVersion
       this.#keep(session, { name, data, version }, how.timeToLive)

@@ -3,7 +3,7 @@ import { PRELUDE } from './prelude.js'
 import { SHARES } from './shares.js'
 
 /**
- * A sign of life, and the care for what nodes that gave none have left.
+ * A heartbeat, and the care for what nodes that gave none have left.
  *
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, after how long without a beat a node is dead, the most sessions to take over

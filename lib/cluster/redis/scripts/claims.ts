@@ -1,10 +1,10 @@
 /** Lua: the orders by which sessions end, and by which nodes claim work, ask for more time for it and complete it. */
 export const CLAIMS = `
 local function values_of(at)
-  local list, flat = {}, redis.call('HGETALL', at)
-  for i = 1, #flat, 2 do
-    local version, _, data = string.match(flat[i + 1], '^(%d+) (%S+) (.*)$')
-    list[#list + 1] = { flat[i], version, data }
+  local list, fields = {}, redis.call('HGETALL', at)
+  for i = 1, #fields, 2 do
+    local version, _, data = string.match(fields[i + 1], '^(%d+) (%S+) (.*)$')
+    list[#list + 1] = { fields[i], version, data }
   end
   return list
 end

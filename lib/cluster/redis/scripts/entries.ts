@@ -19,7 +19,7 @@ local function page_enters(s, page)
   return first == me
 end
 
--- A visitor comes: { id, phase, began, load, had a page, whether the page is expected here, pages elsewhere, version, due in }, or {}.
+-- An entry comes: { id, phase, began, load, had a page, whether the page is expected here, pages elsewhere, version, due in }, or {}.
 function orders.enter(k, id, born, make, page, navigations, expected)
   local s, phase = change(k), 'loaded'
   if not s then

@@ -47,7 +47,7 @@ local function pass_on(node, heir, limit)
   end
 end
 
--- Where no node at all has given a sign of life for so long, it was Redis that was away: all have time to come back.
+-- Where no node at all has given a heartbeat for so long, it was Redis that was away: all have time to come back.
 local function spare_nodes(dead)
   local newest = redis.call('ZREVRANGE', key('nodes'), 0, 0, 'WITHSCORES')
   if not newest[2] or now - newest[2] < dead / 2 then return end

@@ -21,10 +21,10 @@ local function tell(node, ...)
 end
 
 local function load(k)
-  local flat = redis.call('HGETALL', key('s', k))
-  if #flat == 0 then return nil end
+  local fields = redis.call('HGETALL', key('s', k))
+  if #fields == 0 then return nil end
   local s = { k = k, f = {}, old = {} }
-  for i = 1, #flat, 2 do s.f[flat[i]] = flat[i + 1]; s.old[flat[i]] = flat[i + 1] end
+  for i = 1, #fields, 2 do s.f[fields[i]] = fields[i + 1]; s.old[fields[i]] = fields[i + 1] end
   return s
 end
 

@@ -1,17 +1,17 @@
 import { v4 as uuid } from 'uuid'
-import { flat } from '../util/detach-string.js'
+import { detachString } from '../util/detach-string.js'
 import type { Session } from './session.js'
 
-/** A visitor whom the cluster has yet to answer. */
-export interface Arrival {
-  /** The id of the session, or the one that it is to have if the visitor begins it: the same for all that are on their way. */
+/** An entry that waits for the cluster's answer. */
+export interface PendingEntry {
+  /** The id of the session, or the id that it gets if this entry begins it: the same for all pending entries of a token. */
   readonly id: string
-  /** To be called once, with the answer. */
+  /** To be called once, when the cluster has answered. */
   answered(): void
 }
 
-/** Visitors whom the cluster has yet to answer. Until then, nothing is due of their sessions here. */
-export class Arrivals {
+/** Requests and pages whose entry the cluster has yet to answer. Until then, their sessions are neither unloaded nor ended here. */
+export class PendingEntries {
   readonly #byToken = new Map<string, Group>()
   #beginning = 0
 
@@ -19,7 +19,7 @@ export class Arrivals {
     return this.#byToken.size > 0
   }
 
-  /** How many sessions that aren't here yet they may begin. */
+  /** How many sessions that don't exist here yet they may begin. */
   get beginning(): number {
     return this.#beginning
   }
@@ -29,41 +29,44 @@ export class Arrivals {
     return this.#byToken.get(token)?.begins ?? false
   }
 
-  /** The id that the session of that token is to have, if it isn't here yet. */
+  /** The id that the session of that token gets, if it doesn't exist here yet. */
   proposedId(token: string): string | undefined {
     const group = this.#byToken.get(token)
     return group?.session === undefined ? group?.id : undefined
   }
 
-  /** @param session the one that is here, if there is one  @param begins whether one is begun where there is none at all */
-  add(token: string, session: Session | undefined, begins: boolean): Arrival {
+  /**
+   * @param session the session in this process, if it exists
+   * @param begins whether the entry begins the session if it exists nowhere
+   */
+  add(token: string, session: Session | undefined, begins: boolean): PendingEntry {
     const group = this.#groupOf(token, session)
     group.visitors++
-    if (session !== undefined) session.presence.arriving++
+    if (session !== undefined) session.presence.pendingEntries++
     else if (begins) this.#begins(group, true)
     return { id: group.id, answered: () => this.#answered(token, group) }
   }
 
-  /** A session has begun here: visitors who are on the way to it count for it from now on. */
+  /** A session has begun here: the pending entries of its token count for it from now on. */
   begun(session: Session): void {
     const group = this.#byToken.get(session.token)
     if (group === undefined || group.session !== undefined) return
     group.session = session
-    session.presence.arriving += group.visitors
+    session.presence.pendingEntries += group.visitors
     this.#begins(group, false)
   }
 
-  /** Visitors to a session that has ended meanwhile are others than those to the next one. */
+  /** Pending entries of a session that has ended are kept apart from those of the next session of the token. */
   #groupOf(token: string, session: Session | undefined): Group {
     const known = this.#byToken.get(token)
     if (known !== undefined && known.session === session) return known
-    const group = { id: session?.id ?? flat(uuid()), session, visitors: 0, begins: false }
+    const group = { id: session?.id ?? detachString(uuid()), session, visitors: 0, begins: false }
     this.#byToken.set(token, group)
     return group
   }
 
   #answered(token: string, group: Group): void {
-    if (group.session !== undefined) group.session.presence.arriving--
+    if (group.session !== undefined) group.session.presence.pendingEntries--
     if (--group.visitors > 0) return
     this.#begins(group, false)
     if (this.#byToken.get(token) === group) this.#byToken.delete(token)
