@@ -21,7 +21,27 @@ const LIMIT = 15 * 60_000
 const CONCURRENCY = 2 * availableParallelism()
 
 /** Begun first, in this order, so that none of them runs alone in the end. */
-const SLOWEST = []
+const SLOWEST = [
+  'test/client/client.test.ts',
+  'test/heap/sessions.test.ts',
+  'test/browser/cluster.test.ts',
+  'test/browser/tabs.test.ts',
+  'test/browser/staying.test.ts',
+  'test/browser/closing.test.ts',
+  'test/browser/silence.test.ts',
+  'test/cluster/outages.test.ts',
+  'test/cluster/spread.test.ts',
+  'test/cluster/crashes.test.ts',
+  'test/stores/session-file-store.test.ts',
+  'test/stores/connect-redis.test.ts',
+  'test/stores/connect-pg-simple.test.ts',
+  'test/package/consumers.test.ts',
+  'test/cluster/same-as-one.test.ts',
+  'test/cluster/redis-coordinator.test.ts',
+  'test/files/sweep.test.ts',
+  'test/http/nodes.test.ts',
+  'test/pages/upgrade-matrix.test.ts',
+]
 
 /** What a test file needs beyond Node.js. A file belongs to the first part that fits. */
 const PARTS = {
