@@ -103,7 +103,8 @@ export interface ForgottenReport {
 
 /** Redis comes back empty: what the nodes hold goes on, with its values, and what was closed ends after its grace. */
 export async function forgotten(redis: RedisNode, users: number): Promise<ForgottenReport> {
-  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 4, unloadDelay: 0.5 })
+  // Long enough for a busy machine to let users move to another node in it.
+  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 15, unloadDelay: 0.5 })
   try {
     const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
     const open = visits.filter((_, index) => index % 3 === 0)
@@ -130,7 +131,7 @@ export async function forgotten(redis: RedisNode, users: number): Promise<Forgot
     const closedOnes = closed.map(({ session }) => session)
     await cluster.until(
       events => closedOnes.every(session => countBy(events, 'ended').has(session)),
-      20,
+      30,
       'that those end who had left',
     )
     await sleep(1_000)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { assertFinished, assertNoRepeats, countBy, of } from './event-checks.ts'
+import { assertFinished, assertNoErrors, assertNoRepeats, countBy, of } from './event-checks.ts'
 import type { ClusterPage } from './node-page.ts'
 import { type Cluster, type ClusterNode, startNodes } from './node-processes.ts'
 import type { ClusterEvent, RedisAt } from './types.ts'
@@ -63,7 +63,7 @@ export async function spread(redisAt: RedisAt, users: number, returning: number)
     assertFinished(events, sessions)
     assert.equal(countBy(events, 'ended').size, sessions.size)
     assert.equal(of(events, 'delete').length, visits.length, 'one deletion for each value')
-    assert.deepEqual(of(events, 'error'), [])
+    assertNoErrors(events)
     const loads = countBy(events, 'load')
     await cluster.untilEmpty()
     return {
