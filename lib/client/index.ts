@@ -1,3 +1,4 @@
+import { proofOfOrigin } from './own-origin.js'
 import { send, type UploadOptions } from './upload.js'
 
 export type { UploadError, UploadOptions, UploadProgress } from './upload.js'
@@ -93,6 +94,7 @@ async function ask(url: string, request: AbortController): Promise<{ status?: nu
     // that it has for all tabs.
     const response = await fetch(url, {
       method: 'POST',
+      headers: proofOfOrigin(url),
       credentials: 'include',
       redirect: 'error',
       signal: request.signal,

@@ -1,3 +1,5 @@
+import { proofOfOrigin } from './own-origin.js'
+
 /** How much of an upload has been sent: bytes of the whole request, which are a few more than those of its files. */
 export interface UploadProgress {
   loaded: number
@@ -54,6 +56,7 @@ export function send(
     const start = () => {
       request.open('POST', url)
       request.withCredentials = true
+      for (const header of proofOfOrigin(url)) request.setRequestHeader(...header)
       // Whoever listens here makes a request to another origin one with a preflight.
       if (onProgress) {
         request.upload.onprogress = ({ loaded, total }) => onProgress({ loaded, total })

@@ -98,6 +98,10 @@ class KoaContext implements RequestContext {
     return this.#ctx.secure
   }
 
+  get trustsProxy(): boolean {
+    return this.#ctx.app.proxy
+  }
+
   get user(): unknown {
     return this.#ctx.state?.user
   }

@@ -51,6 +51,11 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.sessions.isShared
   }
 
+  /** Whether the framework trusts the headers of the proxy that sent this request. */
+  get trustsProxy(): boolean {
+    return this.#entry.caller.trustsProxy
+  }
+
   /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
   get introduced(): boolean {
     return this.#entry.introduced

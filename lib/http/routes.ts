@@ -99,9 +99,9 @@ export class Routes {
   }
 
   async #open(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): Promise<void> {
-    refuseCrossSite(req, this.#config.origins)
+    refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
-    const ticket = this.#pages.issueTicket(page, req.headers.origin)
+    const ticket = this.#pages.issueTicket(page)
     answer(req, res, 200, { ticket }, state.introduced)
   }
 
@@ -118,7 +118,7 @@ export class Routes {
   }
 
   async #receive(...[req, res, state]: Parameters<Route>): Promise<void> {
-    refuseCrossSite(req, this.#config.origins)
+    refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     expectMultipart(req)
     await state.establish()
     const files = await this.#read(req, res)
@@ -146,18 +146,18 @@ export class Routes {
 
   /** An answer that the session middleware takes part in, as in those of the app: with `rolling` it sets its cookie. */
   async #renew(...[req, res, state]: Parameters<Route>): Promise<void> {
-    refuseCrossSite(req, this.#config.origins)
+    refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     const isRenewed = this.#config.keepAlive && state.hasSession
     if (isRenewed) await state.renew()
     answer(req, res, 204, undefined, isRenewed)
   }
 
+  /** Needs no proof of its origin: it names the page by its id, which is random and which only that page knows. */
   async #goodbye(
     id: string,
     epoch: number | undefined,
     ...[req, res, state]: Parameters<Route>
   ): Promise<void> {
-    refuseCrossSite(req, this.#config.origins)
     const session = state.find()
     const isDone = this.#pages.goodbye(session, id, epoch) || (await state.goodbye(id, epoch))
     if (!isDone && !this.#pages.knows(session, id)) throw unknown(id)

@@ -11,6 +11,8 @@ export interface RequestContext {
   secure?: boolean
   /** The path that the middleware is mounted on. */
   baseUrl?: string
+  /** Koa's setting `app.proxy`. Express has its own in {@link FrameworkRequest.app}. */
+  readonly trustsProxy?: boolean
   /** The user who is logged in, as Passport sets it. */
   user?: unknown
   /** The internals of koa-session, if that provides the session. */
@@ -20,6 +22,7 @@ export interface RequestContext {
 /** A request with the properties that Express and session middleware add. */
 export interface FrameworkRequest extends IncomingMessage, RequestContext {
   sessionStore?: unknown
+  readonly app?: { get?(setting: string): unknown }
 }
 
 /** The part used here of the context that koa-session 6 and 7 create for each request (their `lib/context.js`). */
@@ -91,6 +94,15 @@ export class Caller {
   /** The framework session's id. */
   get sessionID(): unknown {
     return this.context.sessionID
+  }
+
+  /** Whether the framework trusts the headers of the proxy that sent the request. */
+  get trustsProxy(): boolean {
+    const { context, req } = this
+    if (context.trustsProxy !== undefined) return context.trustsProxy
+    // The function that Express compiles its setting `trust proxy` to.
+    const trusts = (req as FrameworkRequest).app?.get?.('trust proxy fn')
+    return typeof trusts === 'function' && trusts(req.socket.remoteAddress, 0) === true
   }
 
   /** The internals of koa-session. Never read from a request of Express, which is its own context. */

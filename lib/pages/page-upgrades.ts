@@ -4,10 +4,9 @@ import type { Duplex } from 'node:stream'
 import { GradioStateError } from '../errors.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { Deadline } from '../util/scheduler.js'
-import { isSameHost } from './origin.js'
 import type { Pages } from './pages.js'
 import { PingSchedule } from './ping-schedule.js'
-import { hashOrigin, type Ticket } from './tickets.js'
+import type { Ticket } from './tickets.js'
 import { hookUpgrades, type UpgradeTaker, type Verdict } from './upgrade-hook.js'
 import { acceptUpgrade, type Upgrade } from './websocket.js'
 
@@ -59,7 +58,7 @@ export class PageUpgrades implements UpgradeTaker {
   judge(req: IncomingMessage): Verdict {
     const address = parse(req)
     if (address === undefined) return undefined
-    const isAdmitted = typeof this.#ticketOf(address, req) === 'object'
+    const isAdmitted = typeof this.#ticketOf(address) === 'object'
     if (isAdmitted && asksForWebSocket(req) && isFree(req)) return 'take'
     return this.#bases.has(address.base) ? 'plain' : undefined
   }
@@ -81,16 +80,16 @@ export class PageUpgrades implements UpgradeTaker {
   statusOf(req: IncomingMessage): number {
     if (this.#isClosed) return 503
     const address = asksForWebSocket(req) ? parse(req) : undefined
-    const ticket = address && this.#ticketOf(address, req)
+    const ticket = address && this.#ticketOf(address)
     return typeof ticket === 'number' ? ticket : 426
   }
 
   /** The ticket of a request, or the status of the response if it doesn't admit the request. */
-  #ticketOf({ page, epoch, sealed }: SocketAddress, req: IncomingMessage): Ticket | number {
+  #ticketOf({ page, epoch, sealed }: SocketAddress): Ticket | number {
     const ticket = this.#pages.findTicket(sealed)
     if (ticket === undefined) return 401
     if (ticket.page !== page || String(ticket.epoch) !== epoch) return 409
-    return isOriginOf(ticket, req) ? ticket : 403
+    return ticket
   }
 
   /** Opens here a page that another node has had until now. */
@@ -164,13 +163,6 @@ function isFree({ headers, socket }: IncomingMessage): boolean {
 function statusFor(error: unknown): number {
   if (!(error instanceof GradioStateError)) return 503
   return error.code === 'PAGE_UNKNOWN' ? 401 : error.status
-}
-
-/** Only the page that was given the ticket may open the socket. If its request had no origin, the host is compared. */
-function isOriginOf(ticket: Ticket, req: IncomingMessage): boolean {
-  const { origin } = req.headers
-  if (origin === undefined) return true
-  return ticket.origin === undefined ? isSameHost(req, origin) : ticket.origin === hashOrigin(origin)
 }
 
 const MAX_BASES = 64

@@ -4,7 +4,7 @@ import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
 import type { Page } from './page.js'
 import { SessionPages } from './session-pages.js'
-import { hashOrigin, type Ticket, Tickets } from './tickets.js'
+import { type Ticket, Tickets } from './tickets.js'
 
 /** Opens and closes the pages of all sessions, and issues the tickets for their sockets. */
 export class Pages {
@@ -56,9 +56,9 @@ export class Pages {
   }
 
   /** Issues a ticket for one socket of the page. The one before it becomes invalid. */
-  issueTicket(page: Page, origin: string | undefined): string {
+  issueTicket(page: Page): string {
     const { id, token, epoch } = page
-    page.ticket = this.#tickets.seal({ token, page: id, epoch, origin: origin && hashOrigin(origin) })
+    page.ticket = this.#tickets.seal({ token, page: id, epoch })
     return page.ticket
   }
 

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
 import type { Clock } from '../util/clock.js'
 
 /** Admits one socket to a page, on any node. */
@@ -7,8 +7,6 @@ export interface Ticket {
   readonly token: string
   readonly page: string
   readonly epoch: number
-  /** The origin of the page that was given the ticket, hashed because it may be long. */
-  readonly origin: string | undefined
 }
 
 /**
@@ -28,8 +26,8 @@ export class Tickets {
     this.#clock = clock
   }
 
-  seal({ token, page, epoch, origin }: Ticket): string {
-    const content: Content = [this.#issuer, this.#clock.wall(), token, page, epoch, origin ?? null]
+  seal({ token, page, epoch }: Ticket): string {
+    const content: Content = [this.#issuer, this.#clock.wall(), token, page, epoch]
     const nonce = randomBytes(NONCE)
     const cipher = createCipheriv(CIPHER, this.#key(), nonce)
     const sealed = [nonce, cipher.update(JSON.stringify(content)), cipher.final(), cipher.getAuthTag()]
@@ -38,31 +36,31 @@ export class Tickets {
 
   /** Decrypts a ticket; `undefined` for one that is no ticket, or is too old. */
   open(sealed: string): (Ticket & { readonly isOwn: boolean }) | undefined {
-    const content = sealed.length <= MAX_LENGTH ? this.#decipher(Buffer.from(sealed, 'base64url')) : undefined
+    const content = sealed.length <= MAX_LENGTH ? this.#decipher(sealed) : undefined
     if (content === undefined) return undefined
-    const [issuer, issuedAt, token, page, epoch, origin] = content
+    const [issuer, issuedAt, token, page, epoch] = content
     // Absolute: the clock of the other node may be ahead.
     if (Math.abs(this.#clock.wall() - issuedAt) > VALID) return undefined
-    return { token, page, epoch, origin: origin ?? undefined, isOwn: issuer === this.#issuer }
+    return { token, page, epoch, isOwn: issuer === this.#issuer }
   }
 
   /** Uses up the ticket of another node. @returns `false` if it was used here before */
   spend(sealed: string): boolean {
-    // Several base64 strings decode to the same bytes.
-    const key = Buffer.from(sealed, 'base64url').toString('base64url')
     const now = this.#clock.wall()
     for (const [spent, at] of this.#spent) {
       // Twice as long: the clock of the node that issued it may be ahead.
       if (now - at <= 2 * VALID) break
       this.#spent.delete(spent)
     }
-    if (this.#spent.has(key)) return false
-    this.#spent.set(key, now)
+    if (this.#spent.has(sealed)) return false
+    this.#spent.set(sealed, now)
     return true
   }
 
-  #decipher(bytes: Buffer): Content | undefined {
-    if (bytes.length <= NONCE + TAG) return undefined
+  #decipher(sealed: string): Content | undefined {
+    const bytes = Buffer.from(sealed, 'base64url')
+    // Several strings decode to the same bytes. Only one of them is a ticket, so that each is used once.
+    if (bytes.toString('base64url') !== sealed || bytes.length <= NONCE + TAG) return undefined
     try {
       const decipher = createDecipheriv(CIPHER, this.#key(), bytes.subarray(0, NONCE), { authTagLength: TAG })
       decipher.setAuthTag(bytes.subarray(-TAG))
@@ -79,18 +77,7 @@ export class Tickets {
   }
 }
 
-export function hashOrigin(origin: string): string {
-  return createHash('sha256').update(origin).digest('base64url').slice(0, 22)
-}
-
-type Content = [
-  issuer: string,
-  issuedAt: number,
-  token: string,
-  page: string,
-  epoch: number,
-  origin: string | null,
-]
+type Content = [issuer: string, issuedAt: number, token: string, page: string, epoch: number]
 
 const CIPHER = 'aes-256-gcm'
 const NONCE = 12

@@ -11,7 +11,7 @@ import { type WebSocket as ServerSocket, WebSocketServer } from 'ws'
 import { connect, type Page } from '../../lib/client/index.ts'
 import { until, useBrowser } from '../support/browser/browser.ts'
 
-const maxGzipSize = 1900
+const maxGzipSize = 1950
 const second = 1000
 
 /** What the server saw: a POST, an upgrade, a socket that opened or closed, a goodbye. */
@@ -21,6 +21,8 @@ interface Seen {
   n: number
   code?: number
   cookie?: string | undefined
+  /** The header that proves the same origin. */
+  proof?: unknown
   method?: string | undefined
 }
 
@@ -107,7 +109,7 @@ async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
     }
     const beat = parse(request, 'heartbeat')
     if (beat) {
-      seen.push({ ...beat, method: request.method })
+      seen.push({ ...beat, method: request.method, proof: request.headers['gradio-state'] })
       const answer = server.onPost(beat)
       if (answer === 'hang') return hang(response)
       response.statusCode = answer
@@ -401,7 +403,14 @@ describe('client', () => {
       const [post, upgrade, open, ...more] = server.seen
       const id = await idOf(tab)
       assert.match(id, /^[A-Za-z0-9_-]{1,64}$/)
-      assert.deepEqual(post, { what: 'post', page: id, n: 1, cookie: undefined, method: 'POST' })
+      assert.deepEqual(post, {
+        what: 'post',
+        page: id,
+        n: 1,
+        cookie: undefined,
+        method: 'POST',
+        proof: 'page',
+      })
       assert.deepEqual(upgrade, { what: 'upgrade', page: id, n: 1 })
       assert.deepEqual(open, { what: 'open', page: id, n: 1 })
       assert.deepEqual(more, [])
@@ -440,6 +449,10 @@ describe('client', () => {
       await tab.close()
       await until(() => server.count('bye') === 1, 'the goodbye')
       assert.equal(server.all('bye')[0]?.page, id)
+      assert.deepEqual(
+        server.all('post').map(({ proof }) => proof),
+        ['page'],
+      )
     })
 
     each('works with routes of another origin, with their cookie', async () => {
@@ -454,8 +467,12 @@ describe('client', () => {
         await tab.close()
         await until(() => routes.count('bye') === 1, 'the goodbye')
         assert.deepEqual(
-          routes.all('post').map(({ cookie }) => cookie),
-          [undefined, 'visitor=1'],
+          // The header would need a preflight.
+          routes.all('post').map(({ method, cookie, proof }) => [method, cookie, proof]),
+          [
+            ['POST', undefined, undefined],
+            ['POST', 'visitor=1', undefined],
+          ],
         )
         assert.deepEqual(routes.all('bye'), [
           { what: 'bye', page: id, n: 1, cookie: 'visitor=1', method: 'POST' },

@@ -319,6 +319,8 @@ it('a ticket that was tampered with, or sealed with another key, is refused', as
       ...forged.map(bytes => bytes.toString('base64url')),
       'x'.repeat(5_000),
       `${ticket}A`,
+      `${ticket}=`,
+      `${ticket}====`,
     ])
       assert.equal((await dial(t, node, 'page', { ticket: sealed })).status, 401, sealed)
   }
@@ -326,18 +328,14 @@ it('a ticket that was tampered with, or sealed with another key, is refused', as
   assert.equal((await dial(t, b, 'page', { ticket })).status, 101)
 })
 
-it('a ticket of another page, epoch or origin is refused on another node too', async t => {
+it('a ticket of another page or epoch is refused on another node too', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  const { origin } = a
   const user = wanderer()
-  const { ticket } = await heartbeat(user.at(a), 'page', { n: '2', headers: { origin } })
+  const { ticket } = await heartbeat(user.at(a), 'page', { n: '2' })
   assert.equal((await dial(t, b, 'other', { ticket, n: '2' })).status, 409)
   assert.equal((await dial(t, b, 'page', { ticket, n: '1' })).status, 409)
-  const evil = { origin: 'https://evil.example' }
-  assert.equal((await dial(t, b, 'page', { ticket, n: '2', headers: evil })).status, 403)
   assert.deepEqual(counts(all), [1, 0])
-  // The balancer's name is the same for all nodes; here they have one each.
-  assert.equal((await dial(t, b, 'page', { ticket, n: '2', headers: { origin } })).status, 101)
+  assert.equal((await dial(t, b, 'page', { ticket, n: '2' })).status, 101)
 })
 
 it('a ticket of a session that has ended is refused', async t => {
@@ -352,8 +350,7 @@ it('a ticket of a session that has ended is refused', async t => {
 it('a ticket tells scripts nothing, and is short', async t => {
   const { 0: a } = await cluster(t, 1)
   const user = wanderer()
-  const headers = { origin: `https://${'x'.repeat(2_000)}.example`, 'sec-fetch-site': 'same-origin' }
-  const { ticket } = await heartbeat(user.at(a), 'p'.repeat(64), { n: '999999999', headers })
+  const { ticket } = await heartbeat(user.at(a), 'p'.repeat(64), { n: '999999999' })
   assert.ok(ticket.length < 500, `${ticket.length}`)
   const [token = ''] = [...user.at(a).cookies.values()]
   assert.ok(token.length > 40)

@@ -27,7 +27,6 @@ forEachExpress((_name, express) => {
       await heartbeat(user, 'page')
       const answers = [
         await user.fetch('/gradio_api/heartbeat/other?n=1', { ...POST, headers }),
-        await user.fetch('/gradio_api/pagehide/page?n=1', { ...POST, headers }),
         await visitor().fetch('/gradio_api/heartbeat/other?n=1', { ...POST, headers }),
       ]
       for (const answer of answers) {
@@ -38,6 +37,17 @@ forEachExpress((_name, express) => {
       }
       assert.deepEqual([gradio.stats().pages, gradio.stats().sessions], [1, 1])
     })
+
+    it(`a goodbye is proven by the id of its page, also when ${name}`, async t => {
+      const { gradio, visitor } = await site(t, express)
+      const user = visitor()
+      await heartbeat(user, 'page')
+      const goodbye = (id: string) => user.fetch(`/gradio_api/pagehide/${id}?n=1`, { ...POST, headers })
+      assert.equal((await goodbye('guess')).status, 404)
+      assert.equal(gradio.stats().pages, 1)
+      assert.equal((await goodbye('page')).status, 204)
+      assert.equal(gradio.stats().pages, 0)
+    })
   }
 
   it('the same origin is let in, however it is told', async t => {
@@ -47,8 +57,8 @@ forEachExpress((_name, express) => {
       { 'sec-fetch-site': 'same-origin' },
       { 'sec-fetch-site': 'none' },
       { origin },
-      { origin: 'https://app.example', 'x-forwarded-host': 'app.example' },
       { origin: 'https://app.example', 'sec-fetch-site': 'same-origin' },
+      { origin: 'https://app.example', 'gradio-state': 'page' },
     ]
     for (const headers of allowed) assert.equal((await heartbeat(visitor(), 'page', { headers })).status, 200)
   })
@@ -96,6 +106,8 @@ forEachExpress((_name, express) => {
       assert.equal(yes.headers.get('access-control-allow-credentials'), 'true')
       assert.equal(yes.headers.get('access-control-allow-methods'), 'POST')
       const no = await ask('https://evil.example')
+      // So no page of another origin can send the header that proves the same origin.
+      assert.equal(no.headers.get('access-control-allow-headers'), null)
       assert.equal(no.headers.get('access-control-allow-origin'), null)
       assert.equal(no.headers.get('access-control-allow-methods'), null)
     }

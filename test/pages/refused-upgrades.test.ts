@@ -74,7 +74,6 @@ forEachExpress((_name, express) => {
       [401, upgrade('page', 'n=1&ticket=guess')],
       [409, upgrade('other', `n=1&ticket=${ticket}`)],
       [409, upgrade('page', `n=2&ticket=${ticket}`)],
-      [403, upgrade('page', `n=1&ticket=${ticket}`, 'Origin: https://elsewhere.test\r\n')],
       [426, upgrade('page', `n=1&ticket=${ticket}`, 'Content-Length: 4\r\n').concat('body')],
       [
         426,
