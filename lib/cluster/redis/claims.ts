@@ -2,78 +2,79 @@ import type { Claim, CoordinatorEvents, SessionClaim, Share } from '../../sessio
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
 import type { Reason } from '../../types.js'
 import type { Clock } from '../../util/clock.js'
-import { HandedOut, type HeldClaim } from './handed-out.js'
+import { type ClaimRecord, ClaimTable } from './claim-table.js'
 import type { Answers, ClaimAnswer, SessionAnswer, ValueAnswer } from './protocol.js'
 import type { SessionLink, SessionLinks } from './session-links.js'
 import type { Shard } from './shard.js'
 import type { Shards } from './shards.js'
 
-/** What the claims need of their coordinator. */
-export interface ClaimsSite {
+/** What the claims need from their coordinator. */
+export interface ClaimsContext {
   readonly clock: Clock
   readonly events: CoordinatorEvents | undefined
 }
 
-/** This node's work for sessions: from answers, or fetched when it is due; kept until it is completed. */
+/** The claims of this node: received with answers, or fetched when they are due; kept until they are completed. */
 export class Claims {
-  readonly #site: ClaimsSite
+  readonly #context: ClaimsContext
   readonly #links: SessionLinks
   readonly #shards: Shards
-  readonly #handedOut = new HandedOut()
+  readonly #table = new ClaimTable()
 
-  constructor(site: ClaimsSite, links: SessionLinks, shards: Shards) {
-    this.#site = site
+  constructor(context: ClaimsContext, links: SessionLinks, shards: Shards) {
+    this.#context = context
     this.#links = links
     this.#shards = shards
   }
 
-  /** Tells when there may be work to claim. */
-  tellDue(): void {
-    let next = this.#handedOut.size > 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+  /** Emits event `due`: when there may be work to claim. */
+  notifyDue(): void {
+    let next = this.#table.size > 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
     for (const { dueAt } of this.#shards.all) if (dueAt < next) next = dueAt
-    if (next < Number.POSITIVE_INFINITY) this.#site.events?.due(Math.max(next - this.#site.clock.now(), 0))
+    if (next < Number.POSITIVE_INFINITY)
+      this.#context.events?.due(Math.max(next - this.#context.clock.now(), 0))
   }
 
   async claim(limit: number): Promise<Claim[]> {
-    const now = this.#site.clock.now()
+    const now = this.#context.clock.now()
     const due = this.#shards.all.filter(({ dueAt }) => dueAt <= now)
-    const each = Math.max(Math.floor((limit - this.#handedOut.size) / Math.max(due.length, 1)), 1)
+    const each = Math.max(Math.floor((limit - this.#table.size) / Math.max(due.length, 1)), 1)
     await Promise.all(due.map(shard => this.#claimOf(shard, each)))
-    const claims = this.#handedOut.take(limit)
-    this.tellDue()
+    const claims = this.#table.takeFetched(limit)
+    this.notifyDue()
     return claims
   }
 
   async extend(claim: Claim): Promise<boolean> {
-    const held = this.#handedOut.find(claim)
-    if (held === undefined) return false
-    const askedAt = this.#site.clock.now()
-    // Nobody else can have it yet, as Redis has it given not earlier than this node asked.
-    if (askedAt - held.grantedAt < SURE) return true
+    const record = this.#table.find(claim)
+    if (record === undefined) return false
+    const askedAt = this.#context.clock.now()
+    // No other node can have it yet: Redis granted it after this node asked.
+    if (askedAt - record.grantedAt < GRANT_TIME) return true
     try {
-      const [isKept] = await held.shard.ask('extend', () => [...held.words, held.newestFence])
+      const [isKept] = await record.shard.ask('extend', () => [...record.args, record.newestFence])
       if (isKept === 1) {
-        held.grantedAt = askedAt
+        record.grantedAt = askedAt
         return true
       }
     } catch {
-      // It is better not acted upon.
+      // Unknown: treated as lost, because another node may have it.
     }
-    this.#handedOut.drop(held)
+    this.#table.remove(record)
     return false
   }
 
   complete(claim: Claim): Promise<boolean> {
-    const held = this.#handedOut.find(claim)
-    if (held === undefined) return Promise.resolve(false)
+    const record = this.#table.find(claim)
+    if (record === undefined) return Promise.resolve(false)
     return new Promise(resolve => {
-      held.shard.send<'complete'>({
-        words: () => ['complete', ...held.words, held.newestFence],
+      record.shard.send<'complete'>({
+        args: () => ['complete', ...record.args, record.newestFence],
         answered: answer => {
-          this.#completed(held, answer)
+          this.#completed(record, answer)
           resolve(answer[0] === 1)
         },
-        // While Redis is away, it is completed later: what is done must not be claimed again.
+        // During an outage it stays queued: completed work must not be claimed again.
         delayed: () => resolve(false),
       })
     })
@@ -83,7 +84,7 @@ export class Claims {
     const shard = this.#shards.of(link)
     const wasConfirmed = link.epoch !== ''
     const { epoch } = shard
-    const askedAt = this.#site.clock.now()
+    const askedAt = this.#context.clock.now()
     this.forget(link)
     return new Promise(resolve => {
       let isLate = false
@@ -92,16 +93,16 @@ export class Claims {
       const send = () => {
         clusterId = link.clusterId
         shard.send<'end'>({
-          words: () => ['end', link.key, clusterId, reason],
+          args: () => ['end', link.key, clusterId, reason],
           answered: answer => {
             if (answer.length === 0 && clusterId !== link.clusterId) return send()
             const found = answer.length === 0 && isLost() ? endOf(link, share, reason) : answer
             if (found.length === 0) resolve(undefined)
-            else if (isLate) this.take(shard, found, askedAt, link)
-            // After what awaits the answers before this one has gone on: an entry's may have told of a load.
-            else queueMicrotask(() => resolve(this.#handedOut.hold(shard, found, askedAt, link)))
+            else if (isLate) this.addClaim(shard, found, askedAt, link)
+            // After the continuations of earlier answers: the answer to an entry may have reported a load.
+            else queueMicrotask(() => resolve(this.#table.addSession(shard, found, askedAt, link)))
           },
-          // Only what is here can end now; the rest follows as a claim when Redis is back.
+          // During an outage, only the local part ends. The claim follows when Redis is back.
           delayed: () => {
             isLate = true
             resolve(undefined)
@@ -112,29 +113,34 @@ export class Claims {
     })
   }
 
-  /** The claim that a report was answered with. */
-  ofReport(link: SessionLink, answer: SessionAnswer, askedAt: number): SessionClaim {
+  /** The claim in the answer to a report. */
+  fromReport(link: SessionLink, answer: SessionAnswer, askedAt: number): SessionClaim {
     this.#noteAnswer(link, answer)
-    return this.#handedOut.hold(this.#shards.of(link), answer, askedAt, link)
+    return this.#table.addSession(this.#shards.of(link), answer, askedAt, link)
   }
 
-  /** The claim of a shared value, from the answer to another order than `claim`. */
-  ofValue(shard: Shard, answer: ValueAnswer, askedAt: number): ValueClaim {
-    return this.#handedOut.holdValue(shard, answer, askedAt, this.#links.byClusterId(answer[2]))
+  /** The claim of a shared value in the answer to another command than `claim`. */
+  fromValue(shard: Shard, answer: ValueAnswer, askedAt: number): ValueClaim {
+    return this.#table.addValue(shard, answer, askedAt, this.#links.byClusterId(answer[2]))
   }
 
-  /** A claim that is to be fetched by `claim`. */
-  take(shard: Shard, answer: ClaimAnswer, askedAt: number, link = this.#links.byClusterId(answer[2])): void {
+  /** Keeps a claim until {@link claim} returns it. */
+  addClaim(
+    shard: Shard,
+    answer: ClaimAnswer,
+    askedAt: number,
+    link = this.#links.byClusterId(answer[2]),
+  ): void {
     if (answer[0] !== 'value' && link !== undefined) this.#noteAnswer(link, answer)
-    // Where nothing is here, it may be that this node has just ended it, and with it the claim.
-    this.#handedOut.add(shard, answer, link === undefined ? Number.NEGATIVE_INFINITY : askedAt, link)
-    this.tellDue()
+    // Without a local session, this node may just have ended it, and with it the claim. So the grant time doesn't count.
+    this.#table.addFetched(shard, answer, link === undefined ? Number.NEGATIVE_INFINITY : askedAt, link)
+    this.notifyDue()
   }
 
   /** The session has ended. */
   forget(link: SessionLink): void {
     this.#links.forget(link)
-    this.#handedOut.doubt(link)
+    this.#table.invalidate(link)
   }
 
   #noteAnswer(link: SessionLink, answer: SessionAnswer): void {
@@ -142,40 +148,40 @@ export class Claims {
     else link.note(Number(answer[10]))
   }
 
-  #completed(held: HeldClaim, answer: Answers['complete']): void {
-    this.#handedOut.drop(held)
+  #completed(record: ClaimRecord, answer: Answers['complete']): void {
+    this.#table.remove(record)
     const [isDone, due = -1, version, loaded = [], next] = answer
     if (isDone === 0) return
-    const { shard, words } = held
+    const { shard, args } = record
     shard.noteDue(due)
-    const link = this.#links.byClusterId(words[2])
+    const link = this.#links.byClusterId(args[2])
     if (loaded.length > 0 && link !== undefined) {
       const [load, hadPage, runHooks] = loaded
       link.note(Number(version))
-      this.#site.events?.loaded(link.id, Number(load), hadPage === 1, runHooks === 1)
+      this.#context.events?.loaded(link.id, Number(load), hadPage === 1, runHooks === 1)
     }
-    if (next !== undefined) this.take(shard, next, this.#site.clock.now())
+    if (next !== undefined) this.addClaim(shard, next, this.#context.clock.now())
   }
 
   async #claimOf(shard: Shard, limit: number): Promise<void> {
     shard.dueAt = Number.POSITIVE_INFINITY
-    const askedAt = this.#site.clock.now()
+    const askedAt = this.#context.clock.now()
     try {
       const [due, ...claims] = await shard.ask('claim', () => [limit])
       shard.noteDue(due)
-      for (const claim of claims) this.take(shard, claim, askedAt)
+      for (const claim of claims) this.addClaim(shard, claim, askedAt)
     } catch {
-      // Its beat tells what is due when it is back.
+      // The next heartbeat after the outage reports what is due.
     }
   }
 }
 
-/** The claim of an end that Redis knows nothing of: all that it could tell is in the share. */
+/** The claim of an end of a session that Redis has lost, made from the share. */
 function endOf(link: SessionLink, share: Share, reason: Reason): SessionAnswer {
   const { createdAt, load, phase, everHadPage } = share
   const isLoaded = phase === 'unloaded' ? 0 : 1
   return ['end', link.key, link.clusterId, reason, 0, createdAt, load, isLoaded, everHadPage ? 1 : 0, [], '0']
 }
 
-/** For how long a claim is surely this node's, which is less than the time after which others may have it. */
-const SURE = 5_000
+/** How long after a grant no other node can have the claim, in milliseconds. Less than the time after which claims time out. */
+const GRANT_TIME = 5_000

@@ -1,15 +1,15 @@
 import { GradioStateError } from '../../errors.js'
 import type { Script } from './scripts/index.js'
 
-/** A client of node-redis 4 or later, or a cluster client of 5 or later: of their methods, those that are needed. */
+/** The part used here of a client of node-redis 4 or later, or of its cluster client 5 or later. */
 export interface RedisClient {
   readonly isOpen: boolean
   readonly isReady: boolean
   connect(): Promise<unknown>
   duplicate(): RedisClient
-  /** Closes at once, in version 5 and later. */
+  /** Closes immediately, in version 5 and later. */
   destroy?(): void
-  /** Closes at once, in version 4. */
+  /** Closes immediately, in version 4. */
   disconnect?(): Promise<unknown>
   eval(script: string, options: ScriptOptions): Promise<unknown>
   evalSha(sha1: string, options: ScriptOptions): Promise<unknown>
@@ -24,10 +24,10 @@ export interface ScriptOptions {
   arguments: string[]
 }
 
-/** Gives the client, which need not be connected. */
+/** Returns the client, which need not be connected. */
 export type ClientSource = () => Promise<{ client: RedisClient; isOwn: boolean }>
 
-/** The way to Redis. It fails fast while Redis is away: what would wait in a client's queue could come too late. */
+/** The connection to Redis. Fails fast during an outage: commands in a client's offline queue would be executed too late. */
 export class Connection {
   readonly #source: ClientSource
   readonly #channel: string
@@ -40,8 +40,8 @@ export class Connection {
   #isClosed = false
 
   /**
-   * @param onReady called whenever Redis can be asked again
-   * @param onError told why it can't
+   * @param onReady called whenever Redis is available again
+   * @param onError called with the client's errors
    */
   constructor(
     source: ClientSource,
@@ -65,12 +65,12 @@ export class Connection {
     this.#client = client
     this.#isOwn = isOwn
     client.on('ready', this.#ready)
-    // Without a listener, node-redis would end the process for each lost connection.
+    // Without a listener, an `error` event of node-redis would crash the process.
     client.on('error', this.#failed)
-    // A connection that listens can, by RESP 2, do nothing else; a cluster client has one of its own for that.
+    // With RESP 2, a subscribed connection can't send other commands. A cluster client has a separate one for subscriptions.
     this.#subscriber = 'masters' in client ? client : client.duplicate()
     if (this.#subscriber !== client) this.#subscriber.on('error', this.#failed)
-    // Both keep trying by themselves, so a failure says no more than the event does.
+    // Both clients reconnect by themselves, and report failures by `error` events.
     const connecting = [...new Set([client, this.#subscriber])].map(async each => {
       if (!each.isOpen) await each.connect()
     })
@@ -80,10 +80,10 @@ export class Connection {
     this.#onReady()
   }
 
-  /** Runs a script in the slot of `tag`. */
+  /** Runs a script in the cluster slot of `tag`. */
   async run(script: Script, tag: string, args: string[]): Promise<unknown[]> {
     const client = this.#client
-    if (!client?.isReady) throw away()
+    if (!client?.isReady) throw unavailable()
     const options = { keys: [tag], arguments: args }
     try {
       return (await client.evalSha(script.sha, options)) as unknown[]
@@ -113,10 +113,10 @@ async function closeNow(client: RedisClient): Promise<void> {
   else await client.disconnect?.()
 }
 
-export function away(cause?: unknown): GradioStateError {
+export function unavailable(cause?: unknown): GradioStateError {
   return new GradioStateError(
     'CLUSTER_UNAVAILABLE',
-    'Expected Redis to answer, but it is away. Local values work meanwhile; nothing is deleted. Try again later.',
+    'Expected Redis to answer, but it is unavailable. Local values work meanwhile; nothing is deleted. Try again later.',
     ...(cause === undefined ? [] : [{ cause }]),
   )
 }

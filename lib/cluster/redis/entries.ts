@@ -16,22 +16,22 @@ import type { SessionLink, SessionLinks } from './session-links.js'
 import type { Shard } from './shard.js'
 import type { Shards } from './shards.js'
 
-/** What the entries need of their coordinator. */
-export interface EntriesSite {
+/** What the entries need from their coordinator. */
+export interface EntriesContext {
   readonly clock: Clock
   readonly events: CoordinatorEvents | undefined
 }
 
-/** Asks and tells Redis who comes to sessions here, and what this node keeps of them. */
+/** Sends entries at this node, and what this node keeps of its sessions, to Redis. */
 export class Entries {
-  readonly #site: EntriesSite
+  readonly #context: EntriesContext
   readonly #links: SessionLinks
   readonly #shards: Shards
   readonly #claims: Claims
-  #saidTwoNodes = false
+  #hasWarned = false
 
-  constructor(site: EntriesSite, links: SessionLinks, shards: Shards, claims: Claims) {
-    this.#site = site
+  constructor(context: EntriesContext, links: SessionLinks, shards: Shards, claims: Claims) {
+    this.#context = context
     this.#links = links
     this.#shards = shards
     this.#claims = claims
@@ -41,30 +41,30 @@ export class Entries {
     const known = this.#links.find(proposal)
     const link = proposal.isBegun ? (known ?? this.#links.begin(proposal)) : known
     const shard = this.#shards.of(proposal)
-    const asking = this.#links.asking()
+    const call = this.#links.beginCall()
     let answer: Answers['enter']
     let hasEnded = false
     try {
-      answer = await shard.ask('enter', () => this.#enterWords(proposal, link, entry, create))
+      answer = await shard.ask('enter', () => this.#enterArgs(proposal, link, entry, create))
       if (answer.length === 0) return undefined
       const [id, phase, , load] = answer
-      if (link?.isOver && link.epoch === '') link.clusterId = id
-      hasEnded = (link?.isOver && link.clusterId === id) || asking.hasEnded(id)
+      if (link?.isEnded && link.epoch === '') link.clusterId = id
+      hasEnded = (link?.isEnded && link.clusterId === id) || call.hasEnded(id)
       if (hasEnded && link !== undefined && phase === 'returned') link.lostLoad = Number(load)
     } finally {
-      asking.answered()
+      call.answered()
     }
-    // Ended here while the answer was on its way: the entry comes to what follows.
+    // The session has ended here while the answer was pending, so the entry goes to the next session.
     if (hasEnded) return this.enter({ ...proposal, id: uuid(), isBegun: false }, entry, create)
     return this.#admitted(shard, proposal.token, answer, entry)
   }
 
   report(share: Share, leftPage?: string): Promise<Reported> {
     const link = this.#links.find(share)
-    if (link === undefined) return Promise.resolve(NOTHING)
+    if (link === undefined) return Promise.resolve(NO_CLAIM)
     if (leftPage !== undefined) link.pages.delete(leftPage)
     const shard = this.#shards.of(link)
-    const { clock } = this.#site
+    const { clock } = this.#context
     const askedAt = clock.now()
     const endAt = askedAt + share.endIn
     const { load, keepsLoaded, keepsState, navigations, expected } = share
@@ -72,7 +72,7 @@ export class Entries {
       let clusterId = link.clusterId
       const send = () =>
         shard.send<'report'>({
-          words: () => {
+          args: () => {
             clusterId = link.clusterId
             return [
               'report',
@@ -85,25 +85,25 @@ export class Entries {
               navigations,
               expected.map(at => delay(at - clock.now())),
               leftPage ?? '',
-              share.hasValues && !this.#saidTwoNodes,
+              share.hasValues && !this.#hasWarned,
             ]
           },
           answered: answer => {
             if (answer[0] === 'ENDED') {
               if (clusterId !== link.clusterId) return send()
               this.#hasEnded(link, answer[1])
-              return resolve(NOTHING)
+              return resolve(NO_CLAIM)
             }
             const [due, isOnTwoNodes, pageExpected, claim] = answer
             shard.noteDue(due)
-            if (isOnTwoNodes === 1) this.#sayTwoNodes(link.id)
+            if (isOnTwoNodes === 1) this.#warnOfTwoNodes(link.id)
             resolve({
-              claim: claim && this.#claims.ofReport(link, claim, askedAt),
+              claim: claim && this.#claims.fromReport(link, claim, askedAt),
               pageExpected: pageExpected === 1,
             })
           },
-          // What is kept is told when Redis is back.
-          failed: () => resolve(NOTHING),
+          // The resync after an outage reports the share.
+          failed: () => resolve(NO_CLAIM),
         })
       send()
     })
@@ -115,7 +115,7 @@ export class Entries {
     const shard = this.#shards.of(link)
     return new Promise(resolve => {
       shard.send<'expire'>({
-        words: () => ['expire', link.key, link.clusterId, delay(endIn)],
+        args: () => ['expire', link.key, link.clusterId, delay(endIn)],
         answered: ([due = -1]) => {
           shard.noteDue(due)
           resolve()
@@ -142,14 +142,14 @@ export class Entries {
     }
   }
 
-  #enterWords(
+  #enterArgs(
     { token, id, createdAt, navigations, expected }: Proposal,
     link: SessionLink | undefined,
     { page }: EntryInit,
     create: boolean,
   ) {
-    const { clock } = this.#site
-    // A session that Redis knew never begins again.
+    const { clock } = this.#context
+    // A session that Redis knew must not begin again with the same id.
     const isNew = link === undefined || link.epoch === ''
     return [
       this.#links.keyOf(token),
@@ -163,24 +163,24 @@ export class Entries {
   }
 
   #hasEnded(link: SessionLink, reason: Parameters<CoordinatorEvents['ended']>[1]): void {
-    if (link.isOver) return
+    if (link.isEnded) return
     this.#claims.forget(link)
-    // In a turn of its own, as all events.
-    setImmediate(() => this.#site.events?.ended(link.id, reason))
+    // In a macrotask of its own, as all events.
+    setImmediate(() => this.#context.events?.ended(link.id, reason))
   }
 
-  #sayTwoNodes(id: string): void {
-    if (this.#saidTwoNodes) return
-    this.#saidTwoNodes = true
-    this.#site.events?.problem(onTwoNodes(id))
+  #warnOfTwoNodes(id: string): void {
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    this.#context.events?.problem(onTwoNodes(id))
   }
 }
 
-const NOTHING: Reported = { pageExpected: false }
+const NO_CLAIM: Reported = { pageExpected: false }
 
 function onTwoNodes(id: string): GradioStateError {
   return new GradioStateError(
     'VALUES_ON_TWO_NODES',
-    `Expected the requests of session ${id} that use local values to come to one node, but they came to two: each has values of its own. Let the balancer be sticky, or use sharedState() for what has to follow the user. (Said once.)`,
+    `Expected the requests of session ${id} that use local values to reach one node, but they reached two, and each has values of its own. Use sticky sessions at the load balancer, or sharedState() for values that must be the same on all nodes. (Reported once.)`,
   )
 }

@@ -1,49 +1,53 @@
 import type { CoordinatorEvents, Share } from '../../sessions/coordinator.js'
 import type { Reason } from '../../types.js'
 import type { Claims } from './claims.js'
-import type { Held, Message } from './protocol.js'
+import type { Message, ResyncAnswer } from './protocol.js'
 import type { SessionLink, SessionLinks } from './session-links.js'
 import type { Shard } from './shard.js'
 
-/** What this node hears of its sessions: from other nodes, and when it tells what it keeps after an outage. */
-export class Events {
-  readonly #site: { readonly events: CoordinatorEvents | undefined }
+/** Turns messages of other nodes, and the answers of a resync, into the coordinator's events. */
+export class EventDispatcher {
+  readonly #context: { readonly events: CoordinatorEvents | undefined }
   readonly #links: SessionLinks
   readonly #claims: Claims
 
-  constructor(site: { readonly events: CoordinatorEvents | undefined }, links: SessionLinks, claims: Claims) {
-    this.#site = site
+  constructor(
+    context: { readonly events: CoordinatorEvents | undefined },
+    links: SessionLinks,
+    claims: Claims,
+  ) {
+    this.#context = context
     this.#links = links
     this.#claims = claims
   }
 
-  /** A message: what, the id and the version of the session, and more. */
-  heard(shard: Shard, [what, clusterId, version, ...rest]: Message): void {
+  /** Handles a message: its kind, the id and the version of the session, and arguments. */
+  message(shard: Shard, [what, clusterId, version, ...rest]: Message): void {
     if (what === 'due') shard.noteDue(0)
     const link = this.#links.byClusterId(String(clusterId))
-    const { events } = this.#site
+    const { events } = this.#context
     if (link === undefined || events === undefined) return
     const { id } = link
     const [first, second, third] = rest
-    const isNews = Number(version) > link.version
+    const isNew = Number(version) > link.version
     switch (what) {
-      case 'gone':
+      case 'ended':
         this.#ended(link, first as Reason)
         break
       case 'alias':
         this.#links.rename(link, String(first))
         break
       case 'loaded':
-        if (isNews) {
+        if (isNew) {
           link.note(Number(version))
           events.loaded(id, Number(first), second === 1, third === 1)
         } else if (third === 1) events.runLoadHooks(id, Number(first))
         break
       case 'unloaded':
-        if (isNews) events.unloaded(id, Number(first), second as Reason)
+        if (isNew) events.unloaded(id, Number(first), second as Reason)
         break
       case 'expired':
-        if (isNews) events.expired(id, Number(first) < 0 ? Number.POSITIVE_INFINITY : Number(first))
+        if (isNew) events.expired(id, Number(first) < 0 ? Number.POSITIVE_INFINITY : Number(first))
         break
       case 'page':
         events.pageConnected(id, first === 1)
@@ -64,27 +68,27 @@ export class Events {
     }
   }
 
-  /** The answer to a share that was told after an outage. */
-  held(share: Share, link: SessionLink, shard: Shard, answer: Held): void {
-    if (answer[0] === 'gone') {
+  /** Handles the answer to a share that was sent in a resync. */
+  resynced(share: Share, link: SessionLink, shard: Shard, answer: ResyncAnswer): void {
+    if (answer[0] === 'ended') {
       this.#ended(link, answer[1])
       return
     }
-    const { events } = this.#site
+    const { events } = this.#context
     const [, clusterId, version, load, phase, hadPage, reason, isLoadedHere, due] = answer
     this.#links.rename(link, clusterId)
     link.epoch = shard.epoch
     link.note(Number(version))
     shard.noteDue(due)
     const isNewer = Number(load) > share.load
-    // Others took what this node keeps for gone, and have unloaded it, or are about to.
+    // Other nodes took this node for dead, and have unloaded the session, or are about to.
     if (share.phase === 'loaded' && (phase !== 'l' || isNewer)) events?.unloaded(link.id, share.load, reason)
     if (phase === 'l' && isNewer) events?.loaded(link.id, Number(load), hadPage === 1, isLoadedHere === 1)
   }
 
   #ended(link: SessionLink, reason: Reason): void {
-    if (link.isOver) return
+    if (link.isEnded) return
     this.#claims.forget(link)
-    this.#site.events?.ended(link.id, reason)
+    this.#context.events?.ended(link.id, reason)
   }
 }

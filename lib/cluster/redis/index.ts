@@ -6,18 +6,18 @@ import { RedisCoordinator } from './redis-coordinator.js'
 
 export type { RedisClient } from './connection.js'
 
-/** What {@link redis} takes: `client` or `url`. */
+/** The options of {@link redis}: `client` or `url`. */
 export interface RedisOptions {
-  /** A client of the `redis` package, version 4 or later; of `createCluster()`, version 5 or later. It is not closed. */
+  /** A client of the `redis` package, version 4 or later; of `createCluster()`, version 5 or later. The app closes it. */
   client?: RedisClient
-  /** Where Redis is: `'redis://localhost:6379'`. A client is made, and closed by `close()`. */
+  /** The address of Redis: `'redis://localhost:6379'`. The library creates a client, and closes it in `close()`. */
   url?: string
-  /** What all keys and channels begin with. Apps that share a Redis need one each. @default 'gradio-state' */
+  /** The prefix of all keys and channels. Apps that share a Redis need different ones. @default 'gradio-state' */
   prefix?: string
 }
 
 /**
- * For the option `cluster`: several nodes share their users' sessions by a Redis (or Valkey), which needs
+ * Creates the option `cluster`: several nodes share their users' sessions through Redis (or Valkey), which needs
  * `maxmemory-policy noeviction`.
  * @throws GradioStateError `OPTION_INVALID`
  */

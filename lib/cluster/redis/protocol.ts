@@ -2,22 +2,22 @@ import type { Admission } from '../../sessions/coordinator.js'
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
 import type { Reason } from '../../types.js'
 
-/** What a node asks a shard for. */
-export interface Order<N extends OrderName = OrderName> {
-  /** Its name, and what `scripts.apply` has it take; asked for each time it is sent. */
-  words(): OrderWords<N>
-  /** Given what the script answers. */
+/** A command that a node sends to a shard. */
+export interface Command<N extends CommandName = CommandName> {
+  /** Its name and its arguments for `scripts.apply`. Called each time it is sent. */
+  args(): CommandArgs<N>
+  /** Receives the script's answer. */
   answered(answer: Answers[N]): void
-  /** Redis is away, and the order was dropped. One without it waits until Redis is back, */
+  /** The command was dropped because Redis is unavailable. A command without this callback waits until Redis is back. */
   failed?(error: unknown): void
-  /** and is told here that it will take long. */
+  /** The command waits until Redis is back. */
   delayed?(): void
 }
 
-export type OrderName = keyof Answers
-export type OrderWords<N extends OrderName = OrderName> = readonly [name: N, ...unknown[]]
+export type CommandName = keyof Answers
+export type CommandArgs<N extends CommandName = CommandName> = readonly [name: N, ...unknown[]]
 
-/** What is answered to each order: numbers, texts (also of what Redis keeps as numbers), and lists of them. */
+/** The answer to each command: numbers, strings (also for what Redis stores as numbers), and lists of them. */
 export interface Answers {
   enter: [] | EnterAnswer
   report:
@@ -30,7 +30,7 @@ export interface Answers {
   complete:
     | [isDone: 0]
     | [isDone: 1, due?: number, version?: string, loaded?: LoadedAnswer, next?: SessionAnswer]
-  goodbye: [isTold: number]
+  goodbye: [isDelivered: number]
   read: Ended | [] | [version: number, data: string]
   write: Ended | [isWritten: number, due?: number, replaced?: ValueAnswer]
   touch: Ended | [isThere: number, due: number]
@@ -49,17 +49,17 @@ export type EnterAnswer = [
   due: number,
 ]
 
-/** How a session was loaded again by the completion of its unload; empty: it was not. */
+/** The load that the completion of an unload has caused; empty if there was none. */
 export type LoadedAnswer = [] | [load: string, hadPage: number, runHooks: number]
 
-/** The orders that concern shared values. */
-export type ValueOrder = 'read' | 'write' | 'touch' | 'delete'
+/** The commands for shared values. */
+export type ValueCommand = 'read' | 'write' | 'touch' | 'delete'
 export type Ended = ['ENDED']
 
-/** A claim as a script hands it out. */
+/** A claim in the answer of a script. */
 export type ClaimAnswer = SessionAnswer | ValueAnswer
 
-/** … of an unload or an end. */
+/** The claim of an unload or an end. */
 export type SessionAnswer = [
   phase: 'unload' | 'end',
   key: string,
@@ -74,7 +74,7 @@ export type SessionAnswer = [
   version: string,
 ]
 
-/** … of a shared value's callback. */
+/** The claim of a shared value's callback. */
 export type ValueAnswer = [
   phase: 'value',
   key: string,
@@ -87,11 +87,11 @@ export type ValueAnswer = [
   data: string,
 ]
 
-/** What is answered to a share that is told after an outage. */
-export type Held =
-  | ['gone', reason: Reason]
+/** The answer to a share that was sent in a resync. */
+export type ResyncAnswer =
+  | ['ended', reason: Reason]
   | [
-      'held',
+      'kept',
       id: string,
       version: string,
       load: string,
@@ -102,17 +102,17 @@ export type Held =
       due: number,
     ]
 
-/** What one node tells another: what, the id and the version of the session, and more. */
+/** A message from one node to another: its kind, the id and the version of the session, and arguments. */
 export type Message = readonly [what: string, id?: string, version?: string, ...rest: (string | number)[]]
 
-/** Never is -1 in the scripts. */
+/** Converts a delay for the scripts, where -1 stands for never. */
 export function delay(ms: number): number {
   return ms === Number.POSITIVE_INFINITY ? -1 : Math.max(Math.ceil(ms), 0)
 }
 
-/** How often a node gives a heartbeat. */
-export const BEAT = 5_000
-/** After how long without a heartbeat a node is dead. */
-export const DEAD = 15_000
-/** How many orders, shares or sessions a script takes at once. */
-export const PORTION = 128
+/** How often a node sends a heartbeat, in milliseconds. */
+export const BEAT_INTERVAL = 5_000
+/** A node without a heartbeat for this time counts as dead, in milliseconds. */
+export const DEAD_AFTER = 15_000
+/** How many commands, shares or sessions one script call handles. */
+export const BATCH_SIZE = 128

@@ -18,45 +18,45 @@ import type { EntryInit } from '../../sessions/entry.js'
 import type { Reason } from '../../types.js'
 import { type Clock, systemClock } from '../../util/clock.js'
 import { Claims } from './claims.js'
-import { away, type ClientSource, Connection } from './connection.js'
+import { type ClientSource, Connection, unavailable } from './connection.js'
 import { Entries } from './entries.js'
-import { Events } from './events.js'
-import { delay, type Held, type Message } from './protocol.js'
+import { EventDispatcher } from './events.js'
+import { delay, type Message, type ResyncAnswer } from './protocol.js'
 import { type SessionLink, SessionLinks } from './session-links.js'
-import type { Shard, ShardSite } from './shard.js'
+import type { Shard, ShardContext } from './shard.js'
 import { Shards } from './shards.js'
 import { RedisValues } from './shared-values.js'
 
-/** The coordinator on Redis. */
-export class RedisCoordinator implements Coordinator, ShardSite {
+/** Implements {@link Coordinator} on Redis. */
+export class RedisCoordinator implements Coordinator, ShardContext {
   readonly values: RedisValues
   readonly node = uuid()
   readonly connection: Connection
   readonly channel: string
   clock: Clock = systemClock
   delays: readonly [string, string] = ['0', '0']
-  /** Those of `connect`; `undefined` once this node is closed. */
+  /** The events of `connect`; `undefined` after `close`. */
   events: CoordinatorEvents | undefined
   readonly #links = new SessionLinks()
   readonly #shards: Shards
   readonly #claims: Claims
   readonly #entries: Entries
-  readonly #heard: Events
+  readonly #dispatcher: EventDispatcher
   #context: NodeContext | undefined
   #secret = randomBytes(32)
-  #saidAway = false
+  #hasReported = false
 
   constructor(prefix: string, source: ClientSource) {
     this.channel = `${prefix}:`
     this.connection = new Connection(source, this.channel + this.node, {
       message: tag => void this.#shards.tagged(tag)?.beat(),
       ready: () => this.#retry(),
-      error: error => this.#sayAway(error),
+      error: error => this.#reportUnavailable(error),
     })
     this.#shards = new Shards(prefix, this, this.#links)
     this.#claims = new Claims(this, this.#links, this.#shards)
     this.#entries = new Entries(this, this.#links, this.#shards, this.#claims)
-    this.#heard = new Events(this, this.#links, this.#claims)
+    this.#dispatcher = new EventDispatcher(this, this.#links, this.#claims)
     this.values = new RedisValues(this, this.#links, this.#shards, this.#claims)
   }
 
@@ -69,7 +69,7 @@ export class RedisCoordinator implements Coordinator, ShardSite {
     this.events = events
     this.clock = context.clock
     this.delays = [String(delay(context.unloadDelay)), String(delay(context.gracePeriod))]
-    // What comes before the first connection waits for it, so long.
+    // Commands before the first connection wait for it, at most this time.
     const cancel = this.clock.setTimer(() => this.#retry(), FIRST_CONNECTION)
     try {
       await this.connection.open()
@@ -111,11 +111,11 @@ export class RedisCoordinator implements Coordinator, ShardSite {
   async goodbye(token: string, page: string, epoch: number | undefined, hint: PageHint): Promise<boolean> {
     const key = this.#links.keyOf(token)
     try {
-      const words = [key, page, epoch ?? -1, hint ?? '']
-      const [isTold] = await this.#shards.of({ token, key }).ask('goodbye', () => words)
-      return isTold === 1
+      const args = [key, page, epoch ?? -1, hint ?? '']
+      const [isDelivered] = await this.#shards.of({ token, key }).ask('goodbye', () => args)
+      return isDelivered === 1
     } catch {
-      // Then the page leaves by the end of its connection, or of its lease.
+      // Then the page leaves when its connection closes, or its lease ends.
       return false
     }
   }
@@ -131,7 +131,7 @@ export class RedisCoordinator implements Coordinator, ShardSite {
     await this.connection.close()
   }
 
-  // What the shards are given:
+  // The context of the shards:
 
   shares(shard: Shard): (readonly [Share, SessionLink])[] {
     return [...(this.#context?.shares() ?? [])]
@@ -140,42 +140,42 @@ export class RedisCoordinator implements Coordinator, ShardSite {
   }
 
   joined(shard: Shard): void {
-    // One shard's has to do for all.
+    // All nodes use the secret of the first shard.
     if (shard === this.#shards.all[0]) this.#secret = Buffer.from(shard.secret, 'base64url')
   }
 
-  held(share: Share, link: SessionLink, shard: Shard, answer: Held): void {
-    this.#heard.held(share, link, shard, answer)
+  resynced(share: Share, link: SessionLink, shard: Shard, answer: ResyncAnswer): void {
+    this.#dispatcher.resynced(share, link, shard, answer)
   }
 
   message(shard: Shard, message: Message): void {
-    this.#heard.heard(shard, message)
+    this.#dispatcher.message(shard, message)
   }
 
   wake(): void {
-    this.#claims.tellDue()
+    this.#claims.notifyDue()
   }
 
   setBeat(): void {
     this.#shards.setBeat()
   }
 
-  isAway(_shard: Shard, error: unknown): void {
-    this.#sayAway(error)
+  onUnavailable(_shard: Shard, error: unknown): void {
+    this.#reportUnavailable(error)
   }
 
-  // Within:
+  // Internals:
 
   #retry(): void {
-    this.#saidAway = false
+    this.#hasReported = false
     this.#shards.retry()
   }
 
-  /** Once an outage. */
-  #sayAway(error: unknown): void {
-    if (this.#saidAway) return
-    this.#saidAway = true
-    this.events?.problem(error instanceof GradioStateError ? error : away(error))
+  /** Emits one error per outage. */
+  #reportUnavailable(error: unknown): void {
+    if (this.#hasReported) return
+    this.#hasReported = true
+    this.events?.problem(error instanceof GradioStateError ? error : unavailable(error))
   }
 }
 

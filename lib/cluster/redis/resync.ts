@@ -1,52 +1,59 @@
 import { randomBytes } from 'node:crypto'
 import type { Share } from '../../sessions/coordinator.js'
 import type { Clock } from '../../util/clock.js'
-import { DEAD, delay, type Held, PORTION } from './protocol.js'
+import { BATCH_SIZE, DEAD_AFTER, delay, type ResyncAnswer } from './protocol.js'
 import type { SessionLink } from './session-links.js'
 
-/** What a node tells a shard of itself, and who hears the answers. */
-export interface ResyncSite {
+/** What a resync needs from its shard. */
+export interface ResyncContext {
   readonly clock: Clock
   readonly secret: Buffer
-  /** How long after this node is gone its sessions are unloaded and end, for the scripts. */
+  /** The delays after which the sessions of this node unload and end if it crashes, for the scripts. */
   readonly delays: readonly [string, string]
-  /** What this node keeps in the shard. @param isRest only of sessions about which something was not told since the last call */
-  own(isRest: boolean): readonly (readonly [Share, SessionLink])[]
-  /** Redis knows that the node is there. */
-  began(epoch: string, secret: string): void
-  held(share: Share, link: SessionLink, answer: Held): void
+  /** This node's shares in the shard. @param onlyDropped only for sessions with a command that was dropped since the last call */
+  shares(onlyDropped: boolean): readonly (readonly [Share, SessionLink])[]
+  /** Redis has registered the node. */
+  begun(epoch: string, secret: string): void
+  resynced(share: Share, link: SessionLink, answer: ResyncAnswer): void
 }
 
 /**
- * Tells a shard that this node is there, and what it keeps in it, until Redis knows that, and no more than that.
+ * Registers this node with a shard, and sends its shares until Redis has them all, and none in addition.
  * @param run runs `scripts.resync`
  */
 export async function resync(
-  site: ResyncSite,
-  run: (stage: 'begin' | 'hold' | 'end', ...args: string[]) => Promise<unknown[]>,
+  context: ResyncContext,
+  run: (stage: 'begin' | 'shares' | 'end', ...args: string[]) => Promise<unknown[]>,
 ): Promise<void> {
-  const { clock, secret, delays } = site
+  const { clock, secret, delays } = context
   const proposal = randomBytes(9).toString('base64url')
-  const begun = await run('begin', proposal, secret.toString('base64url'), String(DEAD))
-  const [epoch, shared, lapsed] = begun as [string, string, number]
-  site.began(epoch, shared)
-  const hold = async (own: ReturnType<ResyncSite['own']>) => {
-    for (let i = 0; i < own.length; i += PORTION) {
-      const portion = own.slice(i, i + PORTION)
-      const words = portion.map(([share, link]) =>
-        JSON.stringify(wordsOf(share, link, epoch, lapsed === 1, clock)),
+  const begun = await run('begin', proposal, secret.toString('base64url'), String(DEAD_AFTER))
+  const [epoch, clusterSecret, lapsed] = begun as [string, string, number]
+  context.begun(epoch, clusterSecret)
+  const send = async (shares: ReturnType<ResyncContext['shares']>) => {
+    for (let i = 0; i < shares.length; i += BATCH_SIZE) {
+      const portion = shares.slice(i, i + BATCH_SIZE)
+      const args = portion.map(([share, link]) =>
+        JSON.stringify(shareArgs(share, link, epoch, lapsed === 1, clock)),
       )
-      const answers = (await run('hold', ...delays, ...words)) as Held[]
-      for (const [index, [share, link]] of portion.entries()) site.held(share, link, answers[index] as Held)
+      const answers = (await run('shares', ...delays, ...args)) as ResyncAnswer[]
+      for (const [index, [share, link]] of portion.entries())
+        context.resynced(share, link, answers[index] as ResyncAnswer)
     }
   }
-  await hold(site.own(false))
-  for (let left = 1; left > 0; ) [left] = (await run('end', ...delays, String(PORTION))) as [number]
-  // Last, so that nothing can be missed after it.
-  for (let rest = site.own(true); rest.length > 0; rest = site.own(true)) await hold(rest)
+  await send(context.shares(false))
+  for (let left = 1; left > 0; ) [left] = (await run('end', ...delays, String(BATCH_SIZE))) as [number]
+  // Commands may have been dropped meanwhile: the shares of their sessions are sent again, until there are none.
+  for (let rest = context.shares(true); rest.length > 0; rest = context.shares(true)) await send(rest)
 }
 
-function wordsOf(share: Share, link: SessionLink, epoch: string, isLapsed: boolean, clock: Clock): unknown[] {
+function shareArgs(
+  share: Share,
+  link: SessionLink,
+  epoch: string,
+  isLapsed: boolean,
+  clock: Clock,
+): unknown[] {
   const { createdAt, load, phase, keepsLoaded, keepsState, endIn, reason, hadPage, everHadPage } = share
   return [
     link.key,

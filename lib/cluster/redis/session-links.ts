@@ -1,24 +1,24 @@
 import { createHash } from 'node:crypto'
 import type { SessionRef } from '../../sessions/coordinator.js'
 
-/** What leads from this node's session to the one in Redis: nothing that the presence knows. */
+/** Connects a session of this node to its record in Redis. Contains nothing that the presence contains. */
 export class SessionLink {
   readonly token: string
-  /** What the session is called in Redis: the token itself is a credential. */
+  /** The name of the session in Redis. Not the token itself, which is a credential. */
   readonly key: string
-  /** What this node knows the session by. */
+  /** The id of the session at this node. */
   readonly id: string
-  /** What the nodes know it by. It differs where this node could not wait, and began a session that there was already. */
+  /** The id of the session in the cluster. Differs from `id` if this node began the session without waiting, and it already existed. */
   clusterId: string
-  /** The epoch of the Redis that has confirmed it; empty before that. */
+  /** The epoch in which Redis has confirmed it; empty before that. */
   epoch = ''
-  /** Whether this node has ended it, or has heard of its end. */
-  isOver = false
-  /** The load that this node's entry has brought about when it had ended the session here: no load hooks ran for it. */
+  /** Whether this node has ended it, or received its end. */
+  isEnded = false
+  /** The load that an entry of this node has caused after the session had ended here: its load hooks have not run. */
   lostLoad = 0
-  /** The version that the last answer told of: messages of older ones are overtaken. */
+  /** The version in the last answer. Messages with an older version are outdated. */
   version = 0
-  /** The same for each page that has entered here. */
+  /** The version at the last entry of each page. */
   readonly pages = new Map<string, number>()
 
   constructor({ token, id }: SessionRef, clusterId: string) {
@@ -33,27 +33,27 @@ export class SessionLink {
   }
 }
 
-/** The links of this node's sessions, by their tokens and by what the nodes call them. */
+/** The links of this node's sessions, by token and by cluster id. */
 export class SessionLinks {
   readonly #byToken = new Map<string, SessionLink>()
   readonly #byClusterId = new Map<string, SessionLink>()
-  /** How many visitors are being asked about, and what has ended since the first of them was: on the how-manieth call. */
-  #asking = 0
+  /** Open calls of `enter`, and the sessions that have ended since the first of them began, with the serial number of the end. */
+  #openCalls = 0
   readonly #ended = new Map<string, number>()
   #calls = 0
 
-  /** What the session of a token is called in Redis. */
+  /** The name of the session of a token in Redis. */
   keyOf(token: string): string {
     return this.#byToken.get(token)?.key ?? keyOf(token)
   }
 
-  /** Redis is being asked about an entry. @returns tells, with the answer, whether that session has ended since */
-  asking(): { answered(): void; hasEnded(clusterId: string): boolean } {
-    this.#asking++
+  /** To be called before `enter` is sent. @returns checks, with the answer, whether that session has ended since */
+  beginCall(): { answered(): void; hasEnded(clusterId: string): boolean } {
+    this.#openCalls++
     const call = ++this.#calls
     return {
       answered: () => {
-        if (--this.#asking === 0) this.#ended.clear()
+        if (--this.#openCalls === 0) this.#ended.clear()
       },
       hasEnded: clusterId => (this.#ended.get(clusterId) ?? 0) > call,
     }
@@ -66,20 +66,20 @@ export class SessionLinks {
   find({ token, id }: SessionRef): SessionLink | undefined {
     const current = this.#byToken.get(token)
     if (current?.id === id) return current
-    // Another session has begun already, and word of the end of this one is on its way.
+    // Another session may have begun before the end of this one was reported.
     const former = this.#byClusterId.get(id)
     return former?.token === token ? former : undefined
   }
 
-  /** A session begins here, whatever Redis knows. */
+  /** A session begins here, whether or not Redis knows it. */
   begin(session: SessionRef): SessionLink {
     return this.#add(new SessionLink(session, session.id))
   }
 
-  /** Redis calls the session of that token so. */
+  /** Redis has answered with the cluster id of the token's session. */
   confirm(token: string, clusterId: string, epoch: string): SessionLink {
     const current = this.#byToken.get(token)
-    // Begun without waiting for Redis, it stands here for what the others know by another id.
+    // A session that began without waiting for Redis stands for the one that exists there under another id.
     const isCurrent = current?.clusterId === clusterId || current?.epoch === ''
     const link =
       current !== undefined && isCurrent
@@ -97,8 +97,8 @@ export class SessionLinks {
   }
 
   forget(link: SessionLink): void {
-    link.isOver = true
-    if (this.#asking > 0) this.#ended.set(link.clusterId, ++this.#calls)
+    link.isEnded = true
+    if (this.#openCalls > 0) this.#ended.set(link.clusterId, ++this.#calls)
     if (this.#byToken.get(link.token) === link) this.#byToken.delete(link.token)
     if (this.#byClusterId.get(link.clusterId) === link) this.#byClusterId.delete(link.clusterId)
   }
@@ -110,13 +110,13 @@ export class SessionLinks {
   }
 }
 
-/** 128 bits tell as many tokens apart as there may be. A token that is a hash already is no credential. */
+/** 128 bits are enough to distinguish tokens. A token that is already a hash is no credential. */
 export function keyOf(token: string): string {
   if (/^[\w-]{22}$/.test(token)) return token
   return createHash('sha256').update(token).digest().toString('base64url', 0, 16)
 }
 
-/** Which of so many shards a session is in. */
+/** The index of the shard that contains a session. */
 export function shardIndexOf(key: string, shards: number): number {
   let hash = 0
   for (let i = 2; i < 10; i++) hash = (hash * 31 + key.charCodeAt(i)) | 0

@@ -1,115 +1,115 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Share } from '../../sessions/coordinator.js'
 import type { Clock } from '../../util/clock.js'
-import { away, type Connection } from './connection.js'
-import { inTime, pause } from './in-time.js'
+import { type Connection, unavailable } from './connection.js'
 import {
   type Answers,
-  BEAT,
-  DEAD,
-  type Held,
+  BATCH_SIZE,
+  BEAT_INTERVAL,
+  type Command,
+  type CommandName,
+  DEAD_AFTER,
   type Message,
-  type Order,
-  type OrderName,
-  PORTION,
+  type ResyncAnswer,
 } from './protocol.js'
-import { type ResyncSite, resync } from './resync.js'
+import { type ResyncContext, resync } from './resync.js'
 import { type Script, scripts } from './scripts/index.js'
 import type { SessionLink } from './session-links.js'
+import { pause, withTimeout } from './timeout.js'
 
-/** What a shard needs to know of its coordinator. */
-export interface ShardSite {
+/** What a shard needs from its coordinator. */
+export interface ShardContext {
   readonly node: string
   readonly connection: Connection
   readonly clock: Clock
   readonly channel: string
   readonly secret: Buffer
-  /** How long after a node is gone its sessions are unloaded and end, for the scripts. */
+  /** The delays after which the sessions of a crashed node unload and end, for the scripts. */
   readonly delays: readonly [string, string]
-  /** What this node keeps in that shard. */
+  /** This node's shares in that shard. */
   shares(shard: Shard): (readonly [Share, SessionLink])[]
-  /** Redis knows this node, and all that it keeps there. */
+  /** Redis has registered this node, and has all its shares. */
   joined(shard: Shard): void
-  /** The answer to a share that was told. */
-  held(share: Share, link: SessionLink, shard: Shard, answer: Held): void
+  /** Receives the answer to a share that was sent in a resync. */
+  resynced(share: Share, link: SessionLink, shard: Shard, answer: ResyncAnswer): void
   message(shard: Shard, message: Message): void
   /** The shard's {@link Shard.dueAt} has become earlier. */
   wake(): void
   /** The shard's {@link Shard.beatAt} has changed. */
   setBeat(): void
-  /** The shard can't be asked, or can again. */
-  isAway(shard: Shard, error: unknown): void
+  /** The shard has become unavailable. */
+  onUnavailable(shard: Shard, error: unknown): void
 }
 
 /**
- * One of the parts that Redis keeps the sessions in. What is asked in one turn goes out as one numbered batch. When a
- * number is not the next one, whatever the cause (Redis restarted, batches lost, this node taken for dead), the node
- * tells all that it keeps there, and goes on.
+ * One of the parts into which the sessions in Redis are divided. Commands issued in one event-loop tick are sent as one numbered
+ * batch. If Redis doesn't expect that number, for whatever cause (Redis restarted, batches lost, this node taken for dead), the
+ * node sends all its shares again (resync), and continues.
  */
 export class Shard {
   readonly tag: string
-  readonly #site: ShardSite
-  #state: 'away' | 'joining' | 'joined' | 'closed' = 'joining'
+  readonly #context: ShardContext
+  #state: 'unavailable' | 'joining' | 'joined' | 'closed' = 'joining'
   #batch = 0
   epoch = ''
   secret = ''
-  #queue: Order[] = []
-  #lost: { batch: number; orders: Order[] }[] = []
-  /** The sessions of orders that were dropped since this node began to tell what it keeps. */
-  #missed = new Set<string>()
+  #queue: Command[] = []
+  #lostBatches: { batch: number; commands: Command[] }[] = []
+  /** The sessions of commands that were dropped since the resync began. */
+  #droppedSessions = new Set<string>()
   readonly #inFlight = new Set<Promise<void>>()
   #isFlushing = false
   #joining = false
   #beating: Promise<void> | undefined
   #beatsAgain = false
-  /** How many messages the last beat has brought, which Redis still has. */
-  #taken = 0
+  /** How many messages the last heartbeat has received, which Redis still keeps. */
+  #received = 0
   #retry: (() => void) | undefined
   #aliveAt = Number.NEGATIVE_INFINITY
-  /** On the node's clock: when something may be claimed, and when the next beat is due. */
+  /** On the node's clock: when something may be claimed, and when the next heartbeat is due. */
   dueAt = Number.POSITIVE_INFINITY
   beatAt = Number.POSITIVE_INFINITY
 
-  constructor(tag: string, site: ShardSite) {
+  constructor(tag: string, context: ShardContext) {
     this.tag = tag
-    this.#site = site
+    this.#context = context
   }
 
-  /** Sends an order, together with what else is asked in this turn. */
-  send<N extends OrderName>(order: Order<N>): void {
-    if (this.#state === 'away') {
-      this.#missed.add(String(order.words()[1]))
-      order.delayed?.()
-      order.failed?.(away())
-      if (order.failed !== undefined) return
+  /** Sends a command in the batch of this tick. */
+  send<N extends CommandName>(command: Command<N>): void {
+    if (this.#state === 'unavailable') {
+      this.#droppedSessions.add(String(command.args()[1]))
+      command.delayed?.()
+      command.failed?.(unavailable())
+      if (command.failed !== undefined) return
     }
-    this.#queue.push(order)
+    this.#queue.push(command)
     if (this.#state === 'joined') this.#flushSoon()
   }
 
-  /** Sends an order, and gives the answer. Rejects while Redis is away. */
-  ask<N extends OrderName>(name: N, words: () => unknown[]): Promise<Answers[N]> {
+  /** Sends a command and resolves with the answer. Rejects while Redis is unavailable. */
+  ask<N extends CommandName>(name: N, args: () => unknown[]): Promise<Answers[N]> {
     return new Promise((answered, failed) =>
-      this.send<N>({ words: () => [name, ...words()], answered, failed }),
+      this.send<N>({ args: () => [name, ...args()], answered, failed }),
     )
   }
 
-  /** Whether this node has given a heartbeat that the others still go by. */
+  /** Whether this node has sent a heartbeat that is still valid for the other nodes. */
   get isAlive(): boolean {
-    return this.#site.clock.now() - this.#aliveAt < DEAD
+    return this.#context.clock.now() - this.#aliveAt < DEAD_AFTER
   }
 
-  /** Something is to be claimed in so many milliseconds; -1: nothing, as far as is known. */
+  /** Something can be claimed in `delay` milliseconds; -1: nothing, as far as is known. */
   noteDue(delay: number): void {
     if (delay < 0) return
-    const at = this.#site.clock.now() + delay
-    // The next beat tells of what is due after it, and most of that is done before.
+    const at = this.#context.clock.now() + delay
+    // The next heartbeat reports what is due after it, and most of that is done before.
     if (at >= this.dueAt || at > this.beatAt) return
     this.dueAt = at
-    this.#site.wake()
+    this.#context.wake()
   }
 
-  /** Gives a heartbeat, and takes the messages that have come. */
+  /** Sends a heartbeat, and receives the messages of other nodes. */
   async beat(): Promise<void> {
     if (this.#state !== 'joined') return
     this.#beatsAgain = this.#beating !== undefined
@@ -117,14 +117,14 @@ export class Shard {
     await this.#beating
   }
 
-  /** Redis may be back. */
+  /** Redis may be available again. */
   retry(): void {
     this.#retry?.()
     if (this.#state === 'joining') void this.#join()
     else void this.beat()
   }
 
-  /** Leaves this node's shares and work to the others. */
+  /** Hands this node's shares and work over to the other nodes. */
   async leave(): Promise<void> {
     const wasJoined = this.#state === 'joined'
     this.#flush()
@@ -132,11 +132,11 @@ export class Shard {
     this.beatAt = this.dueAt = Number.POSITIVE_INFINITY
     this.#retry?.()
     await Promise.all(this.#inFlight)
-    this.#fail(away())
+    this.#failCommands(unavailable())
     if (!wasJoined) return
-    const { delays } = this.#site
+    const { delays } = this.#context
     for (let left = 1; left > 0; )
-      [left] = (await this.#run(scripts.leave, ...delays, String(PORTION))) as [number]
+      [left] = (await this.#run(scripts.leave, ...delays, String(BATCH_SIZE))) as [number]
   }
 
   #flushSoon(): void {
@@ -150,26 +150,27 @@ export class Shard {
 
   #flush(): void {
     while (this.#state === 'joined' && this.#queue.length > 0) {
-      const sent = this.#send(this.#queue.splice(0, PORTION))
+      const sent = this.#send(this.#queue.splice(0, BATCH_SIZE))
       this.#inFlight.add(sent)
       void sent.then(() => this.#inFlight.delete(sent))
     }
   }
 
-  async #send(orders: Order[]): Promise<void> {
+  async #send(commands: Command[]): Promise<void> {
     const batch = ++this.#batch
     try {
-      const words = orders.map(order => JSON.stringify(order.words()))
-      const [outcome, ...answers] = await this.#run(scripts.apply, String(batch), ...words)
+      const args = commands.map(command => JSON.stringify(command.args()))
+      const [outcome, ...answers] = await this.#run(scripts.apply, String(batch), ...args)
       if (outcome === 'OK') {
-        for (const [index, order] of orders.entries()) order.answered(answers[index] as Answers[OrderName])
+        for (const [index, command] of commands.entries())
+          command.answered(answers[index] as Answers[CommandName])
         return
       }
-      this.#lost.push({ batch, orders })
+      this.#lostBatches.push({ batch, commands })
       void this.#join()
     } catch (error) {
-      this.#lost.push({ batch, orders })
-      this.#left(error)
+      this.#lostBatches.push({ batch, commands })
+      this.#connectionLost(error)
     }
   }
 
@@ -177,61 +178,63 @@ export class Shard {
     try {
       do {
         this.#beatsAgain = false
-        const { delays, clock } = this.#site
+        const { delays, clock } = this.#context
         const askedAt = clock.now()
         const [outcome, lapse, due, more, messages] = (await this.#run(
           scripts.beat,
-          String(DEAD),
-          String(PORTION),
+          String(DEAD_AFTER),
+          String(BATCH_SIZE),
           ...delays,
-          String(this.#taken),
+          String(this.#received),
         )) as [string, number, number, number, string[]]
         if (outcome !== 'OK') {
           void this.#join()
           return
         }
         this.#aliveAt = askedAt
-        // A little later than the others' lease, and not all nodes at once.
-        const next = lapse < 0 ? BEAT : Math.min(BEAT, lapse + 20 + Math.random() * 100)
+        // Shortly after the lease of the other node ends, at different times at each node.
+        const next = lapse < 0 ? BEAT_INTERVAL : Math.min(BEAT_INTERVAL, lapse + 20 + Math.random() * 100)
         this.beatAt = clock.now() + next
         this.noteDue(due)
-        this.#taken = messages.length
-        // What awaits earlier answers goes on first.
+        this.#received = messages.length
+        // After the continuations of earlier answers.
         if (messages.length > 0) await turn()
-        for (const message of messages) this.#site.message(this, JSON.parse(message) as Message)
+        for (const message of messages) this.#context.message(this, JSON.parse(message) as Message)
         this.#beatsAgain ||= more === 1
       } while (this.#beatsAgain && this.#state === 'joined')
-      this.#site.setBeat()
+      this.#context.setBeat()
     } catch (error) {
-      this.#left(error)
+      this.#connectionLost(error)
     } finally {
       this.#beating = undefined
     }
   }
 
-  /** Redis does not answer: what can't wait is told so. */
-  #left(error: unknown): void {
+  /** Redis doesn't answer: commands that can't wait fail. */
+  #connectionLost(error: unknown): void {
     if (this.#state === 'closed') return
-    this.#fail(error)
+    this.#failCommands(error)
     void this.#join()
-    this.#state = 'away'
-    this.#site.isAway(this, error)
+    this.#state = 'unavailable'
+    this.#context.onUnavailable(this, error)
   }
 
-  #fail(error: unknown): void {
-    this.#recall()
-    const orders = this.#queue
-    this.#queue = orders.filter(({ failed }) => failed === undefined)
-    for (const order of orders) {
-      order.failed?.(error)
-      order.delayed?.()
+  #failCommands(error: unknown): void {
+    this.#requeueLost()
+    const commands = this.#queue
+    this.#queue = commands.filter(({ failed }) => failed === undefined)
+    for (const command of commands) {
+      command.failed?.(error)
+      command.delayed?.()
     }
   }
 
-  /** What was sent in vain goes first, in the order in which it was. */
-  #recall(): void {
-    const lost = this.#lost.sort((one, other) => one.batch - other.batch).flatMap(({ orders }) => orders)
-    this.#lost = []
+  /** Lost batches are sent again first, in their order. */
+  #requeueLost(): void {
+    const lost = this.#lostBatches
+      .sort((one, other) => one.batch - other.batch)
+      .flatMap(({ commands }) => commands)
+    this.#lostBatches = []
     this.#queue.unshift(...lost)
   }
 
@@ -245,19 +248,19 @@ export class Shard {
       await Promise.all(this.#inFlight)
       if (isOver()) return
       try {
-        const askedAt = this.#site.clock.now()
-        await resync(this.#resyncSite(), (...args) => this.#run(scripts.resync, ...args))
-        if (this.#missed.size > 0) continue
+        const askedAt = this.#context.clock.now()
+        await resync(this.#resyncContext(), (...args) => this.#run(scripts.resync, ...args))
+        if (this.#droppedSessions.size > 0) continue
         this.#aliveAt = askedAt
-        this.#batch = this.#taken = 0
-        this.#site.joined(this)
+        this.#batch = this.#received = 0
+        this.#context.joined(this)
         break
       } catch (error) {
         if (isOver()) return
-        this.#state = 'away'
-        this.#fail(error)
-        this.#site.isAway(this, error)
-        const { over, end } = pause(this.#site.clock, Math.min(100 * 2 ** tries, 1_000))
+        this.#state = 'unavailable'
+        this.#failCommands(error)
+        this.#context.onUnavailable(this, error)
+        const { over, end } = pause(this.#context.clock, Math.min(100 * 2 ** tries, 1_000))
         this.#retry = end
         await over
       }
@@ -265,33 +268,33 @@ export class Shard {
     this.#joining = false
     if (isOver()) return
     this.#state = 'joined'
-    this.#recall()
+    this.#requeueLost()
     this.#flush()
     void this.beat()
   }
 
-  #resyncSite(): ResyncSite {
-    const { secret, delays, clock } = this.#site
+  #resyncContext(): ResyncContext {
+    const { secret, delays, clock } = this.#context
     return {
       secret,
       delays,
       clock,
-      own: isRest => {
-        const missed = this.#missed
-        this.#missed = new Set()
-        if (isRest && missed.size === 0) return []
-        return this.#site.shares(this).filter(([, { key }]) => !isRest || missed.has(key))
+      shares: onlyDropped => {
+        const missed = this.#droppedSessions
+        this.#droppedSessions = new Set()
+        if (onlyDropped && missed.size === 0) return []
+        return this.#context.shares(this).filter(([, { key }]) => !onlyDropped || missed.has(key))
       },
-      began: (epoch, shared) => {
+      begun: (epoch, sharedSecret) => {
         this.epoch = epoch
-        this.secret = shared
+        this.secret = sharedSecret
       },
-      held: (share, link, answer) => this.#site.held(share, link, this, answer),
+      resynced: (share, link, answer) => this.#context.resynced(share, link, this, answer),
     }
   }
 
   #run(script: Script, ...args: string[]): Promise<unknown[]> {
-    const { connection, node, channel, clock } = this.#site
-    return inTime(clock, connection.run(script, this.tag, [node, channel, ...args]))
+    const { connection, node, channel, clock } = this.#context
+    return withTimeout(clock, connection.run(script, this.tag, [node, channel, ...args]))
   }
 }

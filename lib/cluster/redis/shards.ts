@@ -1,21 +1,21 @@
 import { type SessionLinks, shardIndexOf } from './session-links.js'
-import { Shard, type ShardSite } from './shard.js'
+import { Shard, type ShardContext } from './shard.js'
 
-/** All shards, and the one timer of their beats. */
+/** All shards, and the timer of their heartbeats. */
 export class Shards {
   readonly all: readonly Shard[]
-  readonly #site: ShardSite
+  readonly #context: ShardContext
   readonly #links: SessionLinks
   #cancelBeat = () => {}
   #beatAt = Number.POSITIVE_INFINITY
 
-  constructor(prefix: string, site: ShardSite, links: SessionLinks) {
-    this.all = Array.from({ length: SHARDS }, (_, index) => new Shard(`{${prefix}:${index}}`, site))
-    this.#site = site
+  constructor(prefix: string, context: ShardContext, links: SessionLinks) {
+    this.all = Array.from({ length: SHARDS }, (_, index) => new Shard(`{${prefix}:${index}}`, context))
+    this.#context = context
     this.#links = links
   }
 
-  /** The one that a session is in. */
+  /** The shard that contains a session. */
   of({ token, key = this.#links.keyOf(token) }: { readonly token: string; readonly key?: string }): Shard {
     return this.all[shardIndexOf(key, SHARDS)] as Shard
   }
@@ -24,22 +24,22 @@ export class Shards {
     return this.all.find(shard => shard.tag === tag)
   }
 
-  /** Redis may be back. */
+  /** Redis may be available again. */
   retry(): void {
     for (const shard of this.all) shard.retry()
   }
 
-  /** Sets the timer to the beat that is due first. */
+  /** Sets the timer to the earliest heartbeat. */
   setBeat(): void {
     const next = Math.min(...this.all.map(({ beatAt }) => beatAt))
     if (next >= this.#beatAt) return
     this.#beatAt = next
     this.#cancelBeat()
-    const { clock } = this.#site
+    const { clock } = this.#context
     this.#cancelBeat = clock.setTimer(() => this.#beat(), Math.max(next - clock.now(), 0))
   }
 
-  /** Leaves this node's shares and work to the others. Never rejects. */
+  /** Hands this node's shares and work over to the other nodes. Never rejects. */
   async leave(): Promise<void> {
     this.#cancelBeat()
     this.#beatAt = Number.NEGATIVE_INFINITY
@@ -47,7 +47,7 @@ export class Shards {
   }
 
   #beat(): void {
-    const now = this.#site.clock.now()
+    const now = this.#context.clock.now()
     this.#beatAt = Number.POSITIVE_INFINITY
     for (const shard of this.all) {
       if (shard.beatAt > now) continue

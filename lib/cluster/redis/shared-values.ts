@@ -8,19 +8,19 @@ import type {
 } from '../../sessions/shared-value-store.js'
 import type { Clock } from '../../util/clock.js'
 import type { Claims } from './claims.js'
-import { type Answers, delay, type Ended, type ValueOrder } from './protocol.js'
+import { type Answers, delay, type Ended, type ValueCommand } from './protocol.js'
 import type { SessionLinks } from './session-links.js'
 import type { Shards } from './shards.js'
 
-/** The shared values, in Redis. */
+/** Stores shared values in Redis. */
 export class RedisValues implements SharedValueStore {
-  readonly #site: { readonly clock: Clock }
+  readonly #context: { readonly clock: Clock }
   readonly #links: SessionLinks
   readonly #shards: Shards
   readonly #claims: Claims
 
-  constructor(site: { readonly clock: Clock }, links: SessionLinks, shards: Shards, claims: Claims) {
-    this.#site = site
+  constructor(context: { readonly clock: Clock }, links: SessionLinks, shards: Shards, claims: Claims) {
+    this.#context = context
     this.#links = links
     this.#shards = shards
     this.#claims = claims
@@ -38,15 +38,15 @@ export class RedisValues implements SharedValueStore {
     id: string,
     name: string,
     data: string,
-    how: WriteOptions,
+    options: WriteOptions,
   ): Promise<WriteResult> {
-    const { timeToLive, ifVersion = -1, claimReplaced = false } = how
-    const askedAt = this.#site.clock.now()
-    const words = [name, data, delay(timeToLive), ifVersion, claimReplaced]
-    const [written, due = -1, replaced] = await this.#ask(token, id, 'write', ...words)
+    const { timeToLive, ifVersion = -1, claimReplaced = false } = options
+    const askedAt = this.#context.clock.now()
+    const args = [name, data, delay(timeToLive), ifVersion, claimReplaced]
+    const [written, due = -1, replaced] = await this.#ask(token, id, 'write', ...args)
     const shard = this.#shards.of({ token })
     shard.noteDue(due)
-    return { written: written === 1, replaced: replaced && this.#claims.ofValue(shard, replaced, askedAt) }
+    return { written: written === 1, replaced: replaced && this.#claims.fromValue(shard, replaced, askedAt) }
   }
 
   async touch(token: string, id: string, name: string, timeToLive: number): Promise<boolean> {
@@ -56,25 +56,25 @@ export class RedisValues implements SharedValueStore {
   }
 
   async delete(token: string, id: string, name: string): Promise<ValueClaim | undefined> {
-    const askedAt = this.#site.clock.now()
+    const askedAt = this.#context.clock.now()
     const [claim] = await this.#ask(token, id, 'delete', name)
-    return claim && this.#claims.ofValue(this.#shards.of({ token }), claim, askedAt)
+    return claim && this.#claims.fromValue(this.#shards.of({ token }), claim, askedAt)
   }
 
-  /** Of a session that was begun without waiting, the id may be another one by the time of the answer. */
-  async #ask<N extends ValueOrder>(
+  /** Sends a command again if the session's cluster id has changed meanwhile, as it may for one that began without waiting. */
+  async #ask<N extends ValueCommand>(
     token: string,
     id: string,
-    order: N,
-    ...words: unknown[]
+    command: N,
+    ...args: unknown[]
   ): Promise<Exclude<Answers[N], Ended>> {
     const link = this.#links.find({ token, id })
     const shard = this.#shards.of({ token })
     const key = this.#links.keyOf(token)
     const clusterId = link?.clusterId ?? id
-    let answer = await shard.ask(order, () => [key, clusterId, ...words])
+    let answer = await shard.ask(command, () => [key, clusterId, ...args])
     if (answer[0] === 'ENDED' && link !== undefined && link.clusterId !== clusterId)
-      answer = await shard.ask(order, () => [key, link.clusterId, ...words])
+      answer = await shard.ask(command, () => [key, link.clusterId, ...args])
     if (answer[0] === 'ENDED') throw sessionEnded()
     return answer as Exclude<Answers[N], Ended>
   }

@@ -3,36 +3,36 @@ import { PRELUDE } from './prelude.js'
 import { SHARES } from './shares.js'
 
 /**
- * A heartbeat, and the care for what nodes that gave none have left.
+ * A heartbeat, which also takes over the sessions and the work of dead nodes.
  *
  * KEYS: the shard's tag.
- * ARGV: the node, the prefix of the channels, after how long without a beat a node is dead, the most sessions to take over
- * at once, how long after it is gone what a node kept is unloaded and ends; and how many messages the
- * node has got with the last answer: those go, so that none is lost with an answer.
- * Returns: `{ 'OK', until the next node may be dead, until something is due here, whether more is to take over, messages }`,
- * the messages that came for this node, as JSON; or `{ 'LAPSED' }`.
+ * ARGV: the node, the prefix of the channels, the time without a heartbeat after which a node is dead, the most sessions to take
+ * over at once, the delays until a dead node's sessions unload and end, and how many messages the node has received with the last
+ * answer: they are deleted now, so that none is lost with an answer.
+ * Returns `{ 'OK', delay until the next node may be dead, delay until something is due here, whether there is more to take over,
+ * messages }`, with the messages for this node as JSON; or `{ 'LAPSED' }`.
  */
 export const BEAT = `${PRELUDE}${SHARES}${NODES}
 local dead, limit, unload_in, end_in = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if redis.call('HEXISTS', key('seq'), me) == 0 then return { 'LAPSED' } end
-spare_nodes(dead)
+renew_all_nodes(dead)
 redis.call('ZADD', key('nodes'), now, me)
 local more = 0
 
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), '-inf', now - dead)) do
   local seen = tonumber(redis.call('ZSCORE', key('nodes'), node))
   redis.call('HDEL', key('seq'), node)
-  -- It may have lived for as long as a beat takes: late, never early.
-  part_with_all(node, me, seen + 5000, unload_in, end_in, limit)
-  pass_on(node, me, limit)
+  -- It may have been alive until its next heartbeat was due: unloading late is safe, early isn't.
+  remove_from_sessions(node, me, seen + 5000, unload_in, end_in, limit)
+  transfer_work(node, me, limit)
   if redis.call('EXISTS', key('n', node), key('due', node)) > 0 then more = 1
   else
     redis.call('ZREM', key('nodes'), node)
     redis.call('DEL', key('in', node))
   end
 end
--- What nodes have left that had no heir.
-pass_on('', me, limit)
+-- The work of nodes that had no successor.
+transfer_work('', me, limit)
 if redis.call('EXISTS', key('due', '')) == 1 then more = 1 end
 
 redis.call('LTRIM', key('in', me), ARGV[7], -1)

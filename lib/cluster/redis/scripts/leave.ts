@@ -3,22 +3,22 @@ import { PRELUDE } from './prelude.js'
 import { SHARES } from './shares.js'
 
 /**
- * A node goes, and leaves its shares and work to the others.
+ * A node closes, and hands its shares and work over to the other nodes.
  *
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, unload and end delays, and a limit.
- * Returns: `{ how many sessions are left }`.
+ * Returns `{ how many sessions are left }`.
  */
 export const LEAVE = `${PRELUDE}${SHARES}${NODES}
 local unload_in, end_in, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local heir = ''
+local successor = ''
 for _, node in ipairs(redis.call('ZREVRANGE', key('nodes'), 0, 1)) do
-  if node ~= me and heir == '' then heir = node end
+  if node ~= me and successor == '' then successor = node end
 end
-part_with_all(me, heir, now, unload_in, end_in, limit)
+remove_from_sessions(me, successor, now, unload_in, end_in, limit)
 local left = redis.call('SCARD', key('n', me))
 if left > 0 then return { left } end
-pass_on(me, heir, limit)
+transfer_work(me, successor, limit)
 left = redis.call('ZCARD', key('due', me))
 if left == 0 then
   redis.call('ZREM', key('nodes'), me)

@@ -3,23 +3,23 @@ import { PRELUDE } from './prelude.js'
 import { SHARES } from './shares.js'
 
 /**
- * A node comes, or comes back, and tells what it keeps.
+ * Registers a node, at its start or after an outage, and receives its shares.
  *
  * KEYS: the shard's tag.
- * ARGV: the node, the prefix of the channels, the stage, and what it takes:
- * `begin`: a random epoch, the secret that the node knows, and after how long without a beat a node is dead. Returns
- * `{ epoch, secret, whether the node was taken for dead }`, the first two being those given where there were none.
- * `hold`: unload and end delays, then each share as a JSON array. Returns an answer for each:
- * `{ 'held', id, version, load, phase, had a page, reason, whether this loads it again, due in }`, where `id` may be another
- * one that stands for it, or `{ 'gone', reason }`.
- * `end`: the delays, and a limit. Shares that were not told are dropped. Returns `{ how many are left }`.
+ * ARGV: the node, the prefix of the channels, the stage, and its arguments:
+ * `begin`: a random epoch, the node's secret, and the time without a heartbeat after which a node is dead. Returns
+ * `{ epoch, secret, whether the node was taken for dead }`: the stored epoch and secret, or those of the node if there were none.
+ * `shares`: unload and end delays, then each share as a JSON array. Returns an answer for each:
+ * `{ 'kept', id, version, load, phase, had a page, reason, whether this has loaded it again, due in }`, where `id` may be another
+ * session that replaces it, or `{ 'ended', reason }`.
+ * `end`: the delays, and a limit. Drops the shares that were not sent. Returns `{ how many are left }`.
  */
 export const RESYNC = `${PRELUDE}${SHARES}${NODES}
 local stage = ARGV[3]
 if stage == 'begin' then
   redis.call('SET', key('epoch'), ARGV[4], 'NX')
   redis.call('SET', key('secret'), ARGV[5], 'NX')
-  spare_nodes(tonumber(ARGV[6]))
+  renew_all_nodes(tonumber(ARGV[6]))
   redis.call('ZADD', key('nodes'), now, me)
   local lapsed = 1 - redis.call('HEXISTS', key('seq'), me)
   redis.call('HSET', key('seq'), me, '0')
@@ -31,63 +31,63 @@ local unload_in, end_in = tonumber(ARGV[4]), tonumber(ARGV[5])
 if stage == 'end' then
   for _, k in ipairs(redis.call('SPOP', key('old', me), ARGV[6])) do
     redis.call('SREM', key('n', me), k)
-    local s = change(k)
+    local s = update_session(k)
     if s then
-      part_with(s, me, now, unload_in, end_in)
-      arm(s, s.f.o)
+      remove_node(s, me, now, unload_in, end_in)
+      schedule(s, s.f.o)
     end
   end
   return { redis.call('SCARD', key('old', me)) }
 end
 
--- How long the others have to come back, too, before what nobody keeps is due.
-local OTHERS = 5000
+-- How long other nodes have to resync, too, before sessions that no node keeps become due.
+local RETURN_TIME = 5000
 
--- was_known: this Redis has confirmed the session before, and has not lost everything since.
-local function hold(k, id, born, nth, is_confirmed, was_known, is_lapsed, unloaded, loaded, state, ends_in, reason, had_page, ever, navigations, expected, pages)
-  local s = change(k)
+-- was_known: this Redis has confirmed the session, and has not lost its data since.
+local function restore_share(k, id, created_at, load_count, is_confirmed, was_known, is_lapsed, unloaded, loaded, state, ends_in, reason, had_page, ever, navigations, expected, pages)
+  local s = update_session(k)
   redis.call('SREM', key('old', me), k)
   if not s or s.f.id ~= id then
     if redis.call('EXISTS', key('x', id)) == 1 then
-      return { 'gone', redis.call('HGET', key('x', id), 'why') }
+      return { 'ended', redis.call('HGET', key('x', id), 'why') }
     elseif redis.call('EXISTS', key('gone', id)) == 1 or (was_known and is_lapsed) then
-      -- It was here, and is not any more. Of a node that was never taken for dead, it was not ended: Redis has lost it.
-      return { 'gone', 'disconnected' }
+      -- It existed and is gone, so it has ended. If this node was never taken for dead, it can't have ended: Redis has lost it.
+      return { 'ended', 'disconnected' }
     elseif not s then
-      s = create(k, id, born)
-      s.f.l, s.f.p, s.f.ua, s.f.ea = text(nth), unloaded and 'n' or 'l', text(now + OTHERS), text(now + OTHERS)
+      s = new_session(k, id, created_at)
+      s.f.l, s.f.p, s.f.ua, s.f.ea = text(load_count), unloaded and 'n' or 'l', text(now + RETURN_TIME), text(now + RETURN_TIME)
       s.f.h, s.f.y = had_page and '1' or nil, ever and '1' or nil
-    elseif is_confirmed and tonumber(s.f.b) > born then
-      -- Redis has lost it, and a node that never knew has begun another one meanwhile.
-      tell_others(s, 'alias', id)
-      s.f.id, s.f.b = id, text(born)
+    elseif is_confirmed and tonumber(s.f.b) > created_at then
+      -- Redis has lost it, and another node has begun a new session of the token meanwhile.
+      notify_others(s, 'alias', id)
+      s.f.id, s.f.b = id, text(created_at)
     end
   end
-  -- Another node, which knew of an earlier load only, has told of it first; or it was loaded while Redis was away.
-  if nth > tonumber(s.f.l) then s.f.l, s.f.p, s.f.cu, s.f.cn = text(nth), unloaded and 'n' or 'l', nil, nil end
+  -- Another node with an earlier load was faster; or the session was loaded during the outage.
+  if load_count > tonumber(s.f.l) then s.f.l, s.f.p, s.f.cu, s.f.cn = text(load_count), unloaded and 'n' or 'l', nil, nil end
   for field, value in pairs(s.f) do
     if string.sub(field, 1, 2) == 'p:' and value == me then s.f[field] = nil end
   end
   for _, page in ipairs(pages) do
     local node = s.f['p:' .. page]
-    if node and node ~= me then tell(me, 'moved', s.f.id, s.f.ver, page)
+    if node and node ~= me then notify(me, 'moved', s.f.id, s.f.ver, page)
     else s.f['p:' .. page], s.f.h, s.f.y = me, '1', '1' end
   end
-  local keeps_loaded = loaded and not unloaded and tonumber(s.f.l) == nth
-  keep(s, me, told(keeps_loaded, state, ends_in, navigations, expected))
+  local keeps_loaded = loaded and not unloaded and tonumber(s.f.l) == load_count
+  save_share(s, me, share_from(keeps_loaded, state, ends_in, navigations, expected))
   redis.call('SADD', key('n', me), k)
   local returns = 0
-  -- Others took this node for dead, and have unloaded what it keeps loaded.
+  -- Other nodes took this node for dead, and have unloaded a session that it keeps loaded.
   if keeps_loaded and s.f.p == 'n' then load_again(s, me); returns = 1 end
-  if reason == 'expired' and s.f.w ~= 'expired' and (not kept(s) or keeps_loaded) then
+  if reason == 'expired' and s.f.w ~= 'expired' and (not any_keeps(s) or keeps_loaded) then
     s.f.w = reason
-    tell_others(s, 'expired', ends_in)
+    notify_others(s, 'expired', ends_in)
   end
-  local at = arm(s, s.f.o == '' and me or s.f.o)
-  return { 'held', s.f.id, s.f.ver, s.f.l, s.f.p, s.f.h and 1 or 0, s.f.w, returns, at }
+  local at = schedule(s, s.f.o == '' and me or s.f.o)
+  return { 'kept', s.f.id, s.f.ver, s.f.l, s.f.p, s.f.h and 1 or 0, s.f.w, returns, at }
 end
 
 local answers = {}
-for i = 6, #ARGV do answers[#answers + 1] = hold(unpack(cjson.decode(ARGV[i]))) end
+for i = 6, #ARGV do answers[#answers + 1] = restore_share(unpack(cjson.decode(ARGV[i]))) end
 return answers
 `

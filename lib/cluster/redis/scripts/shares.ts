@@ -1,23 +1,23 @@
-/** Lua: what each node keeps of a session, and what is due when none does. */
+/** Lua: what each node keeps of a session, and what is due when no node keeps it. */
 export const SHARES = `
--- What a node keeps: { loaded, state, ends, navigations, expected }; nil without a share. What was expected until now is left out.
+-- A node's share: { loaded, state, ends, navigations, expected }; nil if it has none. Deadlines in the past are left out.
 local function share_of(s, node)
-  local w = words(s.f['k:' .. node])
+  local w = split(s.f['k:' .. node])
   if not w[1] then return nil end
   local share = { loaded = w[1] == '1', state = w[2] == '1', ends = w[3], navigations = tonumber(w[4]), expected = {} }
   for i = 5, #w do if tonumber(w[i]) > now then share.expected[#share.expected + 1] = w[i] end end
   return share
 end
 
-local function keep(s, node, share)
+local function save_share(s, node, share)
   local w = { share.loaded and '1' or '0', share.state and '1' or '0', share.ends, text(share.navigations) }
   for _, at in ipairs(share.expected) do w[#w + 1] = at end
   s.f['k:' .. node] = table.concat(w, ' ')
 end
 
--- A share as a node tells it: times are delays.
-local function told(loaded, state, end_in, navigations, expected)
-  local share = { loaded = loaded, state = state, ends = later(end_in), navigations = navigations, expected = {} }
+-- A share from the arguments of a command, in which times are delays.
+local function share_from(loaded, state, end_in, navigations, expected)
+  local share = { loaded = loaded, state = state, ends = deadline(end_in), navigations = navigations, expected = {} }
   for i, delay in ipairs(expected) do share.expected[i] = text(now + delay) end
   return share
 end
@@ -31,8 +31,8 @@ local function nodes_of(s)
   return list
 end
 
--- Whether any node keeps the session loaded, and whether any keeps its state.
-local function kept(s)
+-- Whether any node keeps the session loaded, and whether any node keeps its state.
+local function any_keeps(s)
   local loaded, state = false, false
   for _, node in ipairs(nodes_of(s)) do
     local flags = s.f['k:' .. node]
@@ -42,7 +42,7 @@ local function kept(s)
   return loaded, state
 end
 
--- How many pages there are, and how many of them elsewhere.
+-- The number of pages, and how many of them other nodes have.
 local function pages_of(s)
   local pages, elsewhere = 0, 0
   for field, node in pairs(s.f) do
@@ -54,15 +54,15 @@ local function pages_of(s)
   return pages, elsewhere
 end
 
--- Tells all other nodes that have a share.
-local function tell_others(s, what, ...)
+-- Notifies all other nodes with a share.
+local function notify_others(s, kind, ...)
   for _, node in ipairs(nodes_of(s)) do
-    if node ~= me then tell(node, what, s.f.id, s.f.ver, ...) end
+    if node ~= me then notify(node, kind, s.f.id, s.f.ver, ...) end
   end
 end
 
--- The node whose expectation of a page ends first, or that has a navigation in flight; and when.
-local function awaiting(s, but)
+-- The node that expects a page with the earliest deadline, or that has a navigation in flight.
+local function node_expecting_page(s, but)
   local first, ends = nil, INF
   for _, node in ipairs(nodes_of(s)) do
     if node ~= but then
@@ -74,17 +74,17 @@ local function awaiting(s, but)
   return first
 end
 
--- A page came: it meets an expectation of that node.
-local function expect_page(s)
-  local node = awaiting(s)
+-- A page has connected: finds the node that expects it, and removes the expectation.
+local function match_page(s)
+  local node = node_expecting_page(s)
   if not node then return nil end
   local share = share_of(s, node)
   if #share.expected > 0 then table.remove(share.expected, 1) else share.navigations = share.navigations - 1 end
-  keep(s, node, share)
+  save_share(s, node, share)
   return node
 end
 
--- Makes the session loaded. 'by' runs the load hooks; without it, a node that keeps the session loaded does: gives whether that is me.
+-- Makes the session loaded. Node 'by' runs the load hooks, or else a node that keeps the session loaded. Returns whether this node does.
 local function load_again(s, by)
   s.f.p, s.f.l = 'l', text(s.f.l + 1)
   s.f.h = pages_of(s) > 0 and '1' or nil
@@ -94,27 +94,27 @@ local function load_again(s, by)
     if not runner and share_of(s, node).loaded then runner = node end
   end
   for _, node in ipairs(nodes_of(s)) do
-    if node ~= me then tell(node, 'loaded', s.f.id, s.f.ver, s.f.l, s.f.h and 1 or 0, node == runner and 1 or 0) end
+    if node ~= me then notify(node, 'loaded', s.f.id, s.f.ver, s.f.l, s.f.h and 1 or 0, node == runner and 1 or 0) end
   end
   return runner == me
 end
 
--- When the next work is due, and when the end is.
+-- When the next work is due, and when the end is due.
 local function due(s)
   local f = s.f
   if f.p == 'u' then return tonumber(f.cu), INF end
-  local loaded, state = kept(s)
+  local loaded, state = any_keeps(s)
   local unload = f.p == 'l' and not loaded and tonumber(f.ua) or INF
   local ending = not state and tonumber(f.ea) or INF
   return math.min(unload, ending), ending
 end
 
--- Puts the session where it is claimed from, by that node, when it is due; gives the delay if that is the caller.
-local function arm(s, node)
+-- Assigns the due work of the session to a node. Returns the delay if that is this node, else -1.
+local function schedule(s, node)
   local at = due(s)
   if s.f.o ~= node then redis.call('ZREM', key('due', s.f.o), s.k) end
   s.f.o = node
-  save(s)
+  write_session(s)
   if at == INF then
     redis.call('ZREM', key('due', node), s.k)
     return -1
@@ -122,7 +122,7 @@ local function arm(s, node)
   local before = redis.call('ZSCORE', key('due', node), s.k)
   redis.call('ZADD', key('due', node), at, s.k)
   if node == me then return math.max(at - now, 0) end
-  if not before or at < tonumber(before) then tell(node, 'due') end
+  if not before or at < tonumber(before) then notify(node, 'due') end
   return -1
 end
 
@@ -132,7 +132,7 @@ local function next_due()
   return first[2] and math.max(math.ceil(first[2] - now), 0) or -1
 end
 
--- A node has no share any more.
+-- Deletes a node's share, its pages, and its mark for local values.
 local function drop_share(s, node)
   for field, value in pairs(s.f) do
     if string.sub(field, 1, 2) == 'p:' and value == node then s.f[field] = nil end
