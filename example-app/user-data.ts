@@ -16,7 +16,7 @@ export interface Upload {
   url: string
 }
 
-/** The data of one user, and how many values and files of the library it takes. */
+/** The data of one user, and the number of values and files that store it. */
 export interface UserData {
   history: readonly HistoryEntry[]
   uploads: readonly Upload[]
