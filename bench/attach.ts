@@ -22,7 +22,7 @@ export async function run(): Promise<Result[]> {
     compare({
       metric: 'CPU per request that does not touch its session',
       unit: 'µs',
-      // What it takes to make the request itself is no cost of a middleware.
+      // Creating the request is not a cost of the middleware.
       ours: ours.map((figure, round) => figure - (theirs[round] as number)),
       goal: GOAL,
     }),

@@ -3,9 +3,9 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type GradioState, type GradioStateOptions, gradioState, type RequestState } from 'gradio-state'
 
-/** An instance whose sessions are named by a header, so that requests without HTTP can begin as many as it takes. */
+/** An instance whose sessions are identified by a header, so that sessions can be started without HTTP. */
 export function unlimited(options: GradioStateOptions = {}): GradioState {
-  // What is said once about sessions without pages concerns nobody here.
+  // Suppresses the warning about sessions without pages.
   process.removeAllListeners('warning')
   return gradioState({
     ...options,
@@ -14,12 +14,12 @@ export function unlimited(options: GradioStateOptions = {}): GradioState {
   })
 }
 
-/** What anybody has to keep of each session: a string of its own. */
+/** A key that every contender has to store for each session. */
 export function newToken(): string {
   return randomBytes(16).toString('hex')
 }
 
-/** A request whose handler is `use`; when this returns, it has been answered. */
+/** Sends a request whose handler is `use`. The response has ended when this returns. */
 export function visit(gradio: GradioState, token: string, use: (state: RequestState) => void): void {
   const req = { method: 'GET', url: '/', headers: { 'x-token': token }, socket: SOCKET }
   const res = Object.assign(new EventEmitter(), { headersSent: false, closed: false })
@@ -30,7 +30,7 @@ export function visit(gradio: GradioState, token: string, use: (state: RequestSt
   res.emit('close')
 }
 
-/** Does `step` so many times; now and then the event loop is free, as it is between requests. */
+/** Runs `step` a number of times, and lets the event loop continue in between, as between requests. */
 export async function eachOf(count: number, step: () => void): Promise<void> {
   for (let done = 0; done < count; done++) {
     step()
@@ -38,12 +38,12 @@ export async function eachOf(count: number, step: () => void): Promise<void> {
   }
 }
 
-/** Resolves when nobody is here any more: all unload hooks have run, and nothing is due before the grace periods end. */
+/** Resolves when all sessions are unloaded: the unload hooks have run, and nothing is due before the grace periods end. */
 export async function allUnloaded(gradio: GradioState): Promise<void> {
   while (gradio.stats().loaded > 0) await new Promise(resolve => setTimeout(resolve, POLL))
 }
 
 const SOCKET = { server: null }
 const BATCH = 1_000
-/** To count those that are loaded takes a while itself. */
+/** Counting the loaded sessions takes time itself. */
 const POLL = 500

@@ -16,7 +16,7 @@ export interface Opening {
   readonly cookie?: string
 }
 
-/** Opens a page; resolves when its server takes it for open. */
+/** Opens a page; resolves when the server counts it as open. */
 export async function openPage(opening: Opening): Promise<ClientPage> {
   const { port, manner, id } = opening
   if (manner === 'stream') return dial(opening, '/events', 'Accept: text/event-stream', '200')
@@ -33,7 +33,7 @@ export async function openPage(opening: Opening): Promise<ClientPage> {
   return page
 }
 
-/** What comes before our socket: a user without a cookie is given a session. */
+/** The heartbeat before the WebSocket, which gives a user without a cookie a session. */
 function heartbeat({ port, id, agent, cookie = '' }: Opening): Promise<{ ticket: string; cookie: string }> {
   const path = `/gradio_api/heartbeat/${id}?n=1`
   const options = { port, host: '127.0.0.1', method: 'POST', path, agent, headers: { cookie } }
@@ -89,7 +89,7 @@ export class ClientPage {
   readonly joined: Promise<void>
   #join = () => {}
   readonly #socket: Socket
-  /** The beginning of a frame whose end is on its way. */
+  /** The start of a frame that is incomplete. */
   #rest: Buffer = NOTHING
 
   constructor(socket: Socket, isUpgraded: boolean) {
@@ -162,7 +162,7 @@ const GOODBYE = Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8])
 
 const UPGRADE =
   'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
-/** What any browser says of itself. */
+/** Headers that every browser sends. */
 const BROWSER = [
   'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
   'Accept-Language: en-US,en;q=0.9',

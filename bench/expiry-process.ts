@@ -1,4 +1,4 @@
-// Keeps values that all are due at one moment, in one of several ways, and notes how long their callbacks take to run.
+// Stores values that are all due at the same moment, in one of several ways, and measures how long their callbacks take.
 
 import { TTLCache } from '@isaacs/ttlcache'
 import type { SessionState } from 'gradio-state'
@@ -8,9 +8,9 @@ import { watchLoop } from './harness/loop-delay.js'
 import { answering } from './harness/process.js'
 
 interface Keeper {
-  /** What is not part of the values: their sessions. */
+  /** Prepares what isn't part of the values: their sessions. */
   prepare?(count: number): Promise<void>
-  /** Adds a value that lives so long, in whole milliseconds. */
+  /** Adds a value with a time to live, in whole milliseconds. */
   add(timeToLive: number): void
 }
 
@@ -114,8 +114,8 @@ function pause(ms: number): Promise<undefined> {
   return new Promise(resolve => setTimeout(() => resolve(undefined), ms))
 }
 
-/** When everything must have been filled, before it is due. */
+/** How long before the due time all values must have been added. */
 const LEAD = 1_000
-/** The watch begins so late that idle turns of the loop count for nothing. */
+/** The measurement starts late, so that idle turns of the event loop don't count. */
 const SHORTLY = 20
 const TOO_LONG = 300_000

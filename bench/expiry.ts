@@ -10,14 +10,14 @@ const WARM_UP = 10_000
 export interface Expiry {
   /** From the moment when they are due until the last callback has run. */
   readonly total: number
-  /** How long others waited for the event loop meanwhile. */
+  /** The delay of the event loop meanwhile. */
   readonly p99: number
   readonly longest: number
 }
 
 export async function run(): Promise<Result[]> {
   const expiry = (contender: string) => (round: number) =>
-    // Each has a process of its own, which warms itself up.
+    // Each process has its own warm-up.
     expiryOf(contender, round === 0 ? Math.min(COUNT, WARM_UP) : COUNT)
   const { ours, ...baselines } = await inTurns(ROUNDS, {
     ours: expiry('gradio-state'),

@@ -1,4 +1,4 @@
-// Requests to known sessions, without HTTP, among as many as there are.
+// Requests to existing sessions, without HTTP, among a given number of sessions.
 
 import { eachOf, newToken, unlimited, visit } from './begin-sessions.js'
 import { answering } from './harness/process.js'

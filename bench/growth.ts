@@ -10,7 +10,7 @@ const COUNTS = [1_000, 10_000, 100_000, 1_000_000].filter(
 const REQUESTS = 200_000
 const IDLE = 10
 
-/** One cost, of ours and maybe of a peer, by the number of sessions. */
+/** One cost of gradio-state, and of an alternative if there is one, by the number of sessions. */
 interface Cost {
   readonly name: string
   readonly unit: string
@@ -66,7 +66,7 @@ async function requestAmong(count: number): Promise<number> {
   const keeper = await launch('growth-process')
   try {
     await keeper.ask('begin', count)
-    // The first ones warm up.
+    // Warm-up.
     await keeper.ask('cost', REQUESTS)
     return await keeper.ask<number>('cost', REQUESTS)
   } finally {

@@ -8,11 +8,11 @@ import { HEARTBEAT, type PageServerName } from './page-servers.js'
 
 const PAGES = Number(process.env.COUNT ?? 10_000)
 const ROUNDS = Number(process.env.ROUNDS ?? 2)
-/** Measured over so many heartbeats of each page, after one to warm up. */
+/** How many heartbeats of each page are measured, after one for warm-up. */
 const BEATS = 6
 /**
- * Pages that are open from before the measurement: what is made once, or compiled, is no cost of a page. V8 goes on compiling for
- * some thousand of them.
+ * Pages that are opened before the measurement, so that what is created or compiled once doesn't count. V8 keeps compiling for the
+ * first few thousand.
  */
 const BEFORE = 2_000
 
@@ -27,7 +27,7 @@ const GOALS: Readonly<
 
 export async function run(): Promise<Result[]> {
   const baselines = Object.keys(GOALS) as (keyof typeof GOALS)[]
-  // The round that warms up is left out: each process does so by itself.
+  // Without a warm-up round: each process has its own warm-up.
   const measure = (name: PageServerName) => (round: number) => (round === 0 ? NOTHING : costOf(name, PAGES))
   const costs = await inTurns(ROUNDS, {
     'gradio-state': measure('gradio-state'),
@@ -63,7 +63,7 @@ export interface PageCost {
 
 const NOTHING: PageCost = { memory: 0, cpu: 0 }
 
-/** Opens that many pages; with gradio-state, each is of a user of its own and has a session. */
+/** Opens a number of pages. With gradio-state, each belongs to a separate user with a session. */
 export async function costOf(name: PageServerName, count: number): Promise<PageCost> {
   const server = await launch('pages-process', [name])
   const clients = await launch('page-clients')
@@ -75,7 +75,7 @@ export async function costOf(name: PageServerName, count: number): Promise<PageC
     const before = await server.usage()
     await open(count)
     while ((await heard()).fewest < 1) await sleep(100)
-    // What the opening has left behind would be collected while the beats are measured.
+    // Otherwise, garbage from opening the pages would be collected during the measurement.
     await server.usage()
     const all = BEFORE + count
     const [heardBefore, cpuBefore] = [await heard(), await server.ask<number>('cpu')]
@@ -100,7 +100,7 @@ const MANNERS: Readonly<Record<PageServerName, Manner>> = {
   'a bare upgraded socket': 'upgrade',
 }
 
-/** Nobody saves work by dropping pages, or beats. */
+/** Checks that no page and no heartbeat was dropped. */
 function expectAll(count: number, beats: number, open: number, counted: number): void {
   if (open !== count || counted !== count)
     throw new Error(`Expected ${count} open pages, got ${open} at the clients and ${counted} at the server`)

@@ -1,4 +1,4 @@
-// An Express app that nobody asks anything: bare, or with sessions that have gone idle.
+// An Express app without requests: bare, or with idle sessions.
 
 import express from 'express'
 import { allUnloaded, eachOf, newToken, unlimited, visit } from './begin-sessions.js'

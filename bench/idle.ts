@@ -4,10 +4,10 @@ import { compare, type Goal, type Result } from './harness/result.js'
 const COUNT = Number(process.env.COUNT ?? 100_000)
 const SECONDS = Number(process.env.SECONDS ?? 30)
 const ROUNDS = 3
-/** In seconds: by then V8 has done what it puts off after much was made. */
+/** In seconds. After that, V8 has finished its deferred work. */
 const SETTLE = Math.min(SECONDS, 10)
 
-/** Less than a thousandth of one core is nothing that could be measured in an app. */
+/** Less than a thousandth of one core can't be measured in an app. */
 const LIMIT = SECONDS
 const GOAL: Goal = {
   text: `at most 0.1 % of a core above the baseline (${LIMIT} ms)`,

@@ -1,4 +1,4 @@
-// Keeps sessions with one value each, in one of several ways.
+// Stores sessions with one value each, in one of several ways.
 
 import { LRUCache } from 'lru-cache'
 import { allUnloaded, eachOf, newToken, unlimited, visit } from './begin-sessions.js'
@@ -6,7 +6,7 @@ import { answering } from './harness/process.js'
 
 export interface Keeper {
   begin(): void
-  /** Resolves when the sessions that were begun are idle. */
+  /** Resolves when the sessions are idle. */
   idle?(): Promise<void>
 }
 
@@ -20,7 +20,7 @@ const [name] = process.argv.slice(2)
 const keeper = KEEPERS[name as string]?.() as Keeper
 
 answering({
-  /** Gives the time that it took, in milliseconds. */
+  /** Returns the time that it took, in milliseconds. */
   async begin(count: number) {
     const begun = performance.now()
     await eachOf(count, () => keeper.begin())
@@ -44,7 +44,7 @@ function maps(): Keeper {
   return { begin: () => sessions.set(newToken(), new Map([['gallery', {}]])) }
 }
 
-/** Its value is the session's: a Map of named values would come on top. */
+/** One value per entry; named values would need a Map in addition. */
 function cache(): Keeper {
   const sessions = new LRUCache<string, object>({ ttl: 3_600_000, ttlAutopurge: true, dispose: () => {} })
   return { begin: () => sessions.set(newToken(), {}) }

@@ -4,19 +4,19 @@ import { inTurns } from './harness/turns.js'
 
 const COUNT = Number(process.env.COUNT ?? 1_000_000)
 const ROUNDS = 3
-/** What is made once has been made after so many. */
+/** After this many, everything that is created only once exists. */
 const WARM_UP = 1_000
 
 /** What an idle session costs. */
 export interface SessionCost {
   /** In the heap and outside of it, in bytes. */
   readonly bytes: number
-  /** To begin it, in microseconds. */
+  /** The time to start it, in microseconds. */
   readonly time: number
 }
 
 export async function run(): Promise<Result[]> {
-  // Each has a process of its own, which nothing warms up but itself.
+  // Each process has its own warm-up.
   const costOf = (contender: string) => (round: number) =>
     heapOf(contender, round === 0 ? Math.min(COUNT, WARM_UP) : COUNT)
   const { ours, maps, cache } = await inTurns(ROUNDS, {
@@ -56,7 +56,7 @@ export async function heapOf(contender: string, count: number): Promise<SessionC
   const keeper = await launch('memory-process', [contender])
   const bytesNow = async () => {
     await keeper.ask('idle')
-    // What the first collection has finalized, the second one frees.
+    // A second collection frees what the first one has finalized.
     await keeper.usage()
     const { heap, external } = await keeper.usage()
     return heap + external

@@ -1,16 +1,16 @@
-// The browsers: open pages as raw sockets, which cost their own process, not the server's.
+// The browsers: open pages as raw sockets, in a process of their own.
 
 import { Agent } from 'node:http'
 import { type ClientPage, type Manner, openPage } from './client-page.js'
 import { answering } from './harness/process.js'
 
-/** What pages have heard so far. */
+/** What pages have received so far. */
 export interface Heard {
   /** How many are open. */
   readonly open: number
-  /** Signs of life, of all pages. */
+  /** Heartbeats of all pages. */
   readonly beats: number
-  /** Of the page that got the fewest. */
+  /** Heartbeats of the page that received the fewest. */
   readonly fewest: number
 }
 

@@ -5,10 +5,10 @@ import express from 'express'
 import { gradioState } from 'gradio-state'
 import { Server as SocketIo } from 'socket.io'
 
-/** A server that keeps pages open, and says so to each of them every {@link HEARTBEAT} seconds. */
+/** A server of open pages, which sends each a heartbeat every {@link HEARTBEAT} seconds. */
 export interface PageServer {
   readonly server: Server
-  /** How many it takes for open. */
+  /** How many pages are open. */
   pages(): number
 }
 
@@ -45,7 +45,7 @@ export const SERVERS = {
     const server = createServer((req, res) => void begin(req, res))
     return { server, pages: () => pages }
   },
-  /** Its pages connect by a WebSocket at once, which costs least. */
+  /** Its pages connect with a WebSocket at once, which is the cheapest way. */
   'Socket.IO'() {
     const server = createServer()
     const io = new SocketIo(server, { pingInterval: HEARTBEAT * 1_000, serveClient: false })

@@ -1,4 +1,4 @@
-// Runs the suites that are named, or all of them, one after another, and keeps what each has given in bench/results/:
+// Runs the named suites, or all of them, one after another, and stores their results in bench/results/:
 //   npm run bench:record -- request expiry
 
 import { execFileSync } from 'node:child_process'

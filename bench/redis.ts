@@ -13,7 +13,7 @@ import { compare, type Result } from './harness/result.js'
 import { inTurns } from './harness/turns.js'
 
 const SESSIONS = Number(process.env.COUNT ?? 20_000)
-/** How many begin at once. */
+/** How many start at the same time. */
 const PARALLEL = 256
 /** How long after its request a session ends, and a job is due. */
 const DELAY = 1_000
@@ -38,7 +38,7 @@ export async function run(): Promise<Result[]> {
   }
 }
 
-/** What one of them has cost. */
+/** The cost of one. */
 const UNITS = {
   'time until it has begun, many at once': 'µs',
   'time until it has begun and ended, many at once': 'µs',
@@ -59,7 +59,7 @@ function compared(name: string, ours: Figures[], jobs: Figures[]): Result[] {
   )
 }
 
-/** What is measured: `begin` one of them; `ended` counts those that are over. */
+/** A contender: `begin` starts one session or job, and `ended` counts those that have ended. */
 interface Contender {
   begin(index: number): Promise<void>
   ended(): number
@@ -95,7 +95,7 @@ async function lives(
   }
 }
 
-/** What single things cost, one after another. */
+/** The cost of single operations, one after another. */
 async function single(server: RedisServer): Promise<Result[]> {
   const site = await nodeOf(server)
   const counter = site.gradio.sharedState<number>('counter', { value: 0 })
@@ -179,7 +179,7 @@ async function nodeOf(server: RedisServer) {
     gracePeriod: DELAY / 1_000,
     identify: req => req.headers['x-user'] as string,
   })
-  // What is said once about sessions without pages would stand in the table.
+  // The warning about sessions without pages would be printed within the table.
   process.removeAllListeners('warning')
   const visit = async (user: string) => {
     const req = { method: 'GET', url: '/', headers: { 'x-user': user } } as unknown as IncomingMessage

@@ -3,7 +3,7 @@ import { type Launched, launch } from './harness/process.js'
 import { compare, type Goal, type Result, ratioUpTo, upTo } from './harness/result.js'
 import { inTurns } from './harness/turns.js'
 
-/** Two processes of the same program differ, by where their memory and compiled code happen to be. */
+/** Two processes of the same program differ in the placement of their memory and compiled code. */
 const LAUNCHES = Number(process.env.LAUNCHES ?? 6)
 const ROUNDS = 5
 const REQUESTS = Number(process.env.COUNT ?? 8_000)
@@ -11,11 +11,11 @@ const CONNECTIONS = 8
 
 const BASELINE = 'Express 5 + express-session'
 
-/** Of one contender, by round, in microseconds a request. */
+/** The figures of one contender, by round, in microseconds per request. */
 interface Figures {
   readonly cpu: number[]
   readonly wall: number[]
-  /** In kB a request, once for each launch. */
+  /** In kB per request, once for each launch. */
   readonly allocated: number[]
 }
 
@@ -87,7 +87,7 @@ async function cost(server: Launched, action: () => Promise<void>): Promise<{ cp
   return { cpu: (after.user - before.user + after.system - before.system) / REQUESTS, wall }
 }
 
-/** Sampling takes time, so it is no part of the rounds. */
+/** Measured outside of the rounds, since sampling takes CPU time. */
 async function allocation(server: Launched, action: () => Promise<void>): Promise<number> {
   await server.ask('watchAllocation')
   await action()

@@ -1,4 +1,4 @@
-// Browsers whose pages come back by themselves when their socket is lost.
+// Browsers whose pages reconnect by themselves when their socket is lost.
 
 import { Agent } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,7 +16,7 @@ let open = 0
 let last = 0
 
 answering({
-  /** Opens that many pages, which come back until this process ends. */
+  /** Opens a number of pages, which reconnect until this process ends. */
   async open(port: number, manner: Manner, count: number) {
     let left = count
     const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })

@@ -1,4 +1,4 @@
-// A server that is killed and comes back. Its argument says which.
+// A server that is killed and restarted. Its argument says which.
 
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -12,7 +12,7 @@ import { MOST_SESSIONS } from './page-servers.js'
 
 export type RestartServerName = 'gradio-state' | 'Socket.IO'
 
-/** What the server has seen since it listens. */
+/** What the server has seen since it started. */
 export interface Seen extends LoopDelay {
   readonly pages: number
   readonly unloads: number

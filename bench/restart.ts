@@ -72,7 +72,7 @@ async function restart(name: RestartServerName): Promise<Restart> {
       back = await clients.ask<Back>('back')
     }
     const seen = await server.ask<Seen>('seen')
-    // By then a page that was given up for gone would have been unloaded.
+    // By then, a page that was taken for gone would have been unloaded.
     await sleep(5_000)
     const { pages, unloads } = await server.ask<Seen>('counts')
     return {
@@ -95,9 +95,9 @@ async function expectPages(server: Awaited<ReturnType<typeof launch>>): Promise<
 }
 
 /**
- * So many milliseconds nobody listens: the same for both, since the pages that failed once more wait for longer. How long a
- * process takes to start is no part of it.
+ * For how many milliseconds no server listens. It is the same for both, since pages wait longer after each failure, and doesn't
+ * include the start of the process.
  */
 const DOWN = 3_000
-/** After that many milliseconds the pages that are missing won't come back. */
+/** How long to wait for missing pages, in milliseconds. */
 const LIMIT = 60_000

@@ -1,5 +1,5 @@
-// Runs the benchmarks that are named, or all of them. Each compares with a baseline in the same run: only the ratios mean
-// something on another machine.
+// Runs the named benchmarks, or all of them. Each compares with a baseline in the same run; only the ratios can be compared with
+// those of other machines.
 //   npm run bench -- request expiry
 //   npm run -s bench -- --json request > request.json
 

@@ -11,7 +11,7 @@ import { type LoopDelay, watchLoop } from './harness/loop-delay.js'
 import { answering } from './harness/process.js'
 import { MOST_SESSIONS } from './page-servers.js'
 
-/** What became of the unload hooks. */
+/** The unload hooks that have run. */
 export interface Unloads {
   /** How often one has run. */
   readonly runs: number
@@ -61,7 +61,7 @@ const server = servers[name]()
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 
-/** What a storm does to its server, until the last hook has run. */
+/** The cost of a storm for its server, until the last hook has run. */
 export interface Storming extends LoopDelay {
   /** CPU time of all threads, in milliseconds. */
   readonly cpu: number
@@ -78,7 +78,7 @@ answering(
       watched = watchLoop()
       cpuBefore = process.cpuUsage()
     },
-    /** Resolves when so many hooks have run. */
+    /** Resolves when a number of hooks has run. */
     async storm(count: number): Promise<Storming> {
       awaited = count
       if (runs < count)

@@ -7,7 +7,7 @@ import type { Storming, StormServerName, Unloads } from './storm-process.js'
 const PAGES = Number(process.env.COUNT ?? 10_000)
 const ROUNDS = 3
 
-/** How the pages go, and when their unload is due: a broken socket may be back, so it waits longer. */
+/** How the pages close, and when their unload is due: later after a broken socket, since the page may reconnect. */
 const WAYS = {
   goodbye: { text: 'that say goodbye', delay: 2_000 },
   break: { text: 'whose sockets break', delay: 3_500 },
@@ -43,9 +43,9 @@ export async function run(): Promise<Result[]> {
 
 const ALL: Goal = { text: 'all of them', isMet: hooks => hooks === PAGES }
 
-/** What happens when all pages go at once. */
+/** The figures when all pages close at once. */
 export interface Storm {
-  /** The unload hooks that ran, each for another user. */
+  /** The unload hooks that ran, counted once per user. */
   readonly hooks: number
   /** Milliseconds from when the hook of the first page that went was due, to the end of the last hook. */
   readonly late: number
@@ -63,14 +63,14 @@ export async function stormOf(name: StormServerName, way: Way, count: number): P
   const clients = await launch('page-clients')
   try {
     await clients.ask('open', server.ready, name === 'ws' ? 'upgrade' : name, count)
-    // What opening them has left to do is no part of it.
+    // Pending work from opening the pages doesn't count.
     await sleep(1_000)
     await server.ask('watch')
     const over = server.ask<Storming>('storm', count)
     const begun = await clients.ask<number>('close', way)
     const storming = await Promise.race([over, sleep(delay + LIMIT)])
     if (storming === undefined) throw new Error(`Expected all hooks to run, got ${await said(server)}`)
-    // Would one run twice, it would by now.
+    // A hook that runs twice would have done so by now.
     await sleep(1_000)
     const unloads = await server.ask<Unloads>('unloads')
     if (unloads.runs !== count || unloads.users !== count)
@@ -91,5 +91,5 @@ async function said(server: Awaited<ReturnType<typeof launch>>): Promise<string>
   return JSON.stringify(await server.ask<Unloads>('unloads'))
 }
 
-/** After that many milliseconds more the hooks that are missing won't come. */
+/** How long to wait for missing hooks, in milliseconds. */
 const LIMIT = 60_000

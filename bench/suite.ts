@@ -1,4 +1,4 @@
-// One suite, in a process of its own: neither memory nor compiled code of another one is in its way. Started by run.ts.
+// Runs one suite in a process of its own, so that the memory and compiled code of others don't affect it. Started by run.ts.
 
 import type { Result } from './harness/result.js'
 

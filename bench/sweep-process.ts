@@ -1,4 +1,4 @@
-// Sessions with files, half of which come of age. Its arguments: the cache directory, and how many files there are to be.
+// Sessions with files, half of which become old. Its arguments: the cache directory, and the number of files.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eachOf, newToken, unlimited, visit } from './begin-sessions.js'
@@ -6,9 +6,9 @@ import { type LoopDelay, watchLoop } from './harness/loop-delay.js'
 import { answering } from './harness/process.js'
 import { shiftedClock } from './shifted-clock.js'
 
-/** What it took to sweep. */
+/** The cost of a sweep. */
 export interface Sweep extends LoopDelay {
-  /** Milliseconds from when the files came of age to when the last was deleted. */
+  /** Milliseconds from when the files became old to when the last was deleted. */
   readonly time: number
   /** Milliseconds, of all threads. */
   readonly cpu: number
@@ -46,7 +46,7 @@ answering({
   age() {
     clock.shift(STEP * 1_000)
   },
-  /** Lets those that were saved first come of age. */
+  /** Makes the files that were saved first old. */
   async sweep(): Promise<Sweep> {
     const { fileBytes } = gradio.stats()
     const left = fileBytes / 2
@@ -55,7 +55,7 @@ answering({
     const cpuBefore = process.cpuUsage()
     const begun = performance.now()
     clock.shift(STEP * 1_000)
-    // The bytes of a file are counted until it is gone from the disk.
+    // The bytes of a file count until it is deleted from the disk.
     while (gradio.stats().fileBytes > left) await sleep(POLL)
     const time = performance.now() - begun
     const { user, system } = process.cpuUsage(cpuBefore)

@@ -1,6 +1,6 @@
-// All trees are made before anything is deleted. ext4 without a journal gives out no inode that was deleted within the last
-// minute, and looks at each of these whenever a file is made (`recently_deleted()`): between two sweeps, a file took the
-// processor five times as long.
+// All trees are created before anything is deleted. ext4 without a journal doesn't reuse an inode that was deleted within the last
+// minute, and checks each of these when a file is created (`recently_deleted()`): after a sweep, creating a file took five times as
+// much CPU time.
 
 import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, writeFile } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import { compare, type Goal, type Result, ratioUpTo, upTo } from './harness/resu
 import { inTurns } from './harness/turns.js'
 import type { Sweep } from './sweep-process.js'
 
-/** Half of them are of age. */
+/** Half of them are old. */
 const FILES = Number(process.env.COUNT ?? 200_000)
 const ROUNDS = 3
 const WARM_UP = 2_000
@@ -64,11 +64,11 @@ function resultsOf(ours: readonly Sweep[], theirs: readonly Sweep[]): Result[] {
   ]
 }
 
-/** What both find: the library has made it, for the users of so many sessions. Half of its files are old. */
+/** The tree that both delete from. The library has created it, for a number of sessions. Half of its files are old. */
 interface Tree {
   readonly server: Launched
   readonly cacheDir: string
-  /** A file that is newer than those that are old. */
+  /** A file that is newer than the old ones. */
   readonly marker: string
   readonly count: number
 }
@@ -81,7 +81,7 @@ async function startTree(count: number): Promise<Tree> {
 
 async function grow({ server, marker }: Tree): Promise<void> {
   await server.ask('save', 'old')
-  // The times of files are as exact as the system's tick.
+  // The times of files have the resolution of the kernel's tick.
   await sleep(100)
   await writeFile(marker, '')
   await sleep(100)
@@ -90,7 +90,7 @@ async function grow({ server, marker }: Tree): Promise<void> {
 }
 
 async function measure(tree: Tree, sweep: (tree: Tree) => Promise<Sweep>): Promise<Sweep> {
-  // What is still to be written would be written meanwhile.
+  // Otherwise, dirty pages would be written during the measurement.
   await execute('sync')
   await sleep(2_500)
   const figures = await sweep(tree)
@@ -103,7 +103,7 @@ async function fell({ server, cacheDir, marker }: Tree): Promise<void> {
   await execute('rm', ['-rf', cacheDir, marker])
 }
 
-/** The library's process has ended: nobody else is there. */
+/** Deletes with `find`. The library's process is stopped first. */
 async function find({ server, cacheDir, marker }: Tree): Promise<Sweep> {
   await server.stop()
   const begun = performance.now()
@@ -117,7 +117,7 @@ async function find({ server, cacheDir, marker }: Tree): Promise<Sweep> {
   return { time, cpu, p99: Number.NaN, longest: Number.NaN }
 }
 
-/** Those that are of age are gone, the others are there. */
+/** Checks that the old files were deleted and the others were not. */
 async function expectLeft(cacheDir: string, count: number): Promise<void> {
   const names = await readdir(cacheDir, { recursive: true })
   const left = names.filter(name => name.endsWith('.txt'))

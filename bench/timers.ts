@@ -6,7 +6,7 @@ const COUNT = 100_000
 const ROUNDS = 7
 const HOUR = 3_600_000
 
-/** One way to keep deadlines; each step is done for all of them. */
+/** One way to store deadlines. Each method is called for all of them. */
 interface Contender {
   schedule(index: number, due: number): void
   move(index: number, due: number): void
@@ -44,7 +44,7 @@ async function measure(make: () => Contender): Promise<Figures> {
     move: time(index => contender.move(index, dueOf(index + COUNT / 2))),
     cancel: time(index => contender.cancel(index)),
   }
-  // Timers that were cancelled are let go.
+  // Releases cancelled timers.
   await new Promise(setImmediate)
   return figures
 }
@@ -55,7 +55,7 @@ function time(step: (index: number) => void): number {
   return performance.now() - begun
 }
 
-/** The same for all contenders, spread without order. */
+/** The same deadlines for all contenders, in random order. */
 function dueOf(index: number): number {
   return ((index * 2_654_435_761) % HOUR) + 0.5
 }
@@ -83,7 +83,7 @@ function timeouts(): Contender {
   }
 }
 
-/** A heap whose items know their place, so that they can be moved and cancelled. */
+/** A heap whose items store their position, so that they can be moved and cancelled. */
 function heap(): Contender {
   interface Item {
     due: number

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 
-// The client of the suite `upload`: sends files and tells how long that took. Each begins with bytes of its own, unless
-// they are to be the same.
+// The client of the suite `upload`: sends files and reports how long that took. Each begins with different bytes, unless all have
+// to be the same.
 
-// As Chrome's: the longer it is, the less does it cost to look for it.
+// As long as Chrome's: a longer boundary is found faster.
 const BOUNDARY = '----WebKitFormBoundary7MA4YWxkTrZu0gW1'
 const CHUNK = Buffer.alloc(1024 * 1024, 'gradio-state')
 const PARALLEL = 8
@@ -46,7 +46,7 @@ async function sendAll({ files, size, port, same, parallel = PARALLEL }: Order):
   }
 
   const start = performance.now()
-  // The first brings the cookie, so that all files are of one session.
+  // The first response sets the cookie, so that all files belong to one session.
   await send()
   const workers = Array.from({ length: parallel }, async () => {
     while (sent < files) await send()

@@ -8,14 +8,14 @@ import { launch } from './harness/process.js'
 import { compare, type Goal, type Result, ratioUpTo, upTo } from './harness/result.js'
 import { inTurns } from './harness/turns.js'
 
-/** What is uploaded: this many requests, each with one file of that size. */
+/** What is uploaded: a number of requests, each with one file of a given size. */
 interface Load {
   readonly name: string
   readonly files: number
   readonly size: number
   /** All files have the same bytes. */
   readonly same?: boolean
-  /** How many at once, and how many times the wall time of the baseline is the limit. */
+  /** How many at the same time, and the limit of the wall time as a multiple of the baseline's. */
   readonly parallel?: number
   readonly limit: number
 }
@@ -80,14 +80,14 @@ async function compared(load: Load): Promise<Result[]> {
   ]
 }
 
-/** Of one round; times in milliseconds. */
+/** The figures of one round; times in milliseconds. */
 interface Figures {
   readonly wall: number
-  /** Of all threads of the server. */
+  /** CPU time of all threads of the server. */
   readonly cpu: number
-  /** In which the event loop of the server was busy. */
+  /** The time in which the event loop of the server was busy. */
   readonly active: number
-  /** How many bytes the process grew by meanwhile, at most. */
+  /** By how many bytes the process grew, at most. */
   readonly rss: number
   /** What is on the disk at the end. */
   readonly bytes: number
@@ -97,7 +97,7 @@ async function measure(load: Load, storage: 'cache' | 'diskStorage'): Promise<Fi
   const directory = await mkdtemp(join(tmpdir(), 'bench-upload-'))
   const server = await launch('upload-process', [storage, directory])
   const client = fork(fileURLToPath(new URL('upload-client.ts', import.meta.url)))
-  // Not what it takes to start the client.
+  // Excludes the start of the client.
   await once(client, 'message')
   await server.ask('begin')
   client.send({ ...load, port: server.ready })

@@ -26,7 +26,7 @@ export function contendersOf(environment: string): readonly [ours: Contender, th
   ]
 }
 
-/** What a contender's server, started for it, is measured by. */
+/** Measures a server of a contender, which was started for this round. */
 export type Measurement<Figure> = (server: Server, round: number) => Promise<Figure>
 
 export interface Server extends Launched {
@@ -35,7 +35,7 @@ export interface Server extends Launched {
   readonly directory: string
 }
 
-/** Measures both in turns, with a new server and an empty directory each time. */
+/** Measures both in turn, each time with a new server and an empty directory. */
 export function measure<Figure>(
   contenders: readonly [Contender, Contender],
   rounds: number,

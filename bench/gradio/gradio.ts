@@ -33,7 +33,7 @@ export async function launchGradio(environment: string, directory: string): Prom
   const gone = exit.then((): never => {
     throw new Error('Gradio has ended before it answered')
   })
-  // It matters to whoever asks.
+  // Callers of ask() see the rejection.
   gone.catch(() => {})
   const launched: Launched = {
     ready,
@@ -62,7 +62,7 @@ interface Reply {
   readonly error?: string
 }
 
-/** It stays on this machine, and prints nothing into a buffer. */
+/** Disables telemetry and output buffering. */
 const SETTINGS = {
   GRADIO_ANALYTICS_ENABLED: 'False',
   HF_HUB_OFFLINE: '1',

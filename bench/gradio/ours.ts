@@ -10,12 +10,12 @@ import { answering } from '../harness/process.js'
 
 const [cacheDir, purpose] = process.argv.slice(2) as [string, string | undefined]
 
-// Files come of age when they are told to; all else goes by the time of the machine.
+// Files become old on request; everything else uses the system's clock.
 const aging = purpose === 'sweep' ? fakeClock() : undefined
 
 const gradio = unlimited({
   cacheDir,
-  // As Gradio, which has no delay, and no limits but this one.
+  // Like Gradio, which has no delay and only this limit.
   unloadDelay: 0,
   uploadRoute: true,
   maxFileSize: Number.POSITIVE_INFINITY,
@@ -72,7 +72,7 @@ answering(
       await saveAll(session, count / 2, count)
     },
     async sweep() {
-      // Bytes count until their file is gone from the disk.
+      // Bytes count until their file is deleted from the disk.
       const left = gradio.stats().fileBytes / 2
       const start = performance.now()
       void aging?.advance('20m')
@@ -83,7 +83,7 @@ answering(
   { port: (server.address() as AddressInfo).port },
 )
 
-/** Some at a time. */
+/** Saves files, a few at a time. */
 async function saveAll(session: SessionState, from: number, to: number): Promise<void> {
   let next = from
   const work = async () => {

@@ -7,10 +7,10 @@ import { gradioVisitors, type OpenPage, openPages, ourVisitors } from './visitor
 
 const COUNT = Number(process.env.COUNT ?? 1_000)
 const ROUNDS = 2
-/** Two heartbeats of both. */
+/** Two heartbeat intervals of either. */
 const SECONDS = Number(process.env.SECONDS ?? 30)
 
-/** Pages of a user each: what they cost while they are open, and what happens when all are closed at once. */
+/** Pages of different users: what they cost while they are open, and what happens when all are closed at once. */
 export async function pages(contenders: readonly [Contender, Contender]): Promise<Result[]> {
   const { ours, theirs } = await measure(contenders, ROUNDS, (server, round) =>
     round === 0 ? pagesOf(server, COUNT / 10, 1) : pagesOf(server, COUNT, SECONDS),
@@ -50,7 +50,7 @@ interface Figures extends Waits {
 
 export async function pagesOf(server: Server, count: number, seconds: number): Promise<Figures> {
   const visitors = server.contender === 'ours' ? ourVisitors(server.port) : gradioVisitors(server.port)
-  // All that is loaded or made once, is now.
+  // Now everything that is loaded or created once exists.
   for (const page of await openPages(visitors, WARM)) page.close()
   await hooksOf(server, WARM)
   visitors.settle()
@@ -95,7 +95,7 @@ interface Hooks {
   readonly last: number
 }
 
-/** What hooks have run when there are that many, or after a time in which there weren't. */
+/** Resolves with the hooks that have run, when there are `count` of them or after a time limit. */
 async function hooksOf(server: Server, expected: number): Promise<Hooks> {
   const until = Date.now() + LONGEST
   let hooks = await server.ask<Hooks>('unloads')
@@ -103,16 +103,16 @@ async function hooksOf(server: Server, expected: number): Promise<Hooks> {
     await sleep(200)
     hooks = await server.ask<Hooks>('unloads')
   }
-  // One that runs a second time does so later.
+  // Wait for hooks that run a second time.
   await sleep(CALM)
   return server.ask<Hooks>('unloads')
 }
 
-/** Pages that were there before those that are measured. */
+/** Pages that are opened before those that are measured. */
 const WARM = 50
-/** In milliseconds: until what was begun is done. */
+/** How long to wait for pending work, in milliseconds. */
 const CALM = 1_000
-/** How long the answers are watched at least, so that their p99 is of as many requests here and there. */
+/** The minimum time of polling, so that the p99 is computed from the same number of requests for both. */
 const WATCHED = 3_000
-/** How long hooks are waited for. */
+/** Time limit for the hooks. */
 const LONGEST = 60_000

@@ -1,5 +1,5 @@
-// Asks a server for something cheap, every 10 ms, however long the answers take: what it is told of is how long the
-// server's event loop kept others waiting. In a process of its own, whose event loop has nothing else to do.
+// Sends a cheap request to a server every 10 ms, no matter how long the responses take, to measure how long the server's event
+// loop is blocked. Runs in a process of its own, whose event loop does nothing else.
 
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'

@@ -1,4 +1,4 @@
-// Compares with Gradio itself, on the same work in the same run, in about a quarter of an hour. It installs Gradio, once.
+// Compares with Gradio: the same work in the same run. Takes about a quarter of an hour, and installs Gradio the first time.
 //   npm run bench:gradio
 //   npm run -s bench:gradio -- --json > bench/results/gradio.json
 
@@ -22,7 +22,7 @@ const SUITES: Readonly<Record<string, (contenders: readonly [Contender, Contende
   sweep,
 }
 
-// Whatever was launched goes with this process, but only when it exits by itself.
+// Launched processes end with this one, but only if it exits by itself.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 const { isJson, names } = parseArguments(SUITES)
@@ -33,7 +33,7 @@ try {
   for (const name of names) {
     console.error(`${name} …`)
     const found = (await SUITES[name]?.(contenders)) ?? []
-    // At once: a later one may fail.
+    // Printed at once, since a later one may fail.
     if (!isJson) console.log(`\n${table(found)}\n`)
     results.push(...found)
   }

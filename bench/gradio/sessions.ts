@@ -6,18 +6,18 @@ import { BASELINE, type Contender, measure, type Server } from './contenders.js'
 type Contenders = readonly [Contender, Contender]
 
 const COUNT = Number(process.env.COUNT ?? 100_000)
-/** tracemalloc makes Gradio four times slower, and adds to its rss: so it is a measurement of its own. */
+/** tracemalloc makes Gradio four times slower and increases its rss, so it is used in a separate measurement. */
 const TRACED = Math.min(COUNT, 10_000)
 const ROUNDS = 3
-/** With that many sessions, Gradio takes long to begin them. */
+/** Gradio takes long to start that many sessions. */
 const IDLE_ROUNDS = 2
 const SECONDS = Number(process.env.SECONDS ?? 30)
 
-/** Memory and CPU of sessions with one value, in which nothing happens. */
+/** Memory and CPU time of idle sessions with one value. */
 export async function sessions(contenders: Contenders): Promise<Result[]> {
   const traced = await measure(contenders, ROUNDS, server => heapOf(server, TRACED))
   const idle = await measure(contenders, IDLE_ROUNDS, (server, round) =>
-    // Each server is new, so there is little to warm up.
+    // No warm-up round: each server is a new process.
     round === 0 ? idleOf(server, COUNT / 10, 1) : idleOf(server, COUNT, SECONDS),
   )
   const [traces, count] = [TRACED, COUNT].map(number => number.toLocaleString('en'))
@@ -32,7 +32,7 @@ export async function sessions(contenders: Contenders): Promise<Result[]> {
   ]
 }
 
-/** Bytes for each session, on the heap and beside it. */
+/** Bytes per session, on the heap and outside of it. */
 export async function heapOf(server: Server, count: number): Promise<number> {
   await begin(server, WARM_UP, WARM_UP)
   if (server.contender === 'theirs') await server.ask('trace')
@@ -42,7 +42,7 @@ export async function heapOf(server: Server, count: number): Promise<number> {
   return (after.heap + after.external - before.heap - before.external) / count
 }
 
-/** Of the sessions together, the CPU time in milliseconds; of each, its bytes. */
+/** The CPU time of all sessions together, in milliseconds, and the bytes of each. */
 interface Idle {
   readonly rss: number
   readonly cpu: number
@@ -60,7 +60,7 @@ export async function idleOf(server: Server, count: number, seconds: number): Pr
   return { rss: (after.rss - before.rss) / count, cpu }
 }
 
-/** What the first collection has finalized, the second one frees. */
+/** A second collection frees what the first one has finalized. */
 async function usageOf(server: Server): Promise<Usage> {
   await server.usage()
   return server.usage()
@@ -71,7 +71,7 @@ async function begin(server: Server, count: number, expected: number): Promise<v
   if (sessions !== expected) throw new Error(`Expected ${expected} sessions, got ${sessions}`)
 }
 
-/** What is made once has been made after so many. */
+/** After this many, everything that is created only once exists. */
 const WARM_UP = 1_000
-/** Until what was begun is done, in milliseconds. */
+/** How long to wait for pending work, in milliseconds. */
 const CALM = 2_000

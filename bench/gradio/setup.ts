@@ -7,17 +7,17 @@ import { promisify } from 'node:util'
 /** The release of Gradio that is measured. */
 export const GRADIO = '6.31.0'
 
-/** Something that this machine lacks: said in one sentence. */
+/** Something is missing on this machine. The message is one sentence. */
 export class Missing extends Error {}
 
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/gradio-state-bench', import.meta.url))
 /** In milliseconds. */
 const INSTALL_LIMIT = 15 * 60_000
 
-/** A virtual environment with Gradio, made if it isn't there. Gives its directory. */
+/** Creates a virtual environment with Gradio, unless it exists. Resolves with its directory. */
 export async function setUp(): Promise<string> {
   const directory = join(CACHE, `gradio-${GRADIO}`)
-  // Written last: an installation that was interrupted is begun anew.
+  // Written last, so that an interrupted installation is started again.
   const mark = join(directory, 'complete')
   const isWhole = await readFile(mark).then(
     () => works(directory),

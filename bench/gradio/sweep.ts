@@ -20,7 +20,7 @@ export async function sweep(contenders: readonly [Contender, Contender]): Promis
   ]
 }
 
-/** In milliseconds, until the last aged file is gone. */
+/** Milliseconds until the last old file is deleted. */
 export async function sweepOf(server: Server, count: number): Promise<number> {
   await server.ask('save', count)
   await expectFiles(server, count)

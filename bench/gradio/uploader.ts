@@ -1,10 +1,10 @@
-// The client of the uploads: in a process of its own, so that it shares its event loop with nobody.
+// The client of the uploads, in a process of its own, so that it has its own event loop.
 
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { answering } from '../harness/process.js'
 
-/** What to send: so many requests, each with one file of that size. */
+/** What to send: a number of requests, each with one file of a given size. */
 export interface Order {
   readonly port: number
   readonly path: string
@@ -12,12 +12,12 @@ export interface Order {
   readonly size: number
 }
 
-// As Chrome's: the longer it is, the less does it cost to look for it.
+// As long as Chrome's: a longer boundary is found faster.
 const BOUNDARY = '----WebKitFormBoundary7MA4YWxkTrZu0gW1'
 const CHUNK = Buffer.alloc(1024 * 1024, 'gradio-state')
 const PARALLEL = 8
 
-/** Each file begins with bytes of its own, in all orders. */
+/** Each file begins with different bytes. */
 let sent = 0
 
 answering({ send: sendAll })
@@ -40,7 +40,7 @@ async function sendAll({ port, path, files, size }: Order): Promise<number> {
     }
     const req = request({ host: '127.0.0.1', port, path, agent, method: 'POST', headers })
     const responded = once(req, 'response') as Promise<[IncomingMessage]>
-    // Whoever waits for it hears of it.
+    // Awaiters see the rejection.
     responded.catch(() => {})
     req.write(head)
     for (let rest = size - 16; rest > 0; rest -= CHUNK.length)
@@ -55,7 +55,7 @@ async function sendAll({ port, path, files, size }: Order): Promise<number> {
   }
 
   const start = performance.now()
-  // The first brings the cookie, where there is one, so that all files are of one session.
+  // The first response sets the cookie, if there is one, so that all files belong to one session.
   await send()
   await Promise.all(
     Array.from({ length: PARALLEL }, async () => {

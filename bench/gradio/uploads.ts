@@ -16,7 +16,7 @@ const LOADS: Load[] = [
 ]
 const ROUNDS = 3
 
-/** Files that come by the route of each server for uploads, which hashes them both here and there. */
+/** Uploads to the upload route of each server. Both servers hash the files. */
 export async function uploads(contenders: readonly [Contender, Contender]): Promise<Result[]> {
   const results: Result[] = []
   for (const load of LOADS) {
@@ -37,7 +37,7 @@ export async function uploads(contenders: readonly [Contender, Contender]): Prom
 /** In milliseconds. */
 interface Figures {
   readonly wall: number
-  /** Of all threads of the server. */
+  /** CPU time of all threads of the server. */
   readonly cpu: number
 }
 
@@ -46,7 +46,7 @@ export async function uploadOf(server: Server, { files, size }: Omit<Load, 'name
   try {
     const path = '/gradio_api/upload'
     const send = (order: Order) => client.ask<number>('send', order)
-    // Both load some of their code only then.
+    // Both load some of their code at the first upload.
     await send({ path, port: server.port, files: 20, size: 1_000 })
     const before = await server.ask<number>('cpu')
     const wall = await send({ path, port: server.port, files, size })

@@ -3,20 +3,20 @@ import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { WebSocket } from 'ws'
 
-/** A page of a user of its own, as far as the server can tell. */
+/** A page that belongs to a separate user. */
 export interface OpenPage {
-  /** As when the tab is closed: it says what a browser says then, and waits for no answer. */
+  /** Closes the page like a browser does when its tab is closed, and doesn't wait for a response. */
   close(): void
 }
 
-/** Opens pages on a server, as the client of its make does it. */
+/** Opens pages on a server, using the protocol of its client. */
 export interface Visitors {
   open(): Promise<OpenPage>
-  /** Leaves no connection behind but those of the pages. */
+  /** Closes all connections except those of the pages. */
   settle(): void
 }
 
-/** As our client: it is given a ticket, and opens a WebSocket with it. Leaving, it sends a beacon and closes. */
+/** Like the client of gradio-state: requests a ticket and opens a WebSocket with it. Closing, it sends a beacon and closes the socket. */
 export function ourVisitors(port: number): Visitors {
   let agent = newAgent()
   const post = async (path: string, cookie?: string) => {
@@ -50,7 +50,7 @@ export function ourVisitors(port: number): Visitors {
   }
 }
 
-/** As Gradio's client: an event stream, which is given up. */
+/** Like Gradio's client: opens an event stream, and aborts it when it closes. */
 export function gradioVisitors(port: number): Visitors {
   return {
     async open() {
@@ -70,7 +70,7 @@ function newAgent(): Agent {
   return new Agent({ keepAlive: true, maxSockets: 128 })
 }
 
-/** Opens so many pages, some at a time. */
+/** Opens a number of pages, a few at a time. */
 export async function openPages(visitors: Visitors, count: number): Promise<OpenPage[]> {
   const pages: OpenPage[] = []
   let left = count

@@ -1,6 +1,6 @@
 import { Session } from 'node:inspector/promises'
 
-/** Samples what this process allocates until the returned function is called, which gives the bytes: also of what was collected. */
+/** Samples the allocations of this process. The returned function stops, and returns the bytes, including those already collected. */
 export async function watchAllocation(): Promise<() => Promise<number>> {
   const session = new Session()
   session.connect()

@@ -4,7 +4,7 @@ export interface Arguments {
   readonly names: readonly string[]
 }
 
-/** What a benchmark was started with. Ends the process where a suite is named that there is not. */
+/** Parses the command line. Exits if it names an unknown suite. */
 export function parseArguments(suites: Readonly<Record<string, unknown>>): Arguments {
   const names = process.argv.slice(2).filter(name => name !== '--json')
   const unknown = names.filter(name => !Object.hasOwn(suites, name))

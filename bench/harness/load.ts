@@ -9,7 +9,7 @@ export interface Load {
   readonly connections: number
 }
 
-/** Sends requests, written and counted by hand: so the client costs little beside the server. */
+/** Sends requests over raw sockets, so that the client costs little compared with the server. */
 export async function load({ port, path, cookie, requests, connections }: Load): Promise<void> {
   const head = `GET ${path} HTTP/1.1\r\nHost: localhost\r\nCookie: ${cookie}\r\n\r\n`
   const sockets = await Promise.all(
@@ -29,7 +29,7 @@ function send(socket: Socket, head: string, count: number): Promise<void> {
     let answer = ''
     socket.once('error', reject)
     socket.on('data', piece => {
-      // express-session holds the last byte back until the store has answered.
+      // express-session delays the last byte until the store has responded.
       answer += piece
       if (!answer.endsWith(`\r\n\r\n${BODY}`)) return
       if (!answer.startsWith('HTTP/1.1 200')) return reject(new Error(`Expected 200, got ${answer}`))
@@ -41,5 +41,5 @@ function send(socket: Socket, head: string, count: number): Promise<void> {
   })
 }
 
-/** What every answer to this client has to be. */
+/** The body of every response. */
 export const BODY = '0'

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
-/** How long the event loop kept others waiting, in milliseconds. */
+/** The delay of the event loop, in milliseconds. */
 export interface LoopDelay {
   readonly p99: number
   readonly longest: number
@@ -12,11 +12,11 @@ export function watchLoop(): () => LoopDelay {
   histogram.enable()
   return () => {
     histogram.disable()
-    // What it records is the time between two of its ticks (Node.js docs, perf_hooks.monitorEventLoopDelay).
+    // It records the time between two of its ticks (Node.js docs, perf_hooks.monitorEventLoopDelay).
     const delay = (nanoseconds: number) => Math.max(nanoseconds / 1e6 - RESOLUTION, 0)
     return { p99: delay(histogram.percentile(99)), longest: delay(histogram.max) }
   }
 }
 
-/** In milliseconds: the least that there is. */
+/** The finest resolution, in milliseconds. */
 const RESOLUTION = 1

@@ -1,11 +1,11 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 
-// What is measured has a process of its own: neither its memory nor its time are mixed with those of who measures.
+// The measured program has a process of its own, so that its memory and CPU time aren't mixed with those of the benchmark.
 
-/** A process that was launched, which answers what is asked. */
+/** A launched process that answers questions. */
 export interface Launched {
-  /** What it said of itself when it was ready. */
+  /** What it reported when it was ready. */
   readonly ready: unknown
   ask<T>(question: string, ...args: unknown[]): Promise<T>
   /** What it has used so far. */
@@ -34,7 +34,7 @@ export async function launch(script: string, args: readonly string[] = [], flags
   const child = fork(new URL(`../${script}.ts`, import.meta.url), args, {
     execArgv: ['--import', 'tsx', '--expose-gc', '--max-old-space-size=16000', ...flags],
     serialization: 'advanced',
-    // Nothing but results goes to stdout.
+    // stdout is only for results.
     stdio: ['ignore', 2, 'inherit', 'ipc'],
   })
   const kill = () => child.kill('SIGKILL')
@@ -82,7 +82,7 @@ interface Reply {
   readonly error?: string
 }
 
-/** In a process that was launched: answers what is asked, and says that it is ready. */
+/** For the launched process: answers questions, and reports that it is ready. */
 export function answering(answers: Answers, ready: unknown = 'ready'): void {
   const all: Answers = { usage, ...answers }
   process.on('message', ({ number, question, args }: Question) => {

@@ -1,29 +1,29 @@
 import { median, quartiles } from './statistics.js'
 
-/** A line of a suite: our figure beside that of a baseline from the same run. */
+/** One result of a suite: the figure of gradio-state, and that of a baseline from the same run. */
 export interface Result {
   readonly metric: string
   readonly unit: string
   readonly ours: number
-  /** `null` where there is nothing to compare with, as with the two after it. */
+  /** `null`, like the two fields below, if there is nothing to compare with. */
   readonly baseline: number | null
   readonly baselineName: string | null
-  /** Ours by the baseline's: the median of the rounds. */
+  /** `ours` divided by `baseline`: the median of the rounds. */
   readonly ratio: number | null
   /** The quartiles of the rounds' ratios. */
   readonly spread: readonly [number, number] | null
-  /** `null` where none was set, as with `met`. */
+  /** `null`, like `met`, if there is no goal. */
   readonly goal: string | null
   readonly met: boolean | null
 }
 
-/** What a figure is to reach. */
+/** A goal for a figure. */
 export interface Goal {
   readonly text: string
   isMet(ours: number, ratio: number): boolean
 }
 
-/** At most so many times the baseline. */
+/** At most a multiple of the baseline. */
 export function ratioUpTo(limit: number): Goal {
   return { text: `at most ${limit} x`, isMet: (_ours, ratio) => ratio <= limit }
 }
@@ -31,7 +31,7 @@ export function ratioUpTo(limit: number): Goal {
 /** Less than the baseline. */
 export const BELOW_BASELINE: Goal = { text: 'below the baseline', isMet: (_ours, ratio) => ratio < 1 }
 
-/** At most so much, whatever the baseline is. */
+/** At most a fixed amount, whatever the baseline is. */
 export function upTo(limit: number, unit: string): Goal {
   return { text: `at most ${limit.toLocaleString('en')} ${unit}`, isMet: ours => ours <= limit }
 }

@@ -1,4 +1,4 @@
-/** The middle one: a busy machine disturbs some rounds, never the most of them. */
+/** The median: other work on the machine disturbs some rounds, but not most of them. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
@@ -7,7 +7,7 @@ export function quartiles(values: readonly number[]): [number, number] {
   return [quantile(values, 0.25), quantile(values, 0.75)]
 }
 
-/** Between two values, what lies there in proportion. */
+/** Interpolates linearly between two values. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   const place = (sorted.length - 1) * part

@@ -1,6 +1,6 @@
 import type { Result } from './result.js'
 
-/** The columns of a table of results, as texts. */
+/** The columns of a table of results. */
 export const HEADINGS = [
   '',
   'gradio-state',

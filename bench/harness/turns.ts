@@ -1,7 +1,7 @@
 /**
- * Measures contenders in turns, so that whatever else the machine does hits all of them. The first round, which warms up,
- * does not count; each other one goes the other way round than the one before.
- * @returns of each contender, its figures by round
+ * Measures contenders in turn, so that other work on the machine affects all of them. The first round is a warm-up and doesn't
+ * count. Each round is in the reverse order of the one before.
+ * @returns the figures of each contender, by round
  */
 export async function inTurns<Name extends string, Figure>(
   rounds: number,
