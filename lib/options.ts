@@ -10,7 +10,7 @@ import { type Clock, systemClock } from './util/clock.js'
 export interface CookieOptions {
   /** @default 'gradio_state' */
   name?: string
-  /** @default the path that the middleware is mounted on */
+  /** @default the path that the middleware is mounted on, below `publicPath` */
   path?: string
   domain?: string
   /** @default 'lax' */
@@ -32,6 +32,11 @@ export interface SessionStore {
 export interface GradioStateOptions extends FileOptions {
   /** Where the library's own routes are, below the place it is mounted on. @default '/gradio_api' */
   path?: string
+  /**
+   * The prefix that a reverse proxy strips from the paths of requests, such as `'/app'`. URLs of files and the own cookie's default path
+   * begin with it. @default ''
+   */
+  publicPath?: string
   /** How long a closed session keeps its state. @default '60m', as in the Gradio guide */
   gracePeriod?: Duration
   /** How long after the last page left `unload` runs; a reload that is quicker is no unload. 0 is Gradio's behaviour. @default 2 */
@@ -84,6 +89,7 @@ export interface GradioStateOptions extends FileOptions {
 /** The options made complete; durations in milliseconds. */
 export interface Config extends FileConfig {
   readonly path: string
+  readonly publicPath: string
   readonly gracePeriod: number
   readonly unloadDelay: number
   readonly heartbeat: number
@@ -104,6 +110,8 @@ export interface Config extends FileConfig {
 export interface CookieConfig {
   readonly name: string
   readonly path: string | undefined
+  /** {@link GradioStateOptions.publicPath}, for the default path. */
+  readonly publicPath: string
   readonly domain: string | undefined
   readonly sameSite: 'lax' | 'strict' | 'none'
   readonly secure: boolean | 'auto'
@@ -117,6 +125,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
   // Defaults of a pattern stand in for `undefined` only: a `null` may be meant as "none", and must not be a default.
   const {
     path = '/gradio_api',
+    publicPath = '',
     gracePeriod = '60m',
     unloadDelay = 2,
     heartbeat = 15,
@@ -133,9 +142,11 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     cluster,
     clock = systemClock,
   } = options
+  const prefix = checkPublicPath(publicPath)
   return {
     ...parseFileOptions(options),
-    path: checkPath(path),
+    path: checkPath('path', path, '/gradio_api'),
+    publicPath: prefix,
     gracePeriod: duration('gracePeriod', gracePeriod, { from: 0, to: Number.POSITIVE_INFINITY }),
     unloadDelay: duration('unloadDelay', unloadDelay, { from: 0, to: DAY }),
     heartbeat: duration('heartbeat', heartbeat, { from: 100, to: 30_000 }),
@@ -146,7 +157,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     onRegenerate: oneOf('onRegenerate', onRegenerate, ['end', 'keep']),
     keepAlive: flag('keepAlive', keepAlive),
     origins: new Set(parseOrigins(origins)),
-    cookie: parseCookie(cookie),
+    cookie: parseCookie(cookie, prefix),
     identify: optionalFunction('identify', identify),
     info: optionalFunction('info', info),
     cluster: parseCluster(cluster),
@@ -160,6 +171,7 @@ const DAY = 86_400_000
 const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
   ...FILE_OPTIONS,
   path: true,
+  publicPath: true,
   gracePeriod: true,
   unloadDelay: true,
   heartbeat: true,
@@ -190,11 +202,15 @@ const STORE_METHODS: Readonly<Record<keyof SessionStore, true>> = { get: true, s
 
 const CLOCK_METHODS: Readonly<Record<keyof Clock, true>> = { now: true, wall: true, setTimer: true }
 
-function checkPath(value: unknown): string {
+function checkPath(option: string, value: unknown, example: string): string {
   if (typeof value !== 'string' || !/^(\/[\w.~-]+)+$/.test(value)) {
-    throw invalid('path', "a path such as '/gradio_api', without a slash at its end", value)
+    throw invalid(option, `a path such as '${example}', without a slash at its end`, value)
   }
   return value
+}
+
+function checkPublicPath(value: unknown): string {
+  return value === '' ? value : checkPath('publicPath', value, '/app')
 }
 
 function parseCluster(value: unknown): (() => Coordinator) | undefined {
@@ -215,7 +231,7 @@ function parseOrigins(value: unknown): string[] {
   })
 }
 
-function parseCookie(value: CookieOptions): CookieConfig {
+function parseCookie(value: CookieOptions, publicPath: string): CookieConfig {
   known('cookie', value, COOKIE_OPTIONS)
   const { name = 'gradio_state', path, domain, sameSite = 'lax', secure = 'auto', maxAge } = value
   // The token of RFC 9110 §5.6.2, which RFC 6265 §4.1.1 wants a cookie's name to be.
@@ -233,6 +249,7 @@ function parseCookie(value: CookieOptions): CookieConfig {
   return {
     name,
     path,
+    publicPath,
     domain,
     sameSite: oneOf('cookie.sameSite', sameSite, ['lax', 'strict', 'none']),
     secure,

@@ -29,6 +29,12 @@ const components = [
     hint: 'or point LIBFAKETIME_PATH at one',
   },
   {
+    name: 'nginx',
+    paths: [process.env.NGINX_PATH ?? '/usr/sbin/nginx'],
+    package: 'nginx-light',
+    hint: 'or point NGINX_PATH at one',
+  },
+  {
     name: 'PostgreSQL',
     // A folder for each major version, of which Debian has one that it calls just `postgresql`.
     get paths() {

@@ -121,6 +121,13 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
     ['-1gb', '"-1gb"'],
     [null, 'null'],
   ],
+  publicPath: [
+    ['app', '"app"'],
+    ['/app/', '"/app/"'],
+    ['/', '"/"'],
+    ['https://app.example/app', '"https://app.example/app"'],
+    [null, 'null'],
+  ],
   uploadRoute: [
     [1, '1'],
     ['yes', '"yes"'],
@@ -242,6 +249,8 @@ describe('what is right is taken', () => {
     { path: '/a/b.c/~d-e_f', origins: ['http://localhost:5173', 'https://app.example'] },
     { cookie: { name: '__Host-x', path: '/', secure: true, sameSite: 'none', maxAge: '30d' } },
     { cookie: { domain: 'app.example' } },
+    { publicPath: '' },
+    { publicPath: '/tools/app-1' },
     { clock: fakeClock(), info: () => 1, identify: () => undefined },
   ]
   for (const [index, options] of right.entries()) {

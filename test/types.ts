@@ -246,6 +246,7 @@ gradio.session('id')?.establish()
 // Options.
 const options: GradioStateOptions = {
   path: '/gradio_api',
+  publicPath: '/app',
   gracePeriod: '60m',
   unloadDelay: 0,
   maxSessions: Number.POSITIVE_INFINITY,

@@ -72,7 +72,7 @@ export function admit(
     const arrived = state.arrive()
     return arrived === undefined ? false : arrived.then(() => false)
   }
-  upgrades.addBase(state.base)
+  upgrades.addBase(state.routes)
   return answerBy(route, req, res, state).finally(seal)
 }
 

@@ -12,14 +12,21 @@ import type { WhenClosed } from './tracked-socket.js'
 
 /** `req.gradioState`, and what the library's own routes do with the session of a request. */
 export class RequestHandle extends FileAccess implements RequestState {
-  /** Where the library's routes are for the browser. */
-  readonly base: string
+  /** The path of the library's routes as requests have it here. */
+  readonly routes: string
+  readonly #publicPath: string
   readonly #entry: RequestEntry
 
   constructor(parts: InstanceParts, caller: Caller) {
     super(parts.sessions, parts.cache)
-    this.base = caller.base + parts.config.path
+    const { path, publicPath } = parts.config
+    this.routes = caller.base + path
+    this.#publicPath = publicPath
     this.#entry = new RequestEntry(parts, caller)
+  }
+
+  get base(): string {
+    return this.#publicPath + this.routes
   }
 
   get signal(): AbortSignal {

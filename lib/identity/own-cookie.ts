@@ -46,11 +46,11 @@ export class OwnCookie implements TokenStorage {
   async persist(): Promise<void> {}
 
   #serialize(token: string): string {
-    const { name, path, domain, sameSite, secure, maxAge } = this.#config
+    const { name, path, publicPath, domain, sameSite, secure, maxAge } = this.#config
     return serialize(name, token, {
       httpOnly: true,
       sameSite,
-      path: path ?? (this.#caller.base || '/'),
+      path: path ?? (publicPath + this.#caller.base || '/'),
       secure: secure === 'auto' ? this.#isSecure() : secure,
       ...(domain !== undefined && { domain }),
       ...(maxAge !== undefined && { maxAge }),

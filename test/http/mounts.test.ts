@@ -6,6 +6,7 @@ import type { RequestHandler } from 'express'
 import session from 'express-session'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
+import { scratch } from '../support/files/disk.ts'
 import { forEachExpress, json, serve, sessionDefaults, site, until } from '../support/http/express.ts'
 import { StubResponse, stubRequest } from '../support/http/stub-http.ts'
 import { dial, heartbeat, isHooked } from '../support/pages/handshake.ts'
@@ -63,6 +64,42 @@ forEachExpress((_name, express) => {
     for (const tenant of ['one', 'two']) await user.openPage({ path: `/${tenant}/gradio_api` })
     assert.equal(gradio.stats().pages, 2)
     await gradio.close()
+  })
+
+  it('below a prefix that a proxy strips, URLs and the cookie begin with it, and the routes stay', async t => {
+    const gradio = gradioState({ clock: fakeClock(), cacheDir: scratch(t), publicPath: '/app' })
+    t.after(() => gradio.close())
+    const app = express()
+    app.use('/tools', gradio)
+    app.get('/tools/save', async (req, res) => {
+      const { url } = await req.gradioState.saveFile('text', { name: 'a.txt' })
+      res.json({ url })
+    })
+    const served = await serve(t, app)
+    const user = served.visitor()
+    const answer = await user.fetch('/tools/save')
+    const { url } = (await answer.json()) as { url: string }
+    assert.match(url, /^\/app\/tools\/gradio_api\/file\//)
+    assert.equal(gradio.sessions()[0]?.files()[0]?.url, url)
+    assert.match(answer.headers.getSetCookie()[0] ?? '', /; Path=\/app\/tools;/)
+    assert.equal(await (await user.fetch(url.slice('/app'.length))).text(), 'text')
+    assert.equal((await user.fetch(url)).status, 404)
+    const path = '/tools/gradio_api'
+    await user.openPage({ path })
+    assert.equal(gradio.stats().pages, 1)
+    assert.equal((await dial(t, served, 'page', { path, ticket: 'guess' })).status, 401)
+  })
+
+  it('a session that is known by its id has the URLs of the prefix before any request', async t => {
+    const { gradio, visitor } = await site(t, express, {
+      options: { cacheDir: scratch(t), publicPath: '/app', cookie: { path: '/' } },
+      session: false,
+      routes: app => app.get('/id', sendId),
+    })
+    const answer = await visitor().fetch('/id')
+    assert.match(answer.headers.getSetCookie()[0] ?? '', /; Path=\/;/)
+    const { url } = (await gradio.sessions()[0]?.saveFile('text')) ?? { url: '' }
+    assert.match(url, /^\/app\/gradio_api\/file\//)
   })
 
   for (const hasHostSession of [true, false]) {
