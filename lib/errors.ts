@@ -1,6 +1,6 @@
 /**
- * Every code a {@link GradioStateError} can carry. A code is stable across minor versions; its meaning, cause and
- * cure stand under its own heading in `docs/errors.md`.
+ * The codes of {@link GradioStateError}. A code is stable across minor versions. Its meaning, cause and fix are documented under
+ * its own heading in `docs/errors.md`.
  */
 export type ErrorCode =
   | 'CACHE_DIR_UNSAFE'
@@ -39,7 +39,7 @@ export type ErrorCode =
   | 'VALUE_UNREADABLE'
   | 'VALUE_UNSERIALIZABLE'
 
-/** The HTTP status of the codes that a browser may come to see; the others are mistakes of the program: 500. */
+/** The HTTP status of codes that a browser may receive. The others are programming errors: 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   CACHE_FULL: 413,
   CLOSED: 503,
@@ -60,16 +60,16 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   VALUE_TOO_LARGE: 413,
 }
 
-// Registered, so that `instanceof` also holds between the ESM and the CommonJS copy of this package in one process.
+// Registered symbol, so that `instanceof` works between the ESM and the CommonJS build in one process.
 const BRAND = Symbol.for('gradio-state.error')
 
 /**
- * The one class of error that this library throws by itself (beside the `TypeError` of `update`). The message says
- * what was expected, what was received and what to do; `code` is for programs.
+ * The class of all errors that this library throws, except the `TypeError` of `update`. The message says what was expected, what was
+ * received and what to do; `code` is for programs.
  */
 export class GradioStateError extends Error {
   readonly code: ErrorCode
-  /** The HTTP status that Express and Koa answer with when nobody catches the error. */
+  /** The HTTP status with which Express and Koa respond if the error isn't handled. */
   readonly status: number
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
@@ -78,7 +78,7 @@ export class GradioStateError extends Error {
     this.status = STATUS[code] ?? 500
   }
 
-  /** Koa tells the browser the message of an error only when this is set. */
+  /** Koa sends the message of an error to the browser only if this is true. */
   get expose(): boolean {
     return this.status < 500
   }
@@ -91,19 +91,19 @@ export class GradioStateError extends Error {
     try {
       return typeof value === 'object' && value !== null && BRAND in value
     } catch {
-      // A revoked Proxy, say: apps throw what they like.
+      // A revoked Proxy, for example: apps can throw any value.
       return false
     }
   }
 }
 Object.defineProperty(GradioStateError.prototype, 'name', { value: 'GradioStateError' })
 
-/** How a received value is shown in a message: short, and with strings told from numbers. */
+/** Formats a received value for a message: short, and with quotes around strings. */
 export function show(value: unknown): string {
   try {
     return shown(value)
   } catch {
-    return 'something that can not be shown'
+    return 'a value that can not be printed'
   }
 }
 
@@ -116,16 +116,16 @@ function shown(value: unknown): string {
   return String(value)
 }
 
-/** Makes the error of a wrong option or argument: which one, what was expected, what was received. */
+/** Creates the error for an invalid option or argument: which one, what was expected, what was received. */
 export function invalid(what: string, expected: string, received: unknown): GradioStateError {
   return new GradioStateError('OPTION_INVALID', `Expected ${what} to be ${expected}, got ${show(received)}.`)
 }
 
-/** @param reason why the session has ended, where that is known */
+/** @param reason why the session has ended, if known */
 export function sessionEnded(reason?: string): GradioStateError {
   return new GradioStateError(
     'SESSION_ENDED',
-    `Expected a session that lives, got one that has ended${reason === undefined ? '' : ` (${reason})`}. The next request of its user begins a new one.`,
+    `Expected a session that has not ended, got one that has${reason === undefined ? '' : ` (${reason})`}. The next request of its user begins a new one.`,
   )
 }
 

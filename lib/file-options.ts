@@ -3,36 +3,38 @@ import { join, resolve } from 'node:path'
 import { invalid } from './errors.js'
 import { count, type Duration, duration, flag, oneOf, type Size, size } from './parse.js'
 
-/** What concerns files in the options of `gradioState()`. */
+/** The options of `gradioState()` that concern files. */
 export interface FileOptions {
   /**
-   * Where files are kept. Other processes may use the same directory; nothing in it is touched that isn't ours.
+   * The directory that contains the files. Other processes may use the same directory; the library changes nothing in it that isn't
+   * its own.
    * @default $GRADIO_TEMP_DIR, else `gradio-state-<uid>` in the system's directory for temporary files
    */
   cacheDir?: string
   /**
-   * `[frequency, age]`: each `frequency`, files that were created more than `age` ago are deleted, but for pinned ones
+  /**
+   * `[frequency, age]`: every `frequency`, files that were created more than `age` ago are deleted, except pinned ones
    * (Gradio's `delete_cache`). @default no sweep by age
    */
   deleteCache?: readonly [Duration, Duration]
   /**
-   * `'session'`: the same bytes under one name are stored once in a session. `'cache'`: once for all sessions, by hard
-   * links; don't edit files in place then. @default 'session'
+   * `'session'`: the same bytes under one name are stored once per session. `'cache'`: once for all sessions, by hard links; then
+   * files must not be edited in place. @default 'session'
    */
   dedup?: 'session' | 'cache'
   /** @default '200mb' */
   maxFileSize?: Size
-  /** All files of a session together; a small one counts 4 KiB. @default '1gb' */
+  /** The size of all files of a session. Each file counts at least 4 KiB. @default '1gb' */
   maxSessionBytes?: Size
-  /** How many files a session may have saved and uploaded. @default 1000 */
+  /** The number of saved and uploaded files in a session. @default 1000 */
   maxSessionFiles?: number
-  /** All files of this instance together; a small one counts 4 KiB. @default '10gb' */
+  /** The size of all files of this instance. Each file counts at least 4 KiB. @default '10gb' */
   maxCacheBytes?: Size
   /** Whether `POST <path>/upload` stores files of the field `files`. @default false */
   uploadRoute?: boolean
 }
 
-/** {@link FileOptions}, complete; sizes in bytes, durations in milliseconds. */
+/** {@link FileOptions} with defaults; sizes in bytes, durations in milliseconds. */
 export interface FileConfig {
   readonly cacheDir: string
   readonly isDefaultDir: boolean
@@ -57,7 +59,7 @@ export const FILE_OPTIONS: Readonly<Record<keyof FileOptions, true>> = {
   uploadRoute: true,
 }
 
-/** Checks the options that concern files and completes them. */
+/** Validates the options that concern files, and adds the defaults. */
 export function parseFileOptions(options: FileOptions): FileConfig {
   const {
     cacheDir = process.env.GRADIO_TEMP_DIR || undefined,
@@ -88,17 +90,17 @@ export function parseFileOptions(options: FileOptions): FileConfig {
   }
 }
 
-/** Each user of the machine has a directory of their own: nobody else could be kept out of a shared one. */
+/** Each user of the machine has a separate directory, because a shared one could not be protected from other users. */
 function defaultDir(): string {
   return join(tmpdir(), `gradio-state-${process.getuid?.() ?? userInfo().username}`)
 }
 
-/** Gradio takes `[1, 0]` for "off" without a word; here a zero is an error. */
+/** Gradio silently takes `[1, 0]` for "off". Here a zero is an error. */
 function parseDeleteCache(value: unknown): { frequency: number; age: number } {
   if (!Array.isArray(value) || value.length !== 2) {
     throw invalid('deleteCache', 'two durations: [frequency, age]', value)
   }
-  // Not Infinity: that would be "off" without a word, too.
+  // Not Infinity, which would silently mean "off", too.
   const bounds = { from: 1, to: Number.MAX_SAFE_INTEGER }
   return {
     frequency: duration('the frequency in deleteCache', value[0], bounds),

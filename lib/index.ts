@@ -69,37 +69,37 @@ declare global {
   namespace Express {
     namespace Multer {
       interface File {
-        /** Of the content, in hex. Set where `gradio.upload` or `gradio.storage` has stored the file. */
+        /** The SHA-256 of the content, in hex. Set by `gradio.upload` and `gradio.storage`. */
         sha256: string
-        /** Where the browser of its own user finds the file. */
+        /** The path at which its own user's browser can load the file. */
         url: string
       }
     }
     interface Request {
-      /** The state of the user who sent this request. Set by the middleware that `gradioState()` gives. */
+      /** The state of the user who sent this request. Set by the middleware. */
       gradioState: RequestState
     }
   }
 }
 
-/** What `stats()` gives. */
+/** The result of `stats()`. */
 export interface Stats extends SessionStats, FileStats {}
 
-/** The middleware, and everything else an app asks of the library. */
+/** The middleware, with the methods of the instance. */
 export interface GradioState {
   /** For `app.use()`, after the session middleware. */
   (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void
 
   /**
-   * Defines a value that each session holds for itself.
-   * @throws GradioStateError for a wrong option, or a second definition of the name
+   * Defines a value that each session has its own copy of.
+   * @throws GradioStateError for an invalid option, or a second definition of the name
    */
   state<T>(name: string, options: StateOptions<T> & { value: T | (() => T) }): State<T>
   state<T = unknown>(name: string, options?: StateOptions<T>): State<T | undefined>
 
   /**
-   * Defines a value that each session holds for itself on all nodes: its user finds it in whichever process answers. It is used
-   * through the methods of what this returns, which take the session first: `await cart.get(req.gradioState)`.
+   * Defines a value that each session has on all nodes of a cluster. It is used through the methods of the returned handle, which take
+   * the session first: `await cart.get(req.gradioState)`.
    * @throws GradioStateError as {@link state}
    */
   sharedState<T>(name: string, options: SharedStateOptions<T> & { value: T | (() => T) }): SharedState<T>
@@ -128,47 +128,47 @@ export interface GradioState {
    */
   on(event: 'error', listener: ErrorListener): this
   /**
-   * Removes a listener that {@link on} was given.
+   * Removes a listener that {@link on} has added.
    * @throws GradioStateError `OPTION_INVALID` for another event
    */
   off(event: 'error', listener: ErrorListener): this
 
   /**
-   * A multer that stores files in the session's cache directory: `app.post('/upload', gradio.upload.array('files'), …)`.
-   * What it puts on `req.file` and `req.files` has `sha256` and `url` beside multer's own fields. One request may bring 1,000
-   * files and 100 text fields of 64 KiB; {@link storage} is for an app with other limits.
+   * A preconfigured multer instance that stores files in the session's cache directory: `app.post('/upload', gradio.upload.array('files'), …)`.
+   * `req.file` and `req.files` have `sha256` and `url` in addition to multer's own fields. One request may contain 1,000
+   * files and 100 text fields of 64 KiB; for other limits, use {@link storage}.
    */
   readonly upload: Multer
   /** The same as a StorageEngine, for a multer with options and limits of your own. */
   readonly storage: StorageEngine
 
   /**
-   * Counts a socket of the app's own, such as a `ws` WebSocket or a long response, as a connection of the user who
-   * sent `req`, until it closes. `req` must have passed the session middleware and this one.
-   * @throws GradioStateError `NOT_MOUNTED`; `OPTION_INVALID` for a socket that doesn't show whether it is open: pass an
-   * `AbortSignal` in its place, and abort that
+   * Counts a socket of the app, such as a `ws` WebSocket or a long response, as a connection of the user who sent `req`,
+   * until it closes. `req` must have passed the session middleware and this one.
+   * @throws GradioStateError `NOT_MOUNTED`; `OPTION_INVALID` for a socket without a known open state: pass an
+   * `AbortSignal` instead, and abort it when the socket closes
    */
   track(req: IncomingMessage, socket: Closable): void
-  /** Serves the client's WebSockets at `server`. Only needed where no request leads to the server. */
+  /** Serves the client's WebSockets at `server`. Only needed if no request leads to the server. */
   attach(server: Server): void
 
-  /** All sessions that live in this process. */
+  /** All sessions in this process. */
   sessions(): SessionState[]
-  /** The session with that id, while it lives in this process. */
+  /** The session with that id, if it is in this process. */
   session(id: string): SessionState | undefined
-  /** Ends a session at once; resolves when its hooks and callbacks have run, with `false` when there was none. */
+  /** Ends a session now. Resolves when its hooks and callbacks have run, or with `false` if there was none. */
   endSession(id: string): Promise<boolean>
   stats(): Stats
   /**
    * Refuses new use (`CLOSED`, 503), closes all streams, and ends all sessions with their hooks and callbacks (reason
-   * `shutdown`). Resolves at the latest after `timeout`, with what was not done by then. Default: 25 s.
+   * `shutdown`). Resolves at the latest after `timeout`, with what had not settled by then. Default: 25 s.
    */
   close(options?: { timeout?: Duration }): Promise<CloseReport>
 }
 
 /**
- * Makes the middleware. Each call makes an instance of its own; an app needs one.
- * @throws GradioStateError `OPTION_INVALID` for a wrong option
+ * Creates the middleware. Each call creates a separate instance; an app needs one.
+ * @throws GradioStateError `OPTION_INVALID` for an invalid option
  */
 export function gradioState(options?: GradioStateOptions): GradioState {
   const config = parseOptions(options)
@@ -203,7 +203,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       states.define(name, () => new StateDefinition(name, options)),
     sharedState: <T>(name: string, options: AnySharedStateOptions = {}) => {
       const handle = states.define(name, () => new SharedHandle(name, options, sessions.shared))
-      // What the codec reads is of the type that the caller has named; nothing checks it.
+      // The caller declares the type that the codec returns; nothing checks it.
       return handle as SharedState<T>
     },
     load: (hook: (event: HookEvent) => unknown) => addHook(hooks.load, 'load', hook),
@@ -249,7 +249,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     const { timedOut } = await sessions.close(limit)
     const removed = cache.close()
     const left = until - deadlines.now
-    // When no time is left, the files go while the app closes what else it has.
+    // Without time left, the files are deleted in the background while the app closes.
     const isLate = left > 0 && !(await deadlines.within(removed, left))
     deadlines.settle()
     return { timedOut: isLate ? [...timedOut, { source: 'files' }] : timedOut }

@@ -15,22 +15,22 @@ export interface CookieOptions {
   domain?: string
   /** @default 'lax' */
   sameSite?: 'lax' | 'strict' | 'none'
-  /** `'auto'`: set on requests that came by https (Express's `req.secure`, else the socket). @default 'auto' */
+  /** `'auto'`: set for requests over https (Express's `req.secure`, else the socket). @default 'auto' */
   secure?: boolean | 'auto'
   /** How long the browser keeps the cookie. Without it, until the browser is closed. */
   maxAge?: Duration
 }
 
-/** A session store of express-session's kind: of its methods, those that are needed. */
+/** The part used here of a session store of express-session. */
 export interface SessionStore {
   get(id: string, done: (error: unknown, session?: unknown) => void): unknown
   set(id: string, session: object, done?: (error?: unknown) => void): unknown
   destroy(id: string, done?: (error?: unknown) => void): unknown
 }
 
-/** What `gradioState()` takes. A wrong option throws at once and says which, what was expected and what came. */
+/** The options of `gradioState()`. An invalid one throws an error that says which, what was expected and what was received. */
 export interface GradioStateOptions extends FileOptions {
-  /** Where the library's own routes are, below the place it is mounted on. @default '/gradio_api' */
+  /** The path of the library's own routes, below the path of the middleware. @default '/gradio_api' */
   path?: string
   /**
    * The prefix that a reverse proxy strips from the paths of requests, such as `'/app'`. URLs of files and the own cookie's default path
@@ -39,13 +39,13 @@ export interface GradioStateOptions extends FileOptions {
   publicPath?: string
   /** How long a closed session keeps its state. @default '60m', as in the Gradio guide */
   gracePeriod?: Duration
-  /** How long after the last page left `unload` runs; a reload that is quicker is no unload. 0 is Gradio's behaviour. @default 2 */
+  /** The time from the last page's disconnect to `unload`. A faster reload doesn't unload. 0 is Gradio's behaviour. @default 2 */
   unloadDelay?: Duration
-  /** How often a connection is sent a ping or a line; at most 30 s, well below what proxies take for idle. @default 15 */
+  /** How often a ping is sent on each connection; at most 30 s, well below the idle timeouts of proxies. @default 15 */
   heartbeat?: Duration
-  /** How long a hook or a callback is waited for, each. @default 5 */
+  /** The time limit of each hook and callback. @default 5 */
   hookTimeout?: Duration
-  /** How many sessions are kept. The one that is missed least makes room; an open one never does. @default 10000 */
+  /** How many sessions are kept. More evict the longest closed one, never an open one. @default 10000 */
   maxSessions?: number
   /**
    * How the session of a request is found. `'auto'`: by `req.session`; by the library's own cookie as long as no request has had
@@ -54,39 +54,35 @@ export interface GradioStateOptions extends FileOptions {
    */
   session?: 'auto' | 'framework' | 'cookie'
   /**
-   * The store of express-session. Needed where it can't be found on the requests, and so that requests are refused (503)
-   * when it isn't connected at the very first one: express-session then passes requests on without a session, as if it
-   * weren't there, and without this option they get the library's own cookie.
+   * The store of express-session. Needed if the requests don't have it, and to refuse requests (503) while it isn't connected at the
+   * start: express-session then passes requests on without a session, and without this option they get the library's own cookie.
    */
   store?: SessionStore
   /**
-   * What a login that regenerates the framework session means for the state of its user: `'end'`, or `'keep'` with values
-   * and files under the new framework session. A logout ends it either way. @default 'end'
+   * What happens to the state when a login regenerates the framework session: `'end'`, or `'keep'`: values and files stay under the
+   * new framework session. A logout always ends it. @default 'end'
    */
   onRegenerate?: 'end' | 'keep'
-  /**
-   * Whether an open page keeps its framework session alive, by `touch` after a `get` that has found it. Without it, an open
-   * page prolongs nothing. @default false
-   */
+  /** Whether an open page keeps its framework session alive, by `touch` after a successful `get`. @default false */
   keepAlive?: boolean
   /** Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`. @default [] */
   origins?: string[]
-  /** The library's own cookie, which stands in where there is no framework session. */
+  /** The library's own cookie, used where there is no framework session. */
   cookie?: CookieOptions
   /**
-   * A credential of the app's own that leads to the session, such as the id in a verified bearer token. Requests with
-   * the same one share a session. Where it gives `undefined`, the `session` option decides.
+   * Returns a credential of the app's own that identifies the session, such as the id in a verified bearer token. Requests with the
+   * same one share a session. If it returns `undefined`, the `session` option applies.
    */
   identify?: (req: IncomingMessage) => string | undefined
-  /** Noted when a session is made, and handed to hooks as `session.info`: a user's name, an address. */
+  /** Called when a session begins. Its result is passed to hooks as `session.info`: a user's name, an address. */
   info?: (req: IncomingMessage) => unknown
-  /** What several processes share their users' sessions by: `redis({ … })`. @default this process is the only one */
+  /** Shares sessions between several processes: `redis({ … })`. @default no other process */
   cluster?: Cluster
-  /** @default the machine's clock */
+  /** @default the system's clock */
   clock?: Clock
 }
 
-/** The options made complete; durations in milliseconds. */
+/** {@link GradioStateOptions} with defaults; durations in milliseconds. */
 export interface Config extends FileConfig {
   readonly path: string
   readonly publicPath: string
@@ -119,10 +115,10 @@ export interface CookieConfig {
   readonly maxAge: number | undefined
 }
 
-/** Checks the options and completes them. The caller's object is left as it was. */
+/** Validates the options and adds the defaults. Doesn't change the caller's object. */
 export function parseOptions(options: GradioStateOptions = {}): Config {
   known('the options', options, OPTIONS)
-  // Defaults of a pattern stand in for `undefined` only: a `null` may be meant as "none", and must not be a default.
+  // Default parameters replace `undefined` only. A `null` may be meant as "none", and is refused.
   const {
     path = '/gradio_api',
     publicPath = '',
@@ -234,10 +230,10 @@ function parseOrigins(value: unknown): string[] {
 function parseCookie(value: CookieOptions, publicPath: string): CookieConfig {
   known('cookie', value, COOKIE_OPTIONS)
   const { name = 'gradio_state', path, domain, sameSite = 'lax', secure = 'auto', maxAge } = value
-  // The token of RFC 9110 §5.6.2, which RFC 6265 §4.1.1 wants a cookie's name to be.
+  // A token of RFC 9110 §5.6.2, as RFC 6265 §4.1.1 requires for the name of a cookie.
   if (typeof name !== 'string' || !/^[\w!#$%&'*+.^`|~-]+$/.test(name))
     throw invalid('cookie.name', 'a token', name)
-  // The values of RFC 6265 §4.1.1; what it doesn't allow, `cookie` would only refuse with each answer.
+  // The values that RFC 6265 §4.1.1 allows. `cookie` would refuse others only when a response is sent.
   if (path !== undefined && (typeof path !== 'string' || !/^\/[!-:=-~]*$/.test(path))) {
     throw invalid('cookie.path', 'a path', path)
   }

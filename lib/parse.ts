@@ -3,7 +3,7 @@ import ms from 'ms'
 import { GradioStateError, invalid, show } from './errors.js'
 import { nearest } from './util/nearest.js'
 
-// Readers of options and arguments. Each gives the value in one form, or throws what was expected and what came.
+// Parsers of options and arguments. Each returns a normalized value, or throws an error that says what was expected and received.
 
 /**
  * A number of seconds, as in Gradio, or a string with a unit: `'90s'`, `'60m'`, `'1d'`. A string of digits alone, as
@@ -14,14 +14,14 @@ export type Duration = number | string
 /** A number of bytes, or a string with a unit: `'200mb'`. A string of digits alone is the number. */
 export type Size = number | string
 
-/** Reads a duration into milliseconds, and throws when it isn't within the bounds (in milliseconds). */
+/** Parses a duration into milliseconds. Throws if it isn't within the bounds (in milliseconds). */
 export function duration(what: string, value: unknown, bounds: { from: number; to: number }): number {
   const parsed = typeof value === 'string' ? parseDuration(value) : seconds(value)
   if (!(parsed >= bounds.from && parsed <= bounds.to)) throw invalid(what, durationBetween(bounds), value)
   return parsed
 }
 
-/** Reads a size into bytes. */
+/** Parses a size into bytes. */
 export function size(what: string, value: unknown): number {
   const parsed = typeof value === 'string' ? parseSize(value) : value
   const isSize =
@@ -32,7 +32,7 @@ export function size(what: string, value: unknown): number {
   return parsed
 }
 
-/** Throws unless every key of `value` is one of `names`: a misspelt option must not be a silent default. */
+/** Throws if `value` has a key that isn't one of `names`: a misspelt option must not be ignored. */
 export function known(what: string, value: unknown, names: Readonly<Record<string, true>>): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw invalid(what, 'an object', value)
@@ -53,7 +53,7 @@ export function optionalFunction<T>(what: string, value: T): T {
   return value
 }
 
-/** Reads a whole number from 1. */
+/** Parses an integer from 1. */
 export function count(what: string, value: unknown): number {
   const isWhole = Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY
   if (typeof value !== 'number' || !isWhole || value < 1)
@@ -61,13 +61,13 @@ export function count(what: string, value: unknown): number {
   return value
 }
 
-/** Reads a truth value. */
+/** Parses a boolean. */
 export function flag(what: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw invalid(what, 'true or false', value)
   return value
 }
 
-/** Reads one of a few words. */
+/** Parses one of several choices. */
 export function oneOf<T extends string>(what: string, value: unknown, choices: readonly T[]): T {
   const chosen = choices.find(choice => choice === value)
   if (chosen === undefined) throw invalid(what, `one of ${choices.map(show).join(', ')}`, value)
@@ -98,7 +98,7 @@ const DIGITS = /^\d+$/
 
 function parseSize(text: string): number | null {
   if (DIGITS.test(text)) return Number(text)
-  // `bytes` takes what it can't read for a number of bytes, so the form is checked first.
+  // `bytes` parses some invalid strings as a number of bytes, so the format is checked first.
   return /^\d+(\.\d+)?\s*(b|kb|mb|gb|tb)$/i.test(text) ? bytes.parse(text) : null
 }
 

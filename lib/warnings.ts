@@ -1,6 +1,6 @@
-// What the library says by itself goes to the `warning` event of the process, which Node.js prints on stderr.
+// Warnings are emitted as the `warning` event of the process, which Node.js prints on stderr.
 
-/** Sessions end that no page ever belonged to: most likely the client script is missing. */
+/** Sessions end that never had a page: most likely the client script is missing. */
 export function warnOfNoPage(): void {
   warn(
     'GRADIO_STATE_NO_PAGE',
@@ -9,7 +9,7 @@ export function warnOfNoPage(): void {
   )
 }
 
-/** The first `req.session` came after sessions had begun by the library's own cookie: most likely its store wasn't connected. */
+/** The first `req.session` appeared after sessions had begun by the library's own cookie: most likely its store wasn't connected. */
 export function warnOfLateSession(): void {
   warn(
     'GRADIO_STATE_LATE_SESSION',
@@ -21,5 +21,5 @@ export function warnOfLateSession(): void {
 }
 
 function warn(code: string, message: string): void {
-  process.emitWarning(`${message} (Said once.)`, { type: 'GradioStateWarning', code })
+  process.emitWarning(`${message} (Reported once.)`, { type: 'GradioStateWarning', code })
 }

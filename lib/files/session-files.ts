@@ -270,5 +270,5 @@ export class SessionFiles implements FileOwner {
 }
 
 function sessionEnded(): GradioStateError {
-  return new GradioStateError('SESSION_ENDED', 'Expected a session that lives, got one that has ended.')
+  return new GradioStateError('SESSION_ENDED', 'Expected a session that has not ended, got one that has.')
 }

@@ -72,14 +72,14 @@ export class ExpressStore implements FrameworkStore {
   }
 
   #begin(): void {
-    const tell = (event: (listener: FrameworkStoreListener) => void) => {
+    const notify = (event: (listener: FrameworkStoreListener) => void) => {
       for (const listener of this.#listeners) event(listener)
     }
     for (const name of ['set', 'touch']) {
       this.#replace(name, (original, store, given) => {
         const [id, session] = given
         const written = name === 'set' ? (session as object) : undefined
-        tell(listener => listener.saved(id as string, written, expiryOf(session)))
+        notify(listener => listener.saved(id as string, written, expiryOf(session)))
         return original.apply(store, given)
       })
     }
@@ -87,12 +87,12 @@ export class ExpressStore implements FrameworkStore {
       // Only the first `destroy` belongs to the regeneration: one that hangs must not hide a logout.
       const isRegenerating = this.#regenerating.delete(id as string)
       const succeeded = () => {
-        if (!isRegenerating) tell(listener => listener.destroyed(id as string))
+        if (!isRegenerating) notify(listener => listener.destroyed(id as string))
       }
       return original.call(store, id, whenDone(done, succeeded), ...rest)
     })
     this.#replace('clear', (original, store, [done, ...rest]) => {
-      const succeeded = () => tell(listener => listener.cleared())
+      const succeeded = () => notify(listener => listener.cleared())
       return original.call(store, whenDone(done, succeeded), ...rest)
     })
     this.#replace('regenerate', (...call) => this.#regenerate(...call))
@@ -114,12 +114,12 @@ export class ExpressStore implements FrameworkStore {
 
   #follow(event: 'connect' | 'disconnect', isConnected: boolean): void {
     const store = this.#store
-    const tell = () => {
+    const notify = () => {
       for (const listener of this.#listeners) listener.connected(isConnected)
     }
     if (typeof store.on !== 'function') return
-    store.on(event, tell)
-    this.#restore.push(() => store.off?.(event, tell))
+    store.on(event, notify)
+    this.#restore.push(() => store.off?.(event, notify))
   }
 
   #replace(name: string, instead: Replacement): void {

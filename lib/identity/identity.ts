@@ -88,7 +88,7 @@ export class Identity {
 function identified(own: unknown): TokenStorage {
   if (typeof own !== 'string' || own === '') {
     neglect(own)
-    throw invalid('what identify() gives', 'a string or undefined', own)
+    throw invalid('the result of identify()', 'a string or undefined', own)
   }
   const token = tokenOfUser(own)
   return { find: () => token, prepare: () => token, keep: () => {}, persist: async () => {} }

@@ -64,7 +64,7 @@ export class KoaStore implements FrameworkStore {
   }
 
   #begin(): void {
-    const tell = (event: (listener: FrameworkStoreListener) => void) => {
+    const notify = (event: (listener: FrameworkStoreListener) => void) => {
       for (const listener of this.#listeners) event(listener)
     }
     const restoreSet = replaceMethod(this.#store, 'set', (original, store, given) => {
@@ -80,13 +80,13 @@ export class KoaStore implements FrameworkStore {
         for (const regenerated of regeneration?.regenerated.splice(0) ?? []) regenerated()
       // `stored` is a copy; the request has the original.
       const session = options?.ctx?.session
-      tell(listener => listener.saved(id, session, stored._expire))
+      notify(listener => listener.saved(id, session, stored._expire))
       return original.apply(store, given)
     })
     const restoreDestroy = replaceMethod(this.#store, 'destroy', async (original, store, given) => {
       const [id, options] = given as [string, { ctx?: unknown }?]
       const result = await original.apply(store, given)
-      if (this.#regenerating.get(options?.ctx)?.id !== id) tell(listener => listener.destroyed(id))
+      if (this.#regenerating.get(options?.ctx)?.id !== id) notify(listener => listener.destroyed(id))
       return result
     })
     this.#restore = () => {

@@ -2,7 +2,7 @@ import { GradioStateError } from '../errors.js'
 import type { Session } from '../sessions/session.js'
 import type { ExpiryWatcher, ObservedSession } from './expiry-watcher.js'
 import type { FrameworkStore } from './session-store.js'
-import { tokenOfHostSession } from './token.js'
+import { tokenOfFrameworkSession } from './token.js'
 import { headersSent, type MarkedSession, type TokenStorage, tokenIn } from './token-storage.js'
 
 /** Shared by all framework sessions of an instance. */
@@ -90,10 +90,10 @@ export abstract class StoredSession implements TokenStorage, ObservedSession {
 
   /** Derives the token from the session id, so that parallel first uses of a framework session get the same one before it is saved. */
   #deriveToken(): string {
-    const token = tokenOfHostSession(this.id)
+    const token = tokenOfFrameworkSession(this.id)
     const frameworkId = this.context.watcher.frameworkIdOf(token)
     // A session kept across a login still has the token of its first framework session.
-    return frameworkId === undefined || frameworkId === this.id ? token : tokenOfHostSession(token)
+    return frameworkId === undefined || frameworkId === this.id ? token : tokenOfFrameworkSession(token)
   }
 }
 

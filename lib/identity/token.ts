@@ -10,7 +10,7 @@ export function tokenOfUser(name: string): string {
 }
 
 /** The token for a framework session's id. */
-export function tokenOfHostSession(id: string): string {
+export function tokenOfFrameworkSession(id: string): string {
   return hash(id).toString('base64url', 16, 32)
 }
 

@@ -84,7 +84,7 @@ export class Sessions implements DueSource {
     const { deadlines, hooks, shared } = this
     this.#lifecycle = new Lifecycle({ deadlines, hooks, shared, sessions: this.#registry })
     deadlines.add(this)
-    const context = this.#site()
+    const context = this.#workerContext()
     this.cluster = coordinator && new ClusterNode(coordinator, context)
     this.#worker = this.cluster ?? new LocalWorker(context)
     this.cluster?.connect()
@@ -245,7 +245,7 @@ export class Sessions implements DueSource {
   }
 
   /** What the worker needs. */
-  #site(): ClusterNodeContext & LocalWorkerContext {
+  #workerContext(): ClusterNodeContext & LocalWorkerContext {
     const { deadlines, hooks, shared } = this
     return {
       ...{ deadlines, hooks, shared },

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { type Duration, duration } from '../parse.js'
 import type { Clock } from '../util/clock.js'
 
-/** A clock that stands still until it is told to advance. For tests: `gradioState({ clock: fakeClock() })`. */
+/** A clock that stands still until `advance()` is called. For tests: `gradioState({ clock: fakeClock() })`. */
 export interface FakeClock extends Clock {
   /**
    * Moves the time on, runs what becomes due on the way in its order, and lets the promises that this sets off settle
@@ -13,7 +13,7 @@ export interface FakeClock extends Clock {
   readonly timers: number
 }
 
-/** @param wall what the wall clock shows at the start, in milliseconds since the epoch */
+/** @param wall the initial wall clock time, in milliseconds since the epoch */
 export function fakeClock(wall = Date.UTC(2026, 0, 1)): FakeClock {
   return steppedClock({ wall, rest: () => turn() })
 }

@@ -1,18 +1,18 @@
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
 
-/** A user with a browser, as far as the server can tell: cookies, requests and pages. */
+/** A user with a browser, from the server's point of view: cookies, requests and pages. */
 export interface Visitor {
   /** The cookies by name, as the server has set them. */
   readonly cookies: Map<string, string>
-  /** Sends a request with the cookies, and keeps those that the answer sets. */
+  /** Sends a request with the cookies, and stores the cookies of the response. */
   fetch(path: string, init?: RequestInit): Promise<Response>
-  /** Opens a page, as `client.js` would: it counts until it is closed or crashes. */
+  /** Opens a page, as `client.js` does: it counts until it is closed or crashes. */
   openPage(options?: TestPageOptions): Promise<TestPage>
 }
 
 export interface TestPageOptions {
-  /** Where the library's routes are. @default '/gradio_api' */
+  /** The path of the library's routes. @default '/gradio_api' */
   path?: string
   /** @default a new one */
   id?: string
@@ -22,16 +22,16 @@ export interface TestPageOptions {
   socket?: boolean
 }
 
-/** A page in a browser, as far as the server can tell. */
+/** A page in a browser, from the server's point of view. */
 export interface TestPage {
   readonly id: string
-  /** Resolves when the socket is closed, with the server's code and reason. */
+  /** Resolves with the server's code and reason when the socket is closed. */
   readonly closed: Promise<{ code: number; reason: string }>
-  /** Sends one more heartbeat; gives the status of the answer. */
+  /** Sends a heartbeat. Resolves with the status of the response. */
   beat(): Promise<number>
-  /** Closes the page as a tab is closed: it says goodbye. Gives the status of the answer. */
+  /** Closes the page as a browser does when the tab is closed, with a goodbye. Resolves with the status of the response. */
   close(): Promise<number>
-  /** Breaks the socket as when a browser is killed: nothing is said. */
+  /** Breaks the socket, as when a browser is killed: without a goodbye. */
   crash(): Promise<void>
 }
 

@@ -1,24 +1,23 @@
 /** The longest delay that `setTimeout` takes: a longer one overflows and fires after 1 ms (Node.js docs, timers). */
 export const MAX_TIMEOUT = 2 ** 31 - 1
 
-/** Where the library gets its time from. Replace it in tests by `fakeClock()` of `gradio-state/testing`. */
+/** The library's source of time. Tests can replace it by `fakeClock()` of `gradio-state/testing`. */
 export interface Clock {
-  /** Milliseconds on a monotonic clock: only differences have a meaning, and it never jumps. */
+  /** Milliseconds on a monotonic clock: only differences are meaningful, and it never jumps. */
   now(): number
-  /** Milliseconds since the epoch, for what people read. No deadline is reckoned by it. */
+  /** Milliseconds since the epoch, for display only. No deadline depends on it. */
   wall(): number
-  /** Runs `run` once after `ms` milliseconds and doesn't keep the process alive. Returns what cancels it. */
+  /** Calls `run` once after `ms` milliseconds, without keeping the process alive. Returns a function that cancels the timer. */
   setTimer(run: () => void, ms: number): () => void
 }
 
-/** The clock of the machine: `performance.now()`, `Date.now()` and unref'd timers. */
+/** The system's clock: `performance.now()`, `Date.now()` and unref'd timers. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   setTimer(run, ms) {
     if (ms <= 0) {
-      // Not unref'd: libuv doesn't wake for such an immediate, it would run when something else does. It holds the
-      // process for one turn only.
+      // Not unref'd: libuv doesn't wake up for an unref'd immediate. It keeps the process alive for one event-loop tick only.
       const immediate = setImmediate(run)
       return () => clearImmediate(immediate)
     }

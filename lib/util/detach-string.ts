@@ -1,6 +1,6 @@
 /**
- * A copy of a text that holds nothing but itself. V8 keeps one that was cut out of another as a view of that (a page's id would
- * hold its whole URL, a token the whole cookie header), and one that was put together as its parts.
+ * Copies a string, so that it keeps no other string in memory. V8 keeps a substring as a view of the original (a page id would keep
+ * its whole URL, a token the whole cookie header), and a concatenation as its parts.
  */
 export function detachString(text: string): string {
   const copy = Buffer.from(text, 'latin1').toString('latin1')

@@ -1,26 +1,26 @@
-// What functions of the app give may be a promise of any make, or only look like one: its `then` may be a getter that throws
-// (as of a revoked Proxy), throw itself, call back twice, or never.
+// A function of the app may return any kind of promise, or an object that only looks like one: its `then` may be a getter that throws
+// (as that of a revoked Proxy), may throw itself, or call back twice or never.
 
 import { types } from 'node:util'
 
-/** Whether it may be a promise. Its `then` is not looked at: a promise does that once, and hears of it if that fails. */
+/** Whether it may be a promise. Doesn't read `then`, which may throw: resolving a promise with the value does that safely. */
 export function mayBePromise(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'
 }
 
-/** Settles as `value` does, whatever that is. `Promise.resolve` would take a promise as it is, with a `then` of its own. */
+/** Settles as `value` does. Unlike `Promise.resolve`, also calls an own `then` of a promise. */
 export function settlementOf(value: object): Promise<unknown> {
   neglect(value)
   return new Promise(resolve => resolve(value))
 }
 
-/** Lets nobody hear of a promise's rejection: unhandled, it would end the process. */
+/** Marks a promise as handled: an unhandled rejection would crash the process. */
 export function neglect(value: unknown): void {
   if (!types.isPromise(value)) return
   try {
-    // Its own `then` may never ask for the rejection.
+    // The promise's own `then` may ignore the rejection handler.
     void Promise.prototype.then.call(value, undefined, () => {})
   } catch {
-    // A subclass that can't be constructed: then it can't be listened to.
+    // `then` of a subclass whose constructor throws.
   }
 }

@@ -1,11 +1,11 @@
-/** Lets one task after the other run for each key. */
+/** Runs the tasks of each key one after another. */
 export class KeyedMutex {
   readonly #last = new Map<string, Promise<unknown>>()
 
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key)
     const mine = (async () => {
-      // What became of the task before is its caller's concern.
+      // The caller of the earlier task handles its rejection.
       await before?.catch(() => {})
       return task()
     })()

@@ -1,24 +1,24 @@
-/** Lets at most `limit` tasks run at once; the others wait in the order they came. No task may reject. */
+/** Runs at most `limit` tasks concurrently; others wait in FIFO order. No task may reject. */
 export class Limiter {
   readonly #limit: number
   readonly #onFree: () => void
-  /** A linked list: `shift()` of an array moves all of a long one, and keeps its memory. */
+  /** A linked list: `shift()` of a long array moves all its elements, and keeps its memory. */
   #first: Waiting | undefined
   #last: Waiting | undefined
   #running = 0
 
-  /** @param onFree called when a place has become free and nobody waits for it */
+  /** @param onFree called when a slot becomes free and no task waits for it */
   constructor(limit: number, onFree: () => void = () => {}) {
     this.#limit = limit
     this.#onFree = onFree
   }
 
-  /** How many tasks would start at once. */
+  /** How many tasks would start immediately. */
   get free(): number {
     return Math.max(this.#limit - this.#running, 0)
   }
 
-  /** Runs `task` in a place of its own: at once if one is free. Resolves when it has. */
+  /** Runs `task` in a slot, immediately if one is free. Resolves when it has finished. */
   run(task: () => Promise<void>): Promise<void> {
     if (this.free === 0) return new Promise(resolve => this.#wait(task, resolve))
     this.#running++
@@ -27,13 +27,13 @@ export class Limiter {
     return running
   }
 
-  /** Something that runs already takes a place, whether or not one is free. */
+  /** Occupies a slot for a task that is already running, even if none is free. */
   occupy(running: Promise<void>): void {
     this.#running++
     void running.then(() => this.#leave())
   }
 
-  /** The place is handed on, never free in between: a newcomer can't overtake. */
+  /** Hands the slot to the next waiting task without freeing it, so that no new task can overtake. */
   #leave(): void {
     const next = this.#first
     if (next === undefined || this.#running > this.#limit) {
@@ -63,7 +63,7 @@ interface Waiting {
   next: Waiting | undefined
 }
 
-/** Calls `task`, which must not fail, for each item, at most `limit` at once. Resolves when all are done. */
+/** Calls `task`, which must not fail, for each item, at most `limit` concurrently. Resolves when all have finished. */
 export async function eachBounded<T>(
   items: readonly T[],
   limit: number,

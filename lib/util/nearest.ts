@@ -1,13 +1,13 @@
-/** The one of `words` that `word` may be a slip of: at most a third of its letters wrong, left out or too many. */
-export function nearest(word: string, words: readonly string[]): string | undefined {
-  const [first] = words
-    .map(candidate => ({ candidate, edits: edits(word.toLowerCase(), candidate.toLowerCase()) }))
+/** The candidate that `name` is probably a misspelling of: at most a third of its letters are wrong, missing or extra. */
+export function nearest(name: string, candidates: readonly string[]): string | undefined {
+  const [first] = candidates
+    .map(candidate => ({ candidate, edits: edits(name.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, edits }) => edits <= candidate.length / 3)
     .sort((a, b) => a.edits - b.edits)
   return first?.candidate
 }
 
-/** How many letters have to be put in, left out or replaced to make one of the other (Levenshtein's distance). */
+/** The Levenshtein distance: how many letters have to be inserted, deleted or replaced. */
 function edits(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, column) => column)
   for (const [index, letter] of [...from].entries()) {

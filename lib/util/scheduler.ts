@@ -3,12 +3,12 @@ import { OwnContext } from './own-context.js'
 import { Pace } from './time-slice.js'
 import { TimerWheel, WheelNode } from './timer-wheel.js'
 
-/** Something that is to run once, at a time of the monotonic clock. Reusable: schedule it again and it moves. */
+/** A callback with a deadline on the monotonic clock. Can be scheduled again, which moves the deadline. */
 export interface Due extends WheelNode {
   run(): void
 }
 
-/** A function that is to run once. */
+/** A function with a deadline. */
 export class Deadline extends WheelNode implements Due {
   readonly run: () => void
 
@@ -18,10 +18,10 @@ export class Deadline extends WheelNode implements Due {
   }
 }
 
-/** Another source of due work than the deadlines kept here, such as the sessions. */
+/** Another source of due work, such as the sessions. */
 export interface DueSource {
   nextDue(): number | undefined
-  /** Does what is due, in at most `limit` steps; called again while there is time. */
+  /** Does what is due, in at most `limit` steps. Called again while there is time. */
   work(limit: number): void
 }
 
@@ -53,17 +53,17 @@ export class Deadlines {
     return this.#clock.now()
   }
 
-  /** How many deadlines are kept here. */
+  /** How many deadlines are scheduled. */
   get size(): number {
     return this.#wheel.size
   }
 
-  /** Lets the same timer serve `source`, which calls {@link wake} when its next due time becomes earlier. */
+  /** Adds a source of due work, which calls {@link wake} when its next due time becomes earlier. */
   add(source: DueSource): void {
     this.#sources.push(source)
   }
 
-  /** Runs the deadline in `ms` from now; a deadline that is scheduled already moves. */
+  /** Schedules the deadline in `ms` milliseconds. One that is already scheduled moves. */
   schedule(deadline: Due, ms: number): void {
     this.#wheel.schedule(deadline, this.#clock.now() + ms)
     this.wake()

@@ -18,17 +18,17 @@ export class TimerWheel<T extends WheelNode> {
     return this.#size
   }
 
-  /** Puts a node where it is found at `due` (ms), or moves it there. A node that is never due is only taken out. */
+  /** Schedules a node at `due` (ms), or moves it there. A node with the due time `Infinity` is only removed. */
   schedule(node: T, due: number): void {
     this.cancel(node)
     if (due === Number.POSITIVE_INFINITY) return
-    // The wheel's ticks are whole milliseconds, and nothing is due early.
+    // Ticks are whole milliseconds, and no node is due early.
     node.due = Math.ceil(due)
     this.#insert(node)
     this.#size++
   }
 
-  /** Takes a node out; does nothing when it isn't in. */
+  /** Removes a node; does nothing if it isn't scheduled. */
   cancel(node: T): void {
     if (node.slot < 0) return
     this.#unlink(node)
@@ -134,7 +134,7 @@ export class TimerWheel<T extends WheelNode> {
   }
 }
 
-/** What a {@link TimerWheel} holds; the links are the wheel's own. */
+/** A node of a {@link TimerWheel}, which sets its fields. */
 export class WheelNode {
   due = 0
   slot = -1

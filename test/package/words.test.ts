@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The folders that are searched. */
+const FOLDERS = [
+  'lib/cluster',
+  'lib/errors.ts',
+  'lib/file-options.ts',
+  'lib/identity',
+  'lib/index.ts',
+  'lib/options.ts',
+  'lib/parse.ts',
+  'lib/sessions',
+  'lib/testing',
+  'lib/types.ts',
+  'lib/util',
+  'lib/warnings.ts',
+]
+
+/**
+ * Terms that were replaced, with what to write instead. Each must not occur as a word, nor as a part of an identifier. Phrases are
+ * listed where a word alone has another, proper meaning, such as the host of a URL.
+ */
+const DROPPED: Readonly<Record<string, string>> = {
+  'host session': 'framework session',
+  'host store': 'framework store',
+  'host request': 'framework request',
+  'engine unavailable': 'cluster unavailable',
+  life: 'session',
+  holder: 'entry',
+  visit: 'entry',
+  shelf: 'slot',
+  shelves: 'slots',
+  strays: 'untracked files',
+  carried: 'stored in the session',
+  carrying: 'signed tokens',
+  mint: 'create, signer',
+  minted: 'signed, verify',
+  audience: 'the pages of a session',
+  wanderer: 'name it',
+  farewell: 'end, close',
+  farewells: 'ends, closes',
+  epilogue: 'cleanup',
+  holdings: 'index',
+  hear: 'receive, detect',
+  hears: 'receives, detects',
+  heard: 'received, detected',
+  tells: 'reports, notifies',
+  told: 'reported, notified',
+  whomever: 'any',
+  born: 'createdAt',
+  nth: 'load count',
+  heir: 'successor',
+  cloakroom: 'name it by its use',
+  dropbox: 'name it by its use',
+}
+
+/** `framework session` of `FrameworkSession`, `framework_session` and `framework-session`. */
+function wordsOf(text: string): string {
+  return text
+    .replace(/([a-z\d])([A-Z])/g, '$1 $2')
+    .replace(/[_-]/g, ' ')
+    .toLowerCase()
+}
+
+function filesOf(path: string): string[] {
+  if (path.endsWith('.ts')) return [path]
+  return readdirSync(join(root, path), { recursive: true, encoding: 'utf8' })
+    .filter(file => /\.(ts|md)$/.test(file))
+    .map(file => join(path, file))
+}
+
+test('replaced terms occur neither in names nor in prose', () => {
+  const found: string[] = []
+  for (const file of FOLDERS.flatMap(filesOf)) {
+    for (const [index, line] of `${file}\n${readFileSync(join(root, file), 'utf8')}`.split('\n').entries()) {
+      const words = ` ${wordsOf(line).replace(/[^a-z']+/g, ' ')} `
+      for (const [dropped, instead] of Object.entries(DROPPED)) {
+        if (words.includes(` ${dropped} `)) found.push(`${file}:${index}: ${dropped} (write: ${instead})`)
+      }
+    }
+  }
+  assert.deepEqual(found, [])
+})
