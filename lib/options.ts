@@ -65,7 +65,10 @@ export interface GradioStateOptions extends FileOptions {
   onRegenerate?: 'end' | 'keep'
   /** Whether an open page keeps its framework session alive, by `touch` after a successful `get`. @default false */
   keepAlive?: boolean
-  /** Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`. @default [] */
+  /**
+   * Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`, also those of apps and extensions
+   * (`'tauri://localhost'`). @default []
+   */
   origins?: string[]
   /** The library's own cookie, used where there is no framework session. */
   cookie?: CookieOptions
@@ -219,12 +222,24 @@ function parseCluster(value: unknown): (() => Coordinator) | undefined {
 function parseOrigins(value: unknown): string[] {
   if (!Array.isArray(value)) throw invalid('origins', 'an array of origins', value)
   return value.map(origin => {
-    const parsed = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin).origin : undefined
-    if (parsed === undefined || parsed === 'null' || parsed !== origin) {
-      throw invalid('each of origins', "an origin such as 'https://app.example', without a path", origin)
+    if (typeof origin !== 'string' || !isOrigin(origin)) {
+      throw invalid(
+        'each of origins',
+        "an origin such as 'https://app.example' or 'tauri://localhost', without a path",
+        origin,
+      )
     }
-    return parsed
+    return origin
   })
+}
+
+/** Whether browsers send this text in `Origin`. `null` isn't accepted: every sandboxed frame and every file sends it. */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { origin, protocol, host, href } = new URL(text)
+  if (origin !== 'null') return origin === text
+  // The schemes of apps and extensions, whose origins URLs don't tell.
+  return host !== '' && href === text && text === `${protocol}//${host}`
 }
 
 function parseCookie(value: CookieOptions, publicPath: string): CookieConfig {

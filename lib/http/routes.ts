@@ -187,7 +187,12 @@ function answer(
 }
 
 function preflight(req: FrameworkRequest, res: ServerResponse, isListed: boolean): void {
-  if (isListed) res.setHeader('Access-Control-Allow-Methods', 'POST')
+  if (isListed) {
+    res.setHeader('Access-Control-Allow-Methods', 'POST')
+    // Tools that trace requests add headers of their own.
+    const headers = req.headers['access-control-request-headers']
+    if (headers !== undefined) res.setHeader('Access-Control-Allow-Headers', headers)
+  }
   answer(req, res, 204)
 }
 

@@ -113,4 +113,35 @@ forEachExpress((_name, express) => {
     }
     assert.equal(gradio.stats().sessions, 0)
   })
+
+  for (const origin of [
+    'tauri://localhost',
+    'http://tauri.localhost',
+    'capacitor://localhost',
+    'ionic://localhost',
+    'app://-',
+    'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+    'moz-extension://6b1c1a3e-7b0f-4d0a-9d52-0d4b8f6c2f11',
+  ]) {
+    it(`pages of ${origin} are let in where it is listed, and only there`, async t => {
+      const headers = { origin, 'sec-fetch-site': 'cross-site' }
+      const { gradio, visitor } = await site(t, express, { options: { origins: [origin] } })
+      const asked = { ...headers, 'access-control-request-headers': 'traceparent' }
+      const preflight = await visitor().fetch('/gradio_api/heartbeat/page?n=1', {
+        method: 'OPTIONS',
+        headers: { ...asked, 'access-control-request-method': 'POST' },
+      })
+      assert.equal(preflight.headers.get('access-control-allow-origin'), origin)
+      assert.equal(preflight.headers.get('access-control-allow-headers'), 'traceparent')
+      for (const sent of [headers, { origin }]) {
+        const answer = await visitor().fetch('/gradio_api/heartbeat/page?n=1', { ...POST, headers: sent })
+        assert.equal(answer.status, 200)
+        assert.equal(answer.headers.get('access-control-allow-origin'), origin)
+      }
+      assert.equal(gradio.stats().pages, 2)
+      const { visitor: stranger } = await site(t, express, { options: { origins: ['app://other'] } })
+      assert.equal((await heartbeat(stranger(), 'page', { headers })).status, 403)
+      assert.equal((await heartbeat(stranger(), 'page', { headers: { origin } })).status, 403)
+    })
+  }
 })
