@@ -171,7 +171,8 @@ function isDeparture({ what }: ClusterEvent): boolean {
  * `appendfsync everysec`: sessions that were begun, opened or closed then are what the nodes know.
  */
 export async function rolledBack(redis: RedisNode, users: number): Promise<void> {
-  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 4, unloadDelay: 0.5 })
+  // An unload that is due before Redis is stopped would run again after it was restored: Redis has lost that it was completed.
+  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 12, unloadDelay: 10 })
   try {
     const early = await inBatches(users, index => begin(cluster, `early-${index}`))
     const saved = await redis.save()
