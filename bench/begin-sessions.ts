@@ -20,7 +20,7 @@ export function newToken(): string {
 }
 
 /** Sends a request whose handler is `use`. The response has ended when this returns. */
-export function visit(gradio: GradioState, token: string, use: (state: RequestState) => void): void {
+export function sendRequest(gradio: GradioState, token: string, use: (state: RequestState) => void): void {
   const req = { method: 'GET', url: '/', headers: { 'x-token': token }, socket: SOCKET }
   const res = Object.assign(new EventEmitter(), { headersSent: false, closed: false })
   gradio(req as unknown as IncomingMessage, res as unknown as ServerResponse, () => {

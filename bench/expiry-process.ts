@@ -3,7 +3,7 @@
 import { TTLCache } from '@isaacs/ttlcache'
 import type { SessionState } from 'gradio-state'
 import { LRUCache } from 'lru-cache'
-import { allUnloaded, eachOf, newToken, unlimited, visit } from './begin-sessions.js'
+import { allUnloaded, eachOf, newToken, sendRequest, unlimited } from './begin-sessions.js'
 import { watchLoop } from './harness/loop-delay.js'
 import { answering } from './harness/process.js'
 
@@ -75,7 +75,7 @@ function library(): Keeper {
   return {
     async prepare(count) {
       ids = []
-      await eachOf(count, () => visit(gradio, newToken(), state => ids.push(state.id)))
+      await eachOf(count, () => sendRequest(gradio, newToken(), state => ids.push(state.id)))
       await allUnloaded(gradio)
     },
     add(timeToLive) {

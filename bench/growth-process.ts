@@ -1,6 +1,6 @@
 // Requests to existing sessions, without HTTP, among a given number of sessions.
 
-import { eachOf, newToken, unlimited, visit } from './begin-sessions.js'
+import { eachOf, newToken, sendRequest, unlimited } from './begin-sessions.js'
 import { answering } from './harness/process.js'
 
 const gradio = unlimited()
@@ -12,14 +12,14 @@ answering({
     eachOf(count, () => {
       const token = newToken()
       tokens.push(token)
-      visit(gradio, token, state => state.get(counter))
+      sendRequest(gradio, token, state => state.get(counter))
     }),
   /** CPU of the requests, in microseconds each. */
   async cost(requests: number) {
     const before = process.cpuUsage()
     await eachOf(requests, () => {
       const token = tokens[Math.floor(Math.random() * tokens.length)] as string
-      visit(gradio, token, state => state.set(counter, state.get(counter) + 1))
+      sendRequest(gradio, token, state => state.set(counter, state.get(counter) + 1))
     })
     const { user, system } = process.cpuUsage(before)
     return (user + system) / requests

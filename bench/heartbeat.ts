@@ -3,7 +3,7 @@ import type { Manner } from './client-page.js'
 import { launch } from './harness/process.js'
 import { compare, type Goal, type Result, ratioUpTo } from './harness/result.js'
 import { inTurns } from './harness/turns.js'
-import type { Heard } from './page-clients.js'
+import type { Received } from './page-clients.js'
 import { HEARTBEAT, type PageServerName } from './page-servers.js'
 
 const PAGES = Number(process.env.COUNT ?? 10_000)
@@ -69,19 +69,24 @@ export async function costOf(name: PageServerName, count: number): Promise<PageC
   const clients = await launch('page-clients')
   try {
     const open = (count: number) => clients.ask('open', server.ready, MANNERS[name], count)
-    const heard = () => clients.ask<Heard>('heard')
+    const received = () => clients.ask<Received>('received')
     await open(BEFORE)
-    while ((await heard()).fewest < 1) await sleep(100)
+    while ((await received()).fewest < 1) await sleep(100)
     const before = await server.usage()
     await open(count)
-    while ((await heard()).fewest < 1) await sleep(100)
+    while ((await received()).fewest < 1) await sleep(100)
     // Otherwise, garbage from opening the pages would be collected during the measurement.
     await server.usage()
     const all = BEFORE + count
-    const [heardBefore, cpuBefore] = [await heard(), await server.ask<number>('cpu')]
+    const [receivedBefore, cpuBefore] = [await received(), await server.ask<number>('cpu')]
     await sleep(BEATS * HEARTBEAT * 1_000)
-    const [cpuAfter, heardAfter] = [await server.ask<number>('cpu'), await heard()]
-    expectAll(all, heardAfter.beats - heardBefore.beats, heardAfter.open, await server.ask<number>('pages'))
+    const [cpuAfter, receivedAfter] = [await server.ask<number>('cpu'), await received()]
+    expectAll(
+      all,
+      receivedAfter.beats - receivedBefore.beats,
+      receivedAfter.open,
+      await server.ask<number>('pages'),
+    )
     const after = await server.usage()
     return {
       memory: (after.heap + after.external - before.heap - before.external) / count,

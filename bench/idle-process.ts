@@ -1,7 +1,7 @@
 // An Express app without requests: bare, or with idle sessions.
 
 import express from 'express'
-import { allUnloaded, eachOf, newToken, unlimited, visit } from './begin-sessions.js'
+import { allUnloaded, eachOf, newToken, sendRequest, unlimited } from './begin-sessions.js'
 import { answering } from './harness/process.js'
 
 const count = Number(process.argv[2])
@@ -11,7 +11,7 @@ if (count > 0) {
   const gallery = gradio.state('gallery', { value: () => ({}), deleteCallback: () => {} })
   app.use(gradio)
   gradio.unload(() => {})
-  await eachOf(count, () => visit(gradio, newToken(), state => state.get(gallery)))
+  await eachOf(count, () => sendRequest(gradio, newToken(), state => state.get(gallery)))
   await allUnloaded(gradio)
 }
 app.listen(0, () => {

@@ -1,7 +1,7 @@
 // Stores sessions with one value each, in one of several ways.
 
 import { LRUCache } from 'lru-cache'
-import { allUnloaded, eachOf, newToken, unlimited, visit } from './begin-sessions.js'
+import { allUnloaded, eachOf, newToken, sendRequest, unlimited } from './begin-sessions.js'
 import { answering } from './harness/process.js'
 
 export interface Keeper {
@@ -33,7 +33,7 @@ function library(): Keeper {
   const gradio = unlimited()
   const gallery = gradio.state('gallery', { value: () => ({}), deleteCallback: () => {} })
   return {
-    begin: () => visit(gradio, newToken(), state => state.get(gallery)),
+    begin: () => sendRequest(gradio, newToken(), state => state.get(gallery)),
     idle: () => allUnloaded(gradio),
   }
 }

@@ -4,8 +4,8 @@ import { Agent } from 'node:http'
 import { type ClientPage, type Manner, openPage } from './client-page.js'
 import { answering } from './harness/process.js'
 
-/** What pages have received so far. */
-export interface Heard {
+/** What the pages have received so far. */
+export interface Received {
   /** How many are open. */
   readonly open: number
   /** Heartbeats of all pages. */
@@ -26,7 +26,7 @@ answering({
     await Promise.all(Array.from({ length: AT_ONCE }, one))
     agent.destroy()
   },
-  heard(): Heard {
+  received(): Received {
     const beats = pages.map(page => page.beats)
     return {
       open: pages.filter(page => page.isOpen).length,

@@ -54,11 +54,11 @@ export const SERVERS = {
   'a bare upgraded socket'() {
     const sockets = new Set<Duplex>()
     const server = createServer()
-    let heard = 0
+    let received = 0
     server.on('upgrade', (_req, socket) => {
       socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
       sockets.add(socket)
-      socket.on('data', () => heard++)
+      socket.on('data', () => received++)
       socket.on('error', () => {})
       socket.once('close', () => sockets.delete(socket))
     })

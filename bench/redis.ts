@@ -99,11 +99,11 @@ async function lives(
 async function single(server: RedisServer): Promise<Result[]> {
   const site = await nodeOf(server)
   const counter = site.gradio.sharedState<number>('counter', { value: 0 })
-  const { state, req } = await site.visit('known')
+  const { state, req } = await site.sendRequest('known')
   await counter.get(state)
   const socket = Object.assign(new EventEmitter(), { destroyed: false })
   const request = async () => {
-    const { state, leave } = await site.visit('known')
+    const { state, leave } = await site.sendRequest('known')
     state.get('value')
     leave()
   }
@@ -144,7 +144,7 @@ async function cost(
 }
 
 async function library(server: RedisServer, hasPage = false): Promise<Contender> {
-  const { gradio, visit, close } = await nodeOf(server)
+  const { gradio, sendRequest, close } = await nodeOf(server)
   let ended = 0
   gradio.unload(() => {})
   gradio.ended(() => {
@@ -152,7 +152,7 @@ async function library(server: RedisServer, hasPage = false): Promise<Contender>
   })
   return {
     async begin(index) {
-      const { state, req, leave } = await visit(`user ${index}`)
+      const { state, req, leave } = await sendRequest(`user ${index}`)
       await state.establish()
       if (hasPage) {
         const socket = Object.assign(new EventEmitter(), { destroyed: false })
@@ -181,7 +181,7 @@ async function nodeOf(server: RedisServer) {
   })
   // The warning about sessions without pages would be printed within the table.
   process.removeAllListeners('warning')
-  const visit = async (user: string) => {
+  const sendRequest = async (user: string) => {
     const req = { method: 'GET', url: '/', headers: { 'x-user': user } } as unknown as IncomingMessage
     const res = Object.assign(new EventEmitter(), { headersSent: false, closed: false })
     await new Promise(next => gradio(req, res as unknown as ServerResponse, next))
@@ -192,7 +192,7 @@ async function nodeOf(server: RedisServer) {
     await gradio.close()
     client.destroy()
   }
-  return { gradio, visit, close }
+  return { gradio, sendRequest, close }
 }
 
 let prefixes = 0

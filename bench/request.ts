@@ -21,7 +21,7 @@ interface Figures {
 
 export async function run(): Promise<Result[]> {
   const all = { bare: none(), again: none(), empty: none(), mounted: none(), used: none() }
-  for (let nth = 0; nth < LAUNCHES; nth++) await measure(all)
+  for (let launches = 0; launches < LAUNCHES; launches++) await measure(all)
   const row = (metric: string, which: keyof Figures, figures: Figures, goal?: Goal) =>
     compare({
       metric,

@@ -22,10 +22,12 @@ answering({
     const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
     const some = async () => {
       while (left > 0) {
-        const nth = --left
+        const index = --left
         const id = crypto.randomUUID()
         const page = await openPage({ port, manner, id, agent })
-        void stay(page, nth, () => openPage({ port, manner, id, agent: false, cookie: cookies[nth] ?? '' }))
+        void stay(page, index, () =>
+          openPage({ port, manner, id, agent: false, cookie: cookies[index] ?? '' }),
+        )
       }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, some))
@@ -47,10 +49,10 @@ answering({
   },
 })
 
-async function stay(first: ClientPage, nth: number, again: () => Promise<ClientPage>): Promise<never> {
+async function stay(first: ClientPage, index: number, again: () => Promise<ClientPage>): Promise<never> {
   let page = first
   for (;;) {
-    cookies[nth] = page.cookie
+    cookies[index] = page.cookie
     open++
     last = Date.now()
     await page.closed

@@ -1,7 +1,7 @@
 // Sessions with files, half of which become old. Its arguments: the cache directory, and the number of files.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { eachOf, newToken, unlimited, visit } from './begin-sessions.js'
+import { eachOf, newToken, sendRequest, unlimited } from './begin-sessions.js'
 import { type LoopDelay, watchLoop } from './harness/loop-delay.js'
 import { answering } from './harness/process.js'
 import { shiftedClock } from './shifted-clock.js'
@@ -32,7 +32,7 @@ answering({
   async save(name: string) {
     if (sessions.length === 0)
       await eachOf(Number(count) / FILES_OF_EACH, () =>
-        visit(gradio, newToken(), ({ id }) => sessions.push(id)),
+        sendRequest(gradio, newToken(), ({ id }) => sessions.push(id)),
       )
     for (const id of sessions) {
       const session = gradio.session(id)

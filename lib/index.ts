@@ -251,7 +251,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     const left = until - deadlines.now
     // Without time left, the files are deleted in the background while the app closes.
     const isLate = left > 0 && !(await deadlines.within(removed, left))
-    deadlines.settle()
+    deadlines.resetTimer()
     return { timedOut: isLate ? [...timedOut, { source: 'files' }] : timedOut }
   }
 

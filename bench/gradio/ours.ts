@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import express from 'express'
 import type { SessionState } from 'gradio-state'
 import { fakeClock } from 'gradio-state/testing'
-import { allUnloaded, eachOf, newToken, unlimited, visit } from '../begin-sessions.js'
+import { allUnloaded, eachOf, newToken, sendRequest, unlimited } from '../begin-sessions.js'
 import { answering } from '../harness/process.js'
 
 const [cacheDir, purpose] = process.argv.slice(2) as [string, string | undefined]
@@ -50,7 +50,7 @@ answering(
       return (user + system) / 1_000
     },
     async begin(count: number) {
-      await eachOf(count, () => visit(gradio, newToken(), state => state.set(value, { count })))
+      await eachOf(count, () => sendRequest(gradio, newToken(), state => state.set(value, { count })))
       await allUnloaded(gradio)
       return gradio.stats().sessions
     },
@@ -61,12 +61,12 @@ answering(
     }),
     async save(count: number) {
       let id = ''
-      visit(gradio, newToken(), state => {
+      sendRequest(gradio, newToken(), state => {
         state.set(value, { count: 0 })
         id = state.id
       })
       const session = gradio.session(id)
-      if (session === undefined) throw new Error('Expected the session of a first visit to be there')
+      if (session === undefined) throw new Error('Expected the session of a first sendRequest to be there')
       await saveAll(session, 0, count / 2)
       await aging?.advance('40m')
       await saveAll(session, count / 2, count)

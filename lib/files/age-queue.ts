@@ -1,12 +1,12 @@
-/** What a sweep needs to know of a file. */
+/** The fields of a file that a sweep by age reads. */
 export interface Aging {
   readonly createdAt: number
   readonly pins: number
 }
 
-/** Files in the order they were created, so that a sweep looks only at those that are due. */
+/** Files in order of creation, so that a sweep only iterates over those that are due. */
 export class AgeQueue<T extends Aging> {
-  /** A set keeps the order of insertion, and lets any file leave in O(1), also while it is iterated over. */
+  /** A set keeps insertion order, and deletes in O(1), also during iteration. */
   readonly #files = new Set<T>()
 
   add(file: T): void {
@@ -17,7 +17,7 @@ export class AgeQueue<T extends Aging> {
     this.#files.delete(file)
   }
 
-  /** The files that were created at `until` or before, and aren't pinned when it is their turn. */
+  /** The files that were created at `until` or before, without those that are pinned when the iteration reaches them. */
   *due(until: number): Generator<T> {
     for (const file of this.#files) {
       if (file.createdAt > until) return

@@ -1,8 +1,9 @@
 import { basename, join } from 'node:path'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
+import { removeDeadInstances } from './dead-instances.js'
 import { InstanceDirectory } from './instance-directory.js'
-import { RENEWAL } from './owner.js'
+import { RENEWAL_INTERVAL } from './owner.js'
 import { PeerInstances } from './peer-instances.js'
 import { Publisher } from './publisher.js'
 import { Quota } from './quota.js'
@@ -10,31 +11,31 @@ import { type FilesContext, SessionFiles } from './session-files.js'
 import type { FileStats } from './stats.js'
 import { sweepAged } from './sweeper.js'
 
-/** What the cache is set up with. */
+/** The file options without those of the upload route. */
 export type CacheConfig = Omit<FileConfig, 'uploadRoute'>
 
-/** What the cache needs from outside. */
-export interface CacheSurroundings {
-  /** Runs `task` each `ms`, until the given function is called. */
+/** The functions of an instance that the cache calls. */
+export interface CacheDependencies {
+  /** Runs `task` every `ms`. @returns stops it */
   every(ms: number, task: () => Promise<unknown>): () => void
   report(error: unknown): void
 }
 
 /** The files of one instance. */
 export class FileCache {
-  /** What the other instances with the same cache directory hold. */
+  /** The files of other instances with the same cache directory. */
   readonly peers: PeerInstances
   readonly #instance: InstanceDirectory
   readonly #context: FilesContext
   readonly #sessions = new Map<string, SessionFiles>()
-  /** The removals under way. */
-  readonly #ends = new Set<Promise<void>>()
+  /** Running removals of ended sessions. */
+  readonly #removals = new Set<Promise<void>>()
   readonly #deleteCache: CacheConfig['deleteCache']
-  #surroundings: CacheSurroundings | undefined
-  #stop: (() => void)[] = []
+  #dependencies: CacheDependencies | undefined
+  #stopTimers: (() => void)[] = []
   #isClosed = false
-  /** The removal of what dead processes left. */
-  #cleaned: Promise<void> = Promise.resolve()
+  /** The removal of the directories of dead processes. */
+  #deadRemoved: Promise<void> = Promise.resolve()
 
   /** @throws GradioStateError `CACHE_DIR_UNSAFE` */
   constructor(config: CacheConfig, now: () => number) {
@@ -55,13 +56,13 @@ export class FileCache {
     }
   }
 
-  /** Removes what dead processes left. Nothing else is done, and nothing made, before the first file. */
-  start(surroundings: CacheSurroundings): void {
-    this.#surroundings = surroundings
-    this.#cleaned = this.#instance.removeDead(surroundings.report).then(() => {
-      // What a dead process left was removed by way of this one's directory, whose lease has to be renewed from now on.
-      if (this.#instance.exists) this.#watch()
-    }, surroundings.report)
+  /** Removes the directories of dead processes. Nothing is created before the first file, unless there is such a directory. */
+  start(dependencies: CacheDependencies): void {
+    this.#dependencies = dependencies
+    this.#deadRemoved = removeDeadInstances(this.#instance, dependencies.report).then(() => {
+      // The removal creates this instance's directory for its trash. From then on the lease has to be renewed.
+      if (this.#instance.exists) this.#startTimers()
+    }, dependencies.report)
   }
 
   stats(): FileStats {
@@ -72,30 +73,30 @@ export class FileCache {
 
   /**
    * The files of a session.
-   * @param begun called when this is the first time, so that the caller sees to their end
+   * @param onFirstUse called at the first call for a session, so that the caller calls `end` when the session ends
    */
-  of(id: string, begun: () => void): SessionFiles {
+  of(id: string, onFirstUse: () => void): SessionFiles {
     let files = this.#sessions.get(id)
     if (files === undefined) {
       files = new SessionFiles(this.#context, id)
       this.#sessions.set(id, files)
-      this.#watch()
-      begun()
+      this.#startTimers()
+      onFirstUse()
     }
     return files
   }
 
-  /** The files of a session that has some. */
+  /** The files of a session; `undefined` if {@link of} was never called for it, or it has ended. */
   peek(id: string): SessionFiles | undefined {
     return this.#sessions.get(id)
   }
 
-  /** Where the directory of a session is, or would be. */
+  /** The path of a session's directory, whether it exists or not. */
   pathOf(id: string): string {
     return join(this.#instance.path, id)
   }
 
-  /** The session has ended: nothing new comes in. */
+  /** Called when a session has ended: refuses new files and aborts its uploads. */
   abort(id: string): void {
     this.#sessions.get(id)?.abort()
   }
@@ -106,40 +107,40 @@ export class FileCache {
     if (files === undefined) return
     this.#sessions.delete(id)
     const end = files.end()
-    this.#ends.add(end)
+    this.#removals.add(end)
     try {
       await end
     } finally {
-      this.#ends.delete(end)
+      this.#removals.delete(end)
     }
   }
 
-  /** Deletes files that were created, or written by the app, longer than `age` (ms) ago. */
+  /** Deletes files that were saved, or written by the app, more than `age` (ms) ago. */
   async sweep(age: number): Promise<void> {
-    const { report } = this.#surroundings as CacheSurroundings
+    const { report } = this.#dependencies as CacheDependencies
     await sweepAged(this.#context.ages, this.#context.now() - age, report)
     for (const files of this.#sessions.values())
       if (files.mayHaveUntracked) await files.sweepUntracked(age, report).catch(report)
   }
 
-  /** Removes everything. Sessions that have not ended lose their files. */
+  /** Removes all files, also of sessions that have not ended, and the directory of the instance. */
   async close(): Promise<void> {
     this.#isClosed = true
-    for (const stop of this.#stop) stop()
-    await this.#cleaned
-    // What fails of those that are under way is reported by whoever began them.
-    const { report } = this.#surroundings as CacheSurroundings
-    const ends = [...this.#ends].map(end => end.catch(() => {}))
-    await Promise.all([...ends, ...[...this.#sessions.keys()].map(id => this.end(id).catch(report))])
+    for (const stop of this.#stopTimers) stop()
+    await this.#deadRemoved
+    // The caller of `end` reports errors of running removals.
+    const { report } = this.#dependencies as CacheDependencies
+    const removals = [...this.#removals].map(removal => removal.catch(() => {}))
+    await Promise.all([...removals, ...[...this.#sessions.keys()].map(id => this.end(id).catch(report))])
     await this.#instance.remove().catch(report)
   }
 
-  #watch(): void {
-    if (this.#stop.length > 0 || this.#isClosed) return
-    const { every, report } = this.#surroundings as CacheSurroundings
-    this.#stop.push(every(RENEWAL, () => this.#instance.renewLease().catch(report)))
+  #startTimers(): void {
+    if (this.#stopTimers.length > 0 || this.#isClosed) return
+    const { every, report } = this.#dependencies as CacheDependencies
+    this.#stopTimers.push(every(RENEWAL_INTERVAL, () => this.#instance.renewLease().catch(report)))
     if (this.#deleteCache === undefined) return
     const { frequency, age } = this.#deleteCache
-    this.#stop.push(every(frequency, () => this.sweep(age).catch(report)))
+    this.#stopTimers.push(every(frequency, () => this.sweep(age).catch(report)))
   }
 }

@@ -5,39 +5,39 @@ import { promisify } from 'node:util'
 import { attemptEach, codeOf, PRIVATE_DIRECTORY, unlessCode, unsafe } from './disk.js'
 
 /**
- * Opens directories that others may write to. An app may be made to put a symbolic link in place of a directory (by an
- * archive that it unpacks, say), also between a check and the call that relies on it. On Linux, `/proc/self/fd/N/name` is
- * an entry of the directory that was opened, whatever its path leads to by now. Elsewhere, the directory is compared
- * before and after: a swap is detected, but not prevented.
+ * Opens directories that the app may write to. A directory may be replaced by a symbolic link, for example when the app unpacks
+ * an archive, even between a check and the system call that relies on it. On Linux, `/proc/self/fd/N/name` is an entry of the
+ * directory that was opened, no matter where its path leads by now. On other systems, the identity of the directory is
+ * compared before and after: a swap is detected, but not prevented.
  */
 export class DirectoryAccess {
-  #byDescriptor = false
+  #hasDescriptorPaths = false
 
-  /** Finds out whether entries can be reached by a descriptor, by creating one in a directory of ours. */
+  /** Detects whether paths below `/proc/self/fd` work, by creating a file in `directory`, which must be the library's own. */
   async probe(directory: string): Promise<void> {
     try {
       await useDescriptor(directory, async base => {
         await writeFile(join(base, PROBE), '', { flag: 'wx' })
         await unlink(join(directory, PROBE))
       })
-      this.#byDescriptor = true
+      this.#hasDescriptorPaths = true
     } catch {
-      // No /proc, as outside of Linux.
+      // There is no /proc: not Linux, or not mounted.
     }
   }
 
   /**
-   * Runs `work` with a directory. Everything that `work` begins has to have ended when it returns: the number of a closed
-   * descriptor may become another directory's.
-   * @param at by which path it is opened; of this, only the last part is known to be no link
-   * @throws ENOENT when there is none, ENOTDIR when a link or a file is in its place
+   * Runs `work` with an open directory. All calls of `work` have to be finished when it resolves, because the number of a
+   * closed descriptor is reused, possibly for another directory.
+   * @param at the path for opening it. Only the last part of it is checked not to be a link
+   * @throws ENOENT if it doesn't exist, ENOTDIR if it is a link or a file
    */
   use<T>(path: string, work: (directory: DirectoryHandle) => Promise<T>, at = path): Promise<T> {
-    const run = this.#byDescriptor ? useDescriptor : useUnchanged
+    const run = this.#hasDescriptorPaths ? useDescriptor : useUnchanged
     return run(at, base => work(new DirectoryHandle(this, path, base)))
   }
 
-  /** Removes a directory with everything in it, or what is in its place. Its parent must be nobody else's. */
+  /** Removes a directory with its contents, or a file or link at this path. Only the library may write to the parent directory. */
   async removeTree(path: string): Promise<void> {
     const parent = await realpath(dirname(path)).catch(unlessCode('ENOENT'))
     if (parent !== undefined) await this.use(parent, directory => directory.remove(basename(path)))
@@ -46,7 +46,7 @@ export class DirectoryAccess {
 
 const PROBE = '.probe'
 
-/** A directory that is open: its entries are reached without its path. */
+/** An open directory. On Linux its entries are accessed by its descriptor, not by its path. */
 export class DirectoryHandle {
   readonly path: string
   readonly #access: DirectoryAccess
@@ -58,39 +58,39 @@ export class DirectoryHandle {
     this.#base = base
   }
 
-  /** The path by which system calls reach an entry. */
+  /** The path of an entry for system calls. */
   at(name: string): string {
     return join(this.#base, name)
   }
 
   entries() {
-    return this.#named(readdir(this.#base, { withFileTypes: true }))
+    return this.#withOwnPath(readdir(this.#base, { withFileTypes: true }))
   }
 
-  /** What an entry is, links not followed; `undefined` when there is none. */
+  /** `lstat` of an entry: doesn't follow links. `undefined` if it doesn't exist. */
   find(name: string): Promise<Stats | undefined> {
-    return this.#named(lstat(this.at(name))).catch(unlessCode('ENOENT'))
+    return this.#withOwnPath(lstat(this.at(name))).catch(unlessCode('ENOENT'))
   }
 
-  /** Runs `work` with a directory in this one, as {@link DirectoryAccess.use} does. */
+  /** Runs `work` with a subdirectory, like {@link DirectoryAccess.use}. */
   use<T>(name: string, work: (directory: DirectoryHandle) => Promise<T>): Promise<T> {
-    return this.#named(this.#access.use(join(this.path, name), work, this.at(name)))
+    return this.#withOwnPath(this.#access.use(join(this.path, name), work, this.at(name)))
   }
 
   mkdir(name: string): Promise<void> {
-    return this.#named(mkdir(this.at(name), PRIVATE_DIRECTORY))
+    return this.#withOwnPath(mkdir(this.at(name), PRIVATE_DIRECTORY))
   }
 
   rmdir(name: string): Promise<void> {
-    return this.#named(rmdir(this.at(name)))
+    return this.#withOwnPath(rmdir(this.at(name)))
   }
 
-  /** Removes a file, or a link. */
+  /** Removes a file or a link. */
   unlink(name: string): Promise<void> {
-    return this.#named(unlink(this.at(name)))
+    return this.#withOwnPath(unlink(this.at(name)))
   }
 
-  /** Removes a directory with everything in it, or what is in its place. What isn't there is removed. */
+  /** Removes a directory with its contents, or a file or a link. Does nothing if the entry doesn't exist. */
   async remove(name: string): Promise<void> {
     try {
       await this.use(name, directory => directory.#clear())
@@ -106,21 +106,21 @@ export class DirectoryHandle {
     const entries = await this.entries()
     const files = entries.filter(entry => !entry.isDirectory())
     const errors = await attemptEach(files, ({ name }) => this.unlink(name))
-    // One after the other: each has as many open as it has levels.
+    // One after the other: each needs one open descriptor per level.
     for (const { name } of entries.filter(entry => entry.isDirectory())) await this.remove(name)
     for (const error of errors) if (codeOf(error) !== 'ENOENT') throw error
   }
 
-  /** Runs a call whose errors are to tell the path, and not the descriptor. */
-  async #named<T>(call: Promise<T>): Promise<T> {
+  /** Replaces the path of the descriptor in errors by the path of the directory. */
+  async #withOwnPath<T>(call: Promise<T>): Promise<T> {
     try {
       return await call
     } catch (error) {
       const { path } = error as NodeJS.ErrnoException
       if (error instanceof Error && (path === this.#base || path?.startsWith(join(this.#base, '/')))) {
-        const named = join(this.path, path.slice(this.#base.length))
-        error.message = error.message.replace(path, () => named)
-        Object.assign(error, { path: named })
+        const ownPath = join(this.path, path.slice(this.#base.length))
+        error.message = error.message.replace(path, () => ownPath)
+        Object.assign(error, { path: ownPath })
       }
       throw error
     }
@@ -133,7 +133,7 @@ async function useDescriptor<T>(path: string, work: (base: string) => Promise<T>
   try {
     return await work(`/proc/self/fd/${descriptor}`)
   } finally {
-    // Nothing was written by it that this could have to wait for.
+    // Synchronous: closing a directory doesn't wait for the disk, as nothing was written through this descriptor.
     closeSync(descriptor)
   }
 }
@@ -143,11 +143,11 @@ async function useUnchanged<T>(path: string, work: (base: string) => Promise<T>)
   if (before === undefined) throw noDirectory(path, 'ENOENT')
   const result = await work(path)
   const after = await identityOf(path)
-  if (after !== undefined && after !== before) throw unsafe(path, 'another one came into its place')
+  if (after !== undefined && after !== before) throw unsafe(path, 'it was replaced while it was in use')
   return result
 }
 
-/** Tells a directory from another one; `undefined` when it isn't there. */
+/** Device and inode of a directory; `undefined` if it doesn't exist. */
 async function identityOf(path: string): Promise<string | undefined> {
   try {
     const found = await lstat(path, { bigint: true })

@@ -1,8 +1,8 @@
-import { lstat, mkdir, unlink } from 'node:fs/promises'
+import { lstat, mkdir, readdir, unlink } from 'node:fs/promises'
 import { GradioStateError } from '../errors.js'
 import { eachBounded } from '../util/limiter.js'
 
-/** For the owner only: uploads are not for other users of the machine. */
+/** Only for this user: other users of the machine must not read uploads. */
 export const PRIVATE_DIRECTORY = 0o700
 export const PRIVATE_FILE = 0o600
 
@@ -11,13 +11,13 @@ export function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
-/** Creates a directory below one that is ours. Refuses a link in its place: it would lead elsewhere. */
+/** Creates a directory in one of the library's own, unless it exists. Refuses a link, which could lead anywhere. */
 export async function makeDirectory(path: string): Promise<void> {
   await mkdir(path, { mode: PRIVATE_DIRECTORY }).catch(unlessCode('EEXIST'))
-  if (!(await isDirectory(path))) throw unsafe(path, 'something else is in its place')
+  if (!(await isDirectory(path))) throw unsafe(path, 'it is a link or a file')
 }
 
-/** Whether a directory is at `path`, and no link to one. */
+/** Whether `path` is a directory, not a link to one. */
 export async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await lstat(path)).isDirectory()
@@ -27,20 +27,25 @@ export async function isDirectory(path: string): Promise<boolean> {
   }
 }
 
+/** The names of a directory's entries; none if it doesn't exist. */
+export async function entriesIfThere(directory: string): Promise<string[]> {
+  return (await readdir(directory).catch(unlessCode('ENOENT'))) ?? []
+}
+
 export async function unlinkIfThere(path: string): Promise<void> {
   await unlink(path).catch(unlessCode('ENOENT'))
 }
 
-/** Whether there was no directory, or a link or a file in its place. */
+/** Whether a call failed because a directory doesn't exist, or is a link or a file. */
 export function isNoDirectory(error: unknown): boolean {
   const code = codeOf(error)
   return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
-/** The codes of an attempt to remove a directory that isn't empty. */
+/** The error codes of `rmdir` for a directory that isn't empty. */
 export const NOT_EMPTY = ['ENOTEMPTY', 'EEXIST']
 
-/** For `catch()`: ignores errors with these codes. */
+/** For `catch()`: ignores errors with these codes, and rethrows others. */
 export function unlessCode(...codes: string[]): (error: unknown) => undefined {
   return error => {
     if (!codes.includes(codeOf(error) ?? '')) throw error
@@ -49,17 +54,17 @@ export function unlessCode(...codes: string[]): (error: unknown) => undefined {
 }
 
 /**
- * Calls `task` for each item, a few at once, and waits until all have ended: one that fails is no reason to leave out the
- * others.
- * @returns what failed
+ * Calls `task` for each item, at most `limit` concurrently, and waits for all of them. After a failure it continues with the
+ * other items.
+ * @returns the errors
  */
 export async function attemptEach<T>(
   items: readonly T[],
   task: (item: T) => Promise<void>,
-  atOnce = AT_ONCE,
+  limit = CONCURRENCY,
 ): Promise<unknown[]> {
   const errors: unknown[] = []
-  await eachBounded(items, atOnce, async item => {
+  await eachBounded(items, limit, async item => {
     try {
       await task(item)
     } catch (error) {
@@ -69,8 +74,8 @@ export async function attemptEach<T>(
   return errors
 }
 
-/** More make nothing faster, as the thread pool has 4 threads, but keep others waiting for one. */
-const AT_ONCE = 16
+/** More wouldn't be faster, as libuv's thread pool has 4 threads, but would delay other calls of the process. */
+const CONCURRENCY = 16
 
 export function unsafe(path: string, why: string): GradioStateError {
   return new GradioStateError(
@@ -79,11 +84,15 @@ export function unsafe(path: string, why: string): GradioStateError {
   )
 }
 
-/** What a full disk, or a full quota of the file system, means for an upload. */
-export function explainDisk(error: unknown): unknown {
+/** Turns the error of a full disk, or of an exceeded quota of the file system, into `DISK_FULL`. */
+export function explainDiskFull(error: unknown): unknown {
   const code = codeOf(error)
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
-  return new GradioStateError('DISK_FULL', 'Expected room on the disk of cacheDir, got a full disk.', {
-    cause: error,
-  })
+  return new GradioStateError(
+    'DISK_FULL',
+    'Expected free space on the disk of cacheDir, but the disk or its quota is full. Free some space, or set another cacheDir.',
+    {
+      cause: error,
+    },
+  )
 }

@@ -3,7 +3,7 @@ import type { AgeQueue } from './age-queue.js'
 import { chargeOf, type FileLimits } from './quota.js'
 import type { StoredFile } from './stored-file.js'
 
-/** The files that one session has, by content and name. Each counts against the session's limits. */
+/** The files of one session, by content and name. Each counts towards the session's limits. */
 export class FileIndex {
   readonly #files = new Map<string, StoredFile>()
   readonly #ages: AgeQueue<StoredFile>
@@ -33,18 +33,18 @@ export class FileIndex {
     throw unknownFile(name)
   }
 
-  /** Whether it is this very file, and not one that was saved in its place since. */
+  /** Whether this file is still in the index. Not true for a later file with the same content and name. */
   has(file: StoredFile): boolean {
     return this.find(file.sha256, file.name) === file
   }
 
-  /** It was counted when it was reserved. */
+  /** Adds a file. Its {@link Reservation} has already counted it. */
   add(file: StoredFile): void {
     this.#files.set(keyOf(file.sha256, file.name), file)
     this.#ages.add(file)
   }
 
-  /** The same bytes were saved again under the same name. */
+  /** Called when the same bytes were saved again under the same name. */
   renew(file: StoredFile, now: number): void {
     file.uses++
     file.createdAt = now
@@ -53,8 +53,8 @@ export class FileIndex {
   }
 
   /**
-   * The file is about to be removed: nobody finds it any more. Followed by `delete` when it is gone, or by `restore` when it
-   * couldn't be removed.
+   * Hides a file that is about to be removed from the disk. The caller then calls `delete` if it was removed, or `restore` if
+   * that failed.
    */
   hide(file: StoredFile): void {
     this.#files.delete(keyOf(file.sha256, file.name))
@@ -72,7 +72,7 @@ export class FileIndex {
     this.#limits.bytes.add(chargeOf(file.size))
   }
 
-  /** Forgets all of them, at the session's end. */
+  /** Removes all files from the index, when the session ends. */
   clear(): void {
     for (const file of this.#files.values()) this.#ages.delete(file)
     this.#files.clear()
@@ -82,7 +82,7 @@ export class FileIndex {
 export function unknownFile(name: string): GradioStateError {
   return new GradioStateError(
     'FILE_UNKNOWN',
-    `Expected a file of this session, got ${show(name)}, which isn't or was deleted.`,
+    `Expected a file of this session, got ${show(name)}, which doesn't exist or was deleted.`,
   )
 }
 

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import type { SessionFiles } from './session-files.js'
 import type { StoredFile } from './stored-file.js'
 
-/** What multer tells of a file; of its fields, those that are used here. */
+/** The fields of multer's file object that are used here. */
 interface UploadedFile {
   readonly originalname: string
   readonly stream: Readable & { readonly truncated?: boolean }
@@ -12,7 +12,7 @@ interface UploadedFile {
   readonly filename?: string
 }
 
-/** What `req.file` and `req.files` have beside multer's own fields. */
+/** The fields of `req.file` and `req.files` that this engine adds to multer's own. */
 export interface StoredFields {
   readonly destination: string
   readonly filename: string
@@ -22,22 +22,22 @@ export interface StoredFields {
   readonly url: string
 }
 
-/** The session that a request belongs to, and how its browser finds a file. */
+/** The files of a request's session, and how to build the URL of a file. */
 export interface UploadTarget {
   readonly files: SessionFiles
   urlOf(sha256: string, name: string): string
 }
 
 /**
- * A StorageEngine of multer (StorageEngine.md in its repository). `file.path` is left unset until the file is stored:
- * else multer would have it removed by that path when the upload is cut off, which by then may be another upload's.
+ * A StorageEngine for multer (StorageEngine.md in its repository). Leaves `file.path` unset until the file is stored: when
+ * a request is aborted, multer removes incomplete files that have a path, and another upload may use that path by then.
  */
 export class MulterStorage {
   readonly #targetOf: (req: IncomingMessage) => UploadTarget
-  /** What a request has stored: only that may it take back, not what has come by another in its place. */
+  /** The files that each request has stored. A failed request removes only these, not equal files of other requests. */
   readonly #stored = new WeakMap<IncomingMessage, Set<StoredFile>>()
 
-  /** @param targetOf throws when the request has no session and can't have one */
+  /** @param targetOf throws if the request has no session and can't start one */
   constructor(targetOf: (req: IncomingMessage) => UploadTarget) {
     this.#targetOf = targetOf
   }
@@ -50,14 +50,14 @@ export class MulterStorage {
     this.#store(req, originalname, stream).then(
       stored => done(null, stored),
       error => {
-        // The multipart parser waits until each part is read.
+        // The multipart parser waits until each part has been read.
         stream.resume()
         done(error)
       },
     )
   }
 
-  /** Takes an upload back whose request has failed. */
+  /** Called by multer for each stored file of a request that failed. */
   _removeFile(
     req: IncomingMessage,
     { sha256, filename }: UploadedFile,
@@ -65,14 +65,14 @@ export class MulterStorage {
   ): void {
     const remove = async () => {
       for (const file of this.#stored.get(req) ?? [])
-        if (file.sha256 === sha256 && file.name === filename) await file.owner.takeBack(file)
+        if (file.sha256 === sha256 && file.name === filename) await file.owner.undoUpload(file)
     }
     remove().then(() => done(null), done)
   }
 
   async #store(req: IncomingMessage, name: string, stream: UploadedFile['stream']): Promise<StoredFields> {
     const { files, urlOf } = this.#targetOf(req)
-    // Over multer's own `fileSize`, the stream ends as if it were whole.
+    // When a file exceeds multer's own `fileSize`, the stream ends without an error.
     const file = await files.save(stream, name, () => stream.truncated !== true)
     const stored = this.#stored.get(req) ?? new Set()
     this.#stored.set(req, stored.add(file))

@@ -1,37 +1,37 @@
 /**
- * Makes a name from outside fit to be the last part of a path on any system: it never decides where a file goes. What
- * it was called stays readable, `日本語.png` as it is.
+ * Turns any file name into one that is valid on every system and never changes the directory. Readable characters stay, so
+ * `日本語.png` is unchanged.
  */
 export function safeName(name: string): string {
   const base = name.slice(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1)
-  // Through bytes and back, since a lone surrogate has no bytes of its own and would be written as another character.
+  // Encoded and decoded, because a lone surrogate can't be encoded: the file system would store a different character.
   const visible = Buffer.from(base).toString().replace(INVISIBLE, '').normalize('NFC').replace(FORBIDDEN, '_')
-  // Windows drops dots and spaces at the end, so that two names would be one file.
+  // Windows ignores trailing dots and spaces, so two names could be the same file.
   const trimmed = shorten(visible.trim()).replace(/[.\s]+$/, '')
   if (trimmed === '') return 'file'
   return trimmed.startsWith('.') || RESERVED.test(trimmed) ? `_${trimmed}` : trimmed
 }
 
-/** Control characters, and those that change the direction of text so that `exe.gpj` is read as another name. */
+/** Control characters, and those that change the direction of text, with which `gpj.exe` is displayed as `exe.jpg`. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
-/** What Windows doesn't allow (learn.microsoft.com, "Naming Files, Paths, and Namespaces"). */
+/** Characters that Windows forbids (learn.microsoft.com, "Naming Files, Paths, and Namespaces"). */
 const FORBIDDEN = /[<>:"|?*/\\]/g
 const RESERVED = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i
 
-/** File systems allow 255 bytes; this leaves room for what tools append. */
-const MOST_BYTES = 200
+/** File systems allow 255 bytes. The rest is for suffixes that tools append. */
+const MAX_BYTES = 200
 
-/** Shortens the stem, so that the file keeps its ending. */
+/** Shortens the name before its extension. */
 function shorten(name: string): string {
-  if (Buffer.byteLength(name) <= MOST_BYTES) return name
+  if (Buffer.byteLength(name) <= MAX_BYTES) return name
   const dot = name.lastIndexOf('.')
-  const ending = dot > 0 && Buffer.byteLength(name.slice(dot)) <= 20 ? name.slice(dot) : ''
+  const extension = dot > 0 && Buffer.byteLength(name.slice(dot)) <= 20 ? name.slice(dot) : ''
   let stem = ''
-  let size = Buffer.byteLength(ending)
-  for (const character of name.slice(0, name.length - ending.length)) {
+  let size = Buffer.byteLength(extension)
+  for (const character of name.slice(0, name.length - extension.length)) {
     size += Buffer.byteLength(character)
-    if (size > MOST_BYTES) break
+    if (size > MAX_BYTES) break
     stem += character
   }
-  return stem + ending
+  return stem + extension
 }

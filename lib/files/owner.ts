@@ -3,39 +3,39 @@ import { lstat, readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
 
-/** Who an instance's directory belongs to, as `owner.json` in it tells. */
+/** The content of `owner.json`: which process and instance the directory of an instance belongs to. */
 export interface Owner {
-  /** The format of this file; also the mark that the directory is ours. */
+  /** The version of this format. Also identifies the directory as one of this library. */
   readonly gradioState: 1
-  /** The uuid of the instance, and the name of its directory. */
+  /** The UUID of the instance, which is also the name of its directory. */
   readonly instance: string
   readonly host: string
-  /** Changes with each boot of the machine; empty where the system doesn't tell. */
+  /** The boot id, which changes with each boot of the machine; empty if the system has none. */
   readonly boot: string
-  /** In which set of processes the pid is unique: processes of two containers may both be pid 1. */
+  /** The PID namespace: processes of two containers may have the same pid. */
   readonly namespace: string
   readonly pid: number
-  /** When the process was started, in the system's own reckoning: tells a recycled pid. */
+  /** The start time of the process in clock ticks since boot, which detects a reused pid; empty if unknown. */
   readonly started: string
 }
 
 export const OWNER_FILE = 'owner.json'
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-/** The owner that this process is. */
+/** Describes this process as the owner of an instance. */
 export function ownerOf(instance: string): Owner {
   return {
     gradioState: 1,
     instance,
     host: hostname(),
-    boot: tell(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
-    namespace: tell(() => readlinkSync('/proc/self/ns/pid')),
+    boot: readOrEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+    namespace: readOrEmpty(() => readlinkSync('/proc/self/ns/pid')),
     pid: process.pid,
-    started: startOf(process.pid) ?? '',
+    started: startTimeOf(process.pid) ?? '',
   }
 }
 
-/** Reads the owner of an instance's directory; `undefined` for any that isn't ours beyond doubt. */
+/** Reads the owner of an instance's directory; `undefined` unless the directory is certainly one of this library. */
 export async function readOwner(directory: string): Promise<{ owner: Owner; leasedAt: number } | undefined> {
   try {
     const file = join(directory, OWNER_FILE)
@@ -43,29 +43,30 @@ export async function readOwner(directory: string): Promise<{ owner: Owner; leas
     const found = await lstat(file)
     if (!found.isFile()) return undefined
     const owner = JSON.parse(await readFile(file, 'utf8')) as Partial<Owner> | null
-    const isOurs = owner?.gradioState === 1 && isOwner(owner) && nameOf(directory) === owner.instance
+    const isOurs = owner?.gradioState === 1 && isOwner(owner) && instanceNameOf(directory) === owner.instance
     return isOurs ? { owner: owner as Owner, leasedAt: found.mtimeMs } : undefined
   } catch {
-    // Not readable, not JSON, gone meanwhile: in no case is it ours to remove.
+    // Not readable, not JSON, or removed meanwhile: the directory must not be touched.
     return undefined
   }
 }
 
 /**
- * Whether the process that created an instance's directory is alive. Where its processes can be seen from here, its pid and start time tell;
- * elsewhere (another container or machine on one volume) its lease does.
- * @param leaseAge milliseconds since the owner last touched its file
+ * Whether the process that created an instance's directory is alive. On the same machine and in the same PID namespace, the pid
+ * and the start time decide. Otherwise, as in another container or on another machine with the same volume, the lease decides.
+ * @param leaseAge milliseconds since the owner last renewed its lease
  */
 export function isAlive(owner: Owner, self: Owner, leaseAge: number): boolean {
   const isVisible = owner.host === self.host && owner.boot === self.boot && owner.namespace === self.namespace
-  if (isVisible && self.started !== '') return startOf(owner.pid) === owner.started
-  if (isVisible && !exists(owner.pid)) return false
-  return leaseAge < LEASE
+  if (isVisible && self.started !== '') return startTimeOf(owner.pid) === owner.started
+  if (isVisible && !processExists(owner.pid)) return false
+  return leaseAge < LEASE_DURATION
 }
 
-/** How often an owner touches its file, and when it is taken for dead where only that tells; milliseconds. */
-export const RENEWAL = 10_000
-const LEASE = 60_000
+/** An owner renews its lease, the mtime of `owner.json`, at this interval; milliseconds. */
+export const RENEWAL_INTERVAL = 10_000
+/** A lease expires after this time; milliseconds. */
+const LEASE_DURATION = 60_000
 
 function isOwner(owner: Partial<Owner>): boolean {
   const { instance, host, boot, namespace, pid, started } = owner
@@ -77,24 +78,24 @@ function isOwner(owner: Partial<Owner>): boolean {
   )
 }
 
-/** A directory is called like its instance, or `.<instance>.new` before it is whole. */
-function nameOf(directory: string): string {
+/** A directory has the name of its instance, or `.<instance>.new` while it is incomplete. */
+function instanceNameOf(directory: string): string {
   return basename(directory).replace(/^\.(.*)\.new$/, '$1')
 }
 
-/** Field 22 of `/proc/<pid>/stat` (proc(5)), counted from behind the name, which may hold spaces and parentheses. */
-function startOf(pid: number): string | undefined {
+/** Field 22 of `/proc/<pid>/stat` (proc(5)), counted from the end of the name, which may contain spaces and parentheses. */
+function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    // A zombie is dead, and may stay for ever where nobody waits for it, as in a container without an init.
+    // A zombie is dead, but remains listed until its parent waits for it: never, in a container without an init process.
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
   } catch {
     return undefined
   }
 }
 
-function exists(pid: number): boolean {
+function processExists(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true
@@ -103,7 +104,7 @@ function exists(pid: number): boolean {
   }
 }
 
-function tell(read: () => string): string {
+function readOrEmpty(read: () => string): string {
   try {
     return read()
   } catch {

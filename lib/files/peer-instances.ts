@@ -8,26 +8,26 @@ import { safeName } from './names.js'
 import { readOwner, UUID } from './owner.js'
 import { directoryOfName, nameOfDirectory } from './saved-directories.js'
 
-/** A file that another instance holds. */
+/** A file in the directory of another instance. */
 export type PeerFile = Pick<CachedFile, 'name' | 'sha256' | 'path'>
 
 /**
- * What the other instances with the same cache directory hold, as their directories show it: processes of a cluster each
- * have a part of a session's files. Nothing is written, and nothing followed that is a link.
+ * Finds files in the directories of other instances that use the same cache directory: in a cluster, each process has only some
+ * of a session's files. Only reads, and doesn't follow links.
  */
 export class PeerInstances {
   readonly #cacheDir: string
   readonly #self: string
-  /** What was hashed lately, the latest last. */
+  /** Hashes by path, the most recently used last. */
   readonly #hashes = new Map<string, Hashed>()
 
-  /** @param self the instance whose own files are known without looking */
+  /** @param self this instance, whose own directory is skipped */
   constructor(cacheDir: string, self: string) {
     this.#cacheDir = cacheDir
     this.#self = self
   }
 
-  /** The file of a session that has that content and that name. */
+  /** Finds a session's file by content and name. */
   async find(session: string, sha256: string, name: string): Promise<PeerFile | undefined> {
     if (!UUID.test(session) || !isSafe(name)) return undefined
     for (const instance of await entriesOf(this.#cacheDir)) {
@@ -46,7 +46,7 @@ export class PeerInstances {
   ): Promise<string | undefined> {
     const directory = join(instance, session)
     try {
-      // In this order: most peers have nothing of the session, which the first call tells.
+      // In this order, because most instances have no directory of the session: then one call is enough.
       if (!(await isDirectory(directory)) || (await readOwner(instance)) === undefined) return undefined
       for (const saved of (await entriesOf(directory)).filter(isSavedDirectory)) {
         const path = join(directory, saved, name)
@@ -54,29 +54,29 @@ export class PeerInstances {
         if (isThere && (await this.#hashOf(path).catch(() => undefined)) === sha256) return path
       }
     } catch {
-      // Not readable, or gone meanwhile.
+      // Not readable, or removed meanwhile.
     }
     return undefined
   }
 
-  /** The SHA-256 of a file, which is read only once as long as it stays the same. */
+  /** The SHA-256 of a file. It is read again only if it has changed. */
   async #hashOf(path: string): Promise<string | undefined> {
-    // Whatever has come into its place since it was looked at: no link is followed, and no pipe waited for.
+    // The path may have been replaced since it was checked: don't follow a link, and don't wait for a pipe.
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       const stats = await file.stat({ bigint: true })
       if (!stats.isFile()) return undefined
-      const mark = markOf(stats)
+      const version = versionOf(stats)
       const known = this.#hashes.get(path)
-      if (known?.mark === mark) {
+      if (known?.version === version) {
         this.#remember(path, known)
         return await known.sha256
       }
-      const isUnchanged = async () => markOf(await file.stat({ bigint: true })) === mark
+      const isUnchanged = async () => versionOf(await file.stat({ bigint: true })) === version
       const sha256 = hash(file, Number(stats.size)).then(async sha256 =>
         (await isUnchanged()) ? sha256 : undefined,
       )
-      const hashed = { mark, sha256 }
+      const hashed = { version, sha256 }
       this.#remember(path, hashed)
       const forget = () => {
         if (this.#hashes.get(path) === hashed) this.#hashes.delete(path)
@@ -92,41 +92,41 @@ export class PeerInstances {
     this.#hashes.delete(path)
     this.#hashes.set(path, hashed)
     for (const oldest of this.#hashes.keys()) {
-      if (this.#hashes.size <= REMEMBERED) break
+      if (this.#hashes.size <= MAX_HASHES) break
       this.#hashes.delete(oldest)
     }
   }
 }
 
 interface Hashed {
-  readonly mark: string
-  /** `undefined` when the file was written to meanwhile. */
+  readonly version: string
+  /** `undefined` if the file was changed while it was being hashed. */
   readonly sha256: Promise<string | undefined>
 }
 
-/** Files whose hash is remembered; of one, some 300 bytes. */
-const REMEMBERED = 1000
-/** Bytes that are hashed at once: a fraction of a millisecond of the event loop. */
-const STEP = 256 * 1024
+/** How many hashes are cached. One takes about 300 bytes. */
+const MAX_HASHES = 1000
+/** Hashing this many bytes blocks the event loop for less than a millisecond. */
+const CHUNK_SIZE = 256 * 1024
 
 async function hash(file: FileHandle, size: number): Promise<string> {
   const hash = createHash('sha256')
-  const buffer = Buffer.allocUnsafeSlow(STEP)
+  const buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE)
   for (let at = 0; at < size; ) {
-    const { bytesRead } = await file.read(buffer, 0, Math.min(STEP, size - at), at)
-    if (bytesRead === 0) throw new Error('Expected to read the whole file, got an earlier end.')
+    const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK_SIZE, size - at), at)
+    if (bytesRead === 0) throw new Error('Expected to read the whole file, but it became shorter.')
     hash.update(buffer.subarray(0, bytesRead))
     at += bytesRead
   }
   return hash.digest('hex')
 }
 
-/** Tells whether a file is the one it was: a copy may take over its times and its size, but not its inode and ctime. */
-function markOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+/** Changes with each change of a file. A copy can have the same size and mtime, but not the same inode and ctime. */
+function versionOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return [dev, ino, size, mtimeNs, ctimeNs].join(' ')
 }
 
-/** Whether it is a name that a file may be saved under. (With what was put before it, one may be longer than others.) */
+/** Whether a file can be saved under this name. The `_` that `safeName` may add in front is not part of the length limit. */
 function isSafe(name: string): boolean {
   return safeName(name) === name || (name.startsWith('_') && safeName(name.slice(1)) === name)
 }

@@ -4,30 +4,30 @@ import { join } from 'node:path'
 import { KeyedMutex } from '../util/keyed-mutex.js'
 import { codeOf, unlinkIfThere } from './disk.js'
 
-/** How a file's bytes lie on the disk: by themselves, as the first link to a blob, or as a further one. */
+/** `alone`: a file that shares no blob. `first`: its bytes became a new blob. `shared`: it is a further link to a blob. */
 export type Sharing = 'alone' | 'first' | 'shared'
 
 /**
- * Publishes files and keeps the blobs that they share, one task at a time for each content, so that a blob is never linked
- * while it is being removed.
+ * Publishes files, and deduplicates them with blobs: hard links to the same bytes. Runs one task at a time for each content, so
+ * that a blob is never linked while it is being removed.
  */
 export class Publisher {
   readonly #blobs: string | undefined
   readonly #lock = new KeyedMutex()
 
-  /** @param blobs where the same bytes are kept once for all sessions; without it each session has its own */
+  /** @param blobs the directory of blobs, which are shared by all sessions; `undefined` disables sharing */
   constructor(blobs: string | undefined) {
     this.#blobs = blobs
   }
 
-  /** Runs `task` while no other works on that content. */
+  /** Runs `task` after all earlier tasks with the same content. */
   exclusively<T>(sha256: string, task: () => Promise<T>): Promise<T> {
     return this.#lock.run(sha256, task)
   }
 
   /**
-   * Publishes a file that is whole, and leaves nothing when that fails.
-   * @param move moves a file to where it belongs
+   * Publishes a complete file. Removes it if that fails.
+   * @param move moves a file into the session's directory
    */
   async publish<Place>(
     file: string,
@@ -36,25 +36,25 @@ export class Publisher {
   ): Promise<{ place: Place; sharing: Sharing }> {
     if (this.#blobs === undefined) return { place: await move(file), sharing: 'alone' }
     const blob = join(this.#blobs, sha256)
-    const twin = `${file}.link`
+    const linked = `${file}.link`
     try {
-      if (await tryLink(blob, twin)) {
-        const place = await move(twin)
+      if (await tryLink(blob, linked)) {
+        const place = await move(linked)
         await unlink(file)
         return { place, sharing: 'shared' }
       }
       const isBlob = await tryLink(file, blob)
       return { place: await move(file), sharing: isBlob ? 'first' : 'alone' }
     } catch (error) {
-      for (const left of [twin, file]) await unlinkIfThere(left)
+      for (const left of [linked, file]) await unlinkIfThere(left)
       await this.collect(sha256)
       throw error
     }
   }
 
   /**
-   * Removes the blob when no session has a link to it any more: the link count is the reference count.
-   * @returns whether its bytes are gone from the disk
+   * Removes a blob that no session links to any more. The link count is the reference count.
+   * @returns whether the bytes were removed from the disk
    */
   async collect(sha256: string): Promise<boolean> {
     if (this.#blobs === undefined) return false
@@ -69,15 +69,15 @@ export class Publisher {
     }
   }
 
-  /** Links or copies a file to `destination`, where nothing may be yet. */
+  /** Links or copies a file to `destination`. Fails if that exists. */
   async copyOut(file: string, destination: string): Promise<void> {
-    // What shares its bytes with a blob is copied: who edits it in place would edit others' files.
+    // With blobs the file is copied: editing a link in place would change the files of other sessions.
     if (this.#blobs === undefined && (await tryLink(file, destination))) return
     await copyFile(file, destination, constants.COPYFILE_EXCL)
   }
 }
 
-/** Makes a hard link; `false` where there is nothing to link to, or no further link can be made. */
+/** Creates a hard link. Returns `false` if there is nothing to link to, or the link can't be created. */
 async function tryLink(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to)
@@ -90,7 +90,7 @@ async function tryLink(from: string, to: string): Promise<boolean> {
 }
 
 /**
- * EMLINK: too many links, of a blob that stays for those who have it (EEXIST); EPERM, ENOTSUP, ENOSYS: a file system
- * without; EXDEV: another file system.
+ * ENOENT: there is no blob yet. EMLINK: the blob has too many links; it still exists, so creating a new one fails with EEXIST.
+ * EPERM, ENOTSUP, ENOSYS: the file system has no hard links. EXDEV: another file system.
  */
 const NO_LINK = ['ENOENT', 'EEXIST', 'EMLINK', 'EPERM', 'ENOTSUP', 'ENOSYS', 'EXDEV']

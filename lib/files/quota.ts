@@ -1,29 +1,29 @@
 import { type ErrorCode, GradioStateError } from '../errors.js'
 
 /**
- * Bytes that a file takes of the limits at least: the block and the inode that the file system gives to an empty one. Without
- * it, a single request could bring any number of empty files.
+ * Each file counts at least this many bytes, because an empty file occupies an inode and up to a block on the disk. Otherwise a
+ * client could upload any number of empty files.
  */
-const LEAST = 4096
+const MIN_CHARGE = 4096
 
-/** What a file of that size takes of the limits. */
+/** The bytes that a file of this size counts towards the limits. */
 export function chargeOf(size: number): number {
-  return Math.max(size, LEAST)
+  return Math.max(size, MIN_CHARGE)
 }
 
-/** Counts bytes or files against a limit, before they are written: what is counted may be on its way. */
+/** Enforces a limit on bytes or files. They are counted before they are written. */
 export class Quota {
   readonly #limit: number
   readonly #code: ErrorCode
-  readonly #what: string
+  readonly #option: string
   readonly #unit: string
   #used = 0
 
-  /** @param what names the limit in the error */
-  constructor(limit: number, code: ErrorCode, what: string, unit: 'bytes' | 'files' = 'bytes') {
+  /** @param option the option that sets the limit, for the error message */
+  constructor(limit: number, code: ErrorCode, option: string, unit: 'bytes' | 'files' = 'bytes') {
     this.#limit = limit
     this.#code = code
-    this.#what = what
+    this.#option = option
     this.#unit = unit
   }
 
@@ -31,16 +31,16 @@ export class Quota {
     return this.#used
   }
 
-  /** @throws GradioStateError when that doesn't fit */
+  /** @throws GradioStateError if adding `amount` would exceed the limit */
   check(amount: number): void {
     if (this.#used + amount <= this.#limit) return
     throw new GradioStateError(
       this.#code,
-      `Expected at most ${this.#limit} ${this.#unit} (${this.#what}), got more. Delete files, or raise the limit.`,
+      `Expected at most ${this.#limit} ${this.#unit} (${this.#option}), got more. Delete files, or raise the limit.`,
     )
   }
 
-  /** Counts an amount, whether or not it fits. */
+  /** Adds an amount, even if that exceeds the limit. */
   add(amount: number): void {
     this.#used += amount
   }
@@ -50,37 +50,37 @@ export class Quota {
   }
 }
 
-/** The limits that a file of a session counts against. */
+/** The limits that apply to the files of a session. */
 export interface FileLimits {
-  /** How many files the session has. */
+  /** The number of the session's files. */
   readonly files: Quota
-  /** What they take together. */
+  /** The bytes of the session's files. */
   readonly bytes: Quota
-  /** What the files of all sessions take. */
+  /** The bytes of the files of all sessions. */
   readonly total: Quota
 }
 
-/** What one file that is being written takes of the limits: of all of them, or of none. */
+/** What a file that is being written counts towards the limits. An amount is added to all of them or to none. */
 export class Reservation {
   readonly #own: Quota
   readonly #limits: FileLimits
   #isReleased = false
 
   /**
-   * Takes the place of one file.
-   * @throws GradioStateError when there is none
+   * Reserves one file and its minimum size.
+   * @throws GradioStateError if that exceeds a limit
    */
   constructor(maxFileSize: number, limits: FileLimits) {
     this.#own = new Quota(maxFileSize, 'FILE_TOO_LARGE', 'maxFileSize')
     this.#limits = limits
     reserveAll([
       [limits.files, 1],
-      [limits.bytes, LEAST],
-      [limits.total, LEAST],
+      [limits.bytes, MIN_CHARGE],
+      [limits.total, MIN_CHARGE],
     ])
   }
 
-  /** @throws GradioStateError when that many more bytes don't fit; then none is counted */
+  /** Reserves more bytes. @throws GradioStateError if that exceeds a limit; then nothing is added */
   add(bytes: number): void {
     const size = this.#own.used
     const more = chargeOf(size + bytes) - chargeOf(size)
@@ -91,7 +91,7 @@ export class Reservation {
     ])
   }
 
-  /** Gives all of it back, however often it is called. */
+  /** Releases everything. Further calls do nothing. */
   release(): void {
     if (this.#isReleased) return
     this.#isReleased = true

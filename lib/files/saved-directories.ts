@@ -1,19 +1,20 @@
-/** Where a file lies in its session's directory: in which of the `saved` directories, and under which name. */
+/** The place of a file in its session's directory: the number of the `saved` directory, and the name. */
 export interface Place {
   readonly directory: number
-  /** As file systems see it that ignore case. */
+  /** Normalized, so that names are equal that are equal on a file system that ignores case. */
   readonly name: string
 }
 
 /**
- * The directories `saved`, `saved-2`, … in a session's directory. Files of the same name lie in different ones, so that all
- * keep their names, and few directories have to be created. A place is reserved synchronously before anything is done at its
- * path, and released after that: by a file from before it is published until it is removed, by a sweep while it removes a
- * file that isn't saved. So no two ever work at one path, and no directory is removed while something is put there.
+ * Assigns files to the directories `saved`, `saved-2`, … of a session's directory. Files with the same name are stored in
+ * different directories, so that all keep their names and few directories are needed. A place is reserved synchronously before
+ * its path is accessed, and released afterwards: a saved file has it from before it is published until it was removed, and a
+ * sweep while it removes an untracked file. So a path is never accessed by two operations at once, and no directory is
+ * removed while a file is moved into it.
  */
 export class SavedDirectories {
   readonly #names = new Map<string, NameUse>()
-  /** How many places are reserved in each directory. */
+  /** The number of reserved places in each directory. */
   readonly #counts = new Map<number, number>()
 
   /** Reserves a place for a name, in O(1). */
@@ -28,7 +29,7 @@ export class SavedDirectories {
     return this.#add(use, { directory, name: key })
   }
 
-  /** Reserves that place, unless it is reserved. */
+  /** Reserves this place; `undefined` if it is already reserved. */
   reserveAt(directory: number, name: string): Place | undefined {
     const key = keyOf(name)
     const use = this.#useOf(key)
@@ -62,9 +63,9 @@ export class SavedDirectories {
   }
 }
 
-/** In which directories a name is used. */
+/** The directories in which a name is used. */
 interface NameUse {
-  /** The first directory that the name was never used in. */
+  /** The name was never used in this directory or later ones. */
   end: number
   readonly free: Set<number>
   readonly reserved: Set<number>
@@ -74,14 +75,14 @@ export function nameOfDirectory(directory: number): string {
   return directory === 0 ? 'saved' : `saved-${directory + 1}`
 }
 
-/** Which of the directories has that name, if one has. */
+/** The number of the directory with this name; `undefined` if it is none of them. */
 export function directoryOfName(name: string): number | undefined {
   const number = /^saved(?:-([1-9]\d*))?$/.exec(keyOf(name))
   if (number === null || number[1] === '1') return undefined
   return Number(number[1] ?? 1) - 1
 }
 
-/** The file systems of macOS and Windows treat names as equal that differ in case or in how accents are encoded. */
+/** The file systems of macOS and Windows treat names as equal that differ only in case or in the encoding of accents. */
 function keyOf(name: string): string {
   return name.normalize('NFD').toUpperCase().toLowerCase().normalize()
 }

@@ -5,7 +5,7 @@ import { codeOf, isNoDirectory, makeDirectory, NOT_EMPTY, unlessCode, unsafe } f
 import { directoryOfName, nameOfDirectory, type Place, SavedDirectories } from './saved-directories.js'
 import { sweepUntracked } from './untracked-files.js'
 
-/** The directory of one session on the disk: where its files are saved, and what the app has written into it. */
+/** The directory of one session. It contains saved files, and files that the app has written itself. */
 export class SessionDirectory {
   readonly path: string
   readonly #access: DirectoryAccess
@@ -17,8 +17,8 @@ export class SessionDirectory {
     this.#access = access
   }
 
-  /** Creates the directory, unless it is there. */
-  make(): Promise<void> {
+  /** Creates the directory, unless it exists. */
+  create(): Promise<void> {
     return makeDirectory(this.path)
   }
 
@@ -26,29 +26,29 @@ export class SessionDirectory {
     return join(this.path, nameOfDirectory(directory), name)
   }
 
-  /** Moves a file to the first place where nothing is in its way: what the app has put there stays. */
+  /** Moves a file to the first free place. Files that the app has written itself are not overwritten. */
   async put(file: string, name: string): Promise<Place> {
-    const passed: Place[] = []
+    const occupied: Place[] = []
     try {
       for (;;) {
         const place = this.#saved.reserve(name)
-        passed.push(place)
+        occupied.push(place)
         if (await this.#move(file, place.directory, name)) {
-          passed.pop()
+          occupied.pop()
           return place
         }
       }
     } finally {
-      for (const place of passed) this.#saved.release(place)
+      for (const place of occupied) this.#saved.release(place)
     }
   }
 
-  /** The place of a file that was removed is free again. */
+  /** Frees the place of a file that was removed. */
   release(place: Place): void {
     this.#saved.release(place)
   }
 
-  /** Runs `work` with the path of a file that is where it was put; gives `undefined` when it isn't. */
+  /** Runs `work` with the path of a saved file. Resolves with `undefined` if the file is not at its place any more. */
   useFile<T>(place: Place, name: string, work: (path: string) => Promise<T>): Promise<T | undefined> {
     return this.#use(place.directory, async directory =>
       (await directory.find(name))?.isFile() ? work(directory.at(name)) : undefined,
@@ -56,13 +56,13 @@ export class SessionDirectory {
   }
 
   /**
-   * Runs `work`, which removes files of one of the directories, and removes that when it is empty. `work` begins at once,
-   * and its calls wait until the directory is open. Where a link or a file was put in the directory's place, its files are
-   * taken for removed.
+   * Runs `work`, which removes files of one `saved` directory, and then removes the directory if it is empty. `work` starts
+   * immediately, and its calls of `unlink` wait until the directory is open. If the directory was replaced by a link or a file,
+   * its files count as removed.
    */
   async removeFrom<T>(number: number, work: (unlink: Unlink) => Promise<T>): Promise<T> {
     const opened = deferred<DirectoryHandle | undefined>()
-    // Nobody may wait for it.
+    // `work` may make no calls, and then nothing handles a rejection.
     opened.promise.catch(() => {})
     const removing = work(async name => {
       await (await opened.promise)?.unlink(name).catch(unlessCode('ENOENT'))
@@ -70,7 +70,7 @@ export class SessionDirectory {
     const using = this.#use(number, async (directory, session) => {
       opened.resolve(directory)
       await Promise.allSettled([removing])
-      // Somebody who comes meanwhile finds it gone, and creates it again.
+      // A file that is saved meanwhile finds the directory missing, and creates it again.
       if (!this.#saved.isInUse(number))
         await session.rmdir(nameOfDirectory(number)).catch(unlessCode('ENOENT', 'ENOTDIR', ...NOT_EMPTY))
     })
@@ -81,8 +81,8 @@ export class SessionDirectory {
   }
 
   /**
-   * Deletes what the app has put there by itself and not touched since `until` (ms since the epoch).
-   * @returns what that which stays takes of the limits
+   * Deletes files that the app has written itself and not changed since `until` (ms since the epoch).
+   * @returns the bytes that the remaining ones count towards the limits
    */
   sweepUntracked(until: number, report: (error: unknown) => void): Promise<number> {
     return sweepUntracked(this.#access, this.path, until, {
@@ -92,7 +92,7 @@ export class SessionDirectory {
     })
   }
 
-  /** Tells whether nothing was in the way. */
+  /** @returns `false` if another entry has that name */
   async #move(file: string, number: number, name: string): Promise<boolean> {
     for (let attempts = 3; ; attempts--) {
       try {
@@ -102,9 +102,9 @@ export class SessionDirectory {
           return true
         })
         if (isMoved !== undefined) return isMoved
-        if (attempts === 0) throw unsafe(this.path, 'directories in it are replaced all the time')
+        if (attempts === 0) throw unsafe(this.path, 'directories in it are replaced repeatedly')
       } catch (error) {
-        // A removal has just taken the directory as empty.
+        // A concurrent removal found the directory empty and removed it.
         if (codeOf(error) !== 'ENOENT' || attempts === 0) throw error
         this.#shared.delete(number)
       }
@@ -112,16 +112,16 @@ export class SessionDirectory {
     }
   }
 
-  /** Tells whether there is a directory of that name now, and nothing else. */
+  /** @returns whether it is a directory, and not a link or a file */
   async #makeSaved(name: string): Promise<boolean> {
-    await this.make()
+    await this.create()
     return this.#access.use(this.path, async session => {
       await session.mkdir(name).catch(unlessCode('EEXIST'))
       return (await session.find(name))?.isDirectory() === true
     })
   }
 
-  /** As `#use`, but those who come while the directory is open share its descriptor: opening costs two calls. */
+  /** Like `#use`, but concurrent calls share one descriptor, because opening takes two system calls. */
   async #useShared<T>(
     number: number,
     work: (directory: DirectoryHandle) => Promise<T>,
@@ -152,7 +152,7 @@ export class SessionDirectory {
     return shared
   }
 
-  /** Runs `work` with one of the directories, if it is there. */
+  /** Runs `work` with a `saved` directory. Resolves with `undefined` if it doesn't exist. */
   async #use<T>(
     number: number,
     work: (directory: DirectoryHandle, session: DirectoryHandle) => Promise<T>,
@@ -171,7 +171,7 @@ export class SessionDirectory {
     }
   }
 
-  /** Reserves the place of a path, if it is one, until the given function is called; nothing when it is reserved. */
+  /** Reserves the place at a path, if the path is one. @returns releases it; `undefined` if it is already reserved */
   #claim(path: string): (() => void) | undefined {
     const [directory = '', name, below] = relative(this.path, path).split(sep)
     const number = directoryOfName(directory)
@@ -181,7 +181,7 @@ export class SessionDirectory {
   }
 }
 
-/** A directory that is open as long as anybody uses it. */
+/** An open directory, which is closed after its last use. */
 interface SharedDirectory {
   users: number
   readonly opened: Promise<DirectoryHandle | undefined>
@@ -198,5 +198,5 @@ function deferred<T>() {
   return { promise, resolve, reject }
 }
 
-/** Removes a file, if it is there. */
+/** Removes a file, if it exists. */
 export type Unlink = (name: string) => Promise<void>

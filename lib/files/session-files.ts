@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
 import { GradioStateError } from '../errors.js'
 import type { AgeQueue } from './age-queue.js'
-import { attemptEach, explainDisk } from './disk.js'
+import { attemptEach, explainDiskFull } from './disk.js'
 import { FileIndex, unknownFile } from './file-index.js'
 import type { InstanceDirectory } from './instance-directory.js'
 import { safeName } from './names.js'
@@ -15,33 +15,33 @@ import { readableOf } from './sources.js'
 import type { FileOwner, StoredFile } from './stored-file.js'
 import { FileWriter } from './writer.js'
 
-/** What the files of all sessions share. */
+/** Shared by the files of all sessions. */
 export interface FilesContext {
   readonly instance: InstanceDirectory
   readonly publisher: Publisher
   readonly ages: AgeQueue<StoredFile>
-  /** The bytes of the whole cache. */
+  /** The bytes of all files of the instance. */
   readonly total: Quota
   readonly maxFileSize: number
   readonly maxSessionBytes: number
   readonly maxSessionFiles: number
-  /** Milliseconds, monotonic. */
+  /** Milliseconds on the monotonic clock. */
   now(): number
 }
 
-/** The files of one session. Nothing is on the disk before the first. */
+/** The files of one session. Nothing is created on the disk before the first file. */
 export class SessionFiles implements FileOwner {
   readonly #directory: SessionDirectory
   readonly #context: FilesContext
   readonly #limits: FileLimits
   readonly #index: FileIndex
-  /** Writes and removals under way, which the end waits for. */
+  /** Running writes and removals. `end` waits for them. */
   readonly #running = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
-  /** Bytes that the app has written into the directory by itself, as the last sweep found them. */
+  /** The bytes of the files that the app has written itself, as counted by the last sweep. */
   #untrackedBytes = 0
-  /** Whether the app was given the directory. */
-  #isGiven = false
+  /** Whether the app has requested the path of the directory. */
+  #isDirectoryRequested = false
 
   constructor(context: FilesContext, id: string) {
     this.#context = context
@@ -52,11 +52,10 @@ export class SessionFiles implements FileOwner {
       total: context.total,
     }
     this.#index = new FileIndex(context.ages, this.#limits)
-    // As many as there are uploads at once; Node.js would warn of a leak from the eleventh on.
+    // Each running upload adds a listener. Node.js would warn of a leak at the eleventh.
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
   }
 
-  /** The path of the session's directory. */
   get path(): string {
     return this.#directory.path
   }
@@ -69,12 +68,12 @@ export class SessionFiles implements FileOwner {
     return this.#index.count
   }
 
-  /** Whether the app may have put files of its own into the directory. */
+  /** Whether the app may have written files into the directory itself. */
   get mayHaveUntracked(): boolean {
-    return this.#isGiven && !this.#ending.signal.aborted
+    return this.#isDirectoryRequested && !this.#ending.signal.aborted
   }
 
-  /** What the session's files take of its limit: stored, on their way, and found. */
+  /** The bytes that count towards `maxSessionBytes`: stored files, files being written, and files that a sweep has found. */
   get bytes(): number {
     return this.#limits.bytes.used
   }
@@ -84,24 +83,24 @@ export class SessionFiles implements FileOwner {
   }
 
   /**
-   * Stores what `content` has.
-   * @param isWhole asked at the end: whether that was all, or the source was cut short without an error
+   * Saves a file.
+   * @param isComplete called at the end of `content`: returns `false` if the content was truncated without an error
    * @throws GradioStateError `FILE_TOO_LARGE`, `SESSION_FULL`, `CACHE_FULL`, `DISK_FULL`, `SESSION_ENDED`
    */
   save(
     content: Readable | Uint8Array,
     name: string,
-    isWhole: () => boolean = () => true,
+    isComplete: () => boolean = () => true,
   ): Promise<StoredFile> {
-    return this.#run(() => this.#save(content, safeName(name), isWhole))
+    return this.#run(() => this.#save(content, safeName(name), isComplete))
   }
 
-  /** The session's directory, for files that the app writes by itself. */
+  /** Creates the session's directory, for files that the app writes itself. @returns its path */
   directory(): Promise<string> {
     return this.#run(async () => {
-      await this.#context.instance.make()
-      await this.#directory.make()
-      this.#isGiven = true
+      await this.#context.instance.create()
+      await this.#directory.create()
+      this.#isDirectoryRequested = true
       return this.path
     })
   }
@@ -110,14 +109,14 @@ export class SessionFiles implements FileOwner {
     return (await this.#directory.useFile(place, name, async () => true)) === true
   }
 
-  /** The file isn't swept until its `pins` are given back. */
+  /** Protects a file from sweeps. To release it, decrement its `pins`. */
   pin(sha256: string, name: string): StoredFile {
     const file = this.#index.get(sha256, name)
     file.pins++
     return file
   }
 
-  /** Moves a file out of the cache. Returns the absolute path. */
+  /** Moves a file out of the cache. @returns the absolute path */
   adopt(sha256: string, name: string, destination: string): Promise<string> {
     return this.#run(async () => {
       const path = resolve(destination)
@@ -146,37 +145,37 @@ export class SessionFiles implements FileOwner {
     return this.#track(this.#directory.removeFrom(directory, deleteDue))
   }
 
-  takeBack(file: StoredFile): Promise<void> {
-    const taken = this.#context.publisher.exclusively(file.sha256, async () => {
-      // Counted here: an upload of the same that is just being published is one more use.
+  undoUpload(file: StoredFile): Promise<void> {
+    const undone = this.#context.publisher.exclusively(file.sha256, async () => {
+      // Counted while no equal file is being published, as that adds a use.
       if (--file.uses === 0 && this.#index.has(file)) await this.#delete(file)
     })
-    return this.#track(taken)
+    return this.#track(undone)
   }
 
-  /** Deletes what the app has put into the directory by itself, if it is older than `age` (ms), and counts the rest. */
+  /** Deletes files that the app has written itself and not changed for `age` (ms), and counts the others towards the limits. */
   async sweepUntracked(age: number, report: (error: unknown) => void): Promise<void> {
     if (!this.mayHaveUntracked) return
     const bytes = await this.#directory.sweepUntracked(Date.now() - age, report)
-    // The end releases what was counted before.
+    // `end` releases the bytes that were counted before this sweep.
     if (this.#ending.signal.aborted) return
     this.#context.total.add(bytes - this.#untrackedBytes)
     this.#limits.bytes.add(bytes - this.#untrackedBytes)
     this.#untrackedBytes = bytes
   }
 
-  /** Refuses new files, and aborts those that are being written. */
+  /** Refuses new files, and aborts running uploads. */
   abort(): void {
     this.#ending.abort(sessionEnded())
   }
 
-  /** Removes the session's directory with everything in it. */
+  /** Removes the session's directory with its contents. */
   async end(): Promise<void> {
     this.abort()
     await Promise.allSettled(this.#running)
     const { instance, publisher, total } = this.#context
     const files = this.list
-    // First: a sweep would look for them where they no longer are.
+    // Before the directory is moved: a sweep wouldn't find the files any more.
     this.#index.clear()
     await instance.discard(this.path)
     total.release(this.#untrackedBytes)
@@ -188,22 +187,22 @@ export class SessionFiles implements FileOwner {
     }
   }
 
-  async #save(content: Readable | Uint8Array, name: string, isWhole: () => boolean): Promise<StoredFile> {
+  async #save(content: Readable | Uint8Array, name: string, isComplete: () => boolean): Promise<StoredFile> {
     const { instance, maxFileSize, publisher } = this.#context
     const reservation = new Reservation(maxFileSize, this.#limits)
     const writer = new FileWriter(join(instance.incoming, uuid()), reservation)
     try {
-      await instance.make()
+      await instance.create()
       this.#ending.signal.throwIfAborted()
       const source = content instanceof Readable ? content : readableOf(content)
       const sha256 = await writer.receive(source, this.#ending.signal)
-      if (!isWhole()) throw new Error('The upload was cut short.')
+      if (!isComplete()) throw new Error('Expected the whole file, but the upload was truncated.')
       return await publisher.exclusively(sha256, () => this.#publish(writer, sha256, name, reservation))
     } catch (error) {
-      // Why it has failed says more than what fails then.
+      // An error of the cleanup would hide the reason of the failure.
       await writer.abandon().catch(() => {})
       reservation.release()
-      throw explainDisk(error)
+      throw explainDiskFull(error)
     }
   }
 
@@ -215,12 +214,12 @@ export class SessionFiles implements FileOwner {
   ): Promise<StoredFile> {
     this.#ending.signal.throwIfAborted()
     const { now, publisher, total } = this.#context
-    const twin = this.find(sha256, name)
-    if (twin !== undefined) {
+    const duplicate = this.find(sha256, name)
+    if (duplicate !== undefined) {
       await writer.abandon()
       reservation.release()
-      this.#index.renew(twin, now())
-      return twin
+      this.#index.renew(duplicate, now())
+      return duplicate
     }
     await writer.close()
     const move = (file: string) => this.#directory.put(file, name)
@@ -238,7 +237,7 @@ export class SessionFiles implements FileOwner {
     await this.#directory.removeFrom(file.place.directory, unlink => this.#unlink(file, unlink))
   }
 
-  /** Removes a file while nobody else works on its content. */
+  /** Removes a file. The caller has the lock of its content. */
   async #unlink(file: StoredFile, unlink: Unlink): Promise<void> {
     const { publisher, total } = this.#context
     this.#index.hide(file)
@@ -270,5 +269,8 @@ export class SessionFiles implements FileOwner {
 }
 
 function sessionEnded(): GradioStateError {
-  return new GradioStateError('SESSION_ENDED', 'Expected a session that has not ended, got one that has.')
+  return new GradioStateError(
+    'SESSION_ENDED',
+    'Expected a session that has not ended, got one that has ended.',
+  )
 }

@@ -1,7 +1,10 @@
-/** What `stats()` tells of the files. */
+/** What `stats()` reports about files. */
 export interface FileStats {
-  /** Files that were saved or uploaded and not yet deleted. */
+  /** The number of saved and uploaded files. */
   readonly files: number
-  /** The bytes of all files, as they count for `maxCacheBytes`: stored, on their way, and found; at least 4 KiB for each. */
+  /**
+   * The bytes that count towards `maxCacheBytes`: saved files, uploads in progress, and files that a sweep has found in
+   * directories of sessions. Each counts at least 4 KiB.
+   */
   readonly fileBytes: number
 }

@@ -4,7 +4,7 @@ import type { Place } from './saved-directories.js'
 
 /** The record of a file that a session has saved. */
 export interface StoredFile extends Aging {
-  /** The session that has it. */
+  /** The files of the session that it belongs to. */
   readonly owner: FileOwner
   readonly name: string
   readonly sha256: string
@@ -12,24 +12,24 @@ export interface StoredFile extends Aging {
   readonly path: string
   readonly place: Place
   readonly sharing: Sharing
-  /** On the monotonic clock: hard links share the times of the file system. Saving the same file again makes it young. */
+  /** On the monotonic clock, not the mtime, which hard links share. Reset when the same file is saved again. */
   createdAt: number
-  /** How many prevent it from being swept: pins of the app, and downloads. */
+  /** The number of pins and running downloads. A sweep keeps the file until it is 0. */
   pins: number
-  /** How many uploads gave these bytes this name: taking one of them back must not take the others'. */
+  /** The number of uploads with these bytes and this name. If one of them is undone, the file stays for the others. */
   uses: number
 }
 
-/** What a session does with a file of its own. */
+/** The operations of a session on its files. */
 export interface FileOwner {
-  /** Whether a file is where it was put, and no link is in its path. */
+  /** Whether a file is still at its place, and no part of its path in the session's directory is a link. */
   isThere(file: StoredFile): Promise<boolean>
-  /** Takes one upload back: the file is deleted with the last that gave these bytes this name. */
-  takeBack(file: StoredFile): Promise<void>
+  /** Undoes one upload of a file. The file is deleted when no upload of it remains. */
+  undoUpload(file: StoredFile): Promise<void>
   /**
-   * Deletes those files of one directory that were created at `until` or before, unless they are deleted, pinned or saved
-   * again meanwhile.
-   * @returns what failed
+   * Deletes those `files`, all in one `saved` directory, that were created at `until` or before and are not pinned. This is
+   * checked for each file immediately before it is deleted.
+   * @returns the errors
    */
   deleteAged(directory: number, files: readonly StoredFile[], until: number): Promise<unknown[]>
 }

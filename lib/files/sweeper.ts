@@ -3,26 +3,26 @@ import type { AgeQueue } from './age-queue.js'
 import { attemptEach } from './disk.js'
 import type { StoredFile } from './stored-file.js'
 
-/** Deletes the files that were created at `until` or before. One that can't be deleted is reported, and tried again next time. */
+/** Deletes the files that were created at `until` or before. If that fails, it is reported, and the next sweep tries again. */
 export async function sweepAged(
   ages: AgeQueue<StoredFile>,
   until: number,
   report: (error: unknown) => void,
 ): Promise<void> {
-  let slice: StoredFile[] = []
+  let batch: StoredFile[] = []
   for (const file of ages.due(until)) {
-    slice.push(file)
-    if (slice.length < SLICE) continue
-    await deleteAll(slice, until, report)
-    slice = []
+    batch.push(file)
+    if (batch.length < BATCH_SIZE) continue
+    await deleteAll(batch, until, report)
+    batch = []
   }
-  await deleteAll(slice, until, report)
+  await deleteAll(batch, until, report)
 }
 
-/** Files that are put in order at once: about a millisecond of the event loop. */
-const SLICE = 1024
+/** Grouping this many files blocks the event loop for about a millisecond. */
+const BATCH_SIZE = 1024
 
-/** Each directory is opened once. */
+/** Groups the files by directory, so that each directory is opened only once. */
 async function deleteAll(
   files: readonly StoredFile[],
   until: number,
@@ -32,11 +32,11 @@ async function deleteAll(
     const [{ owner, place }] = files
     for (const error of await owner.deleteAged(place.directory, files, until)) report(error)
   }
-  for (const error of await attemptEach(byDirectory(files), deleteFrom, DIRECTORIES_AT_ONCE)) report(error)
+  for (const error of await attemptEach(byDirectory(files), deleteFrom, DIRECTORY_CONCURRENCY)) report(error)
 }
 
-/** Where each directory has a single file, one after the other would leave most of the thread pool idle. */
-const DIRECTORIES_AT_ONCE = 4
+/** More than one, because with one file per directory most of libuv's thread pool would be idle. */
+const DIRECTORY_CONCURRENCY = 4
 
 type Group = [StoredFile, ...StoredFile[]]
 

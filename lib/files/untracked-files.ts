@@ -4,30 +4,30 @@ import type { DirectoryAccess, DirectoryHandle } from './directory-handle.js'
 import { codeOf, isNoDirectory, NOT_EMPTY, unlessCode } from './disk.js'
 import { chargeOf } from './quota.js'
 
-/** What a sweep has to look out for. */
-export interface Surroundings {
-  /** Lets nobody save a file at `path` until the given function is called; nothing if one is there, or about to be. */
+/** How a sweep avoids conflicts with saved files, and reports errors. */
+export interface SweepContext {
+  /** Reserves `path`, so that no file is saved there. @returns releases it; `undefined` if `path` is already reserved */
   claim(path: string): (() => void) | undefined
-  /** Whether a directory has saved files, or is about to. */
+  /** Whether files are saved in a directory, or are about to be. */
   isInUse(path: string): boolean
-  /** Told of each file that can't be removed: that is no reason to keep the others. */
+  /** Called with the error of each file that can't be deleted. The sweep continues with the others. */
   report(error: unknown): void
 }
 
 /**
- * Deletes what an app has written into a directory by itself and not touched since `until` (ms since the epoch), and
- * the directories that this empties. Links are deleted, never followed.
- * @returns what the files that stay take of the limits
+ * Deletes the files in a directory that the app has written itself and not changed since `until` (ms since the epoch), and
+ * directories that become empty. Links are deleted, never followed.
+ * @returns the bytes that the remaining files count towards the limits
  */
 export async function sweepUntracked(
   access: DirectoryAccess,
   path: string,
   until: number,
-  surroundings: Surroundings,
+  context: SweepContext,
 ): Promise<number> {
   try {
     return await access.use(path, async directory =>
-      sweepEntries(directory, await directory.entries(), until, surroundings),
+      sweepEntries(directory, await directory.entries(), until, context),
     )
   } catch (error) {
     if (isNoDirectory(error)) return 0
@@ -39,12 +39,12 @@ async function sweepEntries(
   directory: DirectoryHandle,
   entries: Dirent[],
   until: number,
-  surroundings: Surroundings,
+  context: SweepContext,
 ): Promise<number> {
   let bytes = 0
   for (const entry of entries) {
     const sweep = entry.isDirectory() ? sweepDirectory : sweepFile
-    bytes += await sweep(directory, entry.name, until, surroundings)
+    bytes += await sweep(directory, entry.name, until, context)
   }
   return bytes
 }
@@ -53,22 +53,21 @@ async function sweepDirectory(
   parent: DirectoryHandle,
   name: string,
   until: number,
-  surroundings: Surroundings,
+  context: SweepContext,
 ): Promise<number> {
   try {
     const bytes = await parent.use(name, async directory => {
       const entries = await directory.entries()
-      // An empty one may have been made this moment, for what is about to be written.
-      if (entries.length === 0 && touchedAt(await parent.find(name)) > until) return undefined
-      return sweepEntries(directory, entries, until, surroundings)
+      // A new empty directory may be about to be used.
+      if (entries.length === 0 && changedAt(await parent.find(name)) > until) return undefined
+      return sweepEntries(directory, entries, until, context)
     })
     if (bytes === undefined) return 0
-    if (!surroundings.isInUse(join(parent.path, name)))
-      await parent.rmdir(name).catch(unlessCode(...NOT_EMPTY))
+    if (!context.isInUse(join(parent.path, name))) await parent.rmdir(name).catch(unlessCode(...NOT_EMPTY))
     return bytes
   } catch (error) {
-    // Gone with its session, or by the app.
-    if (!isNoDirectory(error)) surroundings.report(error)
+    // Otherwise it was removed meanwhile, by the end of the session or by the app.
+    if (!isNoDirectory(error)) context.report(error)
     return 0
   }
 }
@@ -77,7 +76,7 @@ async function sweepFile(
   directory: DirectoryHandle,
   name: string,
   until: number,
-  { claim, report }: Surroundings,
+  { claim, report }: SweepContext,
 ): Promise<number> {
   const release = claim(join(directory.path, name))
   if (release === undefined) return 0
@@ -86,7 +85,7 @@ async function sweepFile(
     const found = await directory.find(name)
     if (found === undefined) return 0
     bytes = chargeOf(found.size)
-    if (touchedAt(found) > until) return bytes
+    if (changedAt(found) > until) return bytes
     await directory.unlink(name)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') {
@@ -99,7 +98,7 @@ async function sweepFile(
   return 0
 }
 
-/** A copy may keep an old mtime; ctime tells when it came. */
-function touchedAt(stats: Stats | undefined): number {
+/** The later of mtime and ctime: a copied file may have an old mtime, but its ctime is the time of the copy. */
+function changedAt(stats: Stats | undefined): number {
   return stats === undefined ? 0 : Math.max(stats.ctimeMs, stats.mtimeMs)
 }

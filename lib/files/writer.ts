@@ -6,24 +6,24 @@ import { PRIVATE_FILE, unlinkIfThere } from './disk.js'
 import type { Reservation } from './quota.js'
 
 /**
- * Writes one file as its bytes come, each of which is reserved and hashed first. A small file stays in memory until `close`,
- * so that a duplicate of one that is there costs the disk nothing. Either `close` or `abandon` has to follow.
+ * Writes one file while its bytes arrive. Each chunk is reserved and hashed before it is written. A small file stays in memory
+ * until `close`, so that a duplicate of a saved file is never written. Either `close` or `abandon` has to be called.
  */
 export class FileWriter {
   readonly path: string
   readonly #reservation: Reservation
   readonly #hash = createHash('sha256')
   #size = 0
-  /** What isn't yet being written. */
-  #waiting: Uint8Array[] = []
-  #waitingBytes = 0
+  /** Chunks that are not being written yet. */
+  #pending: Uint8Array[] = []
+  #pendingBytes = 0
   #descriptor: number | undefined
   #isCreated = false
   #isWriting = false
-  /** The last write: the descriptor must not be closed before it has ended. */
+  /** The last write. The descriptor must not be closed before it has finished. */
   #writing: Promise<void> = Promise.resolve()
 
-  /** @param path of the file to create, in a directory of ours on the file system of the cache */
+  /** @param path of the file to create, in a directory that only the library writes to */
   constructor(path: string, reservation: Reservation) {
     this.path = path
     this.#reservation = reservation
@@ -34,10 +34,10 @@ export class FileWriter {
   }
 
   /**
-   * Reads `source` to its end. When that fails, or at the signal, the rest of the source is left to the caller, who knows
-   * whether it has to be read, as a part of a multipart body, or destroyed.
+   * Reads `source` to its end. If that fails or is aborted, the caller has to handle the rest of the source: a part of a
+   * multipart body has to be read, others have to be destroyed.
    * @returns the SHA-256 of all bytes, in hex
-   * @throws GradioStateError when they don't fit into a limit
+   * @throws GradioStateError if the bytes exceed a limit
    */
   receive(source: Readable, signal: AbortSignal): Promise<string> {
     return new Promise((resolve, reject) => {
@@ -45,18 +45,18 @@ export class FileWriter {
       const settle = (error?: unknown) => {
         if (isSettled) return
         isSettled = true
-        source.off('data', take).pause()
-        signal.removeEventListener('abort', stop)
+        source.off('data', onData).pause()
+        signal.removeEventListener('abort', onAbort)
         if (error) reject(error as Error)
         else resolve(this.#hash.digest('hex'))
       }
-      const stop = () => settle(signal.reason)
+      const onAbort = () => settle(signal.reason)
       const resume = () => {
         if (!isSettled && source.isPaused()) source.resume()
       }
-      const take = (chunk: Uint8Array | string) => {
+      const onData = (chunk: Uint8Array | string) => {
         try {
-          // A stream with an encoding gives text.
+          // A stream with an encoding emits strings.
           this.#add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
         } catch (error) {
           return settle(error)
@@ -65,52 +65,52 @@ export class FileWriter {
         if (!this.#isWriting) this.#write(resume).catch(settle)
         if (this.#isFull) source.pause()
       }
-      signal.addEventListener('abort', stop)
-      // Unlike the events by themselves, this also tells of a source that was destroyed before.
+      signal.addEventListener('abort', onAbort)
+      // Unlike the events, `finished` also reports that the source was already destroyed.
       finished(source, { writable: false }, settle)
-      source.on('data', take).resume()
+      source.on('data', onData).resume()
     })
   }
 
-  /** Writes what is still in memory: the file is whole then. */
+  /** Writes what is still in memory, and closes the file. */
   async close(): Promise<void> {
     await this.#writing
     await this.#write(() => {})
     await this.#close()
   }
 
-  /** Leaves nothing. */
+  /** Deletes the file. */
   async abandon(): Promise<void> {
-    this.#waiting = []
-    this.#waitingBytes = 0
-    // Who gives up knows the reason.
+    this.#pending = []
+    this.#pendingBytes = 0
+    // The caller already knows why the write failed.
     await this.#writing.catch(() => {})
     await this.#close()
     if (this.#isCreated) await unlinkIfThere(this.path)
   }
 
   get #isFull(): boolean {
-    return this.#waitingBytes > IN_MEMORY || this.#waiting.length >= MOST_CHUNKS
+    return this.#pendingBytes > BUFFER_SIZE || this.#pending.length >= MAX_CHUNKS
   }
 
   #add(chunk: Uint8Array): void {
     this.#reservation.add(chunk.length)
     this.#hash.update(chunk)
     this.#size += chunk.length
-    this.#waiting.push(chunk)
-    this.#waitingBytes += chunk.length
+    this.#pending.push(chunk)
+    this.#pendingBytes += chunk.length
   }
 
-  /** Writes what waits, and what comes to wait meanwhile. */
+  /** Writes all pending chunks, including those that are added meanwhile. @param drained called when no chunk is pending */
   #write(drained: () => void): Promise<void> {
     const write = async () => {
       this.#isWriting = true
       try {
         this.#descriptor ??= await this.#create()
-        while (this.#waiting.length > 0) {
-          const chunks = this.#waiting
-          this.#waiting = []
-          this.#waitingBytes = 0
+        while (this.#pending.length > 0) {
+          const chunks = this.#pending
+          this.#pending = []
+          this.#pendingBytes = 0
           drained()
           await writeAll(this.#descriptor, chunks)
         }
@@ -135,21 +135,21 @@ export class FileWriter {
   }
 }
 
-/** Bytes of a file that are kept in memory; as many may be being written beside. */
-const IN_MEMORY = 256 * 1024
-/** How many chunks a system call takes (IOV_MAX). One byte at a time, they would take far more memory than they have bytes. */
-const MOST_CHUNKS = 1024
-/** Fails when there is anything of that name, a link too. */
+/** How many bytes are buffered before they are written. As many again may be in the current write. */
+const BUFFER_SIZE = 256 * 1024
+/** IOV_MAX, the most chunks that `writev` takes. Also limits the memory of many tiny chunks. */
+const MAX_CHUNKS = 1024
+/** Fails if the path exists, even if it is a link. */
 const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
 
 async function writeAll(descriptor: number, chunks: Uint8Array[]): Promise<void> {
-  let left = chunks.filter(({ length }) => length > 0)
-  while (left.length > 0) {
-    // The system may write less than it was given.
-    left = rest(left, await write(descriptor, left.slice(0, MOST_CHUNKS)))
+  let remaining = chunks.filter(({ length }) => length > 0)
+  while (remaining.length > 0) {
+    // The system may write only a part.
+    remaining = afterBytes(remaining, await write(descriptor, remaining.slice(0, MAX_CHUNKS)))
   }
 }
 
@@ -159,8 +159,8 @@ function write(descriptor: number, chunks: Uint8Array[]): Promise<number> {
   )
 }
 
-/** What is left of `chunks` after so many bytes. */
-function rest(chunks: Uint8Array[], written: number): Uint8Array[] {
+/** The rest of `chunks` after the first `written` bytes. */
+function afterBytes(chunks: Uint8Array[], written: number): Uint8Array[] {
   let skipped = written
   const from = chunks.findIndex(chunk => {
     if (chunk.length > skipped) return true

@@ -1,9 +1,9 @@
 import { type Clock, MAX_TIMEOUT } from './clock.js'
 import { OwnContext } from './own-context.js'
-import { Pace } from './time-slice.js'
+import { SliceLimiter } from './time-slice.js'
 import { TimerWheel, WheelNode } from './timer-wheel.js'
 
-/** A callback with a deadline on the monotonic clock. Can be scheduled again, which moves the deadline. */
+/** A callback with a deadline on the monotonic clock. Scheduling it again moves the deadline. */
 export interface Due extends WheelNode {
   run(): void
 }
@@ -18,16 +18,16 @@ export class Deadline extends WheelNode implements Due {
   }
 }
 
-/** Another source of due work, such as the sessions. */
+/** A further source of due work, such as the sessions. */
 export interface DueSource {
   nextDue(): number | undefined
-  /** Does what is due, in at most `limit` steps. Called again while there is time. */
+  /** Does due work in at most `limit` steps. Called again if more is due and the time slice isn't over. */
   work(limit: number): void
 }
 
 /**
- * One timer for everything that is due in an instance. It stands at the earliest deadline or before; work is done in
- * slices, between which the event loop is free, and in the instance's own context, whoever set the timer.
+ * Runs all due work of an instance with one timer, which is set to the earliest deadline or earlier. Work runs in time slices, so
+ * that it doesn't block the event loop, and in the instance's own async context, not in that of the request that set the timer.
  */
 export class Deadlines {
   readonly context = new OwnContext()
@@ -36,7 +36,7 @@ export class Deadlines {
   readonly #sources: DueSource[]
   #timerAt = Number.POSITIVE_INFINITY
   #cancelTimer: () => void = () => {}
-  readonly #pace = new Pace()
+  readonly #slices = new SliceLimiter()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -53,17 +53,17 @@ export class Deadlines {
     return this.#clock.now()
   }
 
-  /** How many deadlines are scheduled. */
+  /** The number of scheduled deadlines. */
   get size(): number {
     return this.#wheel.size
   }
 
-  /** Adds a source of due work, which calls {@link wake} when its next due time becomes earlier. */
+  /** Adds a source of due work. It has to call {@link wake} when its next due time becomes earlier. */
   add(source: DueSource): void {
     this.#sources.push(source)
   }
 
-  /** Schedules the deadline in `ms` milliseconds. One that is already scheduled moves. */
+  /** Schedules the deadline in `ms` milliseconds, or moves it there if it is scheduled. */
   schedule(deadline: Due, ms: number): void {
     this.#wheel.schedule(deadline, this.#clock.now() + ms)
     this.wake()
@@ -74,8 +74,8 @@ export class Deadlines {
   }
 
   /**
-   * Brings the timer forward when something is due before it. It is never put back: a timer that finds nothing due
-   * costs less than one that is set anew with each request.
+   * Sets the timer earlier if work is due before it fires. It is never set later: a timer that fires with nothing due costs
+   * less than setting it again with each request.
    */
   wake(): void {
     const due = this.#nextDue()
@@ -86,7 +86,7 @@ export class Deadlines {
     this.#cancelTimer = this.#clock.setTimer(() => this.context.run(() => this.#work()), delay)
   }
 
-  /** Runs `task`, which must not reject, each `ms` after it has settled, until the given function is called. */
+  /** Runs `task`, which must not reject, after `ms`, and again `ms` after each run has finished. @returns stops it */
   every(ms: number, task: () => Promise<unknown>): () => void {
     let isOn = true
     const deadline = new Deadline(() => {
@@ -106,7 +106,7 @@ export class Deadlines {
     return new Promise(resolve => this.schedule(new Deadline(resolve), ms))
   }
 
-  /** Resolves when `promise`, which must not reject, does, or with `false` after `ms`. */
+  /** Resolves with `true` when `promise`, which must not reject, resolves, or with `false` after `ms`. */
   within(promise: Promise<unknown>, ms: number): Promise<boolean> {
     return new Promise(resolve => {
       const deadline = new Deadline(() => resolve(false))
@@ -118,8 +118,8 @@ export class Deadlines {
     })
   }
 
-  /** Drops a timer that was left standing for what has been cancelled since. */
-  settle(): void {
+  /** Sets the timer to the earliest deadline, also if that is later: canceling a deadline leaves the timer as it was. */
+  resetTimer(): void {
     this.#cancelTimer()
     this.#timerAt = Number.POSITIVE_INFINITY
     this.wake()
@@ -127,12 +127,12 @@ export class Deadlines {
 
   #work(): void {
     this.#timerAt = Number.POSITIVE_INFINITY
-    this.#pace.begin(this.#clock.now())
+    this.#slices.begin(this.#clock.now())
     try {
-      while (this.#pace.allows(this.#clock.now()) && this.#round());
+      while (this.#slices.allows(this.#clock.now()) && this.#round());
     } finally {
       this.wake()
-      this.#pace.end(this.#timerAt > this.#clock.now())
+      this.#slices.end(this.#timerAt > this.#clock.now())
     }
   }
 
@@ -141,7 +141,7 @@ export class Deadlines {
     let wasDue = false
     for (const source of this.#sources) {
       if ((source.nextDue() ?? Number.POSITIVE_INFINITY) > this.#clock.now()) continue
-      source.work(ROUND)
+      source.work(STEPS_PER_ROUND)
       wasDue = true
     }
     return wasDue
@@ -157,5 +157,5 @@ export class Deadlines {
   }
 }
 
-/** Steps between two looks at the clock. */
-const ROUND = 32
+/** Steps between two checks of the clock. */
+const STEPS_PER_ROUND = 32

@@ -1,39 +1,38 @@
 /**
- * How much is done in one turn of the event loop, while there is more to do than a turn may take. What a round sets off by
- * promises runs only when the turn's own work is over, where no look at the clock can end it: so a turn has fewer
- * rounds when the one before kept the loop for too long, and more when it was soon over.
+ * Limits how many rounds of due work run in one event-loop tick. A time limit alone is not enough: promise callbacks that a round
+ * schedules run only after the tick's own work, where the clock isn't checked. So a tick has half as many rounds when the
+ * tick before it blocked the event loop for too long, and twice as many when that was short.
  */
-export class Pace {
-  #most = FIRST
+export class SliceLimiter {
+  #limit = INITIAL_ROUNDS
   #rounds = 0
-  #begun = 0
-  #isUnderWay = false
+  #startedAt = 0
+  #isContinued = false
 
-  /** A turn begins. Times are in milliseconds. */
+  /** Starts a slice. Times are in milliseconds. */
   begin(now: number): void {
-    if (this.#isUnderWay) {
-      const took = now - this.#begun
-      if (took > TOO_LONG) this.#most = Math.max(Math.floor(this.#rounds / 2), 1)
-      else if (took < TURN) this.#most = Math.min(this.#most * 2, MOST)
+    if (this.#isContinued) {
+      const duration = now - this.#startedAt
+      if (duration > TOO_LONG) this.#limit = Math.max(Math.floor(this.#rounds / 2), 1)
+      else if (duration < SLICE) this.#limit = Math.min(this.#limit * 2, MAX_ROUNDS)
     }
-    this.#begun = now
+    this.#startedAt = now
     this.#rounds = 0
   }
 
-  /** Whether this turn may have one more round. */
+  /** Whether one more round may run in this slice. */
   allows(now: number): boolean {
-    return this.#rounds++ < this.#most && now - this.#begun < TURN
+    return this.#rounds++ < this.#limit && now - this.#startedAt < SLICE
   }
 
-  /** @param isAllDone whether nothing is left for the next turn, so that this one's length will not be known */
+  /** @param isAllDone whether no work is left; if not, the next slice starts at once, which shows how long this one took */
   end(isAllDone: boolean): void {
-    this.#isUnderWay = !isAllDone
+    this.#isContinued = !isAllDone
   }
 }
 
-/** In milliseconds. A request that comes in the midst of a storm waits a few times as long. */
-const TURN = 4
-const TOO_LONG = 2 * TURN
-/** Rounds of a turn. */
-const FIRST = 16
-const MOST = 512
+/** In milliseconds. While many sessions expire, a request waits for a few slices. */
+const SLICE = 4
+const TOO_LONG = 2 * SLICE
+const INITIAL_ROUNDS = 16
+const MAX_ROUNDS = 512

@@ -1,28 +1,29 @@
 /**
- * A hierarchical timing wheel (Varghese and Lauck, 1987): O(1) to schedule and to cancel, whatever the number of
- * nodes, where a heap takes O(log n) and one `setTimeout` each takes memory and a place in Node's own heap.
+ * A hierarchical timing wheel (Varghese and Lauck, 1987): scheduling and canceling take O(1) for any number of nodes. A
+ * heap would take O(log n), and one `setTimeout` per node would take more memory.
  *
- * One tick is a millisecond. A node stands on the level of the highest base-32 digit in which its due tick differs
- * from the wheel's own; when the wheel reaches the slot of a higher level, its nodes move down, one by one, so that
- * a caller can do that work in slices too. Eleven levels span every safe integer, so that a clock may also count from 1970.
+ * One tick is a millisecond. A node is on the level of the highest base-32 digit in which its due tick differs from the
+ * current tick. When the wheel reaches a slot of a higher level, the nodes of the slot move down one by one, so that
+ * the caller can split this work into time slices, too. Eleven levels cover every safe integer, so the clock may also count
+ * from 1970.
  */
 export class TimerWheel<T extends WheelNode> {
   #ticks = 0
   #size = 0
   readonly #heads: (T | undefined)[] = new Array(LEVELS * SLOTS).fill(undefined)
-  /** One word a level: bit s is set while slot s holds a node. */
+  /** One word per level: bit s is set while slot s contains a node. */
   readonly #occupied = new Int32Array(LEVELS)
 
-  /** How many nodes are scheduled. */
+  /** The number of scheduled nodes. */
   get size(): number {
     return this.#size
   }
 
-  /** Schedules a node at `due` (ms), or moves it there. A node with the due time `Infinity` is only removed. */
+  /** Schedules a node at `due` (ms), or moves it there if it is scheduled. With `Infinity` the node is only removed. */
   schedule(node: T, due: number): void {
     this.cancel(node)
     if (due === Number.POSITIVE_INFINITY) return
-    // Ticks are whole milliseconds, and no node is due early.
+    // Rounded up to whole ticks, so that no node is due too early.
     node.due = Math.ceil(due)
     this.#insert(node)
     this.#size++
@@ -36,8 +37,8 @@ export class TimerWheel<T extends WheelNode> {
   }
 
   /**
-   * When the wheel has work: the due time of its earliest node, or an earlier time at which nodes move down a level.
-   * `undefined` while it is empty.
+   * The time of the next work: when the earliest node is due, or earlier, when nodes move down a level. `undefined` if the
+   * wheel is empty.
    */
   next(): number | undefined {
     const slot = this.#earliest()
@@ -45,8 +46,8 @@ export class TimerWheel<T extends WheelNode> {
   }
 
   /**
-   * Hands every node that is due at `now` to `take`, earliest first, in at most `limit` steps (a node that moves down
-   * a level is a step too). What `take` schedules is not handed out in the same call unless it is due.
+   * Removes every node that is due at `now` and passes it to `take`, earliest first, in at most `limit` steps. Moving a node
+   * down a level is a step, too. `take` may schedule nodes; those that are due at `now` are processed in the same call.
    */
   expire(now: number, limit: number, take: (node: T) => void): void {
     const until = Math.min(Math.floor(now), MAX_TICK)
@@ -55,7 +56,7 @@ export class TimerWheel<T extends WheelNode> {
       const start = slot < 0 ? Number.POSITIVE_INFINITY : this.#start(slot)
       this.#ticks = Math.max(this.#ticks, Math.min(start, until))
       if (start > until) return
-      // It stays the earliest until it is empty: what is scheduled meanwhile is due now, at its end, or later.
+      // The slot remains the earliest until it is empty: nodes that `take` schedules are appended to it or are due later.
       for (; steps < limit; steps++) {
         const node = this.#heads[slot]
         if (node === undefined) break
@@ -107,8 +108,8 @@ export class TimerWheel<T extends WheelNode> {
   }
 
   /**
-   * The slot that is reached first. On one start the higher level wins: its nodes may be due at that very tick, so
-   * they have to move down before any node of that tick is handed out.
+   * The slot with the earliest start. Of slots with the same start, the one on the highest level: its nodes may be due at that
+   * tick, so they have to move down before any node of the tick is passed on.
    */
   #earliest(): number {
     let found = -1
@@ -126,7 +127,7 @@ export class TimerWheel<T extends WheelNode> {
     return found
   }
 
-  /** No level wraps around: a node on it shares all higher digits with the wheel, and its own digit is not lower. */
+  /** The first tick of a slot. No level wraps around: its nodes share all higher digits with the current tick. */
   #start(slot: number): number {
     const level = Math.floor(slot / SLOTS)
     const above = POWERS[level + 1]!
@@ -134,7 +135,7 @@ export class TimerWheel<T extends WheelNode> {
   }
 }
 
-/** A node of a {@link TimerWheel}, which sets its fields. */
+/** A node of a {@link TimerWheel}. Only the wheel sets its fields. */
 export class WheelNode {
   due = 0
   slot = -1

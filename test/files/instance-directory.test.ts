@@ -231,7 +231,7 @@ describe('the default directory', () => {
     mkdirSync(join(directory, 'elsewhere'))
     const folder = open(join(directory, 'cache'))
     symlinkSync('elsewhere', join(directory, 'cache'))
-    await assert.rejects(folder.make(), unsafe('a link'))
+    await assert.rejects(folder.create(), unsafe('a link'))
     assert.deepEqual(readdirSync(join(directory, 'elsewhere')), [])
   })
 })

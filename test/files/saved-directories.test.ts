@@ -56,7 +56,7 @@ describe('files of one name', () => {
     for (const text of ['1', '2', '3']) saved.push(await files.save(Buffer.from(text), 'a.txt'))
     const places = saved.map(({ path }) => relative(files.path, path))
     assert.deepEqual(places, ['saved/a.txt', 'saved-2/a.txt', 'saved-3/a.txt'])
-    await files.takeBack(saved[1]!)
+    await files.undoUpload(saved[1]!)
     assert.equal(existsSync(dirname(saved[1]!.path)), false)
     const { path } = await files.save(Buffer.from('4'), 'A.TXT')
     assert.deepEqual([basename(path), basename(dirname(path))], ['A.TXT', 'saved-2'])

@@ -98,7 +98,7 @@ describe('a link that is swapped in', LINUX, () => {
     it(`for ${what} while it is removed as empty gets nothing deleted in it`, async t => {
       const made = await victim(t)
       const { reached, resume } = pausing(t, 'unlink', `saved/${NAME}`)
-      const takenBack = made.files.takeBack(made.file)
+      const takenBack = made.files.undoUpload(made.file)
       await reached
       resume()
       made.swap(placeOf(made))

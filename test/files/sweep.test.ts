@@ -214,7 +214,7 @@ describe('a sweep', () => {
     await cache.sweep(50)
     assert.deepEqual([cache.stats(), files.bytes], [{ files: 2, fileBytes: 2 * 4096 }, 2 * 4096])
     assert.ok(errors.length > 0 && errors.every(error => (error as NodeJS.ErrnoException).code === 'EMFILE'))
-    await assert.rejects(files.takeBack(files.list[0]!), { code: 'EMFILE' })
+    await assert.rejects(files.undoUpload(files.list[0]!), { code: 'EMFILE' })
     assert.deepEqual([cache.stats().files, filesBelow(files.path)], [2, ['saved/a', 'saved/b']])
     mock.restore()
     syncBuiltinESMExports()

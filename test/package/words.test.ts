@@ -6,11 +6,16 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The folders that are searched. */
+/** The folders and files that are searched. */
 const FOLDERS = [
+  'README.md',
+  'bench',
+  'docs',
+  'example-app',
   'lib/cluster',
   'lib/errors.ts',
   'lib/file-options.ts',
+  'lib/files',
   'lib/identity',
   'lib/index.ts',
   'lib/options.ts',
@@ -69,7 +74,7 @@ function wordsOf(text: string): string {
 }
 
 function filesOf(path: string): string[] {
-  if (path.endsWith('.ts')) return [path]
+  if (/\.(ts|md)$/.test(path)) return [path]
   return readdirSync(join(root, path), { recursive: true, encoding: 'utf8' })
     .filter(file => /\.(ts|md)$/.test(file))
     .map(file => join(path, file))
