@@ -187,7 +187,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const pages = new Pages(sessions, config.clock)
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat)
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
-  const parts = { ...shared, routes, upgrades }
+  const instance = { ...shared, routes, upgrades }
   const { hooks, states } = sessions
   let closing: Promise<CloseReport> | undefined
 
@@ -256,9 +256,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   }
 
   const middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) =>
-    handle(parts, req, res, next)
+    handle(instance, req, res, next)
   const forAdapters: Record<typeof ADMIT, Admit> = {
-    [ADMIT]: async (...request) => admit(parts, ...request),
+    [ADMIT]: async (...request) => admit(instance, ...request),
   }
   const gradio: GradioState = Object.assign(middleware, methods, forAdapters)
   return gradio

@@ -1,32 +1,32 @@
 import { proofOfOrigin } from './own-origin.js'
-import { send, type UploadOptions } from './upload.js'
+import { sendFiles, type UploadOptions } from './upload.js'
 
 export type { UploadError, UploadOptions, UploadProgress } from './upload.js'
 
-/** What {@link Page} tells of a change. */
+/** The `detail` of the events of {@link Page}. */
 export interface PageChange {
   /**
-   * Why the server no longer counts the page: what it said itself (such as `expired` or `destroyed`, when the session
-   * has ended), or `pagehide`. Absent when it said nothing: the network is away, or the server is.
+   * Why the page was disconnected: the reason that the server sent, such as `expired` or `destroyed` when the session has ended, or
+   * `pagehide`. Absent if the network or the server is unavailable.
    */
   reason?: string
 }
 
 /**
- * This document, as the server knows it. Listen for `connected` and `disconnected` to hear of every change of
- * {@link Page.connected}; a short interruption that the server doesn't notice is none.
+ * The connection of this document to the server. It emits `connected` and `disconnected` when {@link Page.connected} changes. A short
+ * interruption of the socket doesn't change it.
  */
 export interface Page extends EventTarget {
-  /** New with each load of the document. It stays over lost connections and over a return by the back button. */
+  /** A new id for each load of the document. It doesn't change on a reconnect, or on a return from the back/forward cache. */
   readonly id: string
-  /** Whether the server counts this page as open: it has a socket, or its last heartbeat was answered. */
+  /** Whether the server considers this page open: its socket is open, or its last heartbeat has succeeded. */
   readonly connected: boolean
 
   /**
-   * Sends files to the server, as soon as the page is connected.
+   * Sends files to the server as soon as the page is connected.
    *
-   * @returns A promise of the answer: its JSON, or its text. It rejects with an {@link UploadError} when the server
-   * refuses the files or can't be reached, and with the reason of `signal`, an `AbortError` as a rule, when that aborts.
+   * @returns A promise for the body of the response: parsed JSON, or text. It rejects with an {@link UploadError} if the server refuses
+   * the files or can't be reached. When `signal` aborts, it rejects with its reason, by default an `AbortError`.
    */
   upload(files: Iterable<File | Blob> | File | Blob, options?: UploadOptions): Promise<unknown>
 
@@ -40,31 +40,31 @@ type PageEvent = 'connected' | 'disconnected'
 type PageListener = (event: CustomEvent<PageChange>) => void
 
 /**
- * Tells the server that this page is open, for as long as it is, and says goodbye when it goes.
+ * Connects this page to the server, so that the server knows that it is open, and says goodbye when the page is closed.
  *
- * Resolves as soon as the session's cookie is set: requests that leave in parallel before it would each make a session
- * of their own. Until then it keeps trying. Called again with the same base, it gives the same promise.
+ * Resolves as soon as the session's cookie is set. Before that, each parallel request would begin a session of its own. Retries until it
+ * succeeds. A second call with the same base returns the same promise.
  *
- * @param base - Where the library's routes are, against the document's address. Default: `/gradio_api`.
- * @returns A promise that rejects only where there is no document, or for a base that is no http(s) address.
+ * @param base - The URL of the library's routes, relative to the document. Default: `/gradio_api`.
+ * @returns A promise that rejects only if there is no document, or if `base` isn't an http(s) URL.
  */
 export function connect(base: string | URL = '/gradio_api'): Promise<Page> {
   try {
     if (typeof document === 'undefined') {
       throw new Error(
-        'connect() needs a browser: expected a document, received none. Call it in the page only.',
+        'connect() needs a browser: expected a document, received none. Call it only in a page.',
       )
     }
     const { protocol, origin, pathname, href } = new URL(base, location.href)
     if (!protocol.startsWith('http')) throw new TypeError(`Expected an http(s) base, received ${href}`)
 
-    // A page may load this module twice, from its own bundle and from the server. It is still one page.
+    // A document may load this module twice, from its own bundle and from the server. It must be only one page.
     const key = Symbol.for('gradio-state')
     const scope = globalThis as { [key]?: Record<string, Promise<Page>> }
     const pages = scope[key] || {}
     scope[key] = pages
     const root = origin + pathname.replace(/\/+$/, '')
-    const page = pages[root] || new Promise(resolve => keep(root, resolve))
+    const page = pages[root] || new Promise(resolve => keepConnected(root, resolve))
     pages[root] = page
     return page
   } catch (error) {
@@ -73,25 +73,28 @@ export function connect(base: string | URL = '/gradio_api'): Promise<Page> {
 }
 
 const second = 1000
-const postLimit = 10 * second
-const beatEvery = 20 * second
-const openLimit = 10 * second
-/** The server sends a frame every 30 s at the latest. Its protocol pings can't be seen from here. */
-const frameEvery = 30 * second
-const silenceLimit = 70 * second
-const lasting = 20 * second
-const longestRetry = 60
-const longestRedial = 300
+const heartbeatTimeout = 10 * second
+const heartbeatInterval = 20 * second
+const openTimeout = 10 * second
+/** The server sends a message at least every 30 s, since scripts can't see its pings. */
+const messageInterval = 30 * second
+const silenceTimeout = 70 * second
+const stableAfter = 20 * second
+// In seconds.
+const maxHeartbeatBackoff = 60
+const maxSocketBackoff = 300
 
-/** Between half of 2^`tries` s and the whole, so that the pages of a server that fell don't all return at once. */
-const backoff = (tries: number, longest: number): number =>
-  Math.min(2 ** tries, longest) * second * (1 - Math.random() / 2)
+/** Milliseconds: a random part of 2^`failures` s, at least half, so that pages don't all return at once after a restart of the server. */
+const backoff = (failures: number, max: number): number =>
+  Math.min(2 ** failures, max) * second * (1 - Math.random() / 2)
 
-async function ask(url: string, request: AbortController): Promise<{ status?: number; ticket?: string }> {
-  const limit = setTimeout(() => request.abort(), postLimit)
+async function postHeartbeat(
+  url: string,
+  request: AbortController,
+): Promise<{ status?: number; ticket?: string }> {
+  const limit = setTimeout(() => request.abort(), heartbeatTimeout)
   try {
-    // No `keepalive`: Chromium goes on with such a request for 30 s after its abort, and holds one of the six connections
-    // that it has for all tabs.
+    // No `keepalive`: Chromium continues such a request for 30 s after its abort, on one of the six connections that all tabs share.
     const response = await fetch(url, {
       method: 'POST',
       headers: proofOfOrigin(url),
@@ -101,50 +104,50 @@ async function ask(url: string, request: AbortController): Promise<{ status?: nu
     })
     return response.ok ? { ticket: (await response.json()).ticket } : { status: response.status }
   } catch {
-    // Refused, offline, too slow, or a captive portal's page: in each case, try again.
+    // Refused, offline, timed out, or the response of a captive portal: retried in each case.
     return {}
   } finally {
     clearTimeout(limit)
   }
 }
 
-function keep(root: string, resolve: (page: Page) => void): void {
+function keepConnected(root: string, resolve: (page: Page) => void): void {
   const page = Object.assign(new EventTarget(), {
-    // Not `randomUUID`, which insecure origins lack; nor from `sessionStorage`, which a duplicated tab gets a copy of.
+    // Not `randomUUID()`, which insecure origins lack. Not stored in `sessionStorage`, which is copied to a duplicated tab.
     id: crypto.getRandomValues(new Uint32Array(4)).join('-'),
     connected: false,
     upload: (files: Iterable<Blob> | Blob, options?: UploadOptions) =>
-      send(page, `${root}/upload`, files, options),
+      sendFiles(page, `${root}/upload`, files, options),
   })
 
-  /** From showing to hiding the page; a page in the back/forward cache is off. */
-  let on = false
-  /** The epoch: it makes what is late from before a return by the back button harmless. */
-  let n = 0
-  let bye: string
-  /** The POST under way. */
+  /** `false` from `pagehide` to `pageshow`, for example in the back/forward cache. */
+  let isShown = false
+  /** Lets the server ignore late requests from before a return from the back/forward cache. */
+  let epoch = 0
+  let goodbyeUrl: string
+  /** The heartbeat in flight. */
   let request: AbortController | undefined
-  /** Present while it opens and while it is open; then there is no POST under way. */
+  /** Set while it opens or is open. No heartbeat is in flight then. */
   let socket: WebSocket | undefined
-  let nextPost: ReturnType<typeof setTimeout>
+  let heartbeatTimer: ReturnType<typeof setTimeout>
   let watchdog: ReturnType<typeof setTimeout>
-  /** POSTs that failed in a row, and sockets that did. */
-  let fails = 0
-  let dials = 0
-  /** When the next POST is due to stay counted, and when the next socket may be tried, by `performance.now()`. */
-  let beatAt = 0
-  let dialAt = 0
-  /** When the socket was last seen alive, by `Date.now()`: unlike the other it runs on while the computer sleeps. */
-  let seenAt = 0
+  /** Consecutive failures. */
+  let failedHeartbeats = 0
+  let failedSockets = 0
+  /** When the next heartbeat is due, and when the next socket may be opened, by `performance.now()`. */
+  let nextHeartbeatAt = 0
+  let nextSocketAt = 0
+  /** When the last message was received, by `Date.now()`: `performance.now()` may stop while the computer sleeps. */
+  let lastMessageAt = 0
 
-  const url = (route: string) => `${root}/${route}/${page.id}?n=${n}`
+  const url = (route: string) => `${root}/${route}/${page.id}?n=${epoch}`
 
   const nextEpoch = () => {
-    n++
-    bye = url('pagehide')
+    epoch++
+    goodbyeUrl = url('pagehide')
   }
 
-  const tell = (connected: boolean, reason?: string) => {
+  const setConnected = (connected: boolean, reason?: string) => {
     if (page.connected === connected) return
     page.connected = connected
     page.dispatchEvent(
@@ -154,138 +157,137 @@ function keep(root: string, resolve: (page: Page) => void): void {
     )
   }
 
-  const postIn = (ms: number) => {
-    clearTimeout(nextPost)
-    // At once is without a timer: browsers hold the timers of hidden pages back, a second at least.
-    if (ms > 0) nextPost = setTimeout(post, ms)
-    else post()
+  const heartbeatIn = (ms: number) => {
+    clearTimeout(heartbeatTimer)
+    // Without a timer if it is due: browsers delay the timers of hidden pages by at least a second.
+    if (ms > 0) heartbeatTimer = setTimeout(sendHeartbeat, ms)
+    else sendHeartbeat()
   }
 
-  const postWhenDue = () => postIn(Math.min(beatAt, dialAt) - performance.now())
+  const heartbeatWhenDue = () => heartbeatIn(Math.min(nextHeartbeatAt, nextSocketAt) - performance.now())
 
-  const post = () => {
-    clearTimeout(nextPost)
+  const sendHeartbeat = () => {
+    clearTimeout(heartbeatTimer)
     const mine = new AbortController()
     request = mine
-    void ask(url('heartbeat'), mine).then(({ status, ticket }) => {
+    void postHeartbeat(url('heartbeat'), mine).then(({ status, ticket }) => {
       if (request !== mine) return
       request = undefined
-      if (ticket) welcome(ticket)
-      else refused(status === 409)
+      if (ticket) onAccepted(ticket)
+      else onFailed(status === 409)
     })
   }
 
-  const welcome = (ticket: string) => {
+  const onAccepted = (ticket: string) => {
     const now = performance.now()
     // Timers fire up to a millisecond early: `setTimeout` drops the fraction.
-    const mayDial = now > dialAt - second / 20
-    fails = 0
-    beatAt = now + beatEvery
-    if (mayDial) dialAt = Infinity
-    postWhenDue()
-    if (mayDial) dial(ticket)
-    tell(true)
+    const mayOpen = now > nextSocketAt - second / 20
+    failedHeartbeats = 0
+    nextHeartbeatAt = now + heartbeatInterval
+    if (mayOpen) nextSocketAt = Infinity
+    heartbeatWhenDue()
+    if (mayOpen) openSocket(ticket)
+    setConnected(true)
     resolve(page as Page)
   }
 
-  const refused = (isGone: boolean) => {
-    // This epoch was declared gone, so a new one is the remedy.
+  const onFailed = (isGone: boolean) => {
+    // The server has received a goodbye for this epoch.
     if (isGone) nextEpoch()
-    postIn(isGone && !fails ? 0 : backoff(fails + 1, longestRetry))
-    fails++
-    tell(false)
+    heartbeatIn(isGone && !failedHeartbeats ? 0 : backoff(failedHeartbeats + 1, maxHeartbeatBackoff))
+    failedHeartbeats++
+    setConnected(false)
   }
 
-  const drop = (code: number) => {
+  const closeSocket = (code: number) => {
     clearTimeout(watchdog)
-    const dropped = socket
+    const closing = socket
     socket = undefined
-    dropped?.close(code)
+    closing?.close(code)
   }
 
-  const dial = (ticket: string) => {
-    const dialedAt = performance.now()
-    watchdog = setTimeout(lost, openLimit)
-    seenAt = Date.now()
+  const openSocket = (ticket: string) => {
+    const startedAt = performance.now()
+    watchdog = setTimeout(onSocketLost, openTimeout)
+    lastMessageAt = Date.now()
     try {
       const mine = new WebSocket(`ws${url('heartbeat').slice(4)}&ticket=${encodeURIComponent(ticket)}`)
       socket = mine
       mine.onopen = mine.onmessage = (event: Event & { data?: string }) => {
         if (socket !== mine) return
-        // The session is kept alive by this page, and an answer may bring its cookie anew. Nothing follows from it here.
-        if (event.data === 'renew') void ask(`${url('heartbeat')}&renew`, new AbortController())
-        clearTimeout(nextPost)
+        // The response renews the cookie of the framework session. Its body is ignored.
+        if (event.data === 'renew') void postHeartbeat(`${url('heartbeat')}&renew`, new AbortController())
+        clearTimeout(heartbeatTimer)
         clearTimeout(watchdog)
-        watchdog = setTimeout(lost, silenceLimit)
-        seenAt = Date.now()
-        // Without a socket, a POST will be due at once.
-        beatAt = 0
-        // Some proxies let a socket open and cut it soon after: only one that lasts is a success.
-        if (performance.now() - dialedAt > lasting) dials = 0
+        watchdog = setTimeout(onSocketLost, silenceTimeout)
+        lastMessageAt = Date.now()
+        // When the socket is lost, a heartbeat is due at once.
+        nextHeartbeatAt = 0
+        // Some proxies accept a socket and close it soon after, so a socket counts as successful only after a while.
+        if (performance.now() - startedAt > stableAfter) failedSockets = 0
       }
       mine.onclose = event => {
-        if (socket === mine) lost(event)
+        if (socket === mine) onSocketLost(event)
       }
     } catch {
-      // A policy forbids it.
-      lost()
+      // A Content-Security-Policy may forbid it.
+      onSocketLost()
     }
   }
 
-  const lost = (event?: CloseEvent) => {
-    // 1000 would be a goodbye.
-    drop(4001)
-    dialAt = performance.now() + (dials ? backoff(dials, longestRedial) : 0)
-    dials++
+  const onSocketLost = (event?: CloseEvent) => {
+    // 1000 would mean a goodbye.
+    closeSocket(4001)
+    nextSocketAt = performance.now() + (failedSockets ? backoff(failedSockets, maxSocketBackoff) : 0)
+    failedSockets++
     if (event?.code === 4000 || event?.code === 1012) {
-      // Not all tabs at once: each would make a session. And not before the answer to a login or logout that ended this
-      // session has brought its cookie.
-      postIn(second / 2 + Math.random() * second)
-      tell(false, event.reason)
+      // Tabs must not all reconnect at once: each would begin a session. After a login or logout, the response has to set its cookie first.
+      heartbeatIn(second / 2 + Math.random() * second)
+      setConnected(false, event.reason)
     } else {
-      postWhenDue()
+      heartbeatWhenDue()
     }
   }
 
   const start = () => {
-    on = true
-    fails = dials = dialAt = 0
+    isShown = true
+    failedHeartbeats = failedSockets = nextSocketAt = 0
     nextEpoch()
-    post()
+    sendHeartbeat()
   }
 
-  const wake = () => {
-    if (!on || (socket && Date.now() - seenAt < frameEvery)) return
-    fails = dialAt = 0
-    // A POST under way is left alone: two in parallel on the first visit would make two sessions.
+  const reconnectIfLost = () => {
+    if (!isShown || (socket && Date.now() - lastMessageAt < messageInterval)) return
+    failedHeartbeats = nextSocketAt = 0
+    // Two parallel heartbeats without a cookie would begin two sessions.
     if (request) return
-    drop(4001)
-    post()
+    closeSocket(4001)
+    sendHeartbeat()
   }
 
   const listen = () => {
     addEventListener('pagehide', () => {
-      // First of all, and nothing but a string: Firefox lost up to 65% of the beacons when any function of the page ran
-      // before. Some privacy settings take `sendBeacon` away.
-      navigator.sendBeacon?.(bye)
-      on = false
-      clearTimeout(nextPost)
+      // First of all, with a URL built before: Firefox lost up to 65% of the beacons if any function of the page was called before.
+      // Some privacy settings remove `sendBeacon`.
+      navigator.sendBeacon?.(goodbyeUrl)
+      isShown = false
+      clearTimeout(heartbeatTimer)
       request?.abort()
       request = undefined
-      // A socket left open would stay open in the back/forward cache.
-      drop(1000)
-      tell(false, 'pagehide')
+      // Otherwise it could stay open in the back/forward cache.
+      closeSocket(1000)
+      setConnected(false, 'pagehide')
     })
     addEventListener('pageshow', () => {
-      if (!on) start()
+      if (!isShown) start()
     })
-    addEventListener('online', wake)
-    // On the close of a visible tab, `visibilitychange` comes after `pagehide`: by then the page is off.
+    addEventListener('online', reconnectIfLost)
+    // When a visible tab is closed, `visibilitychange` is emitted after `pagehide` and does nothing.
     document.addEventListener('visibilitychange', () => {
-      if (!document.hidden) wake()
+      if (!document.hidden) reconnectIfLost()
     })
-    // Chromium closes the sockets of a page that was frozen.
-    document.addEventListener('resume', wake)
+    // Chromium closes the sockets of frozen pages.
+    document.addEventListener('resume', reconnectIfLost)
     start()
   }
 

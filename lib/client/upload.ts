@@ -1,6 +1,6 @@
 import { proofOfOrigin } from './own-origin.js'
 
-/** How much of an upload has been sent: bytes of the whole request, which are a few more than those of its files. */
+/** The progress of an upload, in bytes of the request body, which is a little longer than its files. */
 export interface UploadProgress {
   loaded: number
   total: number
@@ -8,38 +8,35 @@ export interface UploadProgress {
 
 export interface UploadOptions {
   /**
-   * Any URL of the app that takes `multipart/form-data`, against the document's address. Default: the library's own
-   * route, which the server has with `uploadRoute: true`.
+   * A URL of the app that accepts `multipart/form-data`, relative to the document. Default: the library's own route, which the server
+   * has with `uploadRoute: true`.
    */
   url?: string | URL
-  /** The name of the form's field. Default: `files`. */
+  /** The name of the form field. Default: `files`. */
   field?: string
-  /** Called as the files leave, and last when all have left: the server may still be at work then. */
+  /** Called while the request is sent, the last time when all was sent. The server may not have responded by then. */
   onProgress?(progress: UploadProgress): void
-  /** Stops the upload; the server keeps nothing of it. */
+  /** Aborts the upload. The server keeps none of its files. */
   signal?: AbortSignal
 }
 
-/** What an upload that failed rejects with. */
+/** The error of a failed upload. */
 export interface UploadError extends Error {
-  /** Of the answer; 0 without one. */
+  /** The status of the response; 0 if there was none. */
   status: number
-  /** Of the library's errors, such as `FILE_TOO_LARGE`. */
+  /** The code of an error of this library, such as `FILE_TOO_LARGE`. */
   code?: string
-  /** The answer: its JSON, or its text. */
+  /** The body of the response: parsed JSON, or text. */
   body: unknown
 }
 
-/** What of a page an upload needs. */
+/** The part of a page that an upload uses. */
 interface Sender extends EventTarget {
   readonly connected: boolean
 }
 
-/**
- * Sends files from `page`. Not before it is connected: a request that leaves without the session's cookie would make a
- * session of its own.
- */
-export function send(
+/** Sends files from `page` when it is connected. Without the session's cookie, the request would begin a session of its own. */
+export function sendFiles(
   page: Sender,
   route: string,
   files: Iterable<Blob> | Blob,
@@ -47,42 +44,42 @@ export function send(
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const form = new FormData()
-    // Now, since the list of an `<input>` is emptied with it.
+    // Read now, since the app may reset its `<input>`, which empties the list.
     for (const file of files instanceof Blob ? [files] : files) form.append(field, file)
 
-    // `fetch` tells no progress.
+    // `fetch` doesn't report the progress of an upload.
     const request = new XMLHttpRequest()
 
     const start = () => {
       request.open('POST', url)
       request.withCredentials = true
       for (const header of proofOfOrigin(url)) request.setRequestHeader(...header)
-      // Whoever listens here makes a request to another origin one with a preflight.
+      // Only if needed: with a listener here, a request to another origin needs a preflight.
       if (onProgress) {
         request.upload.onprogress = ({ loaded, total }) => onProgress({ loaded, total })
       }
       request.send(form)
     }
 
-    const stop = () => {
+    const abort = () => {
       reject(signal?.reason)
       page.removeEventListener('connected', start)
       request.abort()
     }
 
     request.onloadend = () => {
-      signal?.removeEventListener('abort', stop)
+      signal?.removeEventListener('abort', abort)
       const { status, responseText } = request
       const body = parse(responseText)
       if (status >= 200 && status < 300) resolve(body)
-      else reject(failure(status, body))
+      else reject(uploadError(status, body))
     }
 
     if (signal?.aborted) {
-      stop()
+      abort()
       return
     }
-    signal?.addEventListener('abort', stop)
+    signal?.addEventListener('abort', abort)
     if (page.connected) start()
     else page.addEventListener('connected', start, { once: true })
   })
@@ -96,8 +93,9 @@ function parse(text: string): unknown {
   }
 }
 
-function failure(status: number, body: unknown): UploadError {
+function uploadError(status: number, body: unknown): UploadError {
   const { code, message } = (body as { error?: { code?: string; message?: string } } | null)?.error || {}
-  const sentence = message || (status ? `The server answered ${status}.` : 'The server did not answer.')
-  return Object.assign(new Error(sentence), { status, body }, code && { code })
+  const text =
+    message || (status ? `The server responded with status ${status}.` : 'The server did not respond.')
+  return Object.assign(new Error(text), { status, body }, code && { code })
 }

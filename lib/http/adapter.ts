@@ -2,16 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestContext } from '../identity/request-context.js'
 
 /**
- * Under this name an instance offers to adapters what its own middleware does; registered, so that an adapter from the
- * ESM copy of this package finds it on an instance from the CommonJS copy.
+ * The property of an instance that contains its {@link Admit}, for adapters to other frameworks. A registered symbol, so that an
+ * adapter from the ESM copy of this package finds it on an instance from the CommonJS copy.
  */
 export const ADMIT = Symbol.for('gradio-state.admit')
 
 /**
- * Sets `req.gradioState`, and answers the library's own routes.
- * @param res none at an upgrade
- * @param context what the framework knows of the request
- * @returns whether the request was answered; if not, it goes on
+ * Sets `req.gradioState`, and responds to requests for the library's own routes.
+ * @param res `undefined` at an upgrade
+ * @param context what the framework provides for the request
+ * @returns whether the library responds; if not, the app's next middleware has to run
  */
 export type Admit = (
   req: IncomingMessage,

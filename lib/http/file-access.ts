@@ -11,12 +11,12 @@ import type { Sessions } from '../sessions/sessions.js'
 import { StateAccess } from '../sessions/value-access.js'
 import type { CachedFile, FileData, FileReference, Pin, SessionFileMethods } from '../types.js'
 
-/** Where the library's routes are, as far as it was seen: mounted on a router, they are below it. */
+/** The path of the library's routes in URLs. Only requests show it, since it includes the path that a router is mounted on. */
 export interface Base {
   path: string
 }
 
-/** State and files of one session. */
+/** The state and the files of one session. */
 export abstract class FileAccess extends StateAccess implements SessionFileMethods {
   readonly #cache: FileCache
 
@@ -25,7 +25,7 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     this.#cache = cache
   }
 
-  /** Where the routes are for whoever is given a URL. */
+  /** The path of the library's routes in URLs that browsers receive. */
   protected abstract get base(): string
 
   directory(): Promise<string> {
@@ -68,7 +68,7 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     return this.store().adopt(sha256, name, destination)
   }
 
-  /** The files of the session, which begins if need be. */
+  /** The files of the session. Begins the session if there is none. */
   store(): SessionFiles {
     return filesOf(this.#cache, this.use())
   }
@@ -86,7 +86,7 @@ export function mimeTypeOf(name: string): string {
   return lookup(name) || 'application/octet-stream'
 }
 
-/** The files of a session; with the first, its end will see to them. */
+/** The files of a session. The first call arranges for their removal when the session ends. */
 function filesOf(cache: FileCache, session: Session): SessionFiles {
   return cache.of(session.id, () => {
     session.onEnd(() => cache.abort(session.id))

@@ -13,7 +13,7 @@ import { isOver, whenOver } from '../util/response-over.js'
 import { mimeTypeOf } from './file-access.js'
 import type { RequestHandle } from './request-handle.js'
 
-/** Serves a file to the user it belongs to. One of somebody else and one that never was get the same answer. */
+/** Serves a file to the user it belongs to. The response doesn't reveal whether another user has the file. */
 export async function serveFile(
   cache: FileCache,
   sha256: string,
@@ -23,19 +23,19 @@ export async function serveFile(
   state: RequestHandle,
 ): Promise<void> {
   const name = decode(encodedName)
-  if (name === undefined) throw unknown()
+  if (name === undefined) throw fileUnknown()
   const session = state.find()
   const own = session === undefined ? undefined : cache.peek(session.id)?.find(sha256, name)
-  const file = own ?? (state.isShared ? await findElsewhere(cache, sha256, name, state) : undefined)
-  if (file === undefined) throw unknown()
+  const file = own ?? (state.isShared ? await findOnOtherNode(cache, sha256, name, state) : undefined)
+  if (file === undefined) throw fileUnknown()
   if (isOver({ req, res })) return
   if (own !== undefined) {
-    // Swept or not, what was begun is served to its end.
+    // A sweep must not delete the file while it is being sent.
     own.pins++
     whenOver({ req, res }, () => {
       own.pins--
     })
-    if (!(await own.owner.isThere(own))) throw unknown()
+    if (!(await own.owner.isThere(own))) throw fileUnknown()
     if (isOver({ req, res })) return
   }
   const type = mimeTypeOf(file.name)
@@ -46,29 +46,32 @@ export async function serveFile(
   )
   res.setHeader('Content-Security-Policy', policyOf(type))
   res.setHeader('X-Content-Type-Options', 'nosniff')
-  // A part that the compression middleware has compressed would fit to no other.
-  res.setHeader('Cache-Control', req.headers.range === undefined ? CACHED : `${CACHED}, no-transform`)
+  // Compression middleware must not compress a range: the client could not combine it with other ranges.
+  res.setHeader(
+    'Cache-Control',
+    req.headers.range === undefined ? CACHE_CONTROL : `${CACHE_CONTROL}, no-transform`,
+  )
   res.appendHeader('Vary', 'Cookie')
   res.setHeader('ETag', `"${file.sha256}"`)
-  const show = hideFrameworkSession(req)
-  whenOver({ req, res }, show)
+  const restoreSession = hideFrameworkSession(req)
+  whenOver({ req, res }, restoreSession)
   send(req, encodeURIComponent(file.name), {
     root: dirname(file.path),
     dotfiles: 'allow',
     index: false,
     cacheControl: false,
   })
-    .on('error', error => refuse(res, error))
-    // `send` would keep the file open after the connection of a response that waited for its turn was lost.
+    .on('error', error => respondWithError(res, error))
+    // A pipelined response that waits for its turn emits nothing when the connection is lost, and `send` would keep the file open.
     .on('stream', (file: ReadStream) => whenOver({ req, res }, () => file.destroy()))
     .pipe(res)
 }
 
 /**
- * The file in the folder of another node: its user's requests come to any of them. Where the session has no part here, its
- * nodes are asked whether it lives, by entering it.
+ * Finds the file in the directory of another node. If the session isn't in this process, the request enters it first, which shows
+ * whether it exists in the cluster.
  */
-async function findElsewhere(
+async function findOnOtherNode(
   cache: FileCache,
   sha256: string,
   name: string,
@@ -79,17 +82,17 @@ async function findElsewhere(
   return session && cache.peers.find(session.id, sha256, name)
 }
 
-const CACHED = 'private, no-cache'
+const CACHE_CONTROL = 'private, no-cache'
 
-/** Formats that run no script in any browser, even when opened by themselves. SVG and HTML do. */
+/** Whether no browser runs scripts in files of this type, even in a tab of their own. SVG and HTML can contain scripts. */
 function isSafeInline(type: string): boolean {
   if (type === 'text/plain') return true
   return /^(image|audio|video)\//.test(type) && type !== 'image/svg+xml'
 }
 
 /**
- * No script runs. A sound or a film that is opened by itself is asked for once more by the document that the browser
- * makes to play it, which needs the cookie, and so the origin.
+ * Allows no scripts. To play audio or video in a tab of its own, the browser creates a document that requests the file again. That
+ * request needs the cookie, so the document must keep its origin.
  */
 function policyOf(type: string): string {
   return /^(audio|video)\//.test(type)
@@ -105,19 +108,19 @@ function decode(name: string): string | undefined {
   }
 }
 
-function unknown(): GradioStateError {
-  return new GradioStateError('FILE_UNKNOWN', 'Expected a file of this session, got one that is not.')
+function fileUnknown(): GradioStateError {
+  return new GradioStateError('FILE_UNKNOWN', 'Expected the URL of a file of this session, got another.')
 }
 
-/** What `send` can't do: a condition that doesn't hold, a range past the end, a file that somebody has taken away. */
-function refuse(res: ServerResponse, { status, headers }: HttpError): void {
+/** Responds when `send` fails: a precondition failed, the range is not satisfiable, or the file was removed meanwhile. */
+function respondWithError(res: ServerResponse, { status, headers }: HttpError): void {
   if (res.headersSent) {
-    // The browser has to see that this was not all.
+    // Lets the browser detect that the file is incomplete.
     res.destroy()
     return
   }
-  for (const header of OF_THE_CONTENT) res.removeHeader(header)
-  const { code, message } = unknown()
+  for (const header of CONTENT_HEADERS) res.removeHeader(header)
+  const { code, message } = fileUnknown()
   const isUnknown = status === 404
   res.writeHead(status, {
     ...headers,
@@ -133,7 +136,7 @@ interface HttpError extends Error {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-const OF_THE_CONTENT = [
+const CONTENT_HEADERS = [
   'Accept-Ranges',
   'Content-Disposition',
   'Content-Range',

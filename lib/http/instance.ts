@@ -4,12 +4,12 @@ import type { Config } from '../options.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { Base } from './file-access.js'
 
-/** What all requests of one instance share. */
-export interface InstanceParts {
+/** Shared by all requests of one instance. */
+export interface InstanceContext {
   readonly config: Config
   readonly sessions: Sessions
   readonly cache: FileCache
   readonly identity: Identity
-  /** Where a request last saw the routes. */
+  /** As the last request has shown it. */
   readonly base: Base
 }

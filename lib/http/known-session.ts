@@ -5,7 +5,7 @@ import { usable } from '../sessions/value-access.js'
 import type { SessionState } from '../types.js'
 import { type Base, FileAccess } from './file-access.js'
 
-/** The state of a session that is known by its id. */
+/** The state of a session that was looked up by its id: `gradio.session(id)`. */
 export class KnownSession extends FileAccess implements SessionState {
   readonly #session: Session
   readonly #base: Base
@@ -16,7 +16,7 @@ export class KnownSession extends FileAccess implements SessionState {
     this.#base = base
   }
 
-  /** What it was asked for by; no use of the session, so it may be logged after the end too. */
+  /** Doesn't count as a use of the session, so that it can be logged after the end. */
   override get id(): string {
     return this.#session.id
   }

@@ -9,58 +9,62 @@ import { ADMIT, type Admit } from './adapter.js'
 
 declare module 'koa' {
   interface ExtendableContext {
-    /** The state of the user who sent this request. Set by the middleware that `koa(gradio)` gives. */
+    /** The state of the user who sent this request. Set by the middleware that `koa(gradio)` returns. */
     gradioState: RequestState
   }
 }
 
-/** What `gradioState()` gives. */
+/** The result of `gradioState()`, as far as it is checked here. */
 type Mountable = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
- * The middleware for Koa 2 and 3: `app.use(koa(gradio))`, after the session middleware. It sets `ctx.gradioState` and
- * `ctx.req.gradioState`, and answers the library's own routes itself (`ctx.respond` is `false` then). It follows koa-session
- * with an external store and in the cookie, and express-session by way of koa-connect; where there is no session, the
- * library's own cookie stands in. Any other is followed by the `identify` option.
- * @throws GradioStateError `OPTION_INVALID` for what is no `gradioState()`
+ * Creates the middleware for Koa 2 and 3: `app.use(koa(gradio))`, after the session middleware. It sets `ctx.gradioState` and
+ * `ctx.req.gradioState`. For the library's own routes it sends the response itself, and sets `ctx.respond` to `false`.
+ *
+ * It supports koa-session, with an external store or in the cookie, and express-session through koa-connect. Without a session
+ * it uses the library's own cookie. For other session middleware, set the `identify` option.
+ * @throws GradioStateError `OPTION_INVALID` if `gradio` isn't the result of `gradioState()`
  */
 export function koa(gradio: Mountable): Middleware {
   const admit = (gradio as Partial<Record<typeof ADMIT, Admit>> | undefined)?.[ADMIT]
-  if (admit === undefined) throw invalid('what koa() is given', 'what gradioState() gives', gradio)
+  if (admit === undefined) throw invalid('the argument of koa()', 'the result of gradioState()', gradio)
   return async function gradioState(ctx: Context, next: Next): Promise<void> {
     const context = new KoaContext(ctx)
-    const forgetRead = aroundRead(context.koaSession)
+    const restoreUnread = rememberUnread(context.koaSession)
     const { req } = ctx
-    // koa-websocket makes the context of an upgrade without one.
+    // koa-websocket creates the context of an upgrade without a response.
     const res: ServerResponse | undefined = ctx.res
-    const answer = () => admit(req, res, context)
-    const isAnswered = res === undefined ? await answer() : await asNodeBegins(res, answer)
+    const run = () => admit(req, res, context)
+    const isHandled = res === undefined ? await run() : await withStatus200(res, run)
     ctx.gradioState = (req as IncomingMessage & { gradioState: RequestState }).gradioState
-    if (isAnswered) {
+    if (isHandled) {
       ctx.respond = false
-      await untilBegun(ctx)
+      await untilHeadersSent(ctx)
     } else {
-      forgetRead()
+      restoreUnread()
       await next()
     }
   }
 }
 
-/** Koa begins each answer as a 404, which what serves files would leave as it is. */
-async function asNodeBegins(res: ServerResponse, answer: () => Promise<boolean>): Promise<boolean> {
+/** Koa sets the status of each response to 404 first, and `send`, which serves files, doesn't change it. */
+async function withStatus200(res: ServerResponse, run: () => Promise<boolean>): Promise<boolean> {
   const { statusCode } = res
-  let isAnswered = false
+  let isHandled = false
   res.statusCode = 200
   try {
-    isAnswered = await answer()
-    return isAnswered
+    isHandled = await run()
+    return isHandled
   } finally {
-    if (!isAnswered) res.statusCode = statusCode
+    if (!isHandled) res.statusCode = statusCode
   }
 }
 
-/** Until the head of an answer is sent, what middleware does after its `next()` would change it. Files are looked for first. */
-async function untilBegun({ req, res }: Context): Promise<void> {
+/**
+ * Resolves when the headers of the library's response are sent: before that, middleware could still change them after its `next()`.
+ * The file route sends them only after it has looked up the file.
+ */
+async function untilHeadersSent({ req, res }: Context): Promise<void> {
   if (res.headersSent) return
   await new Promise<void>(resolve => {
     onHeaders(res, () => resolve())
@@ -68,7 +72,7 @@ async function untilBegun({ req, res }: Context): Promise<void> {
   })
 }
 
-/** What Koa knows of a request. */
+/** What Koa provides for a request. */
 class KoaContext implements RequestContext {
   readonly koaSession: KoaSession | undefined
   readonly baseUrl: string
@@ -90,7 +94,7 @@ class KoaContext implements RequestContext {
   get sessionID(): unknown {
     const { koaSession } = this
     if (koaSession === undefined) return this.#req.sessionID
-    // In the cookie, a session is called nothing; it is another when it leads elsewhere.
+    // A session in the cookie has no id. Another token in it means another session.
     return koaSession.externalKey ?? (koaSession.session || undefined)?.gradioState?.token
   }
 
@@ -107,19 +111,19 @@ class KoaContext implements RequestContext {
   }
 }
 
-/** koa-mount takes what it is mounted on off the path, at each level; where nothing would be left, it leaves a slash. */
+/** koa-mount removes the mount path from `ctx.path`, at each level. If nothing remains, it leaves a slash. */
 function baseOf({ originalUrl, url }: Context): string {
   const whole = originalUrl.endsWith(url) ? originalUrl : originalUrl.replace(/(?=\?|$)/, '/')
   return whole.endsWith(url) ? whole.slice(0, -url.length) : ''
 }
 
-/** Whether koa-session's middleware has yet to run: until then, `ctx.session` is not the one that the browser comes with. */
+/** Whether koa-session's middleware has yet to run: until then, `ctx.session` isn't the session of the browser's cookie. */
 function isPending(ctx: Context): boolean {
   const isGetter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(ctx), 'session')?.get !== undefined
   return isGetter && !Object.hasOwn(ctx, 'session') && koaSessionOf(ctx) === undefined
 }
 
-/** koa-session keeps its workings under a symbol of its own. */
+/** koa-session stores its internals on the context under a private symbol. */
 function koaSessionOf(ctx: Context): KoaSession | undefined {
   for (const symbol of Object.getOwnPropertySymbols(ctx)) {
     const value: unknown = Reflect.get(ctx, symbol)
@@ -130,11 +134,11 @@ function koaSessionOf(ctx: Context): KoaSession | undefined {
 }
 
 /**
- * To read a session in the cookie is to use it, as koa-session sees it: with `rolling` or `renew` the answer then brings
- * its cookie. To be called before the library reads it.
- * @returns makes it unread again, unless it was read before
+ * koa-session counts a session in the cookie as used once it was read: with `rolling` or `renew`, the response then sets its cookie.
+ * To be called before the library reads the session.
+ * @returns makes the session unread again, unless it was read before
  */
-function aroundRead(koaSession: KoaSession | undefined): () => void {
+function rememberUnread(koaSession: KoaSession | undefined): () => void {
   if (koaSession === undefined || koaSession.session !== undefined) return () => {}
   return () => {
     Object.assign(koaSession, { session: undefined })

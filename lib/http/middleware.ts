@@ -1,66 +1,61 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 import { observeCommits } from '../identity/koa-session.js'
-import { Caller, type FrameworkRequest, type RequestContext } from '../identity/request-context.js'
+import { type FrameworkRequest, type RequestContext, SessionRequest } from '../identity/request-context.js'
 import type { PageUpgrades } from '../pages/page-upgrades.js'
 import type { Sessions } from '../sessions/sessions.js'
-import type { InstanceParts } from './instance.js'
+import type { InstanceContext } from './instance.js'
 import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
 
-/** What one instance's middleware works with. */
-export interface MiddlewareParts extends InstanceParts {
+/** The parts of an instance that its middleware uses. */
+export interface MiddlewareContext extends InstanceContext {
   readonly routes: Routes
   readonly upgrades: PageUpgrades
 }
 
-/** A request, before and after this middleware. */
+/** A request, before or after this middleware. */
 type GradioRequest = IncomingMessage & { gradioState?: unknown }
 
-/** Sets `req.gradioState`, and answers the library's own routes: what Express and Connect call. */
+/** The middleware for Express and Connect. */
 export function handle(
-  parts: MiddlewareParts,
+  instance: MiddlewareContext,
   req: FrameworkRequest,
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
   let admitted: boolean | Promise<boolean>
   try {
-    admitted = admit(parts, req, res, req)
+    admitted = admit(instance, req, res, req)
   } catch (error) {
     next(error)
     return
   }
-  if (typeof admitted !== 'boolean') admitted.then(isAnswered => isAnswered || next(), next)
+  if (typeof admitted !== 'boolean') admitted.then(isHandled => isHandled || next(), next)
   else if (!admitted) next()
 }
 
-/**
- * Sets `req.gradioState`, and answers the library's own routes. Knows no framework.
- * @param res none at an upgrade
- * @param context what the framework knows of the request
- * @returns whether the request was answered; if not, it goes on
- */
+/** The middleware without a framework, see {@link Admit}. */
 export function admit(
-  parts: MiddlewareParts,
+  instance: MiddlewareContext,
   req: GradioRequest,
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
-  const { base, config, identity, sessions, routes, upgrades } = parts
+  const { base, config, identity, sessions, routes, upgrades } = instance
   const { gradioState: earlier } = req
   if (earlier !== undefined) {
-    // A middleware that is mounted twice works once.
+    // The middleware is mounted twice. The second one does nothing.
     if (isOf(sessions, earlier)) return false
     throw twoInstances()
   }
   attachTo(upgrades, req)
-  const caller = new Caller(req, res, context, identity.endedSerial)
-  const state = new RequestHandle(parts, caller)
+  const request = new SessionRequest(req, res, context, identity.endedSerial)
+  const state = new RequestHandle(instance, request)
   req.gradioState = state
   base.path = state.base
-  const { koaSession } = caller
-  const seal =
+  const { koaSession } = request
+  const disableCommits =
     koaSession &&
     observeCommits(koaSession, {
       context,
@@ -73,17 +68,17 @@ export function admit(
     return arrived === undefined ? false : arrived.then(() => false)
   }
   upgrades.addBase(state.routes)
-  return answerBy(route, req, res, state).finally(seal)
+  return runRoute(route, req, res, state).finally(disableCommits)
 }
 
-async function answerBy(route: Route, ...request: Parameters<Route>): Promise<boolean> {
+async function runRoute(route: Route, ...request: Parameters<Route>): Promise<boolean> {
   await route(...request)
   return true
 }
 
 function attachTo(upgrades: PageUpgrades, req: IncomingMessage): void {
-  // Node.js puts its server on each socket (lib/_http_server.js); `attach` is for where it can't be found.
-  // A socket that no server has accepted, as in tests of an app's own, has `null` there.
+  // Node.js sets it on each socket (lib/_http_server.js). Where it doesn't, apps call `gradio.attach()`.
+  // It is `null` on a socket that no server has accepted, as in tests that create one.
   const server = (req.socket as { server?: Server | null } | undefined)?.server
   if (server) upgrades.attach(server)
 }
@@ -94,7 +89,7 @@ export function stateOf(sessions: Sessions, req: GradioRequest): RequestHandle {
   if (isOf(sessions, state)) return state
   throw new GradioStateError(
     'NOT_MOUNTED',
-    'Expected a request that has passed this gradioState() middleware, got another. Mount it with app.use(gradio) before; in an upgrade, run the session middleware and gradio first.',
+    'Expected a request that has passed through this gradioState() middleware, got one that has not. Mount it earlier with app.use(gradio); for an upgrade request, run the session middleware and gradio first.',
   )
 }
 
@@ -105,6 +100,6 @@ function isOf(sessions: Sessions, state: unknown): state is RequestHandle {
 function twoInstances(): GradioStateError {
   return new GradioStateError(
     'TWO_INSTANCES',
-    'Expected one gradioState() on a request, got a second one. Make one instance and share it between routers.',
+    'Expected one gradioState() on a request, got a second one. Create one instance and share it between routers.',
   )
 }

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /**
- * Whether a browser asks for a document. Browsers say so in `Sec-Fetch-Dest` (Fetch Metadata), but on trustworthy
- * origins only: on others, such as a plain http name in a LAN, the wish for HTML tells.
+ * Whether a browser requests a document. Browsers send `Sec-Fetch-Dest` (Fetch Metadata) only to trustworthy origins. For others,
+ * such as a host name in a LAN without https, `Accept` decides.
  */
 export function isNavigation(req: IncomingMessage): boolean {
   const { method, headers } = req
@@ -12,11 +12,11 @@ export function isNavigation(req: IncomingMessage): boolean {
   return headers.accept?.includes('text/html') ?? false
 }
 
-/** Whether the answer has brought the browser a page that will now load: HTML, or the word that its copy is current. */
+/** Whether the response makes the browser load a page: HTML, or a 304 for the HTML in its cache. */
 export function isPage(res: ServerResponse | undefined): boolean {
   if (!res?.writableEnded) return false
   return res.statusCode === 304 || String(res.getHeader('content-type')).startsWith('text/html')
 }
 
-/** An app may stand in a frame of another page, as on Hugging Face Spaces. */
+/** An app may be embedded in a frame of another page, as on Hugging Face Spaces. */
 const DOCUMENTS: ReadonlySet<unknown> = new Set(['document', 'iframe', 'frame'])

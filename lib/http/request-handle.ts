@@ -1,28 +1,28 @@
 import { closed, GradioStateError } from '../errors.js'
-import type { Caller } from '../identity/request-context.js'
+import type { SessionRequest } from '../identity/request-context.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
 import type { Reason, RequestState } from '../types.js'
 import { whenOver } from '../util/response-over.js'
 import { FileAccess } from './file-access.js'
-import type { InstanceParts } from './instance.js'
+import type { InstanceContext } from './instance.js'
 import { RequestEntry } from './request-entry.js'
 import type { WhenClosed } from './tracked-socket.js'
 
-/** `req.gradioState`, and what the library's own routes do with the session of a request. */
+/** `req.gradioState`. Its methods that {@link RequestState} doesn't have are for the library's own routes. */
 export class RequestHandle extends FileAccess implements RequestState {
-  /** The path of the library's routes as requests have it here. */
+  /** The path of the library's routes in the URLs that this process receives. A reverse proxy may have removed a prefix. */
   readonly routes: string
   readonly #publicPath: string
   readonly #entry: RequestEntry
 
-  constructor(parts: InstanceParts, caller: Caller) {
-    super(parts.sessions, parts.cache)
-    const { path, publicPath } = parts.config
-    this.routes = caller.base + path
+  constructor(instance: InstanceContext, request: SessionRequest) {
+    super(instance.sessions, instance.cache)
+    const { path, publicPath } = instance.config
+    this.routes = request.base + path
     this.#publicPath = publicPath
-    this.#entry = new RequestEntry(parts, caller)
+    this.#entry = new RequestEntry(instance, request)
   }
 
   get base(): string {
@@ -40,12 +40,12 @@ export class RequestHandle extends FileAccess implements RequestState {
     await this.#entry.persist()
   }
 
-  /** As {@link RequestEntry.arrive}. */
+  /** See {@link RequestEntry.arrive}. */
   arrive(): Promise<void> | undefined {
     return this.#entry.arrive()
   }
 
-  /** Another node may hold that page of this request's session: it is told that the page says goodbye. */
+  /** Reports the goodbye of a page that isn't connected to this node. @returns whether another node has the page */
   async goodbye(page: string, epoch: number | undefined): Promise<boolean> {
     const token = this.#entry.storage.find()
     const { cluster } = this.sessions
@@ -53,22 +53,22 @@ export class RequestHandle extends FileAccess implements RequestState {
     return cluster.goodbye(token, page, epoch)
   }
 
-  /** Whether its session may have files on other nodes. */
+  /** Whether the session may have files on other nodes. */
   get isShared(): boolean {
     return this.sessions.isShared
   }
 
   /** Whether the framework trusts the headers of the proxy that sent this request. */
   get trustsProxy(): boolean {
-    return this.#entry.caller.trustsProxy
+    return this.#entry.request.trustsProxy
   }
 
-  /** Whether this request has made the session known to the browser: its answer has to bring the cookie. */
-  get introduced(): boolean {
-    return this.#entry.introduced
+  /** See {@link RequestEntry.setsCookie}. */
+  get setsCookie(): boolean {
+    return this.#entry.setsCookie
   }
 
-  /** Whether this request came with a session that lives, here or maybe on another node. */
+  /** Whether this request has the token of a session that exists, or that may exist on another node. */
   get hasSession(): boolean {
     const { storage } = this.#entry
     const token = storage.find()
@@ -76,7 +76,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.sessions.find(token) !== undefined || (this.sessions.isShared && storage.hasToken !== false)
   }
 
-  /** The session that this request came with, if it lives here: it has returned, then. */
+  /** The session of this request's token, if it is in this process. Notes that its user has returned. */
   find(): Session | undefined {
     const token = this.#entry.storage.find()
     const session = token === undefined ? undefined : this.sessions.find(token)
@@ -84,36 +84,36 @@ export class RequestHandle extends FileAccess implements RequestState {
     return session
   }
 
-  /** As {@link RequestEntry.persistWithHeaders}. */
-  persistWithHeaders(): Promise<void> {
-    return this.#entry.persistWithHeaders()
+  /** See {@link RequestEntry.persistBeforeHeaders}. */
+  persistBeforeHeaders(): Promise<void> {
+    return this.#entry.persistBeforeHeaders()
   }
 
-  /** Lets the framework set its cookie anew, if it does so by itself. */
+  /** Renews the cookie of the framework session, where this has to be done before the headers are written. */
   async renew(): Promise<void> {
     await this.#entry.storage.renew?.()
   }
 
-  /** Enters a page in this request's session, which is begun if need be. */
+  /** Enters a page into this request's session. Begins the session if there is none. */
   async enterPage(page: string): Promise<Entry> {
     const entry = await this.#entry.enterPage(page)
-    // A store that hangs would hold the session for longer than the browser waits.
+    // If the store hangs, the session must not stay open after the browser has given up.
     const leave = () => entry.leave()
-    const forget = whenOver(this.#entry.caller, leave)
+    const removeListener = whenOver(this.#entry.request, leave)
     try {
       await this.#entry.persist()
       usable(entry.session)
-      if (entry.left) throw abandoned()
+      if (entry.left) throw pageGone()
     } catch (error) {
       leave()
       throw error
     } finally {
-      forget()
+      removeListener()
     }
     return entry
   }
 
-  /** Counts a socket of this user's as a page until it closes. */
+  /** Counts a socket of this user as a page until it closes. */
   track(whenClosed: WhenClosed): void {
     const { token } = this.use()
     const { cluster } = this.sessions
@@ -128,7 +128,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     )
   }
 
-  /** What ends the session of this request, should its framework session be given up: also when by then it has another. */
+  /** Returns a function that ends the session that this request belongs to now, even if the request belongs to another by then. */
   ending(): (reason: Reason) => void {
     const session = this.known()
     return reason => {
@@ -136,7 +136,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     }
   }
 
-  /** Whether this is a request of that instance. */
+  /** Whether this request belongs to the instance with these sessions. */
   isOf(sessions: Sessions): boolean {
     return this.sessions === sessions
   }
@@ -158,6 +158,6 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 }
 
-function abandoned(): GradioStateError {
-  return new GradioStateError('PAGE_GONE', 'Expected the page to wait for the answer, but it has left.')
+function pageGone(): GradioStateError {
+  return new GradioStateError('PAGE_GONE', 'Expected the page to wait for the response, but it has left.')
 }

@@ -1,20 +1,20 @@
 import type { Load } from '../sessions/load.js'
 import type { Session } from '../sessions/session.js'
 
-/** The `signal` of one request: aborts at the end of the load that the request came to, also when it was asked for before. */
+/** The `signal` of one request: aborts at the end of the request's load. It can be read before the request has a session. */
 export class RequestSignal {
   #load: Load | undefined
-  /** Serves until the request has a session. */
+  /** Its signal was returned before the request had a session. */
   #early: AbortController | undefined
 
-  /** @param session that of the request, if it has one */
+  /** @param session the session of the request, if it has one */
   of(session: Session | undefined): AbortSignal {
     if (session !== undefined) return (this.#load ?? session.load).signal
     this.#early ??= new AbortController()
     return this.#early.signal
   }
 
-  /** The request has come to that load. */
+  /** The request belongs to that load. */
   follow(load: Load): void {
     this.#load = load
     const early = this.#early

@@ -8,18 +8,18 @@ import type { FrameworkRequest } from '../identity/request-context.js'
 import type { Config } from '../options.js'
 import { allowOrigin, refuseCrossSite } from '../pages/origin.js'
 import type { PageUpgrades } from '../pages/page-upgrades.js'
-import { type Pages, unknown } from '../pages/pages.js'
+import { type Pages, pageUnknown } from '../pages/pages.js'
 import { clientScript } from './client-script.js'
 import { mimeTypeOf } from './file-access.js'
 import { serveFile } from './file-route.js'
-import type { InstanceParts } from './instance.js'
+import type { InstanceContext } from './instance.js'
 import type { RequestHandle } from './request-handle.js'
 import { expectMultipart, type Upload } from './upload-route.js'
 
-/** One of the library's own routes, found for a request. */
+/** Responds to a request for one of the library's own routes. */
 export type Route = (req: FrameworkRequest, res: ServerResponse, state: RequestHandle) => void | Promise<void>
 
-/** The library's own routes. None of them makes the session store write, but for a session's first page. */
+/** The library's own routes. They write to the session store only when they begin a session. */
 export class Routes {
   readonly #config: Config
   readonly #cache: FileCache
@@ -28,7 +28,7 @@ export class Routes {
   readonly #upload: Upload
 
   constructor(
-    { config, cache }: InstanceParts,
+    { config, cache }: InstanceContext,
     { pages, upgrades, upload }: { pages: Pages; upgrades: PageUpgrades; upload: Upload },
   ) {
     this.#config = config
@@ -55,14 +55,14 @@ export class Routes {
         await route(req, res, state)
       } catch (error) {
         if (!(error instanceof GradioStateError) || res.headersSent) throw error
-        // Even so, the session may have begun: without its cookie, the next try would begin another.
-        await state.persistWithHeaders()
-        answer(
+        // The session may have begun before the error. Without its cookie, the next attempt would begin another.
+        await state.persistBeforeHeaders()
+        respond(
           req,
           res,
           error.status,
           { error: { code: error.code, message: error.message } },
-          state.introduced,
+          state.setsCookie,
         )
       }
     }
@@ -70,8 +70,8 @@ export class Routes {
 
   #route([name, ...rest]: string[], method: string | undefined, query: URLSearchParams): Route | undefined {
     const [first = '', second = ''] = rest
-    const n = query.get('n')
-    const epoch = n !== null && /^\d{1,9}$/.test(n) ? Number(n) : undefined
+    const digits = query.get('n')
+    const epoch = digits !== null && /^\d{1,9}$/.test(digits) ? Number(digits) : undefined
     switch (`${method} ${name} ${rest.length}`) {
       case 'GET client.js 0':
       case 'HEAD client.js 0':
@@ -102,19 +102,19 @@ export class Routes {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
     const ticket = this.#pages.issueTicket(page)
-    answer(req, res, 200, { ticket }, state.introduced)
+    respond(req, res, 200, { ticket }, state.setsCookie)
   }
 
-  /** A page's socket that comes as a plain request: an upgrade that can't be accepted, or that a proxy has removed. */
+  /** Responds to a request for a page's socket that can't be upgraded, or whose upgrade headers a proxy has removed. */
   #refuseSocket(...[req, res]: Parameters<Route>): void {
     const status = this.#upgrades.statusOf(req)
-    // HTTP/2 has no such headers.
+    // HTTP/2 forbids these headers.
     if (req.httpVersionMajor === 1) {
       if (status === 426) res.setHeader('Upgrade', 'websocket')
       // Browsers don't reuse the connection of a failed upgrade.
       if (req.headers.upgrade !== undefined) res.setHeader('Connection', 'close')
     }
-    answer(req, res, status)
+    respond(req, res, status)
   }
 
   async #receive(...[req, res, state]: Parameters<Route>): Promise<void> {
@@ -123,18 +123,18 @@ export class Routes {
     await state.establish()
     const files = await this.#read(req, res)
     if (files === undefined) return
-    // Not the path: that is the server's own business.
-    const told = files.map(({ url, filename, size, sha256 }) => ({
+    // Without the path, which must not leave the server.
+    const summaries = files.map(({ url, filename, size, sha256 }) => ({
       url,
       name: filename,
       size,
       sha256,
       mimeType: mimeTypeOf(filename),
     }))
-    answer(req, res, 200, told, state.introduced)
+    respond(req, res, 200, summaries, state.setsCookie)
   }
 
-  /** The files that were stored; `undefined` when the browser has given up meanwhile, and waits for no answer. */
+  /** The files that were stored; `undefined` if the browser has aborted the upload. */
   async #read(req: FrameworkRequest, res: ServerResponse): Promise<StoredFields[] | undefined> {
     try {
       return await this.#upload(req, res)
@@ -144,15 +144,15 @@ export class Routes {
     }
   }
 
-  /** An answer that the session middleware takes part in, as in those of the app: with `rolling` it sets its cookie. */
+  /** The session middleware takes part in this response, as in those of the app: with `rolling`, it renews its cookie. */
   async #renew(...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     const isRenewed = this.#config.keepAlive && state.hasSession
     if (isRenewed) await state.renew()
-    answer(req, res, 204, undefined, isRenewed)
+    respond(req, res, 204, undefined, isRenewed)
   }
 
-  /** Needs no proof of its origin: it names the page by its id, which is random and which only that page knows. */
+  /** The origin isn't checked: a page of another site would have to know the page id, which is random. */
   async #goodbye(
     id: string,
     epoch: number | undefined,
@@ -160,40 +160,40 @@ export class Routes {
   ): Promise<void> {
     const session = state.find()
     const isDone = this.#pages.goodbye(session, id, epoch) || (await state.goodbye(id, epoch))
-    if (!isDone && !this.#pages.knows(session, id)) throw unknown(id)
-    answer(req, res, 204)
+    if (!isDone && !this.#pages.knows(session, id)) throw pageUnknown(id)
+    respond(req, res, 204)
   }
 }
 
-/** @param introduces whether the answer brings the browser its session: then the session middleware may set its cookie */
-function answer(
+/** @param setsCookie whether the session middleware may set its cookie */
+function respond(
   req: FrameworkRequest,
   res: ServerResponse,
   status: number,
   body?: object,
-  introduces = false,
+  setsCookie = false,
 ): void {
   const text = body === undefined ? undefined : JSON.stringify(body)
-  const begin = () => {
+  const writeHead = () => {
     const type = text !== undefined && {
       'Content-Type': 'application/json',
       'Content-Length': Buffer.byteLength(text),
     }
     res.writeHead(status, { ...type, 'Cache-Control': 'no-store' })
   }
-  if (introduces) begin()
-  else withoutFrameworkSession(req, begin)
+  if (setsCookie) writeHead()
+  else withoutFrameworkSession(req, writeHead)
   withoutFrameworkSession(req, () => res.end(text))
 }
 
 function preflight(req: FrameworkRequest, res: ServerResponse, isListed: boolean): void {
   if (isListed) {
     res.setHeader('Access-Control-Allow-Methods', 'POST')
-    // Tools that trace requests add headers of their own.
+    // Tracing tools in the browser add headers of their own.
     const headers = req.headers['access-control-request-headers']
     if (headers !== undefined) res.setHeader('Access-Control-Allow-Headers', headers)
   }
-  answer(req, res, 204)
+  respond(req, res, 204)
 }
 
 const ETAG = `"${createHash('sha256').update(clientScript).digest('base64url').slice(0, 22)}"`

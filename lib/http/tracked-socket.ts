@@ -4,8 +4,8 @@ import type { Http2ServerResponse } from 'node:http2'
 import { whenOver } from '../util/response-over.js'
 
 /**
- * A socket that shows by a state of its own whether it is open: a response, stream or socket of Node.js; a WebSocket, also of SockJS, and
- * an Engine.IO socket; a Socket.IO socket; a session of better-sse; an `AbortSignal`, which stands for anything else.
+ * A socket with a property that shows whether it is open: a response, stream or socket of Node.js; a WebSocket, SockJS connection or
+ * Engine.IO socket; a Socket.IO socket; a better-sse session; or an `AbortSignal`, which can represent anything else.
  */
 export type Closable =
   | { readonly destroyed: boolean }
@@ -14,31 +14,31 @@ export type Closable =
   | { readonly isConnected: boolean }
   | { readonly aborted: boolean }
 
-/** Calls the listener once the socket is closed, at once where it already is. */
+/** Calls the listener once, when the socket closes, or at once if it is closed already. */
 export type WhenClosed = (listener: () => void) => void
 
-/** What can be told of a socket's close; `undefined` where nothing can. */
-export function closingOf(req: IncomingMessage, socket: Shown | null | undefined): WhenClosed | undefined {
+/** How to wait for a socket's close; `undefined` if its close can't be detected. */
+export function closeOf(req: IncomingMessage, socket: SocketLike | null | undefined): WhenClosed | undefined {
   if (typeof socket !== 'object' || socket === null) return undefined
-  // A request closes when its body was read, which says nothing of the user.
+  // A request closes when its body was read, while the user may still be connected.
   if (socket.httpVersion !== undefined) return undefined
   if (isResponse(socket)) return listener => whenOver({ req: socket.req ?? req, res: socket }, listener)
   const kind = KINDS.find(kind => kind.isKind(socket))
-  const listen = kind && listening(socket, kind.event)
+  const listen = kind && listenerFor(socket, kind.event)
   return listen && (listener => (kind.isClosed(socket) ? listener() : listen(listener)))
 }
 
-/** What a kind of socket shows, and the event that it emits when it closes. No object tells which events it will emit. */
-interface Kind {
-  isKind(socket: Shown): boolean
-  isClosed(socket: Shown): boolean
+/** How to recognize a kind of socket, and the event that it emits when it closes. An object doesn't show which events it will emit. */
+interface SocketKind {
+  isKind(socket: SocketLike): boolean
+  isClosed(socket: SocketLike): boolean
   readonly event: string
 }
 
-const KINDS: readonly Kind[] = [
+const KINDS: readonly SocketKind[] = [
   // Sockets and streams of Node.js.
   { isKind: s => typeof s.destroyed === 'boolean', isClosed: s => s.destroyed === true, event: 'close' },
-  // ws, SockJS, Engine.IO, the standard's WebSocket. Not Primus, whose sockets have no close() and are open at 3.
+  // ws, SockJS, Engine.IO, the browsers' WebSocket. Not Primus, whose sockets have no close(), and for which 3 means open.
   {
     isKind: s => s.readyState !== undefined && typeof s.close === 'function',
     isClosed: s => s.readyState === 3 || s.readyState === 'closed',
@@ -59,8 +59,8 @@ const KINDS: readonly Kind[] = [
   { isKind: s => typeof s.aborted === 'boolean', isClosed: s => s.aborted === true, event: 'abort' },
 ]
 
-/** Whatever of this a socket may have. */
-interface Shown {
+/** The properties that are read. A socket has some of them. */
+interface SocketLike {
   readonly destroyed?: unknown
   readonly readyState?: unknown
   readonly connected?: unknown
@@ -74,21 +74,21 @@ interface Shown {
   readonly setHeader?: unknown
 }
 
-function isResponse(socket: Shown): socket is ServerResponse | Http2ServerResponse {
+function isResponse(socket: SocketLike): socket is ServerResponse | Http2ServerResponse {
   return typeof socket.setHeader === 'function'
 }
 
-/** Both Node.js's and the browsers' way to listen. */
-function listening(socket: Shown, event: string): WhenClosed | undefined {
+/** For an `EventEmitter` or an `EventTarget`. */
+function listenerFor(socket: SocketLike, event: string): WhenClosed | undefined {
   if (isEmitter(socket)) return listener => socket.once(event, listener)
   if (isEventTarget(socket)) return listener => socket.addEventListener(event, listener, { once: true })
   return undefined
 }
 
-function isEmitter(socket: Shown): socket is Pick<EventEmitter, 'once'> {
+function isEmitter(socket: SocketLike): socket is Pick<EventEmitter, 'once'> {
   return typeof socket.once === 'function'
 }
 
-function isEventTarget(socket: Shown): socket is Pick<EventTarget, 'addEventListener'> {
+function isEventTarget(socket: SocketLike): socket is Pick<EventTarget, 'addEventListener'> {
   return typeof socket.addEventListener === 'function'
 }

@@ -7,7 +7,7 @@ import type { ExpiryWatcher } from './expiry-watcher.js'
 import { ExpressSession, hasExpressSession } from './express-session.js'
 import { koaSessionStorage } from './koa-session.js'
 import { OwnCookie } from './own-cookie.js'
-import type { Caller } from './request-context.js'
+import type { SessionRequest } from './request-context.js'
 import { TokenSigner } from './signed-token.js'
 import type { StoredSessionContext } from './stored-session.js'
 import { tokenOfUser } from './token.js'
@@ -33,19 +33,19 @@ export class Identity {
     this.#expectsSession = config.store !== undefined || config.session === 'framework'
   }
 
-  tokenStorageOf(caller: Caller): TokenStorage {
-    const { req } = caller
+  tokenStorageOf(request: SessionRequest): TokenStorage {
+    const { req } = request
     const { identify, session } = this.#config
     const own = identify?.(req)
     if (own !== undefined) return identified(own)
-    if (session === 'cookie') return this.#ownCookie(caller)
-    const frameworkSession = caller.session
+    if (session === 'cookie') return this.#ownCookie(request)
+    const frameworkSession = request.session
     if (typeof frameworkSession === 'object' && frameworkSession !== null) {
       if (this.#usedOwnCookie && !this.#expectsSession) warnOfLateSession()
       this.#expectsSession = true
-      return this.#frameworkSession(caller, frameworkSession)
+      return this.#frameworkSession(request, frameworkSession)
     }
-    return this.#expectsSession ? UNAVAILABLE : this.#ownCookie(caller, this.#noteOwnCookie)
+    return this.#expectsSession ? UNAVAILABLE : this.#ownCookie(request, this.#noteOwnCookie)
   }
 
   /** Each request records it on arrival, see {@link EndedSessions}. */
@@ -53,12 +53,12 @@ export class Identity {
     return this.#watcher.endedSessions.serial
   }
 
-  #frameworkSession(caller: Caller, session: object): TokenStorage {
-    const { req, res, endedSerial, koaSession } = caller
+  #frameworkSession(request: SessionRequest, session: object): TokenStorage {
+    const { req, res, endedSerial, koaSession } = request
     if (koaSession === undefined && hasExpressSession(req))
       return new ExpressSession(req, res, this.#stored, endedSerial, this.#config.store)
     const signedTokens = this.#signedTokens
-    const ownCookie = this.#ownCookie(caller)
+    const ownCookie = this.#ownCookie(request)
     if (koaSession === undefined) return new CustomSession(session, res, ownCookie, signedTokens)
     return koaSessionStorage({
       koaSession,
@@ -71,8 +71,8 @@ export class Identity {
     })
   }
 
-  #ownCookie(caller: Caller, onUse?: () => void): OwnCookie {
-    return new OwnCookie(caller, this.#config.cookie, this.#signedTokens.signer, onUse)
+  #ownCookie(request: SessionRequest, onUse?: () => void): OwnCookie {
+    return new OwnCookie(request, this.#config.cookie, this.#signedTokens.signer, onUse)
   }
 
   readonly #noteOwnCookie = () => {

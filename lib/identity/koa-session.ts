@@ -53,7 +53,7 @@ class KoaSessionInStore extends StoredSession {
     this.isUnsaved = false
   }
 
-  persistWithHeaders(): Promise<void> {
+  persistBeforeHeaders(): Promise<void> {
     return this.persist()
   }
 
@@ -106,7 +106,7 @@ class KoaSessionInCookie extends CustomSession {
     this.#isUnsaved = false
   }
 
-  persistWithHeaders(): Promise<void> {
+  persistBeforeHeaders(): Promise<void> {
     return this.persist()
   }
 

@@ -3,37 +3,37 @@ import type { TLSSocket } from 'node:tls'
 import { parse, serialize } from 'cookie'
 import onHeaders from 'on-headers'
 import type { CookieConfig } from '../options.js'
-import type { Caller } from './request-context.js'
+import type { SessionRequest } from './request-context.js'
 import type { TokenSigner } from './signed-token.js'
 import { canSetCookie, headersSent, type TokenStorage } from './token-storage.js'
 
 /** The library's own cookie, used where there is no framework session. */
 export class OwnCookie implements TokenStorage {
-  readonly #caller: Caller
+  readonly #request: SessionRequest
   readonly #config: CookieConfig
   readonly #signer: TokenSigner
   readonly #onUse: (() => void) | undefined
 
   /** @param onUse called when this cookie begins or enters a session */
-  constructor(caller: Caller, config: CookieConfig, signer: TokenSigner, onUse?: () => void) {
-    this.#caller = caller
+  constructor(request: SessionRequest, config: CookieConfig, signer: TokenSigner, onUse?: () => void) {
+    this.#request = request
     this.#config = config
     this.#signer = signer
     this.#onUse = onUse
   }
 
   find(): string | undefined {
-    const header = this.#caller.req.headers.cookie
+    const header = this.#request.req.headers.cookie
     return header === undefined ? undefined : this.#signer.verify(parse(header)[this.#config.name])
   }
 
   prepare(): string {
-    return this.find() ?? newTokenFor(this.#caller.res, this.#signer)
+    return this.find() ?? newTokenFor(this.#request.res, this.#signer)
   }
 
   keep(token: string): void {
     this.#onUse?.()
-    const { res } = this.#caller
+    const { res } = this.#request
     if (res === undefined || token === this.find() || token === kept.get(res)) return
     kept.set(res, token)
     const cookie = this.#serialize(token)
@@ -50,7 +50,7 @@ export class OwnCookie implements TokenStorage {
     return serialize(name, token, {
       httpOnly: true,
       sameSite,
-      path: path ?? (publicPath + this.#caller.base || '/'),
+      path: path ?? (publicPath + this.#request.base || '/'),
       secure: secure === 'auto' ? this.#isSecure() : secure,
       ...(domain !== undefined && { domain }),
       ...(maxAge !== undefined && { maxAge }),
@@ -59,7 +59,7 @@ export class OwnCookie implements TokenStorage {
 
   /** Frameworks take the `X-Forwarded-Proto` of a trusted proxy into account. */
   #isSecure(): boolean {
-    const { context, req } = this.#caller
+    const { context, req } = this.#request
     return context.secure ?? (req.socket as TLSSocket).encrypted === true
   }
 }

@@ -63,7 +63,7 @@ export interface KoaSessionContent extends MarkedSession {
  * A request, with everything that identifies its session. A class rather than an object literal: V8 learns to allocate the literals of
  * a busy server in the old generation, where each would keep its request until the next full collection.
  */
-export class Caller {
+export class SessionRequest {
   readonly req: IncomingMessage
   /** `undefined` at an upgrade. */
   readonly res: ServerResponse | undefined

@@ -23,7 +23,7 @@ export interface TokenStorage {
   /** Called when the request has reached its session: ends the session with its framework session. */
   watchSession?(session: Session): void
   /** Resolves when a response whose head is written next will bring the browser the token. Not needed by every storage. */
-  persistWithHeaders?(): Promise<void>
+  persistBeforeHeaders?(): Promise<void>
   /** Does now what the framework does at the end of each request, for a response that the library itself sends. */
   renew?(): Promise<void>
   /** Resolves when the browser's next request will find the token, even while this response is still being written. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 
 /**
- * Refuses a request that a page of another origin has caused, to which the browser adds our cookie.
+ * Refuses requests of pages of other origins, to which the browser adds the session cookie.
  * @param trustsProxy whether the framework trusts the headers of the proxy that sent the request
  * @throws GradioStateError `CROSS_SITE`
  */
@@ -23,7 +23,7 @@ export function refuseCrossSite(
  * Whether a page of the request's own origin sent it, or no browser at all. The decision uses the first of these that the request has:
  *
  * 1. `Sec-Fetch-Site`, which browsers set themselves, on trustworthy origins only: https and localhost.
- * 2. The header of our client. Pages of another origin need a preflight to send it, which only listed origins pass.
+ * 2. The header of the client. Pages of another origin need a preflight to send it, which only listed origins pass.
  * 3. `Origin`, compared with the host. Browsers send it with every POST.
  */
 export function isSameOrigin({ headers }: IncomingMessage, trustsProxy: boolean): boolean {
@@ -32,7 +32,7 @@ export function isSameOrigin({ headers }: IncomingMessage, trustsProxy: boolean)
   if (site !== undefined) return site === 'same-origin' || site === 'none'
   if (headers[CLIENT_HEADER] !== undefined || origin === undefined) return true
   const { host, ':authority': authority, 'x-forwarded-host': forwarded } = headers
-  // Each proxy may have added the host that it was called by.
+  // Each proxy may have added the host of the request that it received.
   const byProxies = trustsProxy ? String(forwarded ?? '').split(',') : []
   return [host, authority, ...byProxies].some(host => hasHost(origin, String(host ?? '')))
 }
@@ -72,5 +72,5 @@ function parseHost(host: string): { name: string; port: string } | undefined {
   return { name: hostname, port: port === '443' ? '' : port }
 }
 
-/** What our client sends to its own origin (`lib/client/index.ts`). */
+/** The header that the client sends to its own origin (`lib/client/own-origin.ts`). */
 const CLIENT_HEADER = 'gradio-state'

@@ -7,63 +7,63 @@ import { Deadline } from '../util/scheduler.js'
 import type { Pages } from './pages.js'
 import { PingSchedule } from './ping-schedule.js'
 import type { Ticket } from './tickets.js'
-import { hookUpgrades, type UpgradeTaker, type Verdict } from './upgrade-hook.js'
+import { hookUpgrades, type UpgradeDecision, type UpgradeHandler } from './upgrade-hook.js'
 import { acceptUpgrade, type Upgrade } from './websocket.js'
 
 /**
- * Takes the upgrades for the WebSockets of pages: those with a valid ticket, which is all they need, so no session middleware and
- * no store is asked. Every other request below the library's routes is answered by its route.
+ * Accepts the WebSocket upgrades of pages. A valid ticket is sufficient, so neither session middleware nor session store is involved. Every
+ * other request below the library's routes is handled by its route.
  */
-export class PageUpgrades implements UpgradeTaker {
+export class PageUpgrades implements UpgradeHandler {
   readonly #pages: Pages
   readonly #sessions: Sessions
   readonly #pings: PingSchedule
   readonly #unhook = new Map<Server, () => void>()
-  /** Where the library's routes are mounted, as far as requests have shown. */
+  /** The paths that the library's routes are mounted on, as far as requests have shown them. */
   readonly #bases = new Set<string>()
-  /** The connections whose pages are still being opened here. */
-  readonly #waiting = new Set<Duplex>()
+  /** The connections whose pages are being taken over from other nodes. */
+  readonly #takeovers = new Set<Duplex>()
   #isClosed = false
 
-  /** @param heartbeat milliseconds between two pings */
+  /** @param heartbeat the ping interval, in milliseconds */
   constructor(pages: Pages, sessions: Sessions, heartbeat: number) {
     this.#pages = pages
     this.#sessions = sessions
     this.#pings = new PingSchedule(sessions.deadlines, heartbeat)
   }
 
-  /** Takes part in the upgrades of a server until it closes. A second call does nothing. */
+  /** Handles upgrades of a server until it closes. A second call does nothing. */
   attach(server: Server): void {
     if (this.#isClosed || this.#unhook.has(server)) return
     this.#unhook.set(server, hookUpgrades(server, this))
   }
 
-  released(server: Server): void {
+  serverClosed(server: Server): void {
     this.#unhook.delete(server)
   }
 
-  /** @param base the path before the library's routes, with that of the router they are mounted on */
+  /** @param base the path of the library's routes, including that of the router that they are mounted on */
   addBase(base: string): void {
     if (this.#bases.size < MAX_BASES) this.#bases.add(base)
   }
 
-  /** Leaves all servers. Open sockets are closed when their sessions end. */
+  /** Removes the hooks from all servers. Open sockets are closed when their sessions end. */
   close(): void {
     this.#isClosed = true
-    for (const connection of this.#waiting) this.#giveUp(connection, 503)
+    for (const connection of this.#takeovers) this.#refuse(connection, 503)
     for (const unhook of this.#unhook.values()) unhook()
     this.#unhook.clear()
   }
 
-  judge(req: IncomingMessage): Verdict {
+  decide(req: IncomingMessage): UpgradeDecision {
     const address = parse(req)
     if (address === undefined) return undefined
     const isAdmitted = typeof this.#ticketOf(address) === 'object'
-    if (isAdmitted && asksForWebSocket(req) && isFree(req)) return 'take'
+    if (isAdmitted && isWebSocketUpgrade(req) && isConnectionFree(req)) return 'upgrade'
     return this.#bases.has(address.base) ? 'plain' : undefined
   }
 
-  take(...upgrade: Upgrade): void {
+  handle(...upgrade: Upgrade): void {
     const [req, connection] = upgrade
     const { sealed = '' } = parse(req) ?? {}
     const ticket = this.#pages.findTicket(sealed)
@@ -76,15 +76,15 @@ export class PageUpgrades implements UpgradeTaker {
     else acceptUpgrade(upgrade, page, this.#pings)
   }
 
-  /** The status for a request that should have opened a socket but came as a plain one; 426 where all else is right. */
+  /** The status for a request that should open a socket but wasn't upgraded: 426 if its ticket is valid. */
   statusOf(req: IncomingMessage): number {
     if (this.#isClosed) return 503
-    const address = asksForWebSocket(req) ? parse(req) : undefined
+    const address = isWebSocketUpgrade(req) ? parse(req) : undefined
     const ticket = address && this.#ticketOf(address)
     return typeof ticket === 'number' ? ticket : 426
   }
 
-  /** The ticket of a request, or the status of the response if it doesn't admit the request. */
+  /** The ticket of a request; the status of the response if it is invalid. */
   #ticketOf({ page, epoch, sealed }: SocketAddress): Ticket | number {
     const ticket = this.#pages.findTicket(sealed)
     if (ticket === undefined) return 401
@@ -92,39 +92,39 @@ export class PageUpgrades implements UpgradeTaker {
     return ticket
   }
 
-  /** Opens here a page that another node has had until now. */
+  /** Moves a page from another node to this one. */
   async #takeOver(sealed: string, ticket: Ticket, upgrade: Upgrade): Promise<void> {
     const [, connection] = upgrade
     const { deadlines, hooks } = this.#sessions
     const destroy = () => connection.destroy()
-    const limit = new Deadline(() => this.#giveUp(connection, 503))
+    const limit = new Deadline(() => this.#refuse(connection, 503))
     connection.on('error', destroy)
-    this.#waiting.add(connection)
+    this.#takeovers.add(connection)
     deadlines.schedule(limit, MAX_TAKEOVER)
     try {
       const page = await this.#pages.takeOver(sealed, ticket)
-      // A connection that was lost meanwhile is a failed handshake, after which the page sends beats. It hasn't left.
-      if (!this.#waiting.has(connection) || connection.destroyed) return
+      // If the connection was lost meanwhile, the handshake has failed and the page continues with heartbeats. It hasn't left.
+      if (!this.#takeovers.has(connection) || connection.destroyed) return
       page.expectOpen(ticket.epoch)
       connection.off('error', destroy)
       acceptUpgrade(upgrade, page, this.#pings)
     } catch (error) {
       if (!(error instanceof GradioStateError)) hooks.report(error, { source: 'cluster' })
-      this.#giveUp(connection, statusFor(error))
+      this.#refuse(connection, statusFor(error))
     } finally {
       deadlines.cancel(limit)
-      this.#waiting.delete(connection)
+      this.#takeovers.delete(connection)
     }
   }
 
-  /** Answers with an error, unless that was done before. Node.js has given the connection away, so this is by hand. */
-  #giveUp(connection: Duplex, status: number): void {
-    if (!this.#waiting.delete(connection)) return
+  /** Sends an error response, if none was sent before. After an upgrade, Node.js provides no `ServerResponse`. */
+  #refuse(connection: Duplex, status: number): void {
+    if (!this.#takeovers.delete(connection)) return
     const { deadlines } = this.#sessions
     const limit = new Deadline(() => connection.destroy())
     deadlines.schedule(limit, MAX_REFUSAL)
     connection.once('close', () => deadlines.cancel(limit))
-    // What the peer still sends is read, otherwise its end would not be seen.
+    // Discards what the peer still sends: without reading, its end of the connection isn't detected.
     connection.resume()
     connection.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
@@ -132,7 +132,7 @@ export class PageUpgrades implements UpgradeTaker {
   }
 }
 
-/** The URL of a page's socket. */
+/** The parts of the URL of a page's socket. */
 interface SocketAddress {
   readonly base: string
   readonly page: string
@@ -148,13 +148,13 @@ function parse({ url = '' }: IncomingMessage): SocketAddress | undefined {
   return { base, page, epoch: parameters.get('n'), sealed: parameters.get('ticket') ?? '' }
 }
 
-function asksForWebSocket({ method, headers }: IncomingMessage): boolean {
+function isWebSocketUpgrade({ method, headers }: IncomingMessage): boolean {
   return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 /** Whether nothing else uses the request's connection: no response is pending on it, and the request has no body. */
-function isFree({ headers, socket }: IncomingMessage): boolean {
-  // The response whose turn it is: `ServerResponse.assignSocket` sets it (Node.js, lib/_http_server.js).
+function isConnectionFree({ headers, socket }: IncomingMessage): boolean {
+  // The response that is being sent. Set by `ServerResponse.assignSocket` (Node.js, lib/_http_server.js).
   const { _httpMessage: pending } = socket as Socket & { _httpMessage?: ServerResponse | null }
   const hasBody = 'transfer-encoding' in headers || Number(headers['content-length'] ?? 0) !== 0
   return !pending && !hasBody
@@ -166,7 +166,7 @@ function statusFor(error: unknown): number {
 }
 
 const MAX_BASES = 64
-/** How long the other node, or Redis, may take to hand over a page; milliseconds. */
+/** How long a takeover may last, including the responses of the other node and of Redis; milliseconds. */
 const MAX_TAKEOVER = 10_000
-/** How long the peer may take to read a refusal; milliseconds. Closed at once, the connection could lose it (RFC 9112 §9.6). */
+/** How long the peer may take to read a refusal; milliseconds. Closing the connection at once could lose it (RFC 9112 §9.6). */
 const MAX_REFUSAL = 1_000

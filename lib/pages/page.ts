@@ -4,28 +4,28 @@ import type { Reason } from '../types.js'
 import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
 
-/** What a page needs of its socket. */
+/** The socket of a page. */
 export interface Connection {
-  /** Closes the socket, and tells the browser why. A second call does nothing. */
+  /** Closes the socket with the reason. A second call does nothing. */
   end(reason: Reason): void
-  /** Asks the browser for a request, whose response renews the cookie of the framework session. */
+  /** Asks the browser to send a request, whose response renews the cookie of the framework session. */
   requestRenewal(): void
   /** Destroys the socket without a closing handshake. */
   terminate(): void
 }
 
-/** Where the pages of a session are. */
+/** The list that a page is in. */
 export interface PageOwner {
-  /** The page has left, and needn't be remembered any more. */
+  /** Removes a page that left long enough ago. */
   forget(page: Page): void
 }
 
-/** One loaded document in a browser, as this process knows it. */
+/** The local part of one page: a loaded document in a browser. */
 export class Page implements PageHandle {
   readonly id: string
   /** The highest epoch that the page has sent. The client adds 1 each time the page returns from the back/forward cache. */
   epoch = 0
-  /** The ticket that was issued last, until it is used. */
+  /** The last ticket, until it is used. */
   ticket = ''
   readonly #session: Session
   readonly #owner: PageOwner
@@ -35,8 +35,8 @@ export class Page implements PageHandle {
   /** Whether the page has said goodbye in its epoch. */
   #isGone = false
   /**
-   * Until when the last beat counts. A beat that arrives while there is a socket means that the page has already lost that
-   * socket, and that only its close is late.
+   * When the lease of the last heartbeat ends. A heartbeat that arrives while there is a socket means that the page has lost that socket
+   * and the server hasn't detected it yet.
    */
   #leasedUntil = 0
 
@@ -46,7 +46,7 @@ export class Page implements PageHandle {
     this.#owner = owner
   }
 
-  /** The token of its session. */
+  /** The token of the page's session. */
   get token(): string {
     return this.#session.token
   }
@@ -75,7 +75,7 @@ export class Page implements PageHandle {
     if (!this.isOpen) throw gone(this.epoch + 1, this.epoch)
   }
 
-  /** The page has entered its session. Of two entries the one that began last counts. */
+  /** The page has entered its session. If two entries overlap, the later one stays. */
   enter(entry: Entry): void {
     const other = this.#entry
     if (other !== undefined && other.serial > entry.serial) {
@@ -87,20 +87,19 @@ export class Page implements PageHandle {
     other?.leave()
   }
 
-  /** The page has sent a heartbeat. Without a socket, the next one has to come before the lease ends. */
-  beat(epoch = this.epoch): void {
+  /** The page has sent a heartbeat. Without a socket, the next one has to arrive before the lease ends. */
+  noteHeartbeat(epoch = this.epoch): void {
     if (epoch > this.epoch) {
       this.epoch = epoch
-      // The document was in the back/forward cache, and its socket was lost there. A socket that was asked for before may
-      // still arrive.
+      // The document was in the back/forward cache, where it lost its socket. The request for an earlier socket may still arrive.
       this.ticket = ''
       this.#dropConnection()
     }
     this.#leasedUntil = this.#deadlines.now + LEASE
-    if (this.#connection === undefined) this.#awaitBeat()
+    if (this.#connection === undefined) this.#awaitHeartbeat()
   }
 
-  /** The page has opened a socket, which replaces the one that it had. */
+  /** The page has opened a socket, which replaces its earlier one. */
   connect(connection: Connection): void {
     this.#session.noteReturn()
     this.#dropConnection()
@@ -114,22 +113,22 @@ export class Page implements PageHandle {
     if (connection !== this.#connection) return
     this.#connection = undefined
     if (isGoodbye) this.leave({ isGone: true })
-    else if (this.#leasedUntil > this.#deadlines.now) this.#awaitBeat()
+    else if (this.#leasedUntil > this.#deadlines.now) this.#awaitHeartbeat()
     else this.leave({ abrupt: true })
   }
 
   /**
    * The page says goodbye to this process.
-   * @returns whether it was held here; if not, another node may have to be told
+   * @returns whether the page was open here; if not, another node may have it
    */
   goodbye(epoch: number | undefined): boolean {
     if (epoch !== undefined && epoch < this.epoch) return true
-    const isHeldHere = this.isOpen && (epoch === undefined || epoch === this.epoch)
+    const wasOpen = this.isOpen && (epoch === undefined || epoch === this.epoch)
     const isKnownGone = this.isOutdated(epoch)
-    // The goodbye may have overtaken the heartbeat of its epoch.
+    // The goodbye may have arrived before the heartbeat of its epoch.
     this.epoch = epoch ?? this.epoch
     this.leave({ isGone: true })
-    return isHeldHere || isKnownGone
+    return wasOpen || isKnownGone
   }
 
   leave({ isGone = false, abrupt = false } = {}): void {
@@ -138,13 +137,13 @@ export class Page implements PageHandle {
     this.#entry.leave({ abrupt })
     this.#entry = undefined
     this.ticket = ''
-    this.#deadlines.schedule(this.#deadline, REMEMBERED)
+    this.#deadlines.schedule(this.#deadline, RETENTION)
     this.#dropConnection()
   }
 
   /**
-   * The session has ended, or its framework session has expired: the page leaves, and is told why. It then reconnects, so after a
-   * login or logout it is told only once the response has brought the browser its new cookie.
+   * The session has ended, or its framework session has expired: the page leaves, and its socket is closed with the reason. The client
+   * then reconnects, so after a login or logout the socket stays open until the response has set the new cookie.
    */
   close(reason: Reason): void {
     const connection = this.#connection
@@ -157,13 +156,13 @@ export class Page implements PageHandle {
     else end()
   }
 
-  /** @returns whether the page has a socket to be asked by */
+  /** @returns whether the page has a socket through which it was asked */
   renew(): boolean {
     this.#connection?.requestRenewal()
     return this.#connection !== undefined
   }
 
-  /** The lease of an open page has ended, or one that has left needn't be remembered any more. */
+  /** The lease of an open page has ended, or a page left long enough ago to be forgotten. */
   expire(): void {
     if (this.isOpen) this.leave()
     else this.#owner.forget(this)
@@ -177,13 +176,13 @@ export class Page implements PageHandle {
     return this.#isGone ? this.epoch + 1 : this.epoch
   }
 
-  #awaitBeat(): void {
+  #awaitHeartbeat(): void {
     this.#deadlines.schedule(this.#deadline, this.#leasedUntil - this.#deadlines.now)
   }
 
   #dropConnection(): void {
     const connection = this.#connection
-    // First, so that its close, which comes later, does nothing.
+    // First, so that the later `close` event of the socket does nothing.
     this.#connection = undefined
     connection?.terminate()
   }
@@ -191,7 +190,7 @@ export class Page implements PageHandle {
   /** Runs `task` when no request of the session is in flight, or after a time limit. May run it twice. */
   #afterAnswers(task: () => void): void {
     const limit = new Deadline(task)
-    this.#deadlines.schedule(limit, MAX_ANSWER)
+    this.#deadlines.schedule(limit, MAX_RESPONSE_WAIT)
     this.#session.afterAnswers(() => {
       this.#deadlines.cancel(limit)
       task()
@@ -199,7 +198,7 @@ export class Page implements PageHandle {
   }
 }
 
-/** While the page is open but has no socket: the end of its lease. After it has left: when it is forgotten. */
+/** For an open page without a socket: the end of its lease. For a page that has left: when it is forgotten. */
 class PageDeadline extends WheelNode implements Due {
   readonly #page: Page
 
@@ -220,9 +219,9 @@ function gone(least: number, received: number): GradioStateError {
   )
 }
 
-/** A page without a socket sends a beat every 20 s, but a hidden one only once a minute: browsers throttle its timers. */
+/** A page without a socket sends a heartbeat every 20 s, but a hidden one only once a minute: browsers throttle its timers. */
 const LEASE = 95_000
-/** How long the pages of a session that has ended wait for its requests in flight. */
-const MAX_ANSWER = 5_000
-/** A late heartbeat of a page that has said goodbye is refused for this long. */
-const REMEMBERED = 120_000
+/** How long the sockets of an ended session stay open for its requests in flight. */
+const MAX_RESPONSE_WAIT = 5_000
+/** How long a page that has left is remembered, so that a heartbeat that arrives after its goodbye doesn't open it again. */
+const RETENTION = 120_000

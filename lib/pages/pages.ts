@@ -17,9 +17,9 @@ export class Pages {
   }
 
   /**
-   * A page has sent a heartbeat. After a goodbye only a higher epoch opens it again, so a late heartbeat does nothing.
-   * @param session the session that the request came with, if there is one
-   * @param enter enters the page's session, and begins it if there is none
+   * A page has sent a heartbeat. After a goodbye, only a higher epoch opens the page again, so a late heartbeat does nothing.
+   * @param session the session of the request, if there is one
+   * @param enter enters the page's session, and begins one if there is none
    * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`
    */
   async open(
@@ -28,23 +28,23 @@ export class Pages {
     session: Session | undefined,
     enter: () => Promise<Entry>,
   ): Promise<Page> {
-    if (!/^[\w-]{1,64}$/.test(id)) throw idInvalid(id)
+    if (!/^[\w-]{1,64}$/.test(id)) throw pageIdInvalid(id)
     const known = this.#find(session, id)
     known?.refuseOutdated(epoch)
     if (known === undefined) SessionPages.of(session)?.expectRoom()
     let page = known
-    if (page?.isOpen && this.#sessions.isShared) page = await this.#confirm(page, epoch)
-    if (!page?.isOpen) page = this.#entered(await enter(), id, epoch)
-    page.beat(epoch)
+    if (page?.isOpen && this.#sessions.isShared) page = await this.#reenter(page, epoch)
+    if (!page?.isOpen) page = this.#addEntry(await enter(), id, epoch)
+    page.noteHeartbeat(epoch)
     await page.ready
-    // It may have left, or its session may have ended, while it waited for hooks.
+    // While it waited for hooks, it may have left or its session may have ended.
     page.expectOpen(epoch)
     return page
   }
 
   /**
    * A page says goodbye to this process.
-   * @returns whether it was held here; if not, another node may have to be told
+   * @returns whether the page was open here; if not, another node may have it
    */
   goodbye(session: Session | undefined, id: string, epoch: number | undefined): boolean {
     return this.#find(session, id)?.goodbye(epoch) ?? false
@@ -55,7 +55,7 @@ export class Pages {
     return this.#find(session, id) !== undefined
   }
 
-  /** Issues a ticket for one socket of the page. The one before it becomes invalid. */
+  /** Issues a ticket for one socket of the page. The page's earlier ticket becomes invalid. */
   issueTicket(page: Page): string {
     const { id, token, epoch } = page
     page.ticket = this.#tickets.seal({ token, page: id, epoch })
@@ -63,8 +63,8 @@ export class Pages {
   }
 
   /**
-   * Reads a ticket; `undefined` if it is invalid. The node that has the page accepts the last ticket it issued. A node that
-   * doesn't have the page accepts those of other nodes.
+   * Decrypts a ticket; `undefined` if it is invalid. The node that has the page accepts only the last ticket that it issued. A node that
+   * doesn't have the page accepts tickets of other nodes.
    */
   findTicket(sealed: string): Ticket | undefined {
     const ticket = this.#tickets.open(sealed)
@@ -75,7 +75,7 @@ export class Pages {
     return ticket
   }
 
-  /** Uses up a ticket that {@link findTicket} has read. @returns its page, if it is open here */
+  /** Uses up a ticket that {@link findTicket} has returned. @returns its page, if it is open here */
   useTicket({ token, page: id }: Ticket): Page | undefined {
     const page = this.#find(this.#sessions.find(token), id)
     if (!page?.isOpen) return undefined
@@ -84,32 +84,32 @@ export class Pages {
   }
 
   /**
-   * Uses up a ticket that {@link findTicket} has read, and opens its page, which another node has had until now.
-   * @throws GradioStateError `PAGE_UNKNOWN`, and what {@link open} throws
+   * Uses up a ticket that {@link findTicket} has returned, and moves its page from another node to this one.
+   * @throws GradioStateError `PAGE_UNKNOWN`, and the errors of {@link open}
    */
   async takeOver(sealed: string, { token, page: id, epoch }: Ticket): Promise<Page> {
-    if (!this.#tickets.spend(sealed)) throw unknown(id)
+    if (!this.#tickets.markUsed(sealed)) throw pageUnknown(id)
     return this.open(id, epoch, this.#sessions.find(token), async () => {
       const { cluster } = this.#sessions
       const entry = await (cluster ?? this.#sessions).enter(token, { kind: 'page', page: id })
-      if (entry === undefined) throw unknown(id)
+      if (entry === undefined) throw pageUnknown(id)
       return entry
     })
   }
 
-  /** Enters the session again for a page that is open here: since its last heartbeat it may have moved to another node. */
-  async #confirm(page: Page, epoch: number | undefined): Promise<Page | undefined> {
-    // Before the wait, during which the page's lost socket may close: without the beat the page would leave.
-    page.beat(epoch)
+  /** Enters the session again for a page that is open here: it may have moved to another node since its last heartbeat. */
+  async #reenter(page: Page, epoch: number | undefined): Promise<Page | undefined> {
+    // Before the wait: if the socket closes during it, the page stays because of this heartbeat.
+    page.noteHeartbeat(epoch)
     const { cluster } = this.#sessions
     const entry = await (cluster ?? this.#sessions).enter(page.token, { kind: 'page', page: page.id })
-    return entry && this.#entered(entry, page.id, epoch)
+    return entry && this.#addEntry(entry, page.id, epoch)
   }
 
-  /** The page has entered its session. */
-  #entered(entry: Entry, id: string, epoch: number | undefined): Page {
-    const page = SessionPages.take(entry.session, id)
-    // The goodbye may have overtaken this heartbeat.
+  /** Adds the entry to its page. */
+  #addEntry(entry: Entry, id: string, epoch: number | undefined): Page {
+    const page = SessionPages.findOrAdd(entry.session, id)
+    // The goodbye may have arrived before this heartbeat.
     if (!page.isOpen && page.isOutdated(epoch)) entry.leave()
     else page.enter(entry)
     page.refuseOutdated(epoch)
@@ -121,11 +121,11 @@ export class Pages {
   }
 }
 
-export function unknown(id: string): GradioStateError {
+export function pageUnknown(id: string): GradioStateError {
   return new GradioStateError('PAGE_UNKNOWN', `Expected a page of this session, got ${show(id)}.`)
 }
 
-function idInvalid(id: string): GradioStateError {
+function pageIdInvalid(id: string): GradioStateError {
   return new GradioStateError(
     'PAGE_ID_INVALID',
     `Expected a page id of 1 to 64 letters, digits, _ and -, got ${show(id)}.`,

@@ -1,12 +1,12 @@
 import type { Deadlines, Due } from '../util/scheduler.js'
 
 /**
- * Pings are due at multiples of this many milliseconds, so that those of many pages are sent in one turn of the event loop; pages
- * that connect in a burst stay spread. A power of two, as the slots of the timer wheel are, which wakes at their boundaries anyway.
+ * Pings are due at multiples of this many milliseconds, so that pings of many pages are sent in one turn of the event loop. Pages that
+ * connect in a burst still stay spread. A power of two, like the slots of the timer wheel, so no additional timer fires.
  */
 const STEP = 64
 
-/** When the sockets of an instance are pinged. */
+/** Schedules the pings of all sockets of an instance. */
 export class PingSchedule {
   /** Milliseconds between two pings of a socket. */
   readonly interval: number
@@ -19,7 +19,7 @@ export class PingSchedule {
 
   scheduleNext(ping: Due): void {
     const { now } = this.#deadlines
-    // Rounded down: a timer fires a little late, and each ping would be a step later than the one before.
+    // Rounded down: timers fire a little late, so rounding up would delay each ping by a further step.
     this.#deadlines.schedule(ping, Math.floor((now + this.interval) / STEP) * STEP - now)
   }
 

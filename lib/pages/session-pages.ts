@@ -3,7 +3,7 @@ import type { PageList, Session } from '../sessions/session.js'
 import type { Reason } from '../types.js'
 import { Page, type PageOwner } from './page.js'
 
-/** The pages of one session: those that are open here, and those that have just left. */
+/** The local pages of one session: those that are open, and those that have left recently. */
 export class SessionPages implements PageList, PageOwner {
   readonly #session: Session
   readonly #pages = new Map<string, Page>()
@@ -18,7 +18,7 @@ export class SessionPages implements PageList, PageOwner {
   }
 
   /** The page with that id in a session; a new one if there is none. */
-  static take(session: Session, id: string): Page {
+  static findOrAdd(session: Session, id: string): Page {
     const pages = SessionPages.of(session) ?? new SessionPages(session)
     session.pageList = pages
     return pages.find(id) ?? pages.#add(id)

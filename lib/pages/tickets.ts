@@ -10,16 +10,16 @@ export interface Ticket {
 }
 
 /**
- * Encrypts and decrypts tickets, with a key that all nodes have: the socket may reach another node than the one that issued its
- * ticket. Encrypted because scripts in the page can read tickets, and the token in them is a credential.
+ * Encrypts and decrypts tickets. All nodes have the same key, since a load balancer may send the socket to another node than the one that
+ * issued its ticket. Tickets are encrypted because scripts in the page can read them, and the token in them is a credential.
  */
 export class Tickets {
   readonly #secret: () => Buffer
   readonly #clock: Clock
-  /** Marks the tickets of this node. */
+  /** Identifies the tickets of this node. */
   readonly #issuer = randomBytes(6).toString('base64url')
   /** Tickets of other nodes that were used here, and when; the earliest first. */
-  readonly #spent = new Map<string, number>()
+  readonly #used = new Map<string, number>()
 
   constructor(secret: () => Buffer, clock: Clock) {
     this.#secret = secret
@@ -34,32 +34,32 @@ export class Tickets {
     return Buffer.concat(sealed).toString('base64url')
   }
 
-  /** Decrypts a ticket; `undefined` for one that is no ticket, or is too old. */
+  /** Decrypts a ticket; `undefined` for an invalid or expired one. */
   open(sealed: string): (Ticket & { readonly isOwn: boolean }) | undefined {
     const content = sealed.length <= MAX_LENGTH ? this.#decipher(sealed) : undefined
     if (content === undefined) return undefined
     const [issuer, issuedAt, token, page, epoch] = content
-    // Absolute: the clock of the other node may be ahead.
+    // The absolute value, since the clock of the other node may be ahead.
     if (Math.abs(this.#clock.wall() - issuedAt) > VALID) return undefined
     return { token, page, epoch, isOwn: issuer === this.#issuer }
   }
 
   /** Uses up the ticket of another node. @returns `false` if it was used here before */
-  spend(sealed: string): boolean {
+  markUsed(sealed: string): boolean {
     const now = this.#clock.wall()
-    for (const [spent, at] of this.#spent) {
-      // Twice as long: the clock of the node that issued it may be ahead.
+    for (const [used, at] of this.#used) {
+      // Twice as long, since the clock of the issuing node may be ahead.
       if (now - at <= 2 * VALID) break
-      this.#spent.delete(spent)
+      this.#used.delete(used)
     }
-    if (this.#spent.has(sealed)) return false
-    this.#spent.set(sealed, now)
+    if (this.#used.has(sealed)) return false
+    this.#used.set(sealed, now)
     return true
   }
 
   #decipher(sealed: string): Content | undefined {
     const bytes = Buffer.from(sealed, 'base64url')
-    // Several strings decode to the same bytes. Only one of them is a ticket, so that each is used once.
+    // Several strings decode to the same bytes. Only one of them is accepted, so that a ticket can't be used twice.
     if (bytes.toString('base64url') !== sealed || bytes.length <= NONCE + TAG) return undefined
     try {
       const decipher = createDecipheriv(CIPHER, this.#key(), bytes.subarray(0, NONCE), { authTagLength: TAG })

@@ -3,36 +3,37 @@ import type { Duplex } from 'node:stream'
 import { replaceMethod } from '../util/replace-method.js'
 
 /**
- * What to do with an upgrade request: take it, or answer it as the plain request that it also is. `undefined`: it isn't
- * ours, and the server decides as it would by itself.
+ * What to do with an upgrade request: upgrade it for this handler, or emit `request` for it, as if it had no `Upgrade` header. `undefined`:
+ * the request isn't for this handler, and the server decides as it would without it.
  */
-export type Verdict = 'take' | 'plain' | undefined
+export type UpgradeDecision = 'upgrade' | 'plain' | undefined
 
-/** Takes its own upgrades at a server. */
-export interface UpgradeTaker {
-  /** Asked where Node.js asks whether a request is to be upgraded. Has no effects: it may be asked more than once. */
-  judge(req: IncomingMessage): Verdict
-  /** Is given an upgrade that it has judged to be its own. */
-  take(req: IncomingMessage, socket: Duplex, head: Buffer): void
-  /** The server has closed, and its hook is gone. */
-  released(server: Server): void
+/** Handles its own upgrades at a server. */
+export interface UpgradeHandler {
+  /** Called when Node.js decides whether to upgrade a request. Has no side effects, since it may be called more than once. */
+  decide(req: IncomingMessage): UpgradeDecision
+  /** Receives an upgrade for which {@link decide} returned `upgrade`. */
+  handle(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** The server has closed, and its hook was removed. */
+  serverClosed(server: Server): void
 }
 
-/** Under this name a server bears its hook, so that two copies of this package, or two instances, share one. */
+/** The property of a server that contains its hook. A registered symbol, so that the ESM and CommonJS copies of this package share it. */
 const HOOK = Symbol.for('gradio-state.upgrade-hook')
 
 type HookedServer = Server & { [HOOK]?: UpgradeHook }
 
 /**
- * Has `taker` asked about each upgrade request at `server`, before those that were added earlier. Returns what takes it back.
+ * Adds a handler for upgrade requests of a server, before the handlers that were added earlier.
+ * @returns removes the handler
  */
-export function hookUpgrades(server: Server, taker: UpgradeTaker): () => void {
+export function hookUpgrades(server: Server, handler: UpgradeHandler): () => void {
   const hook = hookOf(server)
-  hook.takers.unshift(taker)
+  hook.handlers.unshift(handler)
   return () => {
-    const at = hook.takers.indexOf(taker)
-    if (at >= 0) hook.takers.splice(at, 1)
-    if (hook.takers.length === 0) hook.remove()
+    const at = hook.handlers.indexOf(handler)
+    if (at >= 0) hook.handlers.splice(at, 1)
+    if (hook.handlers.length === 0) hook.remove()
   }
 }
 
@@ -45,23 +46,23 @@ function hookOf(server: HookedServer): UpgradeHook {
 }
 
 /**
- * Decides about upgrades where Node.js asks (lib/_http_server.js, `parserOnIncoming`), without an `upgrade` listener. The mere
- * presence of one makes Node.js upgrade what it would answer, such as `curl --http2`; and once Node.js has upgraded, neither
- * can a request be handed back, nor can it be seen which of the app's own listeners would have been there.
+ * Decides about upgrades at the place where Node.js does (lib/_http_server.js, `parserOnIncoming`), without an `upgrade` listener. With any
+ * listener, Node.js upgrades requests that it would otherwise handle as plain ones, such as those of `curl --http2`. An upgraded request
+ * can't be handed back, and it can't be determined which of the app's own listeners would have received it.
  *
- * Node.js asks by `server.shouldUpgradeCallback(req)`, and before 22.21 and 24.9 by `server.listenerCount('upgrade') > 0`;
- * then it emits the event. So these three methods of the one server are replaced.
+ * Node.js calls `server.shouldUpgradeCallback(req)`, or in versions before 22.21 and 24.9 `server.listenerCount('upgrade')`, and then emits
+ * the event. So these three methods of the server object are replaced.
  */
 class UpgradeHook {
-  /** The newest first. */
-  readonly takers: UpgradeTaker[] = []
+  /** The last added first. */
+  readonly handlers: UpgradeHandler[] = []
   readonly #server: Server
   readonly #restore: (() => void)[]
-  /** The request about which Node.js is going to ask, where its question doesn't name it. */
-  #parsed: Parsed | undefined
-  /** What Node.js was told to upgrade, and is going to emit. */
-  #taken: { readonly req: IncomingMessage; readonly taker: UpgradeTaker } | undefined
-  #isProbed = false
+  /** The request that Node.js is about to decide on. Only in versions that call `listenerCount`, which doesn't receive the request. */
+  #parsed: ParsedRequest | undefined
+  /** The upgrade that Node.js is about to emit, after a decision for a handler. */
+  #decided: { readonly req: IncomingMessage; readonly handler: UpgradeHandler } | undefined
+  #wasProbeReceived = false
 
   constructor(server: Server) {
     this.#server = server
@@ -74,13 +75,13 @@ class UpgradeHook {
         ? replaceMethod(server, 'shouldUpgradeCallback', (should, self, given) => {
             return this.#decide(given[0] as IncomingMessage) ?? should.apply(self, given)
           })
-        : noteRequests(server, req => {
+        : onRequestCreated(server, req => {
             this.#parsed = req
           }),
     ]
   }
 
-  /** Puts the methods back, but for one that somebody else has replaced since: that one passes everything on. */
+  /** Restores the methods. One that another library has replaced since stays, and passes all calls on. */
   remove(): void {
     for (const restore of this.#restore.splice(0)) restore()
     const server: HookedServer = this.#server
@@ -88,103 +89,106 @@ class UpgradeHook {
   }
 
   #emit(emit: () => unknown, [event, ...given]: unknown[]): unknown {
-    const taken = this.#taken
-    this.#taken = undefined
+    const decided = this.#decided
+    this.#decided = undefined
     this.#parsed = undefined
     if (event === 'upgrade') {
-      const upgrade = given as Parameters<UpgradeTaker['take']>
+      const upgrade = given as Parameters<UpgradeHandler['handle']>
       const [req] = upgrade
-      // Of one that another server was asked about, and that is handed over here, nobody has asked yet.
-      const taker = taken?.req === req ? taken.taker : this.#takerOf(req)
-      taker?.take(...upgrade)
-      return taker !== undefined || emit()
+      // No decision was made here for an upgrade that another server received and passes to this one.
+      const handler = decided?.req === req ? decided.handler : this.#handlerOf(req)
+      handler?.handle(...upgrade)
+      return handler !== undefined || emit()
     }
-    if (event === PROBE) this.#isProbed = true
-    const isHeard = emit()
-    if (event === 'close') this.#release()
-    return isHeard
+    if (event === PROBE) this.#wasProbeReceived = true
+    const hadListeners = emit()
+    if (event === 'close') this.#notifyClose()
+    return hadListeners
   }
 
-  #release(): void {
-    const takers = this.takers.splice(0)
+  #notifyClose(): void {
+    const handlers = this.handlers.splice(0)
     this.remove()
-    for (const taker of takers) taker.released(this.#server)
+    for (const handler of handlers) handler.serverClosed(this.#server)
   }
 
-  /** How many listeners there are, as far as that is for us to say. */
+  /** The result of `listenerCount('upgrade')`; `undefined`: that of the original method. */
   #count(): number | undefined {
     const req = this.#parsed
     this.#parsed = undefined
-    // It still has to be decided; with CONNECT it never is.
-    const isQuestion = req?.upgrade === true && req.method !== 'CONNECT'
-    const isTaken = isQuestion ? this.#decide(req) : undefined
-    if (isTaken !== undefined) return isTaken ? 1 : 0
-    // Newer versions look once more whether anybody will hear the event.
-    return this.#taken && 1
+    // Node.js hasn't decided yet. A CONNECT request is always an upgrade.
+    const isUndecided = req?.upgrade === true && req.method !== 'CONNECT'
+    const isAccepted = isUndecided ? this.#decide(req) : undefined
+    if (isAccepted !== undefined) return isAccepted ? 1 : 0
+    // Newer versions check for listeners again before they emit the event.
+    return this.#decided && 1
   }
 
-  /** Whether Node.js is to upgrade the request, if that is for us to say. */
+  /** Whether Node.js has to upgrade the request; `undefined`: it decides as it would without this hook. */
   #decide(req: IncomingMessage): boolean | undefined {
-    this.#taken = undefined
-    if (this.takers.length === 0) return undefined
-    const taker = this.#takerOf(req)
-    if (taker === undefined)
-      return this.takers.some(other => other.judge(req) === 'plain') ? false : undefined
-    this.#taken = { req, taker }
-    if (this.#isInPlace()) return true
-    this.#taken = undefined
+    this.#decided = undefined
+    if (this.handlers.length === 0) return undefined
+    const handler = this.#handlerOf(req)
+    if (handler === undefined)
+      return this.handlers.some(other => other.decide(req) === 'plain') ? false : undefined
+    this.#decided = { req, handler }
+    if (this.#receivesEvents()) return true
+    this.#decided = undefined
     return false
   }
 
-  #takerOf(req: IncomingMessage): UpgradeTaker | undefined {
-    return this.takers.find(taker => taker.judge(req) === 'take')
+  #handlerOf(req: IncomingMessage): UpgradeHandler | undefined {
+    return this.handlers.find(handler => handler.decide(req) === 'upgrade')
   }
 
-  /** Whether the event will reach us: somebody else may have replaced the methods since. Else Node.js would emit it to nobody. */
-  #isInPlace(): boolean {
-    this.#isProbed = false
-    const taken = this.#taken
+  /** Whether this hook will receive the event. If another library has replaced the methods since, an upgrade would reach no handler. */
+  #receivesEvents(): boolean {
+    this.#wasProbeReceived = false
+    const decided = this.#decided
     this.#server.emit(PROBE)
-    this.#taken = taken
-    return this.#isProbed && this.#server.listenerCount('upgrade') > 0
+    this.#decided = decided
+    return this.#wasProbeReceived && this.#server.listenerCount('upgrade') > 0
   }
 }
 
-/** Not a symbol, which would break who logs the names of events. */
+/** Not a symbol: code that logs event names may not expect one. */
 const PROBE = 'gradio-state.probe'
 
-/** `upgrade` is whether its headers ask for one, until Node.js has decided. */
-type Parsed = IncomingMessage & { upgrade?: boolean | null }
-type RequestClass = new (...given: unknown[]) => Parsed
+/** Until Node.js has decided, `upgrade` is whether the headers request one. */
+type ParsedRequest = IncomingMessage & { upgrade?: boolean | null }
+type RequestClass = new (...given: unknown[]) => ParsedRequest
 
 /**
- * Has `note` called with each request as the server's parser makes it: Node.js finds the class under a symbol on the server,
- * and an HTTP/2 server sets it anew for each connection that falls back to HTTP/1. Returns what takes it back.
+ * Calls `listener` with each request object that the server's parser creates. Node.js reads the class from a symbol property of the server,
+ * and an HTTP/2 server sets it again for each connection that falls back to HTTP/1.
+ * @returns removes the listener
  */
-function noteRequests(server: Server, note: (req: Parsed) => void): () => void {
-  // Not by `createServer`: tracing tools replace it, and then the library would be at work inside of them.
-  const name = Object.getOwnPropertySymbols(new Server()).find(each => each.description === 'IncomingMessage')
-  if (name === undefined) return () => {}
-  const noting = (original: RequestClass | undefined) =>
+function onRequestCreated(server: Server, listener: (req: ParsedRequest) => void): () => void {
+  // Not `createServer()`: tracing tools replace it, and would instrument this server.
+  const property = Object.getOwnPropertySymbols(new Server()).find(
+    symbol => symbol.description === 'IncomingMessage',
+  )
+  if (property === undefined) return () => {}
+  const observed = (original: RequestClass | undefined) =>
     original &&
     new Proxy(original, {
       construct(target, given) {
         const req = new target(...given)
-        note(req)
+        listener(req)
         return req
       },
     })
-  let original: RequestClass | undefined = Reflect.get(server, name)
-  let replacement = noting(original)
+  let original: RequestClass | undefined = Reflect.get(server, property)
+  let replacement = observed(original)
   const get = () => replacement
   const set = (value: RequestClass | undefined) => {
-    if (value !== original) replacement = noting(value)
+    if (value !== original) replacement = observed(value)
     original = value
   }
-  Reflect.defineProperty(server, name, { get, set, configurable: true, enumerable: true })
+  Reflect.defineProperty(server, property, { get, set, configurable: true, enumerable: true })
   return () => {
-    if (Object.getOwnPropertyDescriptor(server, name)?.get !== get) return
-    Reflect.deleteProperty(server, name)
-    if (original !== undefined) Reflect.set(server, name, original)
+    if (Object.getOwnPropertyDescriptor(server, property)?.get !== get) return
+    Reflect.deleteProperty(server, property)
+    if (original !== undefined) Reflect.set(server, property, original)
   }
 }

@@ -8,19 +8,19 @@ import { WheelNode } from '../util/timer-wheel.js'
 import type { Connection, Page } from './page.js'
 import type { PingSchedule } from './ping-schedule.js'
 
-/** Close codes of RFC 6455 §7.4, and one of our own from the private range. */
+/** Close codes of RFC 6455 §7.4; `SESSION_ENDED` is in the private range. */
 const NORMAL = 1000
 const SERVICE_RESTART = 1012
 const SESSION_ENDED = 4000
 
-/** After this many unanswered pings, and at the latest after a minute, the peer counts as gone. */
+/** After this many unanswered pings, and at the latest after a minute, the peer is considered gone. */
 const MAX_UNANSWERED = 3
 const MAX_SILENCE = 60_000
 
 /** The arguments of Node.js's `upgrade` event. */
 export type Upgrade = [req: IncomingMessage, connection: Duplex, head: Buffer]
 
-/** Accepts an upgrade, and connects the page by the new WebSocket. An invalid handshake is answered 400, or 405. */
+/** Accepts an upgrade, and connects the page to the new WebSocket. `ws` responds to an invalid handshake with 400 or 405. */
 export function acceptUpgrade([req, connection, head]: Upgrade, page: Page, pings: PingSchedule): void {
   server.handleUpgrade(req, connection, head, socket => socket.serve(page, connection, pings))
 }
@@ -46,9 +46,9 @@ class PageSocket extends WebSocket implements Connection {
     this.send('renew')
   }
 
-  /** The peer has answered a ping, or sent a message. */
-  heard(): void {
-    this.#liveness?.heard()
+  /** The peer has responded to a ping, or sent a message. */
+  noteActivity(): void {
+    this.#liveness?.noteActivity()
   }
 
   /** The connection has closed. */
@@ -58,14 +58,14 @@ class PageSocket extends WebSocket implements Connection {
   }
 }
 
-/** Pings a socket, and terminates it when its peer has gone. Browsers answer pings by themselves, also for hidden and frozen tabs. */
+/** Pings a socket, and terminates it when its peer is gone. Browsers respond to pings without the page, even for hidden and frozen tabs. */
 class Liveness extends WheelNode implements Due {
   readonly #socket: WebSocket
   readonly #connection: Duplex
   readonly #pings: PingSchedule
   #unanswered = 0
 
-  /** @param connection the connection of the socket */
+  /** @param connection the TCP connection or TLS socket under the WebSocket */
   constructor(socket: WebSocket, connection: Duplex, pings: PingSchedule) {
     super()
     this.#socket = socket
@@ -74,7 +74,7 @@ class Liveness extends WheelNode implements Due {
     pings.scheduleNext(this)
   }
 
-  heard(): void {
+  noteActivity(): void {
     this.#unanswered = 0
   }
 
@@ -90,23 +90,23 @@ class Liveness extends WheelNode implements Due {
       return
     }
     this.#pings.scheduleNext(this)
-    // WriteResult past `ws`, which would build both frames anew for each page. It leaves nothing half sent: it neither compresses nor
-    // fragments here. After a Close frame no other may follow.
-    if (this.#socket.readyState === WebSocket.OPEN) this.#connection.write(BEAT)
+    // Written directly to the connection: `ws` would build both frames again for each page. Without compression and fragmentation, `ws`
+    // never has a partly sent frame. No frame may follow a Close frame.
+    if (this.#socket.readyState === WebSocket.OPEN) this.#connection.write(PING_FRAMES)
   }
 }
 
-/** A ping, and the text message `1` for the watchdog of our client, since scripts can't see pings (RFC 6455 §5.2). */
-const BEAT = Buffer.from([0x89, 0, 0x81, 1, 0x31])
+/** A ping, and the text message `1` for the watchdog of the client, since scripts can't see pings (RFC 6455 §5.2). */
+const PING_FRAMES = Buffer.from([0x89, 0, 0x81, 1, 0x31])
 
-/** Client messages are short, and mean nothing beyond that the client is there. */
+/** Messages of the client are short. Their content is ignored. */
 const LIMITS = {
   maxPayload: 1_024,
   maxFragments: 16,
   maxBufferedChunks: 16,
-  /** A peer that sends pings and doesn't read the pongs would fill the memory. */
+  /** Otherwise a peer that sends pings and doesn't read the pongs could exhaust the memory. */
   maxPendingAutoPongs: 16,
-  /** How long the peer may take to answer a Close frame and end the connection; milliseconds. */
+  /** How long the peer may take to respond to a Close frame and end the connection; milliseconds. */
   closeTimeout: 1_000,
 }
 
@@ -118,13 +118,13 @@ const server = new WebSocketServer<typeof PageSocket>({
   ...LIMITS,
 })
 
-/** Shared by all sockets: closures for each would take several hundred bytes a page. */
+/** The listeners are shared by all sockets: closures would take several hundred bytes per page. */
 function listen(socket: EventEmitter): void {
-  socket.on('pong', onHeard).on('message', onHeard).on('close', onClose).on('error', ignore)
+  socket.on('pong', onActivity).on('message', onActivity).on('close', onClose).on('error', ignore)
 }
 
-function onHeard(this: PageSocket): void {
-  this.heard()
+function onActivity(this: PageSocket): void {
+  this.noteActivity()
 }
 
 function onClose(this: PageSocket, code: number): void {

@@ -234,7 +234,7 @@ describe('upload', { timeout: 600_000 }, () => {
     assert.deepEqual([field?.status, field?.code], [400, 'UPLOAD_INVALID'])
     assert.deepEqual(refused, {
       name: 'Error',
-      message: 'The server answered 418.',
+      message: 'The server responded with status 418.',
       status: 418,
       code: undefined,
       body: { error: 'No tea', more: 1 },
@@ -251,7 +251,7 @@ describe('upload', { timeout: 600_000 }, () => {
     const { error } = await tab.evaluate(() => window.upload(window.file('a.txt', 1)))
     assert.deepEqual(
       [error?.status, error?.message, error?.code],
-      [0, 'The server did not answer.', undefined],
+      [0, 'The server did not respond.', undefined],
     )
   })
 

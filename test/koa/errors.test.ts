@@ -94,7 +94,10 @@ forEachKoa(Koa => {
       [gradioState, 'a function (gradioState)'],
       [() => {}, 'a function'],
     ] as const) {
-      assert.throws(() => koa(wrong as never), isAbout('what koa() is given', shown, 'gradioState() gives'))
+      assert.throws(
+        () => koa(wrong as never),
+        isAbout('the argument of koa()', shown, 'the result of gradioState()'),
+      )
     }
   })
 
