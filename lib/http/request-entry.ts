@@ -2,7 +2,7 @@ import { GradioStateError } from '../errors.js'
 import type { SessionRequest } from '../identity/request-context.js'
 import type { TokenStorage } from '../identity/token-storage.js'
 import type { ClusterNode } from '../sessions/cluster-node.js'
-import type { EntryInit, EntryKind } from '../sessions/entry.js'
+import type { EntryInit, EntryKind, SessionInit } from '../sessions/entry.js'
 import type { Entry } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { isOver, whenOver } from '../util/response-over.js'
@@ -119,20 +119,15 @@ export class RequestEntry {
   }
 
   #enterNow(init: EntryInit): Entry {
-    const { storage, token, isKnown } = this.#prepareToken()
-    const entry = this.#sessions.enter(token, init, { info: this.#info })
-    this.#storeToken(storage, token, isKnown)
-    return entry
+    return this.#begin((token, beginning) => this.#sessions.enter(token, init, beginning))
   }
 
   #enterInCluster(cluster: ClusterNode, init: EntryInit): Promise<Entry> {
-    const { storage, token, isKnown } = this.#prepareToken()
-    const entering = cluster.enter(token, init, { info: this.#info })
-    this.#storeToken(storage, token, isKnown)
-    return entering
+    return this.#begin((token, beginning) => cluster.enter(token, init, beginning))
   }
 
-  #prepareToken(): { storage: TokenStorage; token: string; isKnown: boolean } {
+  /** Enters with the request's token, or a new one, and stores it. */
+  #begin<T>(enter: (token: string, beginning: SessionInit) => T): T {
     if (
       !this.#hadFrameworkSession &&
       this.request.session !== undefined &&
@@ -141,13 +136,12 @@ export class RequestEntry {
       throw mountedBeforeSession()
     const { storage } = this
     const token = storage.prepare()
-    return { storage, token, isKnown: storage.find() === token }
-  }
-
-  #storeToken(storage: TokenStorage, token: string, isKnown: boolean): void {
+    const isKnown = storage.find() === token
+    const entered = enter(token, { info: this.#info })
     storage.keep(token)
     this.#storage = storage
     this.setsCookie ||= !isKnown
+    return entered
   }
 
   #afterArrival(entry: Entry | undefined): Promise<void> | undefined {

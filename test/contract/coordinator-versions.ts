@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import type { SessionClaim } from '../../lib/sessions/coordinator.ts'
 import type { Declare } from './coordinator.ts'
-import { complete, workOf } from './coordinator-site.ts'
+import { complete, type TestNode, workOf } from './coordinator-site.ts'
 
 /** Messages that are older than an answer, as both come by ways of their own. */
 export function describeVersions(name: string, test: Declare): void {
@@ -59,14 +59,7 @@ export function describeVersions(name: string, test: Declare): void {
     })
 
     test('a load that this node is to run the hooks of, by the answer to its next visitor: it runs them', async (a, b) => {
-      await a.enter('a')
-      await b.enter('a')
-      await a.unload('a')
-      const unload = (await b.unload('a')) as SessionClaim
-      assert.equal((await a.enter('a')).phase, 'unloading')
-      await a.heard()
-      const release = a.under.holdMessages()
-      await complete([b], [unload])
+      const release = await loadAgainUnheard(a, b)
       const { phase, load } = await a.enter('a')
       assert.deepEqual([phase, load], ['loaded', 2])
       release()
@@ -74,14 +67,7 @@ export function describeVersions(name: string, test: Declare): void {
     })
 
     test('and by the claim of the unload that ends it', async (a, b) => {
-      await a.enter('a')
-      await b.enter('a')
-      await a.unload('a')
-      const unload = (await b.unload('a')) as SessionClaim
-      assert.equal((await a.enter('a')).phase, 'unloading')
-      await a.heard()
-      const release = a.under.holdMessages()
-      await complete([b], [unload])
+      const release = await loadAgainUnheard(a, b)
       await b.report('a', { keepsLoaded: false })
       assert.equal((await a.report('a', { keepsLoaded: false, load: 2 })).claim?.load, 2)
       release()
@@ -130,4 +116,17 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.heard(), ['a goodbye p 1 undefined', 'a ended destroyed'])
     })
   })
+}
+
+/** A session that `b` has unloaded is loaded again for `a`, whose word of that is held back until the given function is called. */
+async function loadAgainUnheard(a: TestNode, b: TestNode): Promise<() => void> {
+  await a.enter('a')
+  await b.enter('a')
+  await a.unload('a')
+  const unload = (await b.unload('a')) as SessionClaim
+  assert.equal((await a.enter('a')).phase, 'unloading')
+  await a.heard()
+  const release = a.under.holdMessages()
+  await complete([b], [unload])
+  return release
 }

@@ -13,15 +13,12 @@ import { koa } from '../../lib/http/koa.ts'
 import { type GradioState, gradioState } from '../../lib/index.ts'
 import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
 import { forEachExpress, idle, serve } from '../support/http/express.ts'
+import { closeNow } from '../support/sessions/close-now.ts'
 
 function instance(t: TestContext) {
   const clock = fakeClock()
   const gradio = gradioState({ clock, gracePeriod: 60 })
-  t.after(async () => {
-    const closed = gradio.close({ timeout: 0 })
-    await clock.advance(1)
-    await closed
-  })
+  t.after(() => closeNow(gradio, clock))
   const log: string[] = []
   gradio.unload(({ reason }) => log.push(`unload ${reason}`))
   gradio.ended(({ reason }) => log.push(`ended ${reason}`))

@@ -5,6 +5,7 @@ import { it, type TestContext } from 'node:test'
 import session, { type Store } from 'express-session'
 import { gradioState } from '../../lib/index.ts'
 import { GRACE, LIFETIME } from '../support/http/session-app.ts'
+import { closeNow } from '../support/sessions/close-now.ts'
 import { frameworkHarness, type HostUser } from '../support/sessions/framework-harness.ts'
 import { deferred } from '../support/sessions/harness.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
@@ -184,9 +185,7 @@ it('close() leaves alone what somebody else has put in the place of a method sin
     return followed.apply(this, given)
   }
   store.destroy = other
-  const closed = gradio.close({ timeout: 0 })
-  await clock.advance(1)
-  await closed
+  await closeNow(gradio, clock)
   assert.equal(store.destroy, other)
   await new Promise<void>(resolve => store.destroy('any', () => resolve()))
 })
@@ -194,9 +193,7 @@ it('close() leaves alone what somebody else has put in the place of a method sin
 it('after close() no question is asked', async t => {
   const { clock, gradio, store, user } = frameworkHarness(t)
   await user().session()
-  const closed = gradio.close({ timeout: 0 })
-  await clock.advance(1)
-  await closed
+  await closeNow(gradio, clock)
   store.take()
   await clock.advance(10 * LIFETIME)
   assert.deepEqual(store.take(), [])

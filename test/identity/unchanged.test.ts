@@ -8,6 +8,7 @@ import session, { type SessionOptions } from 'express-session'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { type ExpressModule, forEachExpress, serve } from '../support/http/express.ts'
+import { closeNow } from '../support/sessions/close-now.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
 
 /** All that express-session can be told. */
@@ -177,9 +178,7 @@ forEachExpress((_name, module) => {
           gradio.on('error', () => {})
           const without = await record(t, module, options, trouble, isUsed ? [mark] : [])
           const beside = await record(t, module, options, trouble, isUsed ? [gradio, use] : [gradio])
-          const closed = gradio.close({ timeout: 0 })
-          await clock.advance(1)
-          await closed
+          await closeNow(gradio, clock)
           for (const [index, expected] of without.entries()) {
             assert.deepEqual(beside[index], expected, `event ${index} with ${JSON.stringify(options)}`)
           }

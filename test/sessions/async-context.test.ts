@@ -19,6 +19,7 @@ import { type FakeClock, fakeClock, type Visitor } from '../../lib/testing/index
 import { forEachPlace, type Place, type PlaceSetting } from '../support/cluster/places.ts'
 import { pass, serve, sessionDefaults, until } from '../support/http/express.ts'
 import { worldClock } from '../support/http/session-app.ts'
+import { closeNow } from '../support/sessions/close-now.ts'
 import { harness } from '../support/sessions/harness.ts'
 
 const context = new AsyncLocalStorage<string>()
@@ -107,11 +108,7 @@ async function watched(t: TestContext, setUp: WatchedOptions = {}) {
   })
   routes?.(app, gradio)
   const served = await serve(t, app)
-  t.after(async () => {
-    const closed = gradio.close({ timeout: 0 })
-    await place.clock.advance(1)
-    await closed
-  })
+  t.after(() => closeNow(gradio, place.clock))
   await place.clock.advance(0)
   async function user(name: string): Promise<Visitor & { id: string }> {
     const visitor = served.visitor()

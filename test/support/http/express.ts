@@ -7,6 +7,7 @@ import express, { type Express, type RequestHandler } from 'express'
 import session, { type SessionOptions } from 'express-session'
 import { type Clock, type GradioState, type GradioStateOptions, gradioState } from '../../../lib/index.ts'
 import { type FakeClock, fakeClock, type Visitor, visitor } from '../../../lib/testing/index.ts'
+import { closeNow } from '../sessions/close-now.ts'
 
 export type ExpressModule = typeof express
 
@@ -89,11 +90,7 @@ export async function site(
   app.use(gradio)
   routes?.(app, gradio)
   const served = await serve(t, app)
-  t.after(async () => {
-    const closed = gradio.close({ timeout: 0 })
-    await advance(1)
-    await closed
-  })
+  t.after(() => closeNow(gradio, { advance }))
   // In a cluster, it has to find the others first.
   await advance(0)
   return { ...served, app, gradio, clock: clock as FakeClock }
@@ -131,6 +128,11 @@ export async function pass(clock: FakeClock, seconds: number): Promise<void> {
     await clock.advance(Math.min(left, PING_EVERY))
     await sleep(3)
   }
+}
+
+/** Lets time pass at once, unless pages are open. */
+export function passFor(gradio: GradioState, clock: FakeClock, seconds: number): Promise<void> {
+  return gradio.stats().pages === 0 ? clock.advance(seconds) : pass(clock, seconds)
 }
 
 /** The default of the option `heartbeat`. */

@@ -10,7 +10,8 @@ import {
   type State,
 } from '../../../lib/index.ts'
 import type { FakeClock, Visitor } from '../../../lib/testing/index.ts'
-import { pass, type Served, serve, until } from './express.ts'
+import { closeNow } from '../sessions/close-now.ts'
+import { passFor, type Served, serve, until } from './express.ts'
 import { type KoaSessionSetup, noSession } from './koa-sessions.ts'
 import { worldClock } from './session-app.ts'
 
@@ -100,11 +101,7 @@ export async function koaSite(
   for (const middleware of [...between, koa(gradio), ...after]) app.use(middleware)
   app.use(route({ ...ROUTES(held), ...(typeof routes === 'function' ? routes(gradio, held) : routes) }))
   const served = await serveKoa(t, app)
-  t.after(async () => {
-    const closed = gradio.close({ timeout: 0 })
-    await clock.advance(1)
-    await closed
-  })
+  t.after(() => closeNow(gradio, clock))
   return {
     ...served,
     app,
@@ -117,8 +114,7 @@ export async function koaSite(
     settled: () => until(() => passed.settled === passed.begun, 'that every middleware has run to its end'),
     async pass(seconds) {
       await until(() => inFlight === 0 || gradio.stats().pages > 0, 'that no request is in flight')
-      if (gradio.stats().pages === 0) await clock.advance(seconds)
-      else await pass(clock, seconds)
+      await passFor(gradio, clock, seconds)
     },
   }
 }

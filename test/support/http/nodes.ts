@@ -7,6 +7,7 @@ import type { FakeClock, Visitor } from '../../../lib/testing/index.ts'
 import { MemoryCluster } from '../cluster/memory-cluster.ts'
 import { MemoryCoordinator, type Way } from '../cluster/memory-coordinator.ts'
 import type { PlaceSetting } from '../cluster/places.ts'
+import { closeNow } from '../sessions/close-now.ts'
 import { type Served, serve } from './express.ts'
 
 // Several processes behind a balancer without sticky sessions, in one process: each is a server of its own, with an
@@ -62,11 +63,7 @@ export async function nodes(t: TestContext, count: number, setUp: NodesOptions =
     setUp.routes?.(app, gradio)
     const served = await serve(t, app)
     gradio.attach(served.server)
-    t.after(async () => {
-      const closed = gradio.close({ timeout: 0 })
-      await clock.advance(1)
-      await closed
-    })
+    t.after(() => closeNow(gradio, clock))
     const hold = (...ways: Way[]) => {
       if (setting !== undefined) throw new Error('Expected the sessions to be shared in memory')
       return coordinator.hold(...(ways.length > 0 ? ways : (['answers', 'messages'] as const)))

@@ -9,8 +9,9 @@ import {
   type State,
 } from '../../../lib/index.ts'
 import { type FakeClock, fakeClock, type TestPage, type Visitor } from '../../../lib/testing/index.ts'
+import { closeNow } from '../sessions/close-now.ts'
 import { TroubledStore } from '../stores/troubled-store.ts'
-import { type ExpressModule, json, pass, serve, sessionDefaults, until } from './express.ts'
+import { type ExpressModule, json, passFor, serve, sessionDefaults, until } from './express.ts'
 
 /** How long framework sessions live here, in seconds. */
 export const LIFETIME = 60
@@ -128,11 +129,7 @@ export async function sessionApp(
   }
   app.use(answerError)
   const served = await serve(t, app)
-  t.after(async () => {
-    const closed = gradio.close({ timeout: 0 })
-    await clock.advance(1)
-    await closed
-  })
+  t.after(() => closeNow(gradio, clock))
   return {
     app,
     port: served.port,
@@ -145,8 +142,7 @@ export async function sessionApp(
     user: () => appUser(served.visitor()),
     async pass(seconds) {
       await until(() => inFlight === 0, 'that no request is in flight')
-      if (gradio.stats().pages === 0) await clock.advance(seconds)
-      else await pass(clock, seconds)
+      await passFor(gradio, clock, seconds)
     },
   }
 }

@@ -15,6 +15,7 @@ import { LIFETIME, worldClock } from '../http/session-app.ts'
 import { StubResponse, stubRequest } from '../http/stub-http.ts'
 import { TrackedSocket } from '../http/tracked-socket.ts'
 import { TroubledStore } from '../stores/troubled-store.ts'
+import { closeNow } from './close-now.ts'
 
 // For tests of what is asked of a store and when: requests go straight to express-session and to the library, so that
 // nothing but the fake clock decides what happens when. What browsers see is tested with `sessionApp`.
@@ -73,9 +74,7 @@ export function frameworkHarness(
   gradio.unload(({ reason }) => note(`unload ${reason}`))
   gradio.ended(({ reason }) => note(`ended ${reason}`))
   t.after(async () => {
-    const closed = gradio.close({ timeout: 0 })
-    await clock.advance(1)
-    await closed
+    await closeNow(gradio, clock)
     assert.deepEqual(errors, [])
   })
   return {

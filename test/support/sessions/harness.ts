@@ -13,6 +13,7 @@ import {
 } from '../../../lib/index.ts'
 import { type FakeClock, fakeClock } from '../../../lib/testing/index.ts'
 import { TrackedSocket } from '../http/tracked-socket.ts'
+import { closeNow } from './close-now.ts'
 
 // For tests of the core: requests go straight to the middleware, so that nothing but the fake clock decides what
 // happens when. What browsers and sockets do is tested with `site` of express.ts.
@@ -65,9 +66,7 @@ export function harness(t: TestContext, options: GradioStateOptions = {}, clock 
   const listener: ErrorListener = (error, context) => errors.push({ error, context })
   gradio.on('error', listener)
   t.after(async () => {
-    const closed = gradio.close({ timeout: 0 })
-    await clock.advance(1)
-    await closed
+    await closeNow(gradio, clock)
     assert.deepEqual(errors, [])
   })
   return {
