@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { filesBelow, read, root } from '../support/package/files.ts'
 
 // Holds the documentation to what can be checked: the tree of lib, paths, links, and the width of prose.
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const pages = [
   ...['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'example-app/README.md'],
   ...filesBelow('docs', '.md').map(file => `docs/${file}`),
@@ -55,16 +54,6 @@ test('each decision is in the list of decisions', () => {
     [],
   )
 })
-
-function read(page: string): string {
-  return readFileSync(join(root, page), 'utf8')
-}
-
-function filesBelow(folder: string, extension: string): string[] {
-  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith(extension))
-    .map(file => file.replaceAll('\\', '/'))
-}
 
 /** The files in the tree of `lib/`, by their indentation. */
 function treeOf(page: string): string[] {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, posix } from 'node:path'
+import { dirname, posix } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
+import { filesBelow, read } from '../support/package/files.ts'
 
 // Holds the library to its layers: imports point one way, those of types counted too.
 
@@ -22,12 +21,7 @@ const mayImport: Record<string, string[]> = {
   client: ['client'],
 }
 
-const lib = fileURLToPath(new URL('../../lib', import.meta.url))
-const imports = new Map(
-  readdirSync(lib, { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.ts'))
-    .map(file => [file.replaceAll('\\', '/'), importsOf(file)]),
-)
+const imports = new Map(filesBelow('lib', '.ts').map(file => [file, importsOf(file)]))
 
 test('every folder imports only from the folders below it', () => {
   const wrong = edges().filter(([file, target]) => {
@@ -66,9 +60,7 @@ test('no imports go round in a circle', () => {
 
 /** What a file of lib names in imports and re-exports, of types too. */
 function importsOf(file: string): string[] {
-  return ts
-    .preProcessFile(readFileSync(join(lib, file), 'utf8'))
-    .importedFiles.map(({ fileName }) => fileName)
+  return ts.preProcessFile(read(`lib/${file}`)).importedFiles.map(({ fileName }) => fileName)
 }
 
 /** The files of lib that a file imports. */

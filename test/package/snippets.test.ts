@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
+import { read, root } from '../support/package/files.ts'
 
 // Compiles each block of TypeScript in the README and the guides against the built package, as strictly as the library itself.
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const pages = [
   'README.md',
   ...readdirSync(join(root, 'docs'))
@@ -98,7 +97,7 @@ test('every block of TypeScript in the documents compiles', () => {
 
 /** The blocks of a page, each as a module of its own in the folder of this test. */
 function blocksOf(page: string): [name: string, text: string][] {
-  const blocks = readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)
+  const blocks = read(page).matchAll(/^```ts\n(.*?)^```/gms)
   return [...blocks].map(([, text], index) => [
     join(root, 'test/package', `${page.replaceAll(/[/.]/g, '-')}-${index + 1}.ts`),
     `${text}\nexport {}\n`,

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
+import { filesBelow, read } from '../support/package/files.ts'
 
 /** The folders and files that are searched. */
 const FOLDERS = ['README.md', 'bench', 'docs', 'example-app', 'lib']
@@ -59,15 +55,13 @@ function wordsOf(text: string): string {
 
 function filesOf(path: string): string[] {
   if (/\.(ts|md)$/.test(path)) return [path]
-  return readdirSync(join(root, path), { recursive: true, encoding: 'utf8' })
-    .filter(file => /\.(ts|md)$/.test(file))
-    .map(file => join(path, file))
+  return filesBelow(path, '.ts', '.md').map(file => `${path}/${file}`)
 }
 
 test('replaced terms occur neither in names nor in prose', () => {
   const found: string[] = []
   for (const file of FOLDERS.flatMap(filesOf)) {
-    for (const [index, line] of `${file}\n${readFileSync(join(root, file), 'utf8')}`.split('\n').entries()) {
+    for (const [index, line] of `${file}\n${read(file)}`.split('\n').entries()) {
       const words = ` ${wordsOf(line).replace(/[^a-z']+/g, ' ')} `
       for (const [dropped, instead] of Object.entries(DROPPED)) {
         if (words.includes(` ${dropped} `)) found.push(`${file}:${index}: ${dropped} (write: ${instead})`)
