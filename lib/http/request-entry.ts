@@ -119,15 +119,15 @@ export class RequestEntry {
   }
 
   #enterNow(init: EntryInit): Entry {
-    return this.#begin((token, beginning) => this.#sessions.enter(token, init, beginning))
+    return this.#enterWithToken((token, sessionInit) => this.#sessions.enter(token, init, sessionInit))
   }
 
   #enterInCluster(cluster: ClusterNode, init: EntryInit): Promise<Entry> {
-    return this.#begin((token, beginning) => cluster.enter(token, init, beginning))
+    return this.#enterWithToken((token, sessionInit) => cluster.enter(token, init, sessionInit))
   }
 
   /** Enters with the request's token, or a new one, and stores it. */
-  #begin<T>(enter: (token: string, beginning: SessionInit) => T): T {
+  #enterWithToken<T>(enter: (token: string, sessionInit: SessionInit) => T): T {
     if (
       !this.#hadFrameworkSession &&
       this.request.session !== undefined &&
