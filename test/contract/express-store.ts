@@ -123,12 +123,12 @@ export function describeExpressStore(
 
       for (const where of ['by a request', 'elsewhere in the process']) {
         test(`that are destroyed ${where} end at once`, async app => {
-          const { user, log, host } = await app(LONG)
+          const { user, log, sessionStore } = await app(LONG)
           const [me, other] = [user(), user()]
           const { id, page } = await me.come('mine')
           const { id: kept } = await other.come('theirs')
           if (where === 'by a request') await me.post('/logout')
-          else await new Promise(resolve => host.store.destroy(me.hostId(), resolve))
+          else await new Promise(resolve => sessionStore.store.destroy(me.frameworkSessionId(), resolve))
           assert.equal(await told(page), 'destroyed')
           await log.until('ended')
           await sleep(300)
@@ -142,9 +142,9 @@ export function describeExpressStore(
         const { user, log } = await app(LONG)
         const me = user()
         const { id, page } = await me.come('mine')
-        const host = me.hostId()
+        const previous = me.frameworkSessionId()
         const { body } = await json<{ id: string; value: unknown }>(me.fetch('/login', POST))
-        assert.notEqual(me.hostId(), host)
+        assert.notEqual(me.frameworkSessionId(), previous)
         assert.notEqual(body.id, id)
         assert.equal(body.value, undefined)
         assert.equal(await told(page), 'regenerated')
@@ -159,11 +159,11 @@ export function describeExpressStore(
         const me = user()
         const { id, page } = await me.come('mine')
         const { url } = (await json<{ url: string }>(me.fetch('/file', POST))).body
-        const host = me.hostId()
+        const previous = me.frameworkSessionId()
         await sleep(1_000)
         const begun = Date.now()
         const { body } = await json(me.fetch('/login', POST))
-        assert.notEqual(me.hostId(), host)
+        assert.notEqual(me.frameworkSessionId(), previous)
         assert.deepEqual(body, { id, value: 'mine' })
         assert.deepEqual(await me.get(), { id, value: 'mine' })
         assert.equal(await (await me.fetch(url)).text(), 'content')
@@ -190,7 +190,7 @@ export function describeExpressStore(
       for (const [how, setup] of Object.entries({ 'with maxAge': LONG, 'without maxAge': ENDLESS }))
         test(`that are lost early, behind our back, unload at the next poll (${how})`, async app => {
           const options = { gracePeriod: 60 }
-          const { user, log, host, pass, calls } = await app({
+          const { user, log, sessionStore, pass, calls } = await app({
             ...setup,
             options,
             clock: fakeClock(Date.now()),
@@ -199,7 +199,7 @@ export function describeExpressStore(
           const { id, page } = await me.come('mine')
           await pass(POLL)
           assert.deepEqual(log.of(id), [])
-          await host.flush()
+          await sessionStore.flush()
           calls.take()
           await pass(POLL, () => log.has('unload'))
           assert.equal(await told(page), 'expired')
@@ -209,18 +209,22 @@ export function describeExpressStore(
           await pass(20, () => log.has('ended'))
           assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
           assert.deepEqual([...new Set(calls.take())], ['get'], 'nothing but questions')
-          assert.equal(await host.expiryOf(me.hostId()), undefined, 'it was not made anew')
+          assert.equal(
+            await sessionStore.expiryOf(me.frameworkSessionId()),
+            undefined,
+            'it was not made anew',
+          )
         })
 
       test('that are only asked for live no longer by it, and are seldom asked for', async app => {
-        const { user, log, host, pass, calls } = await app({ ...LONG, clock: fakeClock(Date.now()) })
+        const { user, log, sessionStore, pass, calls } = await app({ ...LONG, clock: fakeClock(Date.now()) })
         const me = user()
         const { id } = await me.come('mine')
-        const before = await host.expiryOf(me.hostId())
+        const before = await sessionStore.expiryOf(me.frameworkSessionId())
         assert.ok(before !== undefined)
         calls.take()
         await pass(3 * POLL)
-        assert.equal(await host.expiryOf(me.hostId()), before)
+        assert.equal(await sessionStore.expiryOf(me.frameworkSessionId()), before)
         assert.deepEqual(log.of(id), [])
         const made = calls.take()
         assert.deepEqual([...new Set(made)], ['get'])
@@ -228,21 +232,21 @@ export function describeExpressStore(
       })
 
       test('that an open page keeps alive live on, and are not made anew when they are lost', async app => {
-        const { user, log, host, calls } = await app({ lifetime: 4, options: { keepAlive: true } })
+        const { user, log, sessionStore, calls } = await app({ lifetime: 4, options: { keepAlive: true } })
         const me = user()
         const { id, page } = await me.come('mine')
-        const before = await host.expiryOf(me.hostId())
+        const before = await sessionStore.expiryOf(me.frameworkSessionId())
         calls.take()
         await sleep(7_000)
         assert.deepEqual(log.of(id), [])
-        const since = await host.expiryOf(me.hostId())
+        const since = await sessionStore.expiryOf(me.frameworkSessionId())
         assert.ok(before !== undefined && since !== undefined && since > before)
         const made = calls.take()
         assert.deepEqual([...new Set(made)].sort(), ['get', 'touch'])
         assert.ok(made.length <= 12, `${made.length} calls`)
-        await host.flush()
+        await sessionStore.flush()
         assert.equal(await told(page), 'expired')
-        assert.equal(await host.expiryOf(me.hostId()), undefined)
+        assert.equal(await sessionStore.expiryOf(me.frameworkSessionId()), undefined)
         assert.equal(calls.take().at(-1), 'get')
         await log.until('ended')
         assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
@@ -264,7 +268,7 @@ export function describeExpressStore(
     if (whenAway === undefined) return
 
     it('while its server is away nothing ends, and what has expired by then ends when it is back', async t => {
-      const { user, log, errors, gradio, host, diagnose } = await openApp(t, kind, { lifetime })
+      const { user, log, errors, gradio, sessionStore, diagnose } = await openApp(t, kind, { lifetime })
       const server = kind.server as NonNullable<StoreKind['server']>
       const lives = user()
       const { id: kept } = await lives.come('longer')
@@ -276,7 +280,9 @@ export function describeExpressStore(
         const before = log.entries.length
         await server.stop()
         if (whenAway === 'fails') {
-          const failed = await new Promise(resolve => host.store.destroy(lives.hostId(), resolve))
+          const failed = await new Promise(resolve =>
+            sessionStore.store.destroy(lives.frameworkSessionId(), resolve),
+          )
           assert.ok(failed, 'a logout that fails is none')
         }
         await sleep((lifetime + 2) * 1000)
@@ -305,7 +311,7 @@ export function describeExpressStore(
 
     it('when its server comes back empty, sessions unload at the next poll', async t => {
       const options = { gracePeriod: 60 }
-      const { user, log, host, pass } = await openApp(t, kind, {
+      const { user, log, sessionStore, pass } = await openApp(t, kind, {
         ...LONG,
         options,
         clock: fakeClock(Date.now()),
@@ -316,7 +322,7 @@ export function describeExpressStore(
       await server.stop()
       await server.forget?.()
       await server.start()
-      await eventually(() => host.isConnected?.() ?? true, 'the client is back')
+      await eventually(() => sessionStore.isConnected?.() ?? true, 'the client is back')
       await pass(POLL, () => log.has('unload'))
       assert.equal(await told(page), 'expired')
       assert.deepEqual(log.of(id), ['unload expired'])
@@ -342,7 +348,7 @@ const ENDLESS: Setup = { lifetime: undefined }
 
 interface App {
   readonly gradio: GradioState
-  readonly host: ExpressStore
+  readonly sessionStore: ExpressStore
   /** What the store was asked. */
   readonly calls: StoreCalls
   readonly log: Log
@@ -364,18 +370,18 @@ interface User extends Visitor {
   /** Resolves at the end of the answer: until then express-session may not have saved what the request has changed. */
   post(path: string): Promise<string>
   /** The id of the framework session. */
-  hostId(): string
+  frameworkSessionId(): string
 }
 
 /** An app that keeps its framework sessions in a store of that kind. */
 async function openApp(t: TestContext, kind: StoreKind, setup: Setup = {}): Promise<App> {
-  const host = await kind.make()
+  const sessionStore = await kind.make()
   const cookie = setup.lifetime === undefined ? {} : { maxAge: setup.lifetime * 1000 }
-  const calls = recordCalls(host.store)
+  const calls = recordCalls(sessionStore.store)
   const log = new Log()
   const errors: unknown[] = []
   const { gradio, visitor } = await site(t, express, {
-    session: { store: host.store, cookie, ...setup.session },
+    session: { store: sessionStore.store, cookie, ...setup.session },
     options: { clock: setup.clock ?? systemClock, gracePeriod: GRACE, ...setup.options },
     routes(app, gradio) {
       const held = gradio.state<string>('held', {
@@ -412,12 +418,12 @@ async function openApp(t: TestContext, kind: StoreKind, setup: Setup = {}): Prom
     },
   })
   t.after(async () => {
-    await host.close()
+    await sessionStore.close()
     assert.deepEqual(errors, [])
   })
   return {
     gradio,
-    host,
+    sessionStore,
     calls,
     log,
     errors,
@@ -450,7 +456,7 @@ function userOf(visitor: Visitor): User {
     post: async path => (await visitor.fetch(path, POST)).text(),
     get: async () => (await json<{ id: string; value?: string }>(visitor.fetch('/get'))).body,
     /** The cookie is `s:<id>.<signature>`. */
-    hostId: () =>
+    frameworkSessionId: () =>
       decodeURIComponent(visitor.cookies.get('connect.sid') ?? '')
         .slice(2)
         .split('.')[0] as string,

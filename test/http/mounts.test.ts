@@ -102,11 +102,11 @@ forEachExpress((_name, express) => {
     assert.match(url, /^\/app\/gradio_api\/file\//)
   })
 
-  for (const hasHostSession of [true, false]) {
-    it(`two instances on two routers keep apart, with ${hasHostSession ? 'a framework session' : 'own cookies'}`, async t => {
+  for (const hasFrameworkSession of [true, false]) {
+    it(`two instances on two routers keep apart, with ${hasFrameworkSession ? 'a framework session' : 'own cookies'}`, async t => {
       const instances = [gradioState({ clock: fakeClock() }), gradioState({ clock: fakeClock() })]
       const app = express()
-      if (hasHostSession) app.use(session(sessionDefaults()))
+      if (hasFrameworkSession) app.use(session(sessionDefaults()))
       for (const [at, gradio] of instances.entries()) {
         const router = express.Router()
         router.use(gradio)

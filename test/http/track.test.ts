@@ -21,18 +21,18 @@ import { TrackedSocket } from '../support/http/tracked-socket.ts'
 import { heartbeat } from '../support/pages/handshake.ts'
 
 /** An app with a WebSocket of its own at `/chat`, which says the id of its user's session. */
-async function chat(t: TestContext, express: ExpressModule, hasHostSession: boolean) {
+async function chat(t: TestContext, express: ExpressModule, hasFrameworkSession: boolean) {
   const sessionMiddleware = session(sessionDefaults())
   const served = await site(t, express, {
     session: false,
-    before: hasHostSession ? [sessionMiddleware] : [],
+    before: hasFrameworkSession ? [sessionMiddleware] : [],
     routes: app => {
       app.get('/id', (req, res) => res.send(req.gradioState.id))
     },
   })
   const sockets = new WebSocketServer({ noServer: true })
   const none: RequestHandler = (_req, _res, next) => next()
-  const before = hasHostSession ? sessionMiddleware : none
+  const before = hasFrameworkSession ? sessionMiddleware : none
   served.server.on('upgrade', (req, socket, head) => {
     if (req.url !== '/chat') return
     const res = {} as ServerResponse
@@ -61,11 +61,11 @@ async function chat(t: TestContext, express: ExpressModule, hasHostSession: bool
 }
 
 forEachExpress((_name, express) => {
-  for (const hasHostSession of [true, false]) {
-    const host = hasHostSession ? 'the session middleware' : 'the own cookie'
+  for (const hasFrameworkSession of [true, false]) {
+    const kind = hasFrameworkSession ? 'the session middleware' : 'the own cookie'
 
-    it(`a WebSocket of the app is a connection of its user, with ${host}`, async t => {
-      const { gradio, clock, visitor, dialAs } = await chat(t, express, hasHostSession)
+    it(`a WebSocket of the app is a connection of its user, with ${kind}`, async t => {
+      const { gradio, clock, visitor, dialAs } = await chat(t, express, hasFrameworkSession)
       const log: string[] = []
       gradio.unload(() => log.push('unload'))
       const user = visitor()
@@ -83,8 +83,8 @@ forEachExpress((_name, express) => {
       assert.deepEqual(log, ['unload'])
     })
 
-    it(`an upgrade of an unknown user makes no session, since no cookie can be set, with ${host}`, async t => {
-      const { gradio, visitor, dialAs } = await chat(t, express, hasHostSession)
+    it(`an upgrade of an unknown user makes no session, since no cookie can be set, with ${kind}`, async t => {
+      const { gradio, visitor, dialAs } = await chat(t, express, hasFrameworkSession)
       const [code, reason] = await once(dialAs(visitor()), 'close')
       assert.deepEqual([code, String(reason)], [4500, 'HEADERS_SENT'])
       assert.equal(gradio.stats().sessions, 0)

@@ -10,14 +10,14 @@ const HOUR = 3600
 const POLL = { least: 225, most: 375 }
 
 it('10,000 sessions that live are each asked for about every five minutes', async t => {
-  const host = frameworkHarness(t, {
+  const harness = frameworkHarness(t, {
     options: { maxSessions: SESSIONS, gracePeriod: '1d' },
     session: { cookie: { maxAge: 86_400_000 } },
   })
-  for (let users = 0; users < SESSIONS; users++) await host.user().session()
-  host.store.take()
-  await host.clock.advance(HOUR)
-  const calls = host.store.take()
+  for (let users = 0; users < SESSIONS; users++) await harness.user().session()
+  harness.store.take()
+  await harness.clock.advance(HOUR)
+  const calls = harness.store.take()
   assert.ok(calls.every(call => call.startsWith('get ')))
   const [fewest, most] = [Math.floor(HOUR / POLL.most), Math.ceil(HOUR / POLL.least)]
   assert.ok(calls.length >= SESSIONS * fewest, `${calls.length} calls`)
@@ -26,29 +26,29 @@ it('10,000 sessions that live are each asked for about every five minutes', asyn
   for (const call of calls) bySession.set(call, (bySession.get(call) ?? 0) + 1)
   assert.equal(bySession.size, SESSIONS)
   assert.ok([...bySession.values()].every(times => times >= fewest && times <= most))
-  assert.equal(host.gradio.stats().sessions, SESSIONS)
+  assert.equal(harness.gradio.stats().sessions, SESSIONS)
 })
 
 it('those whose users are active are asked for not at all', async t => {
-  const host = frameworkHarness(t, { session: { cookie: { maxAge: 600_000 } } })
-  const users = Array.from({ length: 200 }, () => host.user())
+  const harness = frameworkHarness(t, { session: { cookie: { maxAge: 600_000 } } })
+  const users = Array.from({ length: 200 }, () => harness.user())
   for (const user of users) await user.session()
   for (let minutes = 0; minutes < 60; minutes += 3) {
-    await host.clock.advance('3m')
-    host.store.take()
+    await harness.clock.advance('3m')
+    harness.store.take()
     for (const user of users) await user.request()
-    assert.equal(host.store.take().length, 2 * users.length, 'a get and a touch of each request')
+    assert.equal(harness.store.take().length, 2 * users.length, 'a get and a touch of each request')
   }
-  await host.clock.advance('3m')
-  assert.deepEqual(host.store.take(), [])
+  await harness.clock.advance('3m')
+  assert.deepEqual(harness.store.take(), [])
 })
 
 it('those that expire are asked for once at their deadline', async t => {
   const sessions = 5_000
-  const host = frameworkHarness(t, { session: { cookie: { maxAge: 120_000 } } })
-  for (let users = 0; users < sessions; users++) await host.user().session()
-  host.store.take()
-  await host.clock.advance(HOUR)
-  assert.equal(host.store.take('get').length, sessions)
-  assert.deepEqual(host.store.ids, [])
+  const harness = frameworkHarness(t, { session: { cookie: { maxAge: 120_000 } } })
+  for (let users = 0; users < sessions; users++) await harness.user().session()
+  harness.store.take()
+  await harness.clock.advance(HOUR)
+  assert.equal(harness.store.take('get').length, sessions)
+  assert.deepEqual(harness.store.ids, [])
 })

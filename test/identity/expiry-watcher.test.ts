@@ -6,7 +6,7 @@ import { GRACE, LIFETIME } from '../support/http/session-app.ts'
 import {
   type FrameworkHarness,
   frameworkHarness,
-  type HostUser,
+  type HarnessUser,
 } from '../support/sessions/framework-harness.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
 
@@ -29,71 +29,71 @@ async function questions({ clock, store }: FrameworkHarness, seconds: number): P
 }
 
 /** Another process prolongs a session: what is stored of it, changed. */
-function prolong({ store, clock }: FrameworkHarness, { id }: HostUser, seconds: number): void {
+function prolong({ store, clock }: FrameworkHarness, { id }: HarnessUser, seconds: number): void {
   const stored = JSON.parse(store.stored(id) as string)
   stored.cookie.expires = new Date(clock.wall() + seconds * 1000)
   store.restore(id, JSON.stringify(stored))
 }
 
 it('a session is asked for once, when its deadline has passed', async t => {
-  const host = frameworkHarness(t)
-  await host.user().session()
-  assert.deepEqual(await questions(host, LIFETIME + GRACE - 1), [60.05])
-  assert.deepEqual(host.log, ['unload disconnected @2'])
-  assert.deepEqual(await questions(host, 1), [])
-  assert.deepEqual(host.log, ['unload disconnected @2', 'ended expired @3660'])
-  assert.deepEqual(await questions(host, 10 * POLL.most), [], 'what has ended is not asked for any more')
+  const harness = frameworkHarness(t)
+  await harness.user().session()
+  assert.deepEqual(await questions(harness, LIFETIME + GRACE - 1), [60.05])
+  assert.deepEqual(harness.log, ['unload disconnected @2'])
+  assert.deepEqual(await questions(harness, 1), [])
+  assert.deepEqual(harness.log, ['unload disconnected @2', 'ended expired @3660'])
+  assert.deepEqual(await questions(harness, 10 * POLL.most), [], 'what has ended is not asked for any more')
 })
 
 it('what a request does to it postpones the question, with no call of ours', async t => {
-  const host = frameworkHarness(t)
-  const user = host.user()
+  const harness = frameworkHarness(t)
+  const user = harness.user()
   await user.session()
   for (let times = 0; times < 10; times++) {
-    assert.deepEqual(await questions(host, 50), [])
-    host.store.take()
+    assert.deepEqual(await questions(harness, 50), [])
+    harness.store.take()
     await user.request()
-    assert.deepEqual(host.store.take(), [`get ${user.id}`, `touch ${user.id}`])
+    assert.deepEqual(harness.store.take(), [`get ${user.id}`, `touch ${user.id}`])
   }
-  assert.deepEqual(await questions(host, LIFETIME + 1), [560.05])
+  assert.deepEqual(await questions(harness, LIFETIME + 1), [560.05])
 })
 
 it('a lifetime that is made longer or shorter at run time is noted', async t => {
   for (const seconds of [20, 200]) {
-    const host = frameworkHarness(t)
-    const user = host.user()
+    const harness = frameworkHarness(t)
+    const user = harness.user()
     await user.session()
     await user.request(({ session }) => {
       session.cookie.maxAge = seconds * 1000
     })
-    assert.deepEqual(await questions(host, seconds + 20), [seconds + 0.05])
+    assert.deepEqual(await questions(harness, seconds + 20), [seconds + 0.05])
     t.mock.restoreAll()
   }
 })
 
 it('one that outlives its deadline is asked for again in growing intervals, and then as the poll does', async t => {
-  const host = frameworkHarness(t, { options: KEPT })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: KEPT })
+  const user = harness.user()
   await user.session()
   // As connect-redis and others do: the store knows better than what it has stored.
-  const later = JSON.parse(host.store.stored(user.id) as string)
+  const later = JSON.parse(harness.store.stored(user.id) as string)
   delete later.cookie.expires
-  host.store.restore(user.id, JSON.stringify(later))
-  const asked = await questions(host, 3600)
+  harness.store.restore(user.id, JSON.stringify(later))
+  const asked = await questions(harness, 3600)
   const gaps = asked.slice(1).map((at, index) => Math.round(at - asked[index]!))
   assert.deepEqual(gaps.slice(0, 8), [1, 2, 4, 8, 16, 32, 64, 128])
   for (const gap of gaps.slice(9)) assert.ok(gap >= POLL.least && gap <= POLL.most, `${gap} s`)
   assert.ok(gaps.length > 9)
-  assert.deepEqual(host.log, ['unload disconnected @2'])
+  assert.deepEqual(harness.log, ['unload disconnected @2'])
 })
 
 it('a later deadline that the store tells is believed', async t => {
-  const host = frameworkHarness(t, { options: KEPT })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: KEPT })
+  const user = harness.user()
   await user.session()
-  prolong(host, user, 200)
-  assert.deepEqual(await questions(host, 250), [60.05, 200.05])
-  assert.deepEqual(host.log, ['unload disconnected @2'])
+  prolong(harness, user, 200)
+  assert.deepEqual(await questions(harness, 250), [60.05, 200.05])
+  assert.deepEqual(harness.log, ['unload disconnected @2'])
 })
 
 it('an earlier one is not: many stores keep the deadline apart from what they give', async t => {
@@ -106,71 +106,75 @@ it('an earlier one is not: many stores keep the deadline apart from what they gi
     }
   }
   const store = new StaleStore()
-  const host = frameworkHarness(t, { store, options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
-  await host.user().session()
-  const asked = await questions(host, 1200)
+  const harness = frameworkHarness(t, { store, options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
+  await harness.user().session()
+  const asked = await questions(harness, 1200)
   assert.ok(asked.length >= 3 && asked.length <= 5, `${asked.length} times`)
 })
 
 it('a session without a known deadline is asked for about every five minutes', async t => {
-  const host = frameworkHarness(t, { options: KEPT, ...UNTIL_CLOSED })
-  await host.user().session()
-  const asked = await questions(host, 36_000)
+  const harness = frameworkHarness(t, { options: KEPT, ...UNTIL_CLOSED })
+  await harness.user().session()
+  const asked = await questions(harness, 36_000)
   const gaps = asked.map((at, index) => at - (asked[index - 1] ?? 0))
   for (const gap of gaps) assert.ok(gap >= POLL.least - 0.1 && gap <= POLL.most + 0.1, `${gap} s`)
   assert.ok(new Set(gaps.map(Math.round)).size > 10, 'jittered')
 })
 
 it('one that is far from its deadline is, too', async t => {
-  const host = frameworkHarness(t, { options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
-  await host.user().session()
-  const asked = await questions(host, 3600)
+  const harness = frameworkHarness(t, { options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
+  await harness.user().session()
+  const asked = await questions(harness, 3600)
   assert.ok(asked.length >= 9 && asked.length <= 16, `${asked.length} times`)
 })
 
 it('a request postpones the poll', async t => {
-  const host = frameworkHarness(t, { options: KEPT, ...UNTIL_CLOSED })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: KEPT, ...UNTIL_CLOSED })
+  const user = harness.user()
   await user.session()
   for (let times = 0; times < 20; times++) {
-    assert.deepEqual(await questions(host, POLL.least - 1), [])
+    assert.deepEqual(await questions(harness, POLL.least - 1), [])
     await user.request()
   }
-  assert.equal((await questions(host, POLL.most + 1)).length, 1)
+  assert.equal((await questions(harness, POLL.most + 1)).length, 1)
 })
 
 for (const how of ['lost', 'flushed'] as const) {
   it(`a session that is ${how} before its time is noticed by the poll`, async t => {
-    const host = frameworkHarness(t, UNTIL_CLOSED)
-    const [user, other] = [host.user(), host.user()]
+    const harness = frameworkHarness(t, UNTIL_CLOSED)
+    const [user, other] = [harness.user(), harness.user()]
     await user.session()
     const kept = await other.session()
-    host.store.lose(how === 'lost' ? user.id : undefined)
-    await host.clock.advance(POLL.most + 1)
+    harness.store.lose(how === 'lost' ? user.id : undefined)
+    await harness.clock.advance(POLL.most + 1)
     const lost = how === 'lost' ? 1 : 2
-    assert.equal((await questions(host, 2 * POLL.most)).length > 0, how === 'lost', 'it is asked for no more')
+    assert.equal(
+      (await questions(harness, 2 * POLL.most)).length > 0,
+      how === 'lost',
+      'it is asked for no more',
+    )
     if (how === 'lost') await other.request()
-    await host.clock.advance(GRACE - POLL.most - POLL.least)
-    assert.equal(host.log.filter(line => line.startsWith('ended expired')).length, lost)
-    assert.equal(host.gradio.session(kept.id) !== undefined, how === 'lost')
+    await harness.clock.advance(GRACE - POLL.most - POLL.least)
+    assert.equal(harness.log.filter(line => line.startsWith('ended expired')).length, lost)
+    assert.equal(harness.gradio.session(kept.id) !== undefined, how === 'lost')
   })
 }
 
 it('one that is lost early ends a grace after it was noticed', async t => {
-  const host = frameworkHarness(t, UNTIL_CLOSED)
-  const user = host.user()
+  const harness = frameworkHarness(t, UNTIL_CLOSED)
+  const user = harness.user()
   await user.session()
-  host.store.lose()
-  const [asked] = (await questions(host, POLL.most + 1)) as [number]
-  await host.clock.advance(asked + GRACE - host.clock.now() / 1000 - 0.1)
-  assert.deepEqual(host.log, ['unload disconnected @2'])
-  await host.clock.advance(0.2)
-  assert.equal(host.log.length, 2)
+  harness.store.lose()
+  const [asked] = (await questions(harness, POLL.most + 1)) as [number]
+  await harness.clock.advance(asked + GRACE - harness.clock.now() / 1000 - 0.1)
+  assert.deepEqual(harness.log, ['unload disconnected @2'])
+  await harness.clock.advance(0.2)
+  assert.equal(harness.log.length, 2)
 })
 
 it('a session that was never saved is not asked for, and not taken for lost', async t => {
-  const host = frameworkHarness(t, UNTIL_CLOSED)
-  const user = host.user()
+  const harness = frameworkHarness(t, UNTIL_CLOSED)
+  const user = harness.user()
   let release!: () => void
   const isOver = new Promise<void>(resolve => {
     release = resolve
@@ -180,23 +184,23 @@ it('a session that was never saved is not asked for, and not taken for lost', as
     await isOver
     return id
   })
-  assert.deepEqual(await questions(host, 5 * POLL.most), [])
+  assert.deepEqual(await questions(harness, 5 * POLL.most), [])
   release()
   const id = await asking
-  assert.deepEqual(host.store.ids, [user.id], 'it is saved at the end of its request')
-  assert.deepEqual(host.log, [])
-  assert.equal((await questions(host, POLL.most + 1)).length, 1)
-  assert.ok(host.gradio.session(id))
+  assert.deepEqual(harness.store.ids, [user.id], 'it is saved at the end of its request')
+  assert.deepEqual(harness.log, [])
+  assert.equal((await questions(harness, POLL.most + 1)).length, 1)
+  assert.ok(harness.gradio.session(id))
 })
 
 it('a session whose save fails is not taken for lost', async t => {
-  const host = frameworkHarness(t, UNTIL_CLOSED)
-  const user = host.user()
-  host.store.trouble = method => (method === 'set' ? new Error('full') : undefined)
+  const harness = frameworkHarness(t, UNTIL_CLOSED)
+  const user = harness.user()
+  harness.store.trouble = method => (method === 'set' ? new Error('full') : undefined)
   await user.request(({ state }) => void state.id).catch(() => {})
-  await host.clock.advance(2 * POLL.most)
+  await harness.clock.advance(2 * POLL.most)
   assert.deepEqual(
-    host.log.filter(line => line.includes('expired')),
+    harness.log.filter(line => line.includes('expired')),
     [],
   )
 })
@@ -210,137 +214,137 @@ it('an answer that raced with a save is not believed', async t => {
     }
   }
   const store = new SlowStore()
-  const host = frameworkHarness(t, { store })
-  const user = host.user()
+  const harness = frameworkHarness(t, { store })
+  const user = harness.user()
   await user.connectedSession()
   store.isSlow = true
-  await host.clock.advance(LIFETIME + 1)
+  await harness.clock.advance(LIFETIME + 1)
   assert.equal(held.length, 1, 'the store has found nothing, and is slow to say so')
   store.isSlow = false
-  const cookie = { expires: new Date(host.clock.wall() + 60_000), originalMaxAge: 60_000 }
+  const cookie = { expires: new Date(harness.clock.wall() + 60_000), originalMaxAge: 60_000 }
   await new Promise(resolve => store.set(user.id, { cookie } as never, resolve))
   held[0]?.()
-  await host.clock.advance(59)
-  assert.deepEqual(host.log, [])
-  await host.clock.advance(2)
-  assert.deepEqual(host.log, ['unload expired @121.05'], 'it is watched on')
+  await harness.clock.advance(59)
+  assert.deepEqual(harness.log, [])
+  await harness.clock.advance(2)
+  assert.deepEqual(harness.log, ['unload expired @121.05'], 'it is watched on')
 })
 
 it('a session that is saved again after it was found missing is watched again', async t => {
-  const host = frameworkHarness(t, { options: { gracePeriod: 1000 } })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: { gracePeriod: 1000 } })
+  const user = harness.user()
   const session = await user.session()
-  const stored = JSON.parse(host.store.stored(user.id) as string)
-  await host.clock.advance(LIFETIME + 1)
-  assert.deepEqual(host.store.ids, [])
-  stored.cookie.expires = new Date(host.clock.wall() + 100_000)
-  await new Promise(resolve => host.store.set(user.id, stored, resolve as never))
-  assert.deepEqual(await questions(host, 101), [161.05])
+  const stored = JSON.parse(harness.store.stored(user.id) as string)
+  await harness.clock.advance(LIFETIME + 1)
+  assert.deepEqual(harness.store.ids, [])
+  stored.cookie.expires = new Date(harness.clock.wall() + 100_000)
+  await new Promise(resolve => harness.store.set(user.id, stored, resolve as never))
+  assert.deepEqual(await questions(harness, 101), [161.05])
   // Only a request that carries the token cancels the grace; it counts from the expiry that is known last.
-  assert.deepEqual(host.log, ['unload disconnected @2'])
-  assert.ok(host.gradio.session(session.id))
+  assert.deepEqual(harness.log, ['unload disconnected @2'])
+  assert.ok(harness.gradio.session(session.id))
 })
 
 it('a request that carries the token cancels the grace', async t => {
-  const host = frameworkHarness(t)
-  const user = host.user()
+  const harness = frameworkHarness(t)
+  const user = harness.user()
   const session = await user.session()
-  const stored = JSON.parse(host.store.stored(user.id) as string)
-  await host.clock.advance(LIFETIME + 1)
-  stored.cookie.expires = new Date(host.clock.wall() + 86_400_000)
-  host.store.restore(user.id, JSON.stringify(stored))
+  const stored = JSON.parse(harness.store.stored(user.id) as string)
+  await harness.clock.advance(LIFETIME + 1)
+  stored.cookie.expires = new Date(harness.clock.wall() + 86_400_000)
+  harness.store.restore(user.id, JSON.stringify(stored))
   await user.request(({ state }) => assert.equal(state.id, session.id))
-  await host.clock.advance(GRACE + 58)
-  assert.deepEqual(host.log, ['unload disconnected @2', 'unload disconnected @63'])
-  await host.clock.advance(2)
-  assert.equal(host.log[2], 'ended expired @3721', 'a grace after it has expired again')
+  await harness.clock.advance(GRACE + 58)
+  assert.deepEqual(harness.log, ['unload disconnected @2', 'unload disconnected @63'])
+  await harness.clock.advance(2)
+  assert.equal(harness.log[2], 'ended expired @3721', 'a grace after it has expired again')
 })
 
 it('one that returns is asked for again, and expires again', async t => {
-  const host = frameworkHarness(t)
-  const user = host.user()
+  const harness = frameworkHarness(t)
+  const user = harness.user()
   await user.session()
-  const stored = host.store.stored(user.id) as string
-  await host.clock.advance(LIFETIME + 1)
-  host.store.restore(user.id, stored)
-  prolong(host, user, 1000)
+  const stored = harness.store.stored(user.id) as string
+  await harness.clock.advance(LIFETIME + 1)
+  harness.store.restore(user.id, stored)
+  prolong(harness, user, 1000)
   await user.request()
-  const asked = await questions(host, 2000)
+  const asked = await questions(harness, 2000)
   assert.ok(asked.length >= 1, 'it is watched')
-  await host.clock.advance(GRACE)
-  assert.match(host.log.at(-1) as string, /^ended expired/)
+  await harness.clock.advance(GRACE)
+  assert.match(harness.log.at(-1) as string, /^ended expired/)
 })
 
 for (const keepAlive of [true, false]) {
   it(`an open page ${keepAlive ? 'keeps its session alive' : 'prolongs nothing'}, with keepAlive: ${keepAlive}`, async t => {
-    const host = frameworkHarness(t, { options: { keepAlive } })
-    const user = host.user()
+    const harness = frameworkHarness(t, { options: { keepAlive } })
+    const user = harness.user()
     const session = await user.session()
     const page = await user.connect()
-    host.store.take()
-    await host.clock.advance(10 * LIFETIME)
-    const calls = host.store.take()
+    harness.store.take()
+    await harness.clock.advance(10 * LIFETIME)
+    const calls = harness.store.take()
     if (!keepAlive) {
       assert.deepEqual(calls, [`get ${user.id}`])
-      assert.deepEqual(host.log, ['unload expired @60.05'])
+      assert.deepEqual(harness.log, ['unload expired @60.05'])
       return
     }
     assert.ok(calls.length >= 2 * 10 && calls.length <= 2 * 30, `${calls.length} calls`)
     for (const [index, call] of calls.entries()) {
       assert.equal(call, `${index % 2 === 0 ? 'get' : 'touch'} ${user.id}`, 'each touch comes after a get')
     }
-    assert.deepEqual(host.log, [])
+    assert.deepEqual(harness.log, [])
     page.close()
-    await host.clock.advance(LIFETIME + 1)
-    assert.deepEqual(host.store.take('touch'), [], 'a page that has left keeps nothing')
-    assert.deepEqual(host.store.ids, [])
-    assert.ok(host.gradio.session(session.id))
+    await harness.clock.advance(LIFETIME + 1)
+    assert.deepEqual(harness.store.take('touch'), [], 'a page that has left keeps nothing')
+    assert.deepEqual(harness.store.ids, [])
+    assert.ok(harness.gradio.session(session.id))
   })
 }
 
 it('keepAlive touches no session that is missing', async t => {
-  const host = frameworkHarness(t, { options: { keepAlive: true } })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: { keepAlive: true } })
+  const user = harness.user()
   await user.session()
   await user.connect()
-  host.store.lose()
-  host.store.take()
-  await host.clock.advance(10 * LIFETIME)
-  assert.deepEqual(host.store.take(), [`get ${user.id}`])
-  assert.deepEqual(host.store.ids, [])
-  assert.match(host.log[0] as string, /^unload expired/)
+  harness.store.lose()
+  harness.store.take()
+  await harness.clock.advance(10 * LIFETIME)
+  assert.deepEqual(harness.store.take(), [`get ${user.id}`])
+  assert.deepEqual(harness.store.ids, [])
+  assert.match(harness.log[0] as string, /^unload expired/)
 })
 
 it('keepAlive touches nothing for a user without a page', async t => {
-  const host = frameworkHarness(t, { options: { keepAlive: true } })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: { keepAlive: true } })
+  const user = harness.user()
   await user.session()
-  host.store.take()
-  await host.clock.advance(LIFETIME + 1)
-  assert.deepEqual(host.store.take('touch'), [])
-  assert.deepEqual(host.store.ids, [])
+  harness.store.take()
+  await harness.clock.advance(LIFETIME + 1)
+  assert.deepEqual(harness.store.take('touch'), [])
+  assert.deepEqual(harness.store.ids, [])
 })
 
 it('keepAlive keeps what is given no deadline, too', async t => {
-  const host = frameworkHarness(t, { options: { keepAlive: true }, ...UNTIL_CLOSED })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: { keepAlive: true }, ...UNTIL_CLOSED })
+  const user = harness.user()
   await user.session()
   await user.connect()
-  host.store.take()
-  await host.clock.advance(2 * POLL.most)
+  harness.store.take()
+  await harness.clock.advance(2 * POLL.most)
   // Such a store has a lifetime of its own for them, and begins it anew with each touch.
-  const calls = host.store.take()
+  const calls = harness.store.take()
   assert.ok(calls.includes(`touch ${user.id}`))
-  assert.deepEqual(host.log, [])
+  assert.deepEqual(harness.log, [])
 })
 
 it('what keepAlive touches ends as before when the touch fails', async t => {
-  const host = frameworkHarness(t, { options: { keepAlive: true } })
-  const user = host.user()
+  const harness = frameworkHarness(t, { options: { keepAlive: true } })
+  const user = harness.user()
   await user.session()
   await user.connect()
-  host.store.trouble = method => (method === 'touch' ? new Error('read-only') : undefined)
-  await host.clock.advance(LIFETIME + 31)
-  assert.equal(host.errors.splice(0).length, 1)
-  assert.match(host.log[0] as string, /^unload expired/)
+  harness.store.trouble = method => (method === 'touch' ? new Error('read-only') : undefined)
+  await harness.clock.advance(LIFETIME + 31)
+  assert.equal(harness.errors.splice(0).length, 1)
+  assert.match(harness.log[0] as string, /^unload expired/)
 })

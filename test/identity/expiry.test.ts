@@ -78,7 +78,11 @@ forEachExpress((_name, express) => {
       await pass(50)
       store.take()
       await me.fetch('/nothing')
-      assert.deepEqual(store.take(), [`get ${me.hostId()}`, `touch ${me.hostId()}`], 'calls of the app alone')
+      assert.deepEqual(
+        store.take(),
+        [`get ${me.frameworkSessionId()}`, `touch ${me.frameworkSessionId()}`],
+        'calls of the app alone',
+      )
     }
     await pass(LIFETIME - 1)
     assert.deepEqual(store.take(), [])
@@ -92,12 +96,12 @@ forEachExpress((_name, express) => {
     const me = user()
     await me.set('mine')
     const page = await me.openPage()
-    const before = store.stored(me.hostId())
+    const before = store.stored(me.frameworkSessionId())
     store.take()
     await pass(LIFETIME / 2)
     await page.beat()
     await pass(LIFETIME / 2 - 1)
-    assert.equal(store.stored(me.hostId()), before)
+    assert.equal(store.stored(me.frameworkSessionId()), before)
     assert.deepEqual(
       store.take().filter(call => !call.startsWith('get')),
       [],

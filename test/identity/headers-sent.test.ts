@@ -8,7 +8,7 @@ import type { GradioStateError } from '../../lib/index.ts'
 import { customSession } from '../support/http/custom-session.ts'
 import { forEachExpress, type SiteOptions, site } from '../support/http/express.ts'
 
-const hosts: Record<string, () => SiteOptions> = {
+const sessionKinds: Record<string, () => SiteOptions> = {
   'express-session': () => ({}),
   'express-session, saveUninitialized': () => ({ session: { saveUninitialized: true } }),
   'the own cookie': () => ({ session: false }),
@@ -56,11 +56,11 @@ function routes(app: Express) {
 }
 
 forEachExpress((_name, express) => {
-  for (const [host, options] of Object.entries(hosts)) {
-    it(`a browser that could not learn of its session is refused it, with ${host}`, async t => {
+  for (const [kind, options] of Object.entries(sessionKinds)) {
+    it(`a browser that could not learn of its session is refused it, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       // With saveUninitialized the headers bring a cookie to every new browser, so none is refused.
-      const isTold = host.endsWith('saveUninitialized')
+      const isTold = kind.endsWith('saveUninitialized')
       for (const use of ['id', 'set', 'establish']) {
         const user = visitor()
         const answer = await (await user.fetch(`/late/${use}`)).text()
@@ -70,7 +70,7 @@ forEachExpress((_name, express) => {
       assert.equal(gradio.stats().sessions, isTold ? 3 : 0)
     })
 
-    it(`a browser that knows its session may use it at any time, with ${host}`, async t => {
+    it(`a browser that knows its session may use it at any time, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       const user = visitor()
       const id = await (await user.fetch('/id')).text()
@@ -84,7 +84,7 @@ forEachExpress((_name, express) => {
       assert.equal(await (await user.fetch('/id')).text(), next)
     })
 
-    it(`to look for a value that is not there is no use, with ${host}`, async t => {
+    it(`to look for a value that is not there is no use, with ${kind}`, async t => {
       const { visitor } = await site(t, express, { ...options(), routes })
       assert.equal(await (await visitor().fetch('/late/read')).text(), 'undefined')
     })

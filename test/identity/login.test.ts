@@ -49,8 +49,8 @@ forEachExpress((_name, express) => {
     assert.notEqual(login.id, id)
     assert.equal(login.value, undefined)
     assert.deepEqual(await me.get(), { status: 200, id: login.id })
-    assert.notEqual(me.hostId(), old.hostId())
-    assert.equal(store.ids.includes(old.hostId()), false)
+    assert.notEqual(me.frameworkSessionId(), old.frameworkSessionId())
+    assert.equal(store.ids.includes(old.frameworkSessionId()), false)
     const nobody = await old.get()
     assert.ok(nobody.id !== id && nobody.id !== login.id && nobody.value === undefined)
   })
@@ -96,11 +96,11 @@ forEachExpress((_name, express) => {
       const me = app.user()
       const { id } = await me.set('mine')
       const old = before(me, app)
-      const stored = JSON.parse(app.store.stored(me.hostId())!)
+      const stored = JSON.parse(app.store.stored(me.frameworkSessionId())!)
       await me.post('/login')
       // By a request that was in flight meanwhile, and has changed it.
       if (!isMarked) delete stored.gradioState
-      app.store.restore(old.hostId(), JSON.stringify(stored))
+      app.store.restore(old.frameworkSessionId(), JSON.stringify(stored))
       const nobody = await old.get()
       assert.ok(nobody.id !== id && nobody.value === undefined)
       assert.deepEqual(await me.get(), { status: 200, id, value: 'mine' })
@@ -117,7 +117,7 @@ forEachExpress((_name, express) => {
     })
     const me = app.user()
     await me.fetch('/nothing')
-    const gone = me.hostId()
+    const gone = me.frameworkSessionId()
     const asked = before(me, app).fetch('/slow')
     await arrived
     const { id } = await me.set('mine')
@@ -225,7 +225,7 @@ forEachExpress((_name, express) => {
       const app = await sessionApp(t, express, { routes, session: { saveUninitialized: true } })
       const me = app.user()
       await me.fetch('/nothing')
-      const gone = me.hostId()
+      const gone = me.frameworkSessionId()
       // Somebody else makes the library know the store: nobody has used the state of this user.
       await app.user().set('theirs')
       const asked = before(me, app).fetch('/slow')
@@ -250,7 +250,7 @@ forEachExpress((_name, express) => {
       const app = await sessionApp(t, express, { routes, session: { saveUninitialized: true } })
       const me = app.user()
       await me.fetch('/nothing')
-      const gone = me.hostId()
+      const gone = me.frameworkSessionId()
       const asked = before(me, app).fetch('/slow')
       await used.promise
       await me.post(path)
@@ -264,7 +264,7 @@ forEachExpress((_name, express) => {
       const app = await sessionApp(t, express, { routes })
       const me = app.user()
       await me.set('mine')
-      const gone = me.hostId()
+      const gone = me.frameworkSessionId()
       await app.gradio.endSession(app.gradio.sessions()[0]!.id)
       const asked = before(me, app).fetch('/slow')
       await arrived

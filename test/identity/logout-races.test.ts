@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
 import type { RequestState } from '../../lib/index.ts'
-import { frameworkHarness, type HostedRequest } from '../support/sessions/framework-harness.ts'
+import { frameworkHarness, type HarnessRequest } from '../support/sessions/framework-harness.ts'
 import { deferred } from '../support/sessions/harness.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
 
@@ -38,7 +38,7 @@ class SlowStore extends TroubledStore {
   }
 }
 
-type Leave = (request: HostedRequest) => Promise<void>
+type Leave = (request: HarnessRequest) => Promise<void>
 
 const settled = (begin: (done: (error?: unknown) => void) => void) =>
   new Promise<void>((resolve, reject) => begin(error => (error ? reject(error) : resolve())))
@@ -49,7 +49,7 @@ const regenerate: Leave = ({ session }) => settled(done => session.regenerate(do
 /** As Passport 0.7 does it; with `keepSessionInfo` it copies all there is. */
 function passportLogout(keepSessionInfo: boolean): Leave {
   return async request => {
-    const req = request.req as typeof request.req & { user: unknown; session: HostedRequest['session'] }
+    const req = request.req as typeof request.req & { user: unknown; session: HarnessRequest['session'] }
     const { session } = req
     req.user = null
     await settled(done => session.save(done))

@@ -11,7 +11,7 @@ import { type Node, type NodesOptions, nodes, wanderer } from '../support/http/n
 import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 /** Each node has a store of its own over the same sessions, as with stores in a database. */
-function hostSessions(): NodesOptions {
+function frameworkSessions(): NodesOptions {
   const sessions = {}
   return {
     before(app) {
@@ -33,7 +33,7 @@ function hostSessions(): NodesOptions {
 }
 
 it('a framework session that was never used here costs no round trip', async t => {
-  const all = await nodes(t, 2, hostSessions())
+  const all = await nodes(t, 2, frameworkSessions())
   const [a, b] = [...all] as [Node, Node]
   const user = wanderer()
   await user.at(a).fetch('/plain')
@@ -48,7 +48,7 @@ it('a framework session that was never used here costs no round trip', async t =
 })
 
 it('a logout that destroys the framework session at one node ends the pages on the others', async t => {
-  const [a, b] = (await nodes(t, 2, hostSessions())) as unknown as [Node, Node]
+  const [a, b] = (await nodes(t, 2, frameworkSessions())) as unknown as [Node, Node]
   const user = wanderer()
   const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))
   await user.at(a).fetch('/logout', { method: 'POST' })

@@ -12,7 +12,7 @@ import { RecordingStore } from '../support/stores/recording-store.ts'
 const POST = { method: 'POST' }
 
 /** Each a way to carry the token; the stores are slow, so that requests truly overlap. */
-const hosts: Record<string, () => SiteOptions> = {
+const sessionKinds: Record<string, () => SiteOptions> = {
   'express-session': () => ({ session: { store: new RecordingStore(15) } }),
   'express-session, saveUninitialized': () => ({
     session: { store: new RecordingStore(15), saveUninitialized: true },
@@ -58,8 +58,8 @@ async function fiveIds(user: Visitor): Promise<Set<string>> {
 }
 
 forEachExpress((_name, express) => {
-  for (const [host, options] of Object.entries(hosts)) {
-    it(`five at once right after connect() are one session, with ${host}`, async t => {
+  for (const [kind, options] of Object.entries(sessionKinds)) {
+    it(`five at once right after connect() are one session, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       const user = visitor()
       await user.fetch('/gradio_api/heartbeat/page?n=1', POST)
@@ -68,7 +68,7 @@ forEachExpress((_name, express) => {
       assert.equal(gradio.stats().sessions, 1)
     })
 
-    it(`five at once after establish() are one session, with ${host}`, async t => {
+    it(`five at once after establish() are one session, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       const user = visitor()
       await user.fetch('/page')
@@ -76,7 +76,7 @@ forEachExpress((_name, express) => {
       assert.equal(gradio.stats().sessions, 1)
     })
 
-    it(`a streamed answer whose handler awaited establish() is one session, with ${host}`, async t => {
+    it(`a streamed answer whose handler awaited establish() is one session, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       const user = visitor()
       const stream = await user.fetch('/stream')
@@ -87,9 +87,9 @@ forEachExpress((_name, express) => {
     })
   }
 
-  for (const host of Object.keys(hosts).filter(name => name.startsWith('express-session'))) {
-    it(`five at once on a framework session without a token are one session, with ${host}`, async t => {
-      const { gradio, visitor } = await site(t, express, { ...hosts[host]?.(), routes })
+  for (const kind of Object.keys(sessionKinds).filter(name => name.startsWith('express-session'))) {
+    it(`five at once on a framework session without a token are one session, with ${kind}`, async t => {
+      const { gradio, visitor } = await site(t, express, { ...sessionKinds[kind]?.(), routes })
       const user = visitor()
       await user.fetch('/login', POST)
       assert.equal(user.cookies.size, 1)
@@ -102,16 +102,16 @@ forEachExpress((_name, express) => {
   }
 
   it('five tabs that connect at once on a framework session without a token are one session', async t => {
-    const { gradio, visitor } = await site(t, express, { ...hosts['express-session']?.(), routes })
+    const { gradio, visitor } = await site(t, express, { ...sessionKinds['express-session']?.(), routes })
     const user = visitor()
     await user.fetch('/login', POST)
     await Promise.all(Array.from({ length: 5 }, () => user.openPage()))
     assert.deepEqual([gradio.stats().sessions, gradio.stats().pages], [1, 5])
   })
 
-  for (const host of ['express-session', 'the own cookie']) {
-    it(`five at once after the session has ended begin one new life together, with ${host}`, async t => {
-      const { gradio, visitor } = await site(t, express, { ...hosts[host]?.(), routes })
+  for (const kind of ['express-session', 'the own cookie']) {
+    it(`five at once after the session has ended begin one new life together, with ${kind}`, async t => {
+      const { gradio, visitor } = await site(t, express, { ...sessionKinds[kind]?.(), routes })
       const user = visitor()
       await user.fetch('/page')
       const [old] = await fiveIds(user)

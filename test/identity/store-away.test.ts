@@ -131,9 +131,9 @@ function oneInThree(): () => boolean {
 }
 
 it('a store whose calls fail at random loses nobody, and is told of seldom', async t => {
-  const host = frameworkHarness(t, { session: { cookie: { maxAge: 3_600_000 } } })
-  const { clock, errors, log, store } = host
-  const users = Array.from({ length: 20 }, () => host.user())
+  const harness = frameworkHarness(t, { session: { cookie: { maxAge: 3_600_000 } } })
+  const { clock, errors, log, store } = harness
+  const users = Array.from({ length: 20 }, () => harness.user())
   const ids = new Set<string>()
   for (const user of users) ids.add((await user.connectedSession()).id)
   const isFailing = oneInThree()
@@ -160,7 +160,7 @@ it('a store whose calls fail at random loses nobody, and is told of seldom', asy
     }
   }
   assert.deepEqual(log, [])
-  assert.deepEqual(new Set(host.gradio.sessions().map(({ id }) => id)), ids)
+  assert.deepEqual(new Set(harness.gradio.sessions().map(({ id }) => id)), ids)
   const reports = errors.splice(0).length
   assert.ok(reports >= 1 && reports < failures / 20, `${reports} reports of ${failures} failures`)
 })
@@ -188,15 +188,15 @@ for (const trouble of ['fails', 'throws', 'hangs'] as const) {
 }
 
 it('a second outage is told of again, once the store was well for a while', async t => {
-  const host = frameworkHarness(t, { options: { gracePeriod: '1d' }, session: { cookie: {} } })
-  for (let users = 0; users < 20; users++) await host.user().session()
+  const harness = frameworkHarness(t, { options: { gracePeriod: '1d' }, session: { cookie: {} } })
+  for (let users = 0; users < 20; users++) await harness.user().session()
   for (const outage of [1, 2]) {
-    host.store.trouble = () => new Error(`outage ${outage}`)
-    await host.clock.advance('30m')
-    host.store.trouble = () => undefined
-    await host.clock.advance('30m')
+    harness.store.trouble = () => new Error(`outage ${outage}`)
+    await harness.clock.advance('30m')
+    harness.store.trouble = () => undefined
+    await harness.clock.advance('30m')
   }
-  const told = host.errors.splice(0).map(error => (error as Error).message)
+  const told = harness.errors.splice(0).map(error => (error as Error).message)
   assert.deepEqual(told, ['outage 1', 'outage 2'])
 })
 
@@ -231,14 +231,14 @@ it('a question that hangs holds no request up', async t => {
 })
 
 it('not more than sixteen questions are under way at once', async t => {
-  const host: FrameworkHarness = frameworkHarness(t, { options: { gracePeriod: '1d' } })
-  for (let users = 0; users < 100; users++) await host.user().session()
-  host.store.trouble = () => 'hangs'
-  host.store.take()
-  await host.clock.advance(LIFETIME + 5)
-  assert.equal(host.store.take('get').length, 16)
-  host.store.trouble = () => undefined
-  await host.clock.advance(120)
-  assert.equal(host.store.ids.length, 0, 'all were asked for in the end')
-  assert.equal(host.errors.splice(0).length, 1)
+  const harness: FrameworkHarness = frameworkHarness(t, { options: { gracePeriod: '1d' } })
+  for (let users = 0; users < 100; users++) await harness.user().session()
+  harness.store.trouble = () => 'hangs'
+  harness.store.take()
+  await harness.clock.advance(LIFETIME + 5)
+  assert.equal(harness.store.take('get').length, 16)
+  harness.store.trouble = () => undefined
+  await harness.clock.advance(120)
+  assert.equal(harness.store.ids.length, 0, 'all were asked for in the end')
+  assert.equal(harness.errors.splice(0).length, 1)
 })

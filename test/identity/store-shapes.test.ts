@@ -6,7 +6,7 @@ import session, { type Store } from 'express-session'
 import { gradioState } from '../../lib/index.ts'
 import { GRACE, LIFETIME } from '../support/http/session-app.ts'
 import { closeNow } from '../support/sessions/close-now.ts'
-import { frameworkHarness, type HostUser } from '../support/sessions/framework-harness.ts'
+import { frameworkHarness, type HarnessUser } from '../support/sessions/framework-harness.ts'
 import { deferred } from '../support/sessions/harness.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
 
@@ -15,21 +15,21 @@ type Done = (error?: unknown, found?: unknown) => void
 /** A store in whose `get` another one stands, once express-session has let its requests through. */
 function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
   const store = new TroubledStore()
-  const host = frameworkHarness(t, { store, options: { store: { get, set: noop, destroy: noop } } })
-  return { ...host, store }
+  const harness = frameworkHarness(t, { store, options: { store: { get, set: noop, destroy: noop } } })
+  return { ...harness, store }
 }
 
 const noop = () => {}
 
 /** Begins a session whose framework session is seen to be stored, as the second request does: its save is not heard of. */
-async function visit(user: HostUser): Promise<void> {
+async function visit(user: HarnessUser): Promise<void> {
   await user.session()
   await user.request()
 }
 
 const expired = ['unload disconnected @2', `ended expired @${LIFETIME + GRACE}`]
 
-async function logout(user: HostUser): Promise<void> {
+async function logout(user: HarnessUser): Promise<void> {
   await user.request(({ session }) => new Promise<void>(resolve => session.destroy(() => resolve())))
 }
 

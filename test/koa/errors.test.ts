@@ -155,7 +155,7 @@ forEachKoa(Koa => {
     })
   }
 
-  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
+  for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
     it(`every middleware runs to its end, whoever answers, with ${name}`, async t => {
       let after = 0
       const count: Middleware = async (_ctx, next) => {
@@ -163,7 +163,7 @@ forEachKoa(Koa => {
         after++
       }
       const { gradio, visitor, passed, failures, settled } = await koaSite(t, Koa, {
-        host: host(),
+        koaSession: koaSession(),
         options: { uploadRoute: true },
         after: [count],
       })
@@ -237,9 +237,9 @@ forEachKoa(Koa => {
 
   it('every middleware runs to its end when the browser leaves', async t => {
     const slow = deferred()
-    const host = inStore()
+    const koaSession = inStore()
     const { gradio, visitor, port, clock, passed, settled, failures } = await koaSite(t, Koa, {
-      host,
+      koaSession,
       options: { uploadRoute: true },
     })
     const hook = deferred()
@@ -262,7 +262,7 @@ forEachKoa(Koa => {
     await settled()
 
     // While the first page of a session waits for the store.
-    host.store.trouble = async () => {
+    koaSession.store.trouble = async () => {
       await slow.promise
       return undefined
     }
@@ -279,7 +279,7 @@ forEachKoa(Koa => {
     await new Promise(resolve => setTimeout(resolve, 20))
     slow.resolve()
     await settled()
-    host.store.trouble = () => undefined
+    koaSession.store.trouble = () => undefined
 
     // While a request waits for unload hooks.
     await until(() => gradio.stats().open === 0, 'that nobody is here')

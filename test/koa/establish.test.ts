@@ -47,18 +47,21 @@ const routes: KoaRoutes = {
 }
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
+  for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
     // koa-generic-session sets no cookie before the end; there an app calls its saveSession() itself.
     const isEarly = !name.includes('generic')
 
     for (const path of isEarly ? ['/bypassing', '/streaming'] : []) {
       it(`after establish() a stream brings the cookie, and the next request its session, ${path} with ${name}`, async t => {
-        const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host(), routes })
+        const { gradio, visitor, failures, settled } = await koaSite(t, Koa, {
+          koaSession: koaSession(),
+          routes,
+        })
         const user = visitor()
         const aborting = new AbortController()
         const answer = await user.fetch(path, { signal: aborting.signal })
         assert.equal(answer.status, 200)
-        assert.deepEqual([...user.cookies.keys()].sort(), host().cookies)
+        assert.deepEqual([...user.cookies.keys()].sort(), koaSession().cookies)
         const id = (await firstText(answer)).trim()
         // While it flows.
         assert.equal((await get(user)).id, id)
@@ -70,7 +73,10 @@ forEachKoa(Koa => {
     }
 
     it(`a first use after the headers is refused, and a later one is not, with ${name}`, async t => {
-      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host(), routes })
+      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, {
+        koaSession: koaSession(),
+        routes,
+      })
       const user = visitor()
       if (isEarly) {
         assert.equal(await (await user.fetch('/late')).text(), 'HEADERS_SENT')
@@ -84,25 +90,25 @@ forEachKoa(Koa => {
   }
 
   it('what an app puts into its session after establish() is saved', async t => {
-    const host = inStore()
-    const { visitor, failures } = await koaSite(t, Koa, { host, routes })
+    const koaSession = inStore()
+    const { visitor, failures } = await koaSite(t, Koa, { koaSession, routes })
     const user = visitor()
     const id = await (await user.fetch('/changing')).text()
-    assert.deepEqual(host.store.writes(), ['set', 'set'])
+    assert.deepEqual(koaSession.store.writes(), ['set', 'set'])
     assert.deepEqual(await (await user.fetch('/user')).json(), { user: 'ann' })
     assert.equal((await get(user)).id, id)
-    assert.deepEqual([host.store.writes(), failures], [[], []])
+    assert.deepEqual([koaSession.store.writes(), failures], [[], []])
   })
 
   it('a store that can not save lets establish() fail, and begins nothing that lasts', async t => {
-    const host = inStore()
-    const { visitor, failures } = await koaSite(t, Koa, { host, routes })
-    host.store.trouble = method => (method === 'set' ? new Error('away') : undefined)
+    const koaSession = inStore()
+    const { visitor, failures } = await koaSite(t, Koa, { koaSession, routes })
+    koaSession.store.trouble = method => (method === 'set' ? new Error('away') : undefined)
     const user = visitor()
     assert.equal((await user.fetch('/changing')).status, 500)
     assert.equal(user.cookies.size, 0)
     assert.ok(failures.every(error => error.message === 'away'))
-    host.store.trouble = () => undefined
+    koaSession.store.trouble = () => undefined
     assert.equal((await user.fetch('/changing')).status, 200)
   })
 })

@@ -15,9 +15,9 @@ interface Setting {
 }
 
 async function app(t: TestContext, Koa: KoaModule, { options = {}, session }: Setting = {}) {
-  const host = inStore({ maxAge: LIFETIME * 1000, ...session })
+  const koaSession = inStore({ maxAge: LIFETIME * 1000, ...session })
   const made = await koaSite(t, Koa, {
-    host,
+    koaSession,
     options,
     routes: {
       'POST /lives-on': ctx => {
@@ -30,7 +30,7 @@ async function app(t: TestContext, Koa: KoaModule, { options = {}, session }: Se
       },
     },
   })
-  return { ...made, store: host.store }
+  return { ...made, store: koaSession.store }
 }
 
 const POST = { method: 'POST' }
@@ -170,22 +170,25 @@ forEachKoa(Koa => {
 
   it('a store that fails at the first request fails the request, and starts no second identity', async t => {
     const warnings = warningsIn(t)
-    const host = inStore()
-    const before = (await koaSite(t, Koa, { host })).visitor()
+    const koaSession = inStore()
+    const before = (await koaSite(t, Koa, { koaSession })).visitor()
     await set(before, 'before the restart')
-    const { gradio, visitor } = await koaSite(t, Koa, { host })
+    const { gradio, visitor } = await koaSite(t, Koa, { koaSession })
     const user = visitor()
     for (const [name, value] of before.cookies) user.cookies.set(name, value)
-    host.store.trouble = () => new Error('away')
+    koaSession.store.trouble = () => new Error('away')
     assert.equal((await user.fetch('/get')).status, 500)
     assert.equal(gradio.stats().sessions, 0)
-    host.store.trouble = () => undefined
+    koaSession.store.trouble = () => undefined
     assert.equal((await set(user, 'mine')).status, 200)
-    assert.deepEqual([[...user.cookies.keys()].sort(), warnings], [host.cookies, []])
+    assert.deepEqual([[...user.cookies.keys()].sort(), warnings], [koaSession.cookies, []])
   })
 
   it("with session: 'framework', a use without a session of the framework is refused", async t => {
-    const { gradio, visitor } = await koaSite(t, Koa, { host: noSession, options: { session: 'framework' } })
+    const { gradio, visitor } = await koaSite(t, Koa, {
+      koaSession: noSession,
+      options: { session: 'framework' },
+    })
     const user = visitor()
     assert.equal((await get(user)).status, 503)
     assert.equal((await user.fetch('/nothing')).status, 200)

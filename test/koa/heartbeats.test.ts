@@ -30,7 +30,7 @@ forEachKoa(Koa => {
       it(`they write no session and set no cookie, in ${kindName}, with ${name}`, async t => {
         const store = new KoaStore()
         const { visitor, clock, settled, failures } = await koaSite(t, Koa, {
-          host: kind(options, store),
+          koaSession: kind(options, store),
           options: { uploadRoute: true },
         })
         const user = visitor()
@@ -75,7 +75,7 @@ forEachKoa(Koa => {
 
     it(`rolling goes on for the routes of the app, in ${kindName}`, async t => {
       const store = new KoaStore()
-      const { visitor } = await koaSite(t, Koa, { host: kind({ rolling: true }, store) })
+      const { visitor } = await koaSite(t, Koa, { koaSession: kind({ rolling: true }, store) })
       const user = visitor()
       await set(user, 'mine')
       await user.openPage()
@@ -90,7 +90,7 @@ forEachKoa(Koa => {
         for (const rolling of [true, false]) {
           const store = new KoaStore()
           const { visitor, failures } = await koaSite(t, Koa, {
-            host: kind({ rolling }, store),
+            koaSession: kind({ rolling }, store),
             options: { keepAlive },
           })
           const user = visitor()
@@ -112,7 +112,7 @@ forEachKoa(Koa => {
 
     it(`a user whose session is new is known before the first page is answered, in ${kindName}`, async t => {
       const store = new KoaStore()
-      const { visitor, gradio, failures, settled } = await koaSite(t, Koa, { host: kind({}, store) })
+      const { visitor, gradio, failures, settled } = await koaSite(t, Koa, { koaSession: kind({}, store) })
       const user = visitor()
       assert.equal((await heartbeat(user, 'page')).status, 200)
       assert.deepEqual(store.writes(), kindName.includes('store') ? ['set'] : [])
@@ -128,8 +128,8 @@ forEachKoa(Koa => {
 
   it('they write no session and set no cookie, with express-session', async t => {
     const store = new RecordingStore()
-    const host = viaConnect({ store, rolling: true, resave: true })
-    const { visitor, failures, settled } = await koaSite(t, Koa, { host })
+    const koaSession = viaConnect({ store, rolling: true, resave: true })
+    const { visitor, failures, settled } = await koaSite(t, Koa, { koaSession })
     const user = visitor()
     await set(user, 'mine')
     store.writes()

@@ -31,9 +31,9 @@ const routes: KoaRoutes = {
 }
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(KINDS)) {
+  for (const [name, koaSession] of Object.entries(KINDS)) {
     it(`a logout is the end, and the next request begins anew, in ${name}`, async t => {
-      const { gradio, visitor, log, failures } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, log, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { id } = await set(user, 'mine')
       const page = await user.openPage()
@@ -47,7 +47,7 @@ forEachKoa(Koa => {
     })
 
     it(`who comes back with the cookie from before a logout finds nothing, in ${name}`, async t => {
-      const { visitor } = await koaSite(t, Koa, { host: host() })
+      const { visitor } = await koaSite(t, Koa, { koaSession: koaSession() })
       const [user, thief] = [visitor(), visitor()]
       const { id } = await set(user, 'mine')
       for (const [cookie, value] of user.cookies) thief.cookies.set(cookie, value)
@@ -58,13 +58,13 @@ forEachKoa(Koa => {
     })
 
     it(`a logout of a user who never used the library is none of its business, in ${name}`, async t => {
-      const { gradio, visitor, log, failures } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, log, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       assert.equal((await ask(visitor(), '/logout')).status, 200)
       assert.deepEqual([gradio.stats().sessions, log, failures], [0, [], []])
     })
 
     it(`regenerate() ends the session, and the same request has the next one, in ${name}`, async t => {
-      const { gradio, visitor, log, failures } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, log, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { id } = await set(user, 'mine')
       const before = new Map(user.cookies)
@@ -80,7 +80,7 @@ forEachKoa(Koa => {
     })
 
     it(`regenerate() ends the session also when its request has no use for another, in ${name}`, async t => {
-      const { gradio, visitor, log } = await koaSite(t, Koa, { host: host(), routes })
+      const { gradio, visitor, log } = await koaSite(t, Koa, { koaSession: koaSession(), routes })
       const user = visitor()
       const { id } = await set(user, 'mine')
       await ask(user, '/login-only')
@@ -91,7 +91,10 @@ forEachKoa(Koa => {
     })
 
     it(`with 'keep', regenerate() carries the session over, in ${name}`, async t => {
-      const { gradio, visitor, log, failures, pass } = await koaSite(t, Koa, { host: host(), options: KEEP })
+      const { gradio, visitor, log, failures, pass } = await koaSite(t, Koa, {
+        koaSession: koaSession(),
+        options: KEEP,
+      })
       const user = visitor()
       const { id } = await set(user, 'mine')
       const page = await user.openPage()
@@ -108,7 +111,7 @@ forEachKoa(Koa => {
     const settings = name === 'the cookie' ? [{}] : [{}, KEEP]
     for (const options of settings) {
       it(`who comes back with the cookie from before a login finds nothing, in ${name}, with ${JSON.stringify(options)}`, async t => {
-        const { visitor } = await koaSite(t, Koa, { host: host(), options })
+        const { visitor } = await koaSite(t, Koa, { koaSession: koaSession(), options })
         const [user, thief] = [visitor(), visitor()]
         await set(user, 'mine')
         for (const [cookie, value] of user.cookies) thief.cookies.set(cookie, value)
@@ -122,7 +125,7 @@ forEachKoa(Koa => {
     }
 
     it(`with 'keep', a logout is the end all the same, in ${name}`, async t => {
-      const { visitor, log } = await koaSite(t, Koa, { host: host(), options: KEEP })
+      const { visitor, log } = await koaSite(t, Koa, { koaSession: koaSession(), options: KEEP })
       const user = visitor()
       const { id } = await set(user, 'mine')
       await ask(user, '/login')
@@ -132,7 +135,7 @@ forEachKoa(Koa => {
     })
 
     it(`with 'keep', who logs in over somebody else gets nothing of theirs, in ${name}`, async t => {
-      const { visitor, log } = await koaSite(t, Koa, { host: host(), options: KEEP, routes })
+      const { visitor, log } = await koaSite(t, Koa, { koaSession: koaSession(), options: KEEP, routes })
       const user = visitor()
       const { id } = await set(user, 'mine')
       assert.equal((await ask(user, '/ann')).id, id)
@@ -146,7 +149,7 @@ forEachKoa(Koa => {
     it(`a request in flight loses its session with a logout, in ${name}`, async t => {
       const [arrived, goOn] = [deferred(), deferred()]
       const { visitor, settled } = await koaSite(t, Koa, {
-        host: host(),
+        koaSession: koaSession(),
         routes: (_gradio, held) => ({
           'GET /slow': async ctx => {
             const { signal } = ctx.gradioState
@@ -173,9 +176,9 @@ forEachKoa(Koa => {
 
   it('a request from before a logout begins nothing with the session that is gone', async t => {
     const [arrived, goOn] = [deferred(), deferred()]
-    const host = inStore()
+    const koaSession = inStore()
     const { gradio, visitor, failures, settled } = await koaSite(t, Koa, {
-      host,
+      koaSession,
       routes: {
         'POST /greet': ctx => {
           sessionOf(ctx).user = 'ann'
@@ -197,15 +200,15 @@ forEachKoa(Koa => {
     goOn.resolve()
     assert.equal((await slow).status, 410)
     await settled()
-    assert.deepEqual([host.store.ids.length, gradio.stats().sessions, failures.length], [1, 1, 1])
+    assert.deepEqual([koaSession.store.ids.length, gradio.stats().sessions, failures.length], [1, 1, 1])
     assert.equal(user.cookies.size, 0)
   })
 
   it('a logout is not undone by a request that has begun a session meanwhile', async t => {
     const [arrived, goOn] = [deferred(), deferred()]
-    const host = inStore()
+    const koaSession = inStore()
     const { visitor, log, failures, settled } = await koaSite(t, Koa, {
-      host,
+      koaSession,
       routes: {
         'POST /greet': ctx => {
           sessionOf(ctx).user = 'ann'
@@ -226,7 +229,7 @@ forEachKoa(Koa => {
     goOn.resolve()
     assert.equal((await slow).status, 200)
     await settled()
-    assert.deepEqual([host.store.ids, user.cookies.size, failures], [[], 0, []])
+    assert.deepEqual([koaSession.store.ids, user.cookies.size, failures], [[], 0, []])
     assert.deepEqual(log, ['unload destroyed @0', 'ended destroyed @0'])
   })
 })

@@ -91,7 +91,7 @@ forEachKoa(Koa => {
   })
 
   it('its own cookie is Secure where Koa takes the connection for encrypted', async t => {
-    const { app, visitor } = await koaSite(t, Koa, { host: noSession })
+    const { app, visitor } = await koaSite(t, Koa, { koaSession: noSession })
     const asked = () => visitor().fetch('/get', { headers: BY_HTTPS })
     assert.deepEqual(secureCookies(await asked()), [false])
     app.proxy = true
@@ -99,9 +99,11 @@ forEachKoa(Koa => {
     assert.deepEqual(secureCookies(await visitor().fetch('/get')), [false])
   })
 
-  for (const [name, host] of Object.entries({ 'an external store': inStore, 'the cookie': inCookie })) {
+  for (const [name, koaSession] of Object.entries({ 'an external store': inStore, 'the cookie': inCookie })) {
     it(`behind a trusted proxy the first page brings the secure cookie of koa-session, in ${name}`, async t => {
-      const { app, gradio, visitor, failures } = await koaSite(t, Koa, { host: host({ secure: true }) })
+      const { app, gradio, visitor, failures } = await koaSite(t, Koa, {
+        koaSession: koaSession({ secure: true }),
+      })
       app.proxy = true
       const user = visitor()
       const answer = await user.fetch('/gradio_api/heartbeat/page?n=1', { method: 'POST', headers: BY_HTTPS })
@@ -111,7 +113,9 @@ forEachKoa(Koa => {
     })
 
     it(`where the secure cookie can not be set, the first page is told so, in ${name}`, async t => {
-      const { gradio, visitor, failures } = await koaSite(t, Koa, { host: host({ secure: true }) })
+      const { gradio, visitor, failures } = await koaSite(t, Koa, {
+        koaSession: koaSession({ secure: true }),
+      })
       const answer = await visitor().fetch('/gradio_api/heartbeat/page?n=1', { method: 'POST' })
       assert.equal(answer.status, 500)
       assert.match(failures[0]?.message ?? '', /secure cookie/)

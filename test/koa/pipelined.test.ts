@@ -8,14 +8,14 @@ import { inStore, noSession } from '../support/http/koa-sessions.ts'
 import { pipelined } from '../support/http/pipelined.ts'
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries({
+  for (const [name, koaSession] of Object.entries({
     'no session': () => noSession,
     'koa-session': () => inStore(),
   })) {
     it(`their visits end with the connection, and middleware runs to its end, with ${name}`, async t => {
       let begun = 0
       const { gradio, clock, visitor, port, log, settled } = await koaSite(t, Koa, {
-        host: host(),
+        koaSession: koaSession(),
         options: { maxSessions: 2, gracePeriod: 60 },
         before: [
           (_ctx, next) => {

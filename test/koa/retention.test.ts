@@ -14,15 +14,15 @@ const collectGarbage = vm.runInNewContext('gc') as () => void
 const REQUESTS = 20
 
 forEachKoa(Koa => {
-  for (const [name, makeHost] of Object.entries(KOA_SESSIONS)) {
+  for (const [name, makeKoaSession] of Object.entries(KOA_SESSIONS)) {
     it(`a session keeps nothing of the requests that came to it, with ${name}`, async t => {
-      const host = makeHost()
-      const gradio = gradioState(host.options)
+      const koaSession = makeKoaSession()
+      const gradio = gradioState(koaSession.options)
       t.after(() => gradio.close({ timeout: 0 }))
       const contexts: WeakRef<object>[] = []
       const app = new Koa()
       app.keys = ['a key']
-      host.use(app)
+      koaSession.use(app)
       app.use(koa(gradio)).use(ctx => {
         contexts.push(new WeakRef(ctx))
         ctx.body = ctx.gradioState.id

@@ -11,13 +11,13 @@ import { heartbeat } from '../support/pages/handshake.ts'
 const ALIVE = 'data: ALIVE\n\n'
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
+  for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
     it(`a user keeps a value over requests, and no other sees it, with ${name}`, async t => {
-      const { gradio, visitor, failures } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const [user, other] = [visitor(), visitor()]
       const { id } = await set(user, 'mine')
       await set(other, 'theirs')
-      assert.deepEqual([...user.cookies.keys()].sort(), host().cookies)
+      assert.deepEqual([...user.cookies.keys()].sort(), koaSession().cookies)
       const { id: later, value } = await get(user)
       assert.deepEqual([later, value], [id, 'mine'])
       assert.equal((await get(other)).value, 'theirs')
@@ -26,7 +26,7 @@ forEachKoa(Koa => {
 
     it(`ctx.gradioState is that of ctx.req, with ${name}`, async t => {
       const { visitor } = await koaSite(t, Koa, {
-        host: host(),
+        koaSession: koaSession(),
         routes: {
           'GET /same': ctx => {
             const { gradioState } = ctx.req as unknown as { gradioState: RequestState }
@@ -38,12 +38,12 @@ forEachKoa(Koa => {
     })
 
     it(`a first heartbeat brings the cookie, and later requests come to its session, with ${name}`, async t => {
-      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { status, ticket } = await heartbeat(user, 'page')
       assert.equal(status, 200)
       assert.match(ticket, /^[\w-]{100,500}$/)
-      assert.deepEqual([...user.cookies.keys()].sort(), host().cookies)
+      assert.deepEqual([...user.cookies.keys()].sort(), koaSession().cookies)
       const [session] = gradio.sessions()
       assert.equal((await set(user, 'mine')).id, session?.id)
       assert.equal((await heartbeat(user, 'page')).status, 200)
@@ -53,7 +53,9 @@ forEachKoa(Koa => {
     })
 
     it(`a page comes by its WebSocket, and leaves, with ${name}`, async t => {
-      const { gradio, visitor, log, pass, failures, settled } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, log, pass, failures, settled } = await koaSite(t, Koa, {
+        koaSession: koaSession(),
+      })
       const user = visitor()
       const page = await user.openPage()
       assert.equal((await get(user)).id, gradio.sessions()[0]?.id)
@@ -68,7 +70,7 @@ forEachKoa(Koa => {
 
     it(`a long answer of the app's own counts as a page, with ${name}`, async t => {
       const { gradio, visitor, log, pass } = await koaSite(t, Koa, {
-        host: host(),
+        koaSession: koaSession(),
         routes: gradio => ({
           'GET /long': async ctx => {
             await ctx.gradioState.establish()
@@ -91,7 +93,7 @@ forEachKoa(Koa => {
     })
 
     it(`the script of the page is served, with ${name}`, async t => {
-      const { visitor, failures, settled } = await koaSite(t, Koa, { host: host() })
+      const { visitor, failures, settled } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const answer = await user.fetch('/gradio_api/client.js')
       assert.equal(answer.status, 200)
@@ -102,7 +104,7 @@ forEachKoa(Koa => {
     })
 
     it(`the session begins anew under the same cookie, with ${name}`, async t => {
-      const { gradio, visitor, log, pass } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, log, pass } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { id } = await set(user, 'mine')
       await pass(3600)
@@ -123,7 +125,7 @@ forEachKoa(Koa => {
   for (const name of Object.keys(KOA_SESSIONS).filter(name => !/cookie|no session/.test(name))) {
     it(`parallel first uses of one framework session agree, with ${name}`, async t => {
       const { gradio, visitor } = await koaSite(t, Koa, {
-        host: KOA_SESSIONS[name]!(),
+        koaSession: KOA_SESSIONS[name]!(),
         routes: {
           'POST /greet': ctx => {
             const session = ctx.session ?? (ctx.req as { session?: object }).session

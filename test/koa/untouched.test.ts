@@ -94,9 +94,9 @@ forEachKoa(Koa => {
     }
   }
 
-  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
+  for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
     it(`a request that uses nothing leaves no session, with ${name}`, async t => {
-      const { gradio, visitor, failures } = await koaSite(t, Koa, { host: host() })
+      const { gradio, visitor, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { headers } = await user.fetch('/nothing')
       // koa-generic-session is told to keep sessions that nothing is in.
@@ -109,14 +109,14 @@ forEachKoa(Koa => {
   }
 
   it('the token is written with the first use, and never again', async t => {
-    const host = inStore()
-    const { visitor } = await koaSite(t, Koa, { host })
+    const koaSession = inStore()
+    const { visitor } = await koaSite(t, Koa, { koaSession })
     const user = visitor()
     await set(user, 'mine')
-    assert.deepEqual(host.store.take(), ['set'])
-    const stored = host.store.stored(user.cookies.get('koa.sess') as string)
+    assert.deepEqual(koaSession.store.take(), ['set'])
+    const stored = koaSession.store.stored(user.cookies.get('koa.sess') as string)
     assert.match(stored ?? '', /"gradioState":\{"token":"[\w-]{22}"\}/)
     await set(user, 'another')
-    assert.deepEqual(host.store.take(), ['get'])
+    assert.deepEqual(koaSession.store.take(), ['get'])
   })
 })

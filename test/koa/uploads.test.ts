@@ -41,19 +41,24 @@ const WAYS: Record<string, (gradio: GradioState) => Middleware> = {
   '/gradio-upload': byConnect,
 }
 
-const HOSTS: Record<string, () => KoaSessionSetup> = {
+const SESSION_KINDS: Record<string, () => KoaSessionSetup> = {
   'an external store': inStore,
   'the cookie': inCookie,
   'the own cookie': () => noSession,
 }
 
-async function app(t: TestContext, Koa: KoaModule, host: KoaSessionSetup, options: GradioStateOptions = {}) {
+async function app(
+  t: TestContext,
+  Koa: KoaModule,
+  koaSession: KoaSessionSetup,
+  options: GradioStateOptions = {},
+) {
   const cacheDir = scratch(t)
   const answer: Middleware = ctx => {
     ctx.body = (ctx.req as { files?: unknown }).files ?? (ctx.request as { files?: unknown }).files
   }
   const made = await koaSite(t, Koa, {
-    host,
+    koaSession,
     options: { cacheDir, uploadRoute: true, ...options },
     routes: gradio =>
       Object.fromEntries(
@@ -69,10 +74,10 @@ async function app(t: TestContext, Koa: KoaModule, host: KoaSessionSetup, option
 const PATHS = [...Object.keys(WAYS), '/gradio_api/upload']
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(HOSTS)) {
+  for (const [name, koaSession] of Object.entries(SESSION_KINDS)) {
     for (const path of PATHS) {
       it(`files are in the directory of their user, who alone is given them, ${path} with ${name}`, async t => {
-        const { gradio, visitor, cacheDir, failures, settled } = await app(t, Koa, host())
+        const { gradio, visitor, cacheDir, failures, settled } = await app(t, Koa, koaSession())
         const [user, other] = [visitor(), visitor()]
         await set(other, 'theirs')
         const files = [

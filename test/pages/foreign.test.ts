@@ -21,7 +21,7 @@ function routes(app: Express) {
   })
 }
 
-const hosts: Record<string, SiteOptions> = {
+const sessionKinds: Record<string, SiteOptions> = {
   'express-session': { routes },
   'the own cookie': { routes, session: false },
 }
@@ -39,8 +39,8 @@ function foreignCookies(victim: Visitor, attacker: Visitor, ids: string[]): Map<
 }
 
 forEachExpress((_name, express) => {
-  for (const [host, options] of Object.entries(hosts)) {
-    it(`nothing of another user's is seen or changed, with ${host}`, async t => {
+  for (const [kind, options] of Object.entries(sessionKinds)) {
+    it(`nothing of another user's is seen or changed, with ${kind}`, async t => {
       const served = await site(t, express, options)
       const { gradio, visitor } = served
       const log: string[] = []
@@ -75,7 +75,7 @@ forEachExpress((_name, express) => {
       assert.equal((await dial(t, served, 'beating', { ticket: beating.ticket })).status, 101)
     })
 
-    it(`the id of a session leads nowhere, with ${host}`, async t => {
+    it(`the id of a session leads nowhere, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, options)
       const user = visitor()
       await user.fetch('/write/theirs', { method: 'POST' })

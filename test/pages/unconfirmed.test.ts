@@ -203,9 +203,9 @@ forEachExpress((_name, module) => {
 })
 
 forEachKoa(Koa => {
-  for (const [name, host] of Object.entries(KOA_SESSIONS)) {
+  for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
     it(`with ${name}: pages opened without a cookie make room for others`, async t => {
-      const app = await koaSite(t, Koa, { options: { maxSessions: MOST }, host: host() })
+      const app = await koaSite(t, Koa, { options: { maxSessions: MOST }, koaSession: koaSession() })
       const user = app.visitor()
       await user.fetch('/set?Ada', POST)
       await user.fetch('/set?Ada', POST)

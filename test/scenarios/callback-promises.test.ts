@@ -84,7 +84,7 @@ forEachSetting((express, { place, calm }) => {
   })
 
   it('nothing scans the sessions: one timer, which sleeps until something is due (Gradio looks each second)', async t => {
-    // Sessions of a host are asked for in its store every few minutes, by the same timer: test/identity/expiry-cost.test.ts.
+    // Sessions of express-session are read from its store every few minutes, by the same timer: test/identity/expiry-cost.test.ts.
     const { gradio, clock, visitor } = await counter(t, {}, { session: 'cookie' })
     for (let users = 0; users < 10; users++) await visitor().fetch('/add', POST)
     await idle(gradio)

@@ -1017,8 +1017,8 @@ describe('in an answer', () => {
 
   for (const [kind, place] of Object.entries(PLACES)) {
     for (const session of [false, {}] as const) {
-      const host = session === false ? 'the own cookie' : 'express-session'
-      it(`the first use brings the browser its session: ${host}, ${kind}`, async t => {
+      const means = session === false ? 'the own cookie' : 'express-session'
+      it(`the first use brings the browser its session: ${means}, ${kind}`, async t => {
         const { visitor, gradio } = await site(t, express, {
           session,
           options: optionsOf(place()),

@@ -61,11 +61,11 @@ export function generic(): KoaSessionSetup {
       await ctx.saveSession()
       ctx.sessionSave = false
     }
-    Object.assign(ctx.req, { hostSessionId: ctx.sessionId })
+    Object.assign(ctx.req, { frameworkSessionId: ctx.sessionId })
     await next()
   }
   return {
-    options: { identify: req => (req as { hostSessionId?: string }).hostSessionId },
+    options: { identify: req => (req as { frameworkSessionId?: string }).frameworkSessionId },
     cookies: ['koa.sid', 'koa.sid.sig'],
     use(app) {
       const store = new KoaStore() as unknown as SessionStore

@@ -37,7 +37,7 @@ export interface KoaSiteOptions {
   /** The options of `gradioState()`; the clock is a fake one, by which the sessions go, too. */
   options?: GradioStateOptions
   /** @default no session */
-  host?: KoaSessionSetup
+  koaSession?: KoaSessionSetup
   /** Middleware before the session. */
   before?: Middleware[]
   /** Middleware between the session and the library. */
@@ -69,10 +69,17 @@ export interface KoaSite extends Served {
 export async function koaSite(
   t: TestContext,
   Module: KoaModule,
-  { options, host = noSession, before = [], between = [], after = [], routes = {} }: KoaSiteOptions = {},
+  {
+    options,
+    koaSession = noSession,
+    before = [],
+    between = [],
+    after = [],
+    routes = {},
+  }: KoaSiteOptions = {},
 ): Promise<KoaSite> {
   const clock = worldClock(t)
-  const gradio = gradioState({ clock, ...host.options, ...options })
+  const gradio = gradioState({ clock, ...koaSession.options, ...options })
   const [log, reports, failures]: [string[], unknown[], GradioStateError[]] = [[], [], []]
   const note = (what: string) => log.push(`${what} @${Math.round(clock.now()) / 1000}`)
   gradio.on('error', error => reports.push(error))
@@ -97,7 +104,7 @@ export async function koaSite(
     }
   })
   for (const middleware of before) app.use(middleware)
-  host.use(app)
+  koaSession.use(app)
   for (const middleware of [...between, koa(gradio), ...after]) app.use(middleware)
   app.use(route({ ...ROUTES(held), ...(typeof routes === 'function' ? routes(gradio, held) : routes) }))
   const served = await serveKoa(t, app)

@@ -49,7 +49,7 @@ export interface AppUser extends Visitor {
   get(): Promise<Answer>
   post(path: string): Promise<Answer>
   /** The id of the framework session. */
-  hostId(): string
+  frameworkSessionId(): string
 }
 
 export interface Answer {
@@ -166,7 +166,7 @@ function appUser(visitor: Visitor): AppUser {
     set: value => post(`/set/${value}`),
     get: () => answer(visitor.fetch('/get')),
     /** The cookie is `s:<id>.<signature>`. */
-    hostId: () =>
+    frameworkSessionId: () =>
       decodeURIComponent(visitor.cookies.get('connect.sid') ?? '')
         .slice(2)
         .split('.')[0] as string,

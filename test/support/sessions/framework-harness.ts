@@ -29,15 +29,15 @@ export interface FrameworkHarness {
   /** What was reported. What a test leaves in here fails it. */
   readonly errors: unknown[]
   /** A new user, or one who still has an old cookie. */
-  user(cookie?: string): HostUser
+  user(cookie?: string): HarnessUser
 }
 
-export interface HostUser {
+export interface HarnessUser {
   readonly cookie: string
   /** The id of the framework session that the cookie names. */
   readonly id: string
   /** Sends a request, and ends it when `handler` has settled. Rejects with what a middleware hands to `next`. */
-  request<T = void>(handler?: (request: HostedRequest) => T | Promise<T>): Promise<T>
+  request<T = void>(handler?: (request: HarnessRequest) => T | Promise<T>): Promise<T>
   /** Begins the session; gives what the server knows it by. */
   session(): Promise<SessionState>
   /** The same, for a user with a connection that stays open. */
@@ -46,7 +46,7 @@ export interface HostUser {
   connect(): Promise<{ close(): void }>
 }
 
-export interface HostedRequest {
+export interface HarnessRequest {
   readonly state: RequestState
   readonly session: session.Session & Partial<session.SessionData>
   readonly req: IncomingMessage
@@ -66,7 +66,7 @@ export function frameworkHarness(
   const clock = worldClock(t)
   const gradio = gradioState({ clock, ...options })
   const cookie = { maxAge: LIFETIME * 1000 }
-  const host = session(sessionDefaults({ store, cookie, ...sessionOptions }))
+  const middleware = session(sessionDefaults({ store, cookie, ...sessionOptions }))
   const errors: unknown[] = []
   const log: string[] = []
   const note = (what: string) => log.push(`${what} @${Math.round(clock.now()) / 1000}`)
@@ -83,25 +83,25 @@ export function frameworkHarness(
     store,
     log,
     errors,
-    user: cookie => hostUser(gradio, host as unknown as Handler, cookie),
+    user: cookie => harnessUser(gradio, middleware as unknown as Handler, cookie),
   }
 }
 
 type Handler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
-function hostUser(gradio: GradioState, host: Handler, cookie = ''): HostUser {
-  async function request<T>(handler?: (request: HostedRequest) => T | Promise<T>): Promise<T> {
+function harnessUser(gradio: GradioState, middleware: Handler, cookie = ''): HarnessUser {
+  async function request<T>(handler?: (request: HarnessRequest) => T | Promise<T>): Promise<T> {
     const req = stubRequest('GET', '/', cookie === '' ? {} : { cookie })
-    const res = new HostedResponse()
+    const res = new HarnessResponse()
     const pass = (middleware: Handler) =>
       new Promise<void>((resolve, reject) =>
         middleware(req, res.asResponse, error => (error ? reject(error) : resolve())),
       )
     const closed = new Promise(resolve => res.once('close', resolve))
     try {
-      await pass(host)
+      await pass(middleware)
       await pass(gradio)
-      const { gradioState: state, session } = req as unknown as HostedRequest & { gradioState: RequestState }
+      const { gradioState: state, session } = req as unknown as HarnessRequest & { gradioState: RequestState }
       return (await handler?.({ state, session, req })) as T
     } finally {
       res.asResponse.end()
@@ -141,7 +141,7 @@ function hostUser(gradio: GradioState, host: Handler, cookie = ''): HostUser {
 }
 
 /** With what express-session needs of an answer beside. */
-class HostedResponse extends StubResponse {
+class HarnessResponse extends StubResponse {
   constructor() {
     super()
     this.once('finish', () => this.close())
