@@ -182,7 +182,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const upload = multerOf(storage)
   const watcher = new ExpiryWatcher(sessions, config)
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
-  const identity = new Identity(config, watcher, () => sessions.secret)
+  const identity = new Identity(config, watcher)
   const shared = { config, sessions, cache, identity, base: { path: config.publicPath + config.path } }
   const pages = new Pages(sessions, config.clock)
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat)

@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { newTokenFor, type OwnCookie } from './own-cookie.js'
-import type { TokenSigner } from './signed-token.js'
+import { wellFormedToken } from './token.js'
 import { type MarkedSession, type TokenStorage, tokenIn } from './token-storage.js'
 
-/** Signed tokens, as all requests of an instance use them. */
-export interface SignedTokens {
-  readonly signer: TokenSigner
+/** What the requests of an instance have shown about its custom sessions. */
+export interface CustomSessions {
   /** Whether a token has ever come back in a custom session: then such sessions persist between requests. */
   isProven: boolean
 }
@@ -19,38 +18,38 @@ export class CustomSession implements TokenStorage {
   readonly #session: MarkedSession
   readonly #res: ServerResponse | undefined
   readonly #cookie: OwnCookie
-  readonly #signedTokens: SignedTokens
+  readonly #customSessions: CustomSessions
 
   constructor(
     session: object,
     res: ServerResponse | undefined,
     cookie: OwnCookie,
-    signedTokens: SignedTokens,
+    customSessions: CustomSessions,
   ) {
     this.#session = session
     this.#res = res
     this.#cookie = cookie
-    this.#signedTokens = signedTokens
+    this.#customSessions = customSessions
     // Only cookie-session and koa-session define it, and both persist their content.
-    if ('isPopulated' in session) signedTokens.isProven = true
+    if ('isPopulated' in session) customSessions.isProven = true
   }
 
   find(): string | undefined {
-    const token = this.#signedTokens.signer.verify(tokenIn(this.#session))
+    const token = wellFormedToken(tokenIn(this.#session))
     if (token !== undefined) {
-      this.#signedTokens.isProven = true
+      this.#customSessions.isProven = true
       return token
     }
-    return this.#signedTokens.isProven ? undefined : this.#cookie.find()
+    return this.#customSessions.isProven ? undefined : this.#cookie.find()
   }
 
   prepare(): string {
-    return this.find() ?? newTokenFor(this.#res, this.#signedTokens.signer)
+    return this.find() ?? newTokenFor(this.#res)
   }
 
   keep(token: string): void {
     if (tokenIn(this.#session) !== token) this.#session.gradioState = { token }
-    if (!this.#signedTokens.isProven) this.#cookie.keep(token)
+    if (!this.#customSessions.isProven) this.#cookie.keep(token)
   }
 
   async persist(): Promise<void> {}

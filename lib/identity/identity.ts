@@ -2,13 +2,12 @@ import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
 import { neglect } from '../util/foreign-promise.js'
 import { warnOfLateSession } from '../warnings.js'
-import { CustomSession, type SignedTokens } from './custom-session.js'
+import { CustomSession, type CustomSessions } from './custom-session.js'
 import type { ExpiryWatcher } from './expiry-watcher.js'
 import { ExpressSession, hasExpressSession } from './express-session.js'
 import { koaSessionStorage } from './koa-session.js'
 import { OwnCookie } from './own-cookie.js'
 import type { SessionRequest } from './request-context.js'
-import { TokenSigner } from './signed-token.js'
 import type { StoredSessionContext } from './stored-session.js'
 import { tokenOfUser } from './token.js'
 import type { TokenStorage } from './token-storage.js'
@@ -17,18 +16,17 @@ import type { TokenStorage } from './token-storage.js'
 export class Identity {
   readonly #config: Config
   readonly #watcher: ExpiryWatcher
-  readonly #signedTokens: SignedTokens
+  readonly #customSessions: CustomSessions
   readonly #stored: StoredSessionContext
   /** Whether framework sessions are expected: after the first one, or with the option `store`. Then a request without one is refused. */
   #expectsSession: boolean
   /** Whether sessions have begun by the own cookie because there was no framework session. */
   #usedOwnCookie = false
 
-  /** @param secret returns the secret that all nodes of the cluster share */
-  constructor(config: Config, watcher: ExpiryWatcher, secret: () => Buffer) {
+  constructor(config: Config, watcher: ExpiryWatcher) {
     this.#config = config
     this.#watcher = watcher
-    this.#signedTokens = { signer: new TokenSigner(secret), isProven: false }
+    this.#customSessions = { isProven: false }
     this.#stored = { watcher, onRegenerate: config.onRegenerate }
     this.#expectsSession = config.store !== undefined || config.session === 'framework'
   }
@@ -57,9 +55,9 @@ export class Identity {
     const { req, res, endedSerial, koaSession } = request
     if (koaSession === undefined && hasExpressSession(req))
       return new ExpressSession(req, res, this.#stored, endedSerial, this.#config.store)
-    const signedTokens = this.#signedTokens
+    const customSessions = this.#customSessions
     const ownCookie = this.#ownCookie(request)
-    if (koaSession === undefined) return new CustomSession(session, res, ownCookie, signedTokens)
+    if (koaSession === undefined) return new CustomSession(session, res, ownCookie, customSessions)
     return koaSessionStorage({
       koaSession,
       session,
@@ -67,12 +65,12 @@ export class Identity {
       context: this.#stored,
       endedSerial,
       ownCookie,
-      signedTokens,
+      customSessions,
     })
   }
 
   #ownCookie(request: SessionRequest, onUse?: () => void): OwnCookie {
-    return new OwnCookie(request, this.#config.cookie, this.#signedTokens.signer, onUse)
+    return new OwnCookie(request, this.#config.cookie, onUse)
   }
 
   readonly #noteOwnCookie = () => {

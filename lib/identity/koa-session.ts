@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { replaceMethod } from '../util/replace-method.js'
-import { CustomSession, type SignedTokens } from './custom-session.js'
+import { CustomSession, type CustomSessions } from './custom-session.js'
 import { KoaStore } from './koa-store.js'
 import type { OwnCookie } from './own-cookie.js'
 import type { KoaSession, KoaSessionContent, RequestContext } from './request-context.js'
@@ -17,17 +17,17 @@ export interface KoaSessionParts {
   readonly context: StoredSessionContext
   readonly endedSerial: number
   readonly ownCookie: OwnCookie
-  readonly signedTokens: SignedTokens
+  readonly customSessions: CustomSessions
 }
 
 /** The token storage for a session of koa-session, in a store or in the cookie. */
 export function koaSessionStorage(parts: KoaSessionParts): TokenStorage {
-  const { koaSession, session, res, context, endedSerial, ownCookie, signedTokens } = parts
+  const { koaSession, session, res, context, endedSerial, ownCookie, customSessions } = parts
   const { externalKey } = koaSession
   if (externalKey !== undefined)
     return new KoaSessionInStore(externalKey, koaSession, res, context, endedSerial)
-  signedTokens.isProven = true
-  return new KoaSessionInCookie(session, res, ownCookie, signedTokens, koaSession)
+  customSessions.isProven = true
+  return new KoaSessionInCookie(session, res, ownCookie, customSessions, koaSession)
 }
 
 /** A session of koa-session in an external store. */
@@ -91,8 +91,10 @@ class KoaSessionInCookie extends CustomSession {
   readonly #koaSession: KoaSession
   #isUnsaved = false
 
-  constructor(...[session, res, cookie, signedTokens, koaSession]: [...CustomSessionArguments, KoaSession]) {
-    super(session, res, cookie, signedTokens)
+  constructor(
+    ...[session, res, cookie, customSessions, koaSession]: [...CustomSessionArguments, KoaSession]
+  ) {
+    super(session, res, cookie, customSessions)
     this.#koaSession = koaSession
   }
 

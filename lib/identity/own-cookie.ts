@@ -4,31 +4,29 @@ import { parse, serialize } from 'cookie'
 import onHeaders from 'on-headers'
 import type { CookieConfig } from '../options.js'
 import type { SessionRequest } from './request-context.js'
-import type { TokenSigner } from './signed-token.js'
+import { randomToken, wellFormedToken } from './token.js'
 import { canSetCookie, headersSent, type TokenStorage } from './token-storage.js'
 
 /** The library's own cookie, used where there is no framework session. */
 export class OwnCookie implements TokenStorage {
   readonly #request: SessionRequest
   readonly #config: CookieConfig
-  readonly #signer: TokenSigner
   readonly #onUse: (() => void) | undefined
 
   /** @param onUse called when this cookie begins or enters a session */
-  constructor(request: SessionRequest, config: CookieConfig, signer: TokenSigner, onUse?: () => void) {
+  constructor(request: SessionRequest, config: CookieConfig, onUse?: () => void) {
     this.#request = request
     this.#config = config
-    this.#signer = signer
     this.#onUse = onUse
   }
 
   find(): string | undefined {
     const header = this.#request.req.headers.cookie
-    return header === undefined ? undefined : this.#signer.verify(parse(header)[this.#config.name])
+    return header === undefined ? undefined : wellFormedToken(parse(header)[this.#config.name])
   }
 
   prepare(): string {
-    return this.find() ?? newTokenFor(this.#request.res, this.#signer)
+    return this.find() ?? newTokenFor(this.#request.res)
   }
 
   keep(token: string): void {
@@ -68,9 +66,9 @@ export class OwnCookie implements TokenStorage {
 const kept = new WeakMap<ServerResponse, string>()
 
 /** A new token for a response that can still send it to the browser. The same response gets the same token. */
-export function newTokenFor(res: ServerResponse | undefined, signer: TokenSigner): string {
+export function newTokenFor(res: ServerResponse | undefined): string {
   const known = res && kept.get(res)
   if (known !== undefined) return known
   if (!canSetCookie(res)) throw headersSent()
-  return signer.create()
+  return randomToken()
 }

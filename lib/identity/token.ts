@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 
 // Tokens derived from an id that already identifies the user. 128 bits are enough, and each session keeps its token in memory and,
 // in a cluster, in Redis keys. The two kinds use different halves of the hash, so that no user id chosen by the app can
@@ -17,3 +17,22 @@ export function tokenOfFrameworkSession(id: string): string {
 function hash(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
+
+/** A new random token, for a cookie or a session that the browser stores itself. */
+export function randomToken(): string {
+  return PREFIX + randomBytes(BYTES).toString('base64url')
+}
+
+/**
+ * Returns a token that a browser has sent, if it is well-formed. It need not be known: a token outlives its session, a restart of the
+ * server, and may come from another app on the same host. Whoever sends one that is unknown begins a session of his own.
+ */
+export function wellFormedToken(value: unknown): string | undefined {
+  return typeof value === 'string' && WELL_FORMED.test(value) ? value : undefined
+}
+
+const BYTES = 16
+/** Distinguishes random tokens from derived ones, which somebody who knows a user's id could compute. */
+const PREFIX = 'm.'
+/** At least 128 bits, in base64url. */
+const WELL_FORMED = /^m\.[\w-]{22,64}$/

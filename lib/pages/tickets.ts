@@ -71,7 +71,6 @@ export class Tickets {
     }
   }
 
-  /** Derived from the secret, which also signs tokens. */
   #key(): Buffer {
     return createHmac('sha256', this.#secret()).update('ticket').digest()
   }

@@ -95,7 +95,7 @@ export class Sessions implements DueSource {
     return this.cluster !== undefined
   }
 
-  /** The secret that signs tokens and tickets: that of the cluster, or of this process. */
+  /** The secret that encrypts tickets: that of the cluster, or of this process. */
   get secret(): Buffer {
     return this.cluster?.secret ?? this.#secret
   }

@@ -1,10 +1,8 @@
 // The user's identity on several nodes: what one of them has put into a cookie or a framework session leads there on all.
 
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { it } from 'node:test'
 import session, { MemoryStore } from 'express-session'
-import { TokenSigner } from '../../lib/identity/signed-token.ts'
 import { countEnters } from '../support/cluster/count-enters.ts'
 import { sessionDefaults, until } from '../support/http/express.ts'
 import { type Node, type NodesOptions, nodes, wanderer } from '../support/http/nodes.ts'
@@ -81,18 +79,4 @@ it('a use that cannot wait has its session at once, also while another one waits
   const visitor = wanderer().at(a)
   const id = await (await visitor.fetch('/now')).text()
   assert.equal(await (await visitor.fetch('/now')).text(), id)
-})
-
-it('tokens that were verify before the cluster was connected stay good in their process', () => {
-  const [first, second] = [randomBytes(32), randomBytes(32)]
-  let secret = first
-  const signer = new TokenSigner(() => secret)
-  const before = signer.create()
-  assert.equal(signer.verify(before), before)
-  secret = second
-  const after = signer.create()
-  assert.deepEqual([signer.verify(before), signer.verify(after)], [before, after])
-  const elsewhere = new TokenSigner(() => second)
-  assert.deepEqual([elsewhere.verify(before), elsewhere.verify(after)], [undefined, after])
-  assert.equal(signer.verify(new TokenSigner(() => randomBytes(32)).create()), undefined)
 })

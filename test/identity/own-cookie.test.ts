@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { createHmac, randomBytes } from 'node:crypto'
 import { it } from 'node:test'
 import type { IRouter, RequestHandler } from 'express'
+import { tokenOfFrameworkSession, tokenOfUser } from '../../lib/identity/token.ts'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock, type Visitor } from '../../lib/testing/index.ts'
@@ -163,34 +163,61 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a token that this server has not given out is never adopted', async t => {
+  it('a value that is no token is never adopted', async t => {
     const { gradio, visitor } = await site(t, express, own())
     const user = visitor()
     const id = await idOf(user)
     const real = user.cookies.get('gradio_state') as string
-    const random = randomBytes(16)
-    const ofAnotherProcess = createHmac('sha256', 'its key').update(random).digest().subarray(0, 16)
-    const forged = [
+    const malformed = [
       'guess',
       'm.',
-      `m.${Buffer.concat([random, ofAnotherProcess]).toString('base64url')}`,
-      `${real}x`,
+      `m.${'0'.repeat(21)}`,
+      `m.${'0'.repeat(65)}`,
       `${real}=`,
-      real.slice(0, -1),
-      `m.${real.slice(2).toUpperCase()}`,
+      `${real}.`,
       `i.${'0'.repeat(64)}`,
+      tokenOfUser('alice'),
+      tokenOfFrameworkSession('an id'),
       id,
       '__proto__',
     ]
-    for (const token of forged) {
+    for (const value of malformed) {
       const stranger = visitor()
-      stranger.cookies.set('gradio_state', token)
+      stranger.cookies.set('gradio_state', value)
       assert.equal((await stranger.fetch('/nothing')).headers.getSetCookie().length, 0)
-      assert.notEqual(await idOf(stranger), id, token)
-      assert.notEqual(stranger.cookies.get('gradio_state'), token)
+      assert.notEqual(await idOf(stranger), id, value)
+      assert.notEqual(stranger.cookies.get('gradio_state'), value)
     }
-    assert.equal(gradio.stats().sessions, 1 + forged.length)
+    assert.equal(gradio.stats().sessions, 1 + malformed.length)
     assert.equal(await idOf(user), id)
+  })
+
+  it('a token of another server begins a session of its own and is kept', async t => {
+    const [first, second] = [await site(t, express, own()), await site(t, express, own())]
+    const user = first.visitor()
+    const id = await idOf(user)
+    const elsewhere = second.visitor()
+    for (const [name, value] of user.cookies) elsewhere.cookies.set(name, value)
+    const answer = await elsewhere.fetch('/id')
+    assert.deepEqual(answer.headers.getSetCookie(), [])
+    const { id: other } = (await answer.json()) as { id: string }
+    assert.notEqual(other, id)
+    assert.equal(await idOf(elsewhere), other)
+    assert.equal(await idOf(user), id)
+  })
+
+  it('a user who is found by identify() is not reached by a cookie', async t => {
+    const { gradio, visitor } = await site(t, express, {
+      ...own({ identify: req => req.headers['x-user'] as string | undefined }),
+    })
+    const { id } = (await json<{ id: string }>(visitor().fetch('/id', { headers: { 'x-user': 'alice' } })))
+      .body
+    for (const value of [tokenOfUser('alice'), `m.${tokenOfUser('alice')}`]) {
+      const stranger = visitor()
+      stranger.cookies.set('gradio_state', value)
+      assert.notEqual(await idOf(stranger), id, value)
+    }
+    assert.equal(gradio.stats().sessions, 3)
   })
 
   it('the same cookie begins a new life after the end of the session', async t => {
