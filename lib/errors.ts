@@ -41,7 +41,7 @@ export type ErrorCode =
 
 /** The HTTP status of codes that a browser may receive. The others are programming errors: 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
-  CACHE_FULL: 413,
+  CACHE_FULL: 507,
   CLOSED: 503,
   CLUSTER_UNAVAILABLE: 503,
   CROSS_SITE: 403,
@@ -60,6 +60,12 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   VALUE_TOO_LARGE: 413,
 }
 
+/**
+ * The response header that contains the code of an error. Express and Koa send the `headers` of an error that nobody handles, beside
+ * a body of their own, so that `client.js` can tell the code there too.
+ */
+export const ERROR_HEADER = 'Gradio-State-Error'
+
 // Registered symbol, so that `instanceof` works between the ESM and the CommonJS build in one process.
 const BRAND = Symbol.for('gradio-state.error')
 
@@ -71,14 +77,21 @@ export class GradioStateError extends Error {
   readonly code: ErrorCode
   /** The HTTP status with which Express and Koa respond if the error isn't handled. */
   readonly status: number
+  /** The same as {@link status}: NestJS and `http-errors` read this name. */
+  readonly statusCode: number
+  /** With these headers, Express and Koa respond if the error isn't handled. Only errors that a browser may receive have any. */
+  readonly headers: Readonly<Record<string, string>>
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.code = code
-    this.status = STATUS[code] ?? 500
+    const status = STATUS[code]
+    this.status = status ?? 500
+    this.statusCode = this.status
+    this.headers = status === undefined ? {} : { [ERROR_HEADER]: code }
   }
 
-  /** Koa sends the message of an error to the browser only if this is true. */
+  /** Whether the message is meant for the browser: of errors with a status below 500. Koa and `http-errors` read it. */
   get expose(): boolean {
     return this.status < 500
   }

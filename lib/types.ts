@@ -64,7 +64,7 @@ export interface SessionFileMethods {
    * Stores a file in the cache. The same bytes under the same name are stored once.
    * @param data bytes, a string as text, a stream, a Blob; a file on the disk as `{ path }`
    * @param options `name`: the name for browsers, which is sanitized. Default: the data's own name, else `file`
-   * @throws GradioStateError `FILE_TOO_LARGE`, `SESSION_FULL`, `CACHE_FULL` (413), `DISK_FULL` (507); then nothing is stored
+   * @throws GradioStateError `FILE_TOO_LARGE`, `SESSION_FULL` (413), `CACHE_FULL`, `DISK_FULL` (507); then nothing is stored
    */
   saveFile(data: FileData, options?: { name?: string }): Promise<CachedFile>
   /** The files that were saved or uploaded and not yet deleted. */

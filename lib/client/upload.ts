@@ -24,7 +24,10 @@ export interface UploadOptions {
 export interface UploadError extends Error {
   /** The status of the response; 0 if there was none. */
   status: number
-  /** The code of an error of this library, such as `FILE_TOO_LARGE`. */
+  /**
+   * The code of an error of this library or of multer, such as `FILE_TOO_LARGE`: from a JSON body `{ error: { code } }`, else from the
+   * header `Gradio-State-Error`.
+   */
   code?: string
   /** The body of the response: parsed JSON, or text. */
   body: unknown
@@ -72,7 +75,7 @@ export function sendFiles(
       const { status, responseText } = request
       const body = parse(responseText)
       if (status >= 200 && status < 300) resolve(body)
-      else reject(uploadError(status, body))
+      else reject(uploadError(request, body))
     }
 
     if (signal?.aborted) {
@@ -93,8 +96,11 @@ function parse(text: string): unknown {
   }
 }
 
-function uploadError(status: number, body: unknown): UploadError {
-  const { code, message } = (body as { error?: { code?: string; message?: string } } | null)?.error || {}
+function uploadError(request: XMLHttpRequest, body: unknown): UploadError {
+  const { status } = request
+  const { error } = (body ?? {}) as { error?: { code?: string; message?: string } }
+  const { message } = error ?? {}
+  const code = error?.code ?? request.getResponseHeader('Gradio-State-Error')
   const text =
     message || (status ? `The server responded with status ${status}.` : 'The server did not respond.')
   return Object.assign(new Error(text), { status, body }, code && { code })

@@ -4,6 +4,7 @@ import multer, { type Multer, type Options, type StorageEngine } from 'multer'
 import { GradioStateError } from '../errors.js'
 import type { StoredFields } from '../files/multer-storage.js'
 import type { FrameworkRequest } from '../identity/request-context.js'
+import { isInvalidRequest, withStatus } from './upload-errors.js'
 
 /** Parses a multipart body and stores its files. */
 export type Upload = (req: FrameworkRequest, res: ServerResponse) => Promise<StoredFields[]>
@@ -25,7 +26,7 @@ export function uploadTo(storage: StorageEngine): Upload {
 /** A multer that stores files in `storage`. Its default limits are far above what forms contain. */
 export function multerOf(storage: StorageEngine, limits: Options['limits'] = LIMITS): Multer {
   // Browsers send file names as UTF-8 (multipart/form-data in the HTML standard). By default, multer decodes Latin-1.
-  return multer({ storage, defParamCharset: 'utf8', limits })
+  return withStatus(multer({ storage, defParamCharset: 'utf8', limits }))
 }
 
 const FIELD = 'files'
@@ -52,13 +53,9 @@ export function expectMultipart({ headers }: FrameworkRequest): void {
   if (!/^multipart\/form-data\b/i.test(type ?? '')) throw invalidUpload(`got ${type ?? 'no Content-Type'}`)
 }
 
-/** Errors of multer and of its parser mean an invalid request. The parser throws plain errors; system errors have a code. */
 function explain(error: unknown): unknown {
-  const isInvalidRequest =
-    error instanceof multer.MulterError ||
-    (error instanceof Error && error.name === 'Error' && !('code' in error))
-  if (!isInvalidRequest || error instanceof GradioStateError) return error
-  const { field, message } = error as Error & { field?: string }
+  if (!isInvalidRequest(error)) return error
+  const { field, message } = error
   return invalidUpload(
     `got a body that multer rejected: ${message}${field === undefined ? '' : ` (${field})`}`,
     error,

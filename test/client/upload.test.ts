@@ -76,6 +76,7 @@ async function uploadSite(t: TestContext, options: GradioStateOptions = {}) {
       })
       app.post('/refuse', (_req, res) => res.status(418).json({ error: 'No tea', more: 1 }))
       app.post('/page', (_req, res) => res.status(500).type('html').send('<h1>Oh</h1>'))
+      app.post('/default', gradio.upload.single('files'), (_req, res) => res.sendStatus(201))
       app.post('/nothing', (_req, res) => res.status(204).end())
     },
   })
@@ -241,6 +242,25 @@ describe('upload', { timeout: 600_000 }, () => {
     })
     assert.deepEqual([page?.status, page?.body], [500, '<h1>Oh</h1>'])
     assert.equal(nonsense?.name, 'TypeError')
+  })
+
+  it('rejects with the code of the error also when Express responds with its own page', async t => {
+    t.mock.method(console, 'error', () => {})
+    const made = await uploadSite(t, { maxFileSize: 1000 })
+    const tab = await openTab(t, made)
+    const outcomes = await tab.evaluate(async () => [
+      await window.upload(window.file('large.bin', 2000), { url: '/default' }),
+      await window.upload([window.file('a', 1), window.file('b', 1)], { url: '/default' }),
+    ])
+    assert.deepEqual(
+      outcomes.map(({ error }) => [error?.status, error?.code]),
+      [
+        [413, 'FILE_TOO_LARGE'],
+        [400, 'LIMIT_UNEXPECTED_FILE'],
+      ],
+    )
+    assert.match(String(outcomes[0]?.error?.body), /<html/)
+    assert.deepEqual(made.onDisk(), [])
   })
 
   it('rejects with status 0 when the line breaks', async t => {

@@ -22,20 +22,20 @@ function bytesBelow(directory: string): number {
 }
 
 forEachExpress((_name, express) => {
-  const limits: [string, GradioStateOptions][] = [
-    ['FILE_TOO_LARGE', { maxFileSize: 1_000_000 }],
-    ['SESSION_FULL', { maxSessionBytes: 1_000_000 }],
-    ['CACHE_FULL', { maxCacheBytes: '1000000b' }],
+  const limits: [string, number, GradioStateOptions][] = [
+    ['FILE_TOO_LARGE', 413, { maxFileSize: 1_000_000 }],
+    ['SESSION_FULL', 413, { maxSessionBytes: 1_000_000 }],
+    ['CACHE_FULL', 507, { maxCacheBytes: '1000000b' }],
   ]
-  for (const [code, options] of limits) {
+  for (const [code, expected, options] of limits) {
     const limit = Object.keys(options)[0]!
 
-    it(`what is over ${limit} is refused with 413 and ${code}, and leaves nothing`, async t => {
+    it(`what is over ${limit} is refused with ${expected} and ${code}, and leaves nothing`, async t => {
       const { newUser, gradio, cacheDir, failures } = await uploadSite(t, express, options)
       const { user, id } = await newUser()
       for (const size of [1_000_001, 5_000_000]) {
         const { status, body } = await upload<Failure>(user, [file(size)])
-        assert.deepEqual([status, body.code, body.name], [413, code, 'GradioStateError'])
+        assert.deepEqual([status, body.code, body.name], [expected, code, 'GradioStateError'])
         assert.match(body.message, new RegExp(`^Expected at most 1000000 bytes \\(${limit}\\), got more\\.`))
         assert.ok(failures.at(-1) instanceof GradioStateError)
         assertNothingLeft(gradio, cacheDir)
@@ -94,7 +94,7 @@ forEachExpress((_name, express) => {
     await first.send(unique(60_000))
     await until(() => gradio.stats().fileBytes === 60_000)
     const { status, body } = await upload<Failure>(user, [file(60_000, 'second')])
-    assert.deepEqual([status, body.code, gradio.stats().fileBytes], [413, 'CACHE_FULL', 60_000])
+    assert.deepEqual([status, body.code, gradio.stats().fileBytes], [507, 'CACHE_FULL', 60_000])
     await first.send(unique(40_000))
     assert.equal((await first.finish()).status, 200)
     await gradio.endSession(id)
@@ -143,8 +143,8 @@ forEachExpress((_name, express) => {
       assert.ok(most <= maxCacheBytes, `${most} bytes`)
       const statuses = new Set(answers.map(({ status }) => status))
       // All of them may be refused: each has room for its beginning, none for its end.
-      assert.ok(statuses.has(413))
-      for (const status of statuses) assert.ok(status === 200 || status === 413, `${status}`)
+      assert.ok(statuses.has(507))
+      for (const status of statuses) assert.ok(status === 200 || status === 507, `${status}`)
       const isKept = new Set(received.flat().map(({ path }) => path))
       assert.equal(gradio.stats().files, isKept.size)
       if (dedup === 'session') assert.equal(gradio.stats().fileBytes, bytesBelow(cacheDir))

@@ -54,18 +54,18 @@ forEachExpress((_name, express) => {
     assert.equal(answer.headers.get('access-control-allow-origin'), origin)
   })
 
-  const limits: Record<string, [GradioStateOptions, string]> = {
-    'a file over maxFileSize': [{ maxFileSize: 10_000 }, 'FILE_TOO_LARGE'],
-    'files over maxSessionBytes': [{ maxSessionBytes: 10_000 }, 'SESSION_FULL'],
-    'files over maxCacheBytes': [{ maxCacheBytes: 10_000 }, 'CACHE_FULL'],
+  const limits: Record<string, [GradioStateOptions, number, string]> = {
+    'a file over maxFileSize': [{ maxFileSize: 10_000 }, 413, 'FILE_TOO_LARGE'],
+    'files over maxSessionBytes': [{ maxSessionBytes: 10_000 }, 413, 'SESSION_FULL'],
+    'files over maxCacheBytes': [{ maxCacheBytes: 10_000 }, 507, 'CACHE_FULL'],
   }
-  for (const [name, [options, code]] of Object.entries(limits)) {
-    it(`${name}: 413 as JSON, and nothing of the request is kept`, async t => {
+  for (const [name, [options, status, code]] of Object.entries(limits)) {
+    it(`${name}: ${status} as JSON, and nothing of the request is kept`, async t => {
       const { gradio, visitor, onDisk, errors } = await uploadRouteSite(t, express, { options })
       const user = visitor()
       await upload(user, { 'before.txt': 'x' })
       const answer = await upload(user, { 'small.txt': 'small', 'large.bin': new Uint8Array(2_000_000) })
-      assert.equal(answer.status, 413)
+      assert.equal(answer.status, status)
       assert.equal(answer.headers.get('content-type'), 'application/json')
       assert.equal(answer.headers.get('cache-control'), 'no-store')
       const { error } = (await answer.json()) as Refused
@@ -90,6 +90,8 @@ forEachExpress((_name, express) => {
     'bytes without a type': [new Uint8Array(3), {}],
     'multipart of another kind': ['--x--\r\n', { 'content-type': 'multipart/mixed; boundary=x' }],
     'no boundary': ['--x--\r\n', { 'content-type': 'multipart/form-data' }],
+    'an empty boundary': ['----\r\n', { 'content-type': 'multipart/form-data; boundary=' }],
+    'an empty boundary in quotes': ['----\r\n', { 'content-type': 'multipart/form-data; boundary=""; a=b' }],
     'a body that ends too early': [
       '--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nhalf a fi',
       MULTIPART,

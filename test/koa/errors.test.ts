@@ -34,9 +34,13 @@ forEachKoa(Koa => {
     const { visitor, failures, reports } = await koaSite(t, Koa, { routes })
     const { status, text } = await ask(visitor(), '/refused', 'GET')
     assert.deepEqual([status, text], [413, 'Expected less, got more.'])
+    assert.equal((await visitor().fetch('/refused')).headers.get('gradio-state-error'), 'SESSION_FULL')
     assert.deepEqual(
       failures.map(({ code, name }) => [code, name]),
-      [['SESSION_FULL', 'GradioStateError']],
+      [
+        ['SESSION_FULL', 'GradioStateError'],
+        ['SESSION_FULL', 'GradioStateError'],
+      ],
     )
     assert.deepEqual(reports, [])
   })
