@@ -1,3 +1,4 @@
+import { type Goodbye, listenForGoodbye } from './goodbye.js'
 import { proofOfOrigin } from './own-origin.js'
 import { sendFiles, type UploadOptions } from './upload.js'
 
@@ -124,7 +125,7 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
   let isShown = false
   /** Lets the server ignore late requests from before a return from the back/forward cache. */
   let epoch = 0
-  let goodbyeUrl: string
+  const goodbye: Goodbye = { url: '', hint: '' }
   /** The heartbeat in flight. */
   let request: AbortController | undefined
   /** Set while it opens or is open. No heartbeat is in flight then. */
@@ -144,7 +145,8 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
 
   const nextEpoch = () => {
     epoch++
-    goodbyeUrl = url('pagehide')
+    goodbye.url = url('pagehide')
+    goodbye.hint = ''
   }
 
   const setConnected = (connected: boolean, reason?: string) => {
@@ -199,11 +201,11 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
     setConnected(false)
   }
 
-  const closeSocket = (code: number) => {
+  const closeSocket = (code: number, reason?: string) => {
     clearTimeout(watchdog)
     const closing = socket
     socket = undefined
-    closing?.close(code)
+    closing?.close(code, reason)
   }
 
   const openSocket = (ticket: string) => {
@@ -266,16 +268,13 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
   }
 
   const listen = () => {
-    addEventListener('pagehide', () => {
-      // First of all, with a URL built before: Firefox lost up to 65% of the beacons if any function of the page was called before.
-      // Some privacy settings remove `sendBeacon`.
-      navigator.sendBeacon?.(goodbyeUrl)
+    listenForGoodbye(goodbye, () => {
       isShown = false
       clearTimeout(heartbeatTimer)
       request?.abort()
       request = undefined
       // Otherwise it could stay open in the back/forward cache.
-      closeSocket(1000)
+      closeSocket(1000, goodbye.hint)
       setConnected(false, 'pagehide')
     })
     addEventListener('pageshow', () => {

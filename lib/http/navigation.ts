@@ -1,22 +1,46 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 
 /**
- * Whether a browser requests a document. Browsers send `Sec-Fetch-Dest` (Fetch Metadata) only to trustworthy origins. For others,
- * such as a host name in a LAN without https, `Accept` decides.
+ * Whether the response to a request may be a page. Browsers send `Upgrade-Insecure-Requests` with every navigation, whatever its
+ * method, over plain http too, and through service workers. Otherwise only Chromium sends it, for `<object>` and `<embed>`.
  */
-export function isNavigation(req: IncomingMessage): boolean {
-  const { method, headers } = req
-  if (method !== 'GET') return false
-  const destination = headers['sec-fetch-dest']
-  if (destination !== undefined) return DOCUMENTS.has(destination)
-  return headers.accept?.includes('text/html') ?? false
+export function isNavigation({ headers }: IncomingMessage): boolean {
+  return (
+    headers['upgrade-insecure-requests'] === '1' &&
+    // Prefetched or prerendered: it may never be shown.
+    headers['sec-purpose'] === undefined &&
+    !EMBEDDED.has(headers['sec-fetch-dest'])
+  )
 }
 
-/** Whether the response makes the browser load a page: HTML, or a 304 for the HTML in its cache. */
+/** Whether the response to a navigation makes the browser load a page: HTML, or a 304 for the HTML in its cache. */
 export function isPage(res: ServerResponse | undefined): boolean {
   if (!res?.writableEnded) return false
-  return res.statusCode === 304 || String(res.getHeader('content-type')).startsWith('text/html')
+  const { statusCode } = res
+  // The browser stays on the page that it shows.
+  if (statusCode === 204 || statusCode === 205) return false
+  // The body of a redirect isn't shown, but often is HTML.
+  if (statusCode >= 300 && statusCode < 400 && sentHeader(res, 'location') !== undefined) return false
+  if (/^\s*attachment\b/i.test(sentHeader(res, 'content-disposition') ?? '')) return false
+  const type = sentHeader(res, 'content-type')
+  return type === undefined ? statusCode === 304 : HTML.test(type)
 }
 
-/** An app may be embedded in a frame of another page, as on Hugging Face Spaces. */
-const DOCUMENTS: ReadonlySet<unknown> = new Set(['document', 'iframe', 'frame'])
+const EMBEDDED: ReadonlySet<unknown> = new Set(['object', 'embed'])
+const HTML = /^\s*(text\/html|application\/xhtml\+xml)\s*(;|$)/i
+
+/** How Node.js represents the headers that were sent. */
+interface SentHeaders {
+  /** Over HTTP/1: the status line and the headers as text (Node.js, lib/_http_outgoing.js). */
+  readonly _header?: unknown
+  /** Over HTTP/2. */
+  readonly stream?: { readonly sentHeaders?: OutgoingHttpHeaders }
+}
+
+/** A header that was sent. Over HTTP/1, `getHeader` doesn't return those that were only passed to `writeHead`. */
+function sentHeader(res: ServerResponse & SentHeaders, name: string): string | undefined {
+  const { _header: text } = res
+  if (typeof text === 'string') return new RegExp(`^${name}:(.*)`, 'im').exec(text)?.[1]
+  const value = res.stream?.sentHeaders?.[name] ?? res.getHeader(name)
+  return value === undefined ? undefined : String(value)
+}

@@ -1,5 +1,6 @@
 import { closed, GradioStateError } from '../errors.js'
 import type { SessionRequest } from '../identity/request-context.js'
+import type { PageHint } from '../sessions/coordinator.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
@@ -46,11 +47,11 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   /** Reports the goodbye of a page that isn't connected to this node. @returns whether another node has the page */
-  async goodbye(page: string, epoch: number | undefined): Promise<boolean> {
+  async goodbye(page: string, epoch: number | undefined, hint: PageHint): Promise<boolean> {
     const token = this.#entry.storage.find()
     const { cluster } = this.sessions
     if (token === undefined || cluster === undefined) return false
-    return cluster.goodbye(token, page, epoch)
+    return cluster.goodbye(token, page, epoch, hint)
   }
 
   /** Whether the session may have files on other nodes. */

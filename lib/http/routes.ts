@@ -9,6 +9,7 @@ import type { Config } from '../options.js'
 import { allowOrigin, refuseCrossSite } from '../pages/origin.js'
 import type { PageUpgrades } from '../pages/page-upgrades.js'
 import { type Pages, pageUnknown } from '../pages/pages.js'
+import type { PageHint } from '../sessions/coordinator.js'
 import { clientScript } from './client-script.js'
 import { mimeTypeOf } from './file-access.js'
 import { serveFile } from './file-route.js'
@@ -82,7 +83,8 @@ export class Routes {
       case 'GET heartbeat 1':
         return (...request) => this.#refuseSocket(...request)
       case 'POST pagehide 1':
-        return (...request) => this.#goodbye(first, epoch, ...request)
+        return (...request) =>
+          this.#goodbye(first, epoch, query.has('within') ? 'within' : undefined, ...request)
       case 'GET file 2':
       case 'HEAD file 2':
         return (...request) => serveFile(this.#cache, first, second, ...request)
@@ -156,10 +158,11 @@ export class Routes {
   async #goodbye(
     id: string,
     epoch: number | undefined,
+    hint: PageHint,
     ...[req, res, state]: Parameters<Route>
   ): Promise<void> {
     const session = state.find()
-    const isDone = this.#pages.goodbye(session, id, epoch) || (await state.goodbye(id, epoch))
+    const isDone = this.#pages.goodbye(session, id, epoch, hint) || (await state.goodbye(id, epoch, hint))
     if (!isDone && !this.#pages.knows(session, id)) throw pageUnknown(id)
     respond(req, res, 204)
   }

@@ -1,4 +1,5 @@
 import { GradioStateError } from '../errors.js'
+import type { PageHint } from '../sessions/coordinator.js'
 import type { Entry, PageHandle, Session } from '../sessions/session.js'
 import type { Reason } from '../types.js'
 import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
@@ -12,6 +13,15 @@ export interface Connection {
   requestRenewal(): void
   /** Destroys the socket without a closing handshake. */
   terminate(): void
+}
+
+/** How a page leaves. */
+interface PageLeave {
+  /** Whether it has said goodbye. */
+  isGone?: boolean
+  /** Whether its socket broke. */
+  abrupt?: boolean
+  hint?: PageHint
 }
 
 /** The list that a page is in. */
@@ -109,10 +119,10 @@ export class Page implements PageHandle {
   }
 
   /** A socket has closed. Does nothing for one that was replaced. */
-  disconnect(connection: Connection, isGoodbye: boolean): void {
+  disconnect(connection: Connection, isGoodbye: boolean, hint?: PageHint): void {
     if (connection !== this.#connection) return
     this.#connection = undefined
-    if (isGoodbye) this.leave({ isGone: true })
+    if (isGoodbye) this.leave({ isGone: true, hint })
     else if (this.#leasedUntil > this.#deadlines.now) this.#awaitHeartbeat()
     else this.leave({ abrupt: true })
   }
@@ -121,20 +131,20 @@ export class Page implements PageHandle {
    * The page says goodbye to this process.
    * @returns whether the page was open here; if not, another node may have it
    */
-  goodbye(epoch: number | undefined): boolean {
+  goodbye(epoch: number | undefined, hint: PageHint): boolean {
     if (epoch !== undefined && epoch < this.epoch) return true
     const wasOpen = this.isOpen && (epoch === undefined || epoch === this.epoch)
     const isKnownGone = this.isOutdated(epoch)
     // The goodbye may have arrived before the heartbeat of its epoch.
     this.epoch = epoch ?? this.epoch
-    this.leave({ isGone: true })
+    this.leave({ isGone: true, hint })
     return wasOpen || isKnownGone
   }
 
-  leave({ isGone = false, abrupt = false } = {}): void {
+  leave({ isGone = false, abrupt = false, hint }: PageLeave = {}): void {
     this.#isGone ||= isGone
     if (this.#entry === undefined) return
-    this.#entry.leave({ abrupt })
+    this.#entry.leave({ abrupt, reloads: hint === 'within' })
     this.#entry = undefined
     this.ticket = ''
     this.#deadlines.schedule(this.#deadline, RETENTION)

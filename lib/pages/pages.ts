@@ -1,4 +1,5 @@
 import { GradioStateError, show } from '../errors.js'
+import type { PageHint } from '../sessions/coordinator.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
@@ -46,8 +47,8 @@ export class Pages {
    * A page says goodbye to this process.
    * @returns whether the page was open here; if not, another node may have it
    */
-  goodbye(session: Session | undefined, id: string, epoch: number | undefined): boolean {
-    return this.#find(session, id)?.goodbye(epoch) ?? false
+  goodbye(session: Session | undefined, id: string, epoch: number | undefined, hint: PageHint): boolean {
+    return this.#find(session, id)?.goodbye(epoch, hint) ?? false
   }
 
   /** Whether the session has that page, or had it until recently. */

@@ -51,10 +51,10 @@ class PageSocket extends WebSocket implements Connection {
     this.#liveness?.noteActivity()
   }
 
-  /** The connection has closed. */
-  closed(code: number): void {
+  /** The connection has closed. @param reason that of the Close frame: the hint, if it is a goodbye */
+  closed(code: number, reason: string): void {
     this.#liveness?.stop()
-    this.#page?.disconnect(this, code === NORMAL)
+    this.#page?.disconnect(this, code === NORMAL, reason === 'within' ? reason : undefined)
   }
 }
 
@@ -127,8 +127,8 @@ function onActivity(this: PageSocket): void {
   this.noteActivity()
 }
 
-function onClose(this: PageSocket, code: number): void {
-  this.closed(code)
+function onClose(this: PageSocket, code: number, reason: Buffer): void {
+  this.closed(code, reason.toString())
 }
 
 /** Followed by `close`. */

@@ -60,7 +60,8 @@ export function clusterEvents(
     pageConnected: (id, isExpectedHere) =>
       forReturned(id, ({ presence }) => presence.pageElsewhere(isExpectedHere, deadlines.now)),
     pageMoved: (id, page) => forReturned(id, session => session.pageList?.find(page)?.leave()),
-    goodbye: (id, page, epoch) => forReturned(id, session => session.pageList?.find(page)?.goodbye(epoch)),
+    goodbye: (id, page, epoch, hint) =>
+      forReturned(id, session => session.pageList?.find(page)?.goodbye(epoch, hint)),
     problem: error => context.hooks.report(error, { source: 'cluster' }),
   }
 }

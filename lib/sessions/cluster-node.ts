@@ -6,7 +6,7 @@ import { detachString } from '../util/detach-string.js'
 import { ClaimWorker, type WorkerContext } from './claim-worker.js'
 import { clusterEvents, type EventsContext } from './cluster-events.js'
 import { ClusterShares, type SharesContext } from './cluster-shares.js'
-import type { Admission, Coordinator, Proposal } from './coordinator.js'
+import type { Admission, Coordinator, PageHint, Proposal } from './coordinator.js'
 import type { EntryInit, EntryKind, SessionInit } from './entry.js'
 import { PendingEntries } from './pending-entries.js'
 import { RECONNECT } from './presence.js'
@@ -147,8 +147,8 @@ export class ClusterNode {
   }
 
   /** Reports the goodbye of a page that isn't connected here. @returns whether another node has the page */
-  goodbye(token: string, page: string, epoch: number | undefined): Promise<boolean> {
-    return this.#coordinator.goodbye(token, page, epoch, undefined)
+  goodbye(token: string, page: string, epoch: number | undefined, hint: PageHint): Promise<boolean> {
+    return this.#coordinator.goodbye(token, page, epoch, hint)
   }
 
   /** A deadline of the session has passed: reports that this node no longer keeps it. The answer may be work, which takes a slot. */

@@ -85,8 +85,7 @@ export class ClusterShares {
   #reloads(session: Session, isExpectedElsewhere: boolean): void {
     const { presence } = session
     const { now } = this.#context.deadlines
-    if (!isExpectedElsewhere || session.ended !== undefined || presence.expected(now).length === 0) return
-    presence.meetExpectation(now)
+    if (!isExpectedElsewhere || session.ended !== undefined || !presence.announcedElsewhere(now)) return
     this.#context.arm(session)
     void this.report(session)
   }

@@ -1,4 +1,5 @@
 import type { EntryAdmission, LeaveOptions, PresenceEntry } from './entry.js'
+import { ExpectedPages } from './expected-pages.js'
 
 /** Why an unload or an end becomes due by itself. */
 export type PresenceReason = 'disconnected' | 'expired'
@@ -21,7 +22,6 @@ export class Presence {
   load = 1
   pages = 0
   requests = 0
-  navigations = 0
   /** Whether a page has connected since the load, on any node. */
   hadPage = false
   /** Whether a page has ever connected. */
@@ -36,10 +36,7 @@ export class Presence {
   pendingEntries = 0
   readonly parent: Presence | undefined
   readonly #rules: PresenceRules
-  /** The deadlines for the pages of answered navigations, earliest first. */
-  #expected: readonly number[] = EMPTY
-  /** Pages that connected before their navigation was answered, as the pages of streamed responses do. */
-  #earlyPages = 0
+  readonly #expectedPages = new ExpectedPages()
   #waiting: Set<PresenceEntry> | undefined
   /** The earliest time of the unload. */
   #unloadAt = 0
@@ -61,14 +58,18 @@ export class Presence {
     return this.#waiting?.size ?? 0
   }
 
-  /** The deadlines of the pages that are expected. */
-  expected(now: number): readonly number[] {
-    return this.#expected.filter(until => until > now)
+  get navigations(): number {
+    return this.#expectedPages.navigations
   }
 
   /** How many navigations in flight have no page yet. */
   get navigationsWithoutPage(): number {
-    return this.navigations - this.#earlyPages
+    return this.#expectedPages.navigationsWithoutPage
+  }
+
+  /** The deadlines of the pages that are expected, earliest first. */
+  expected(now: number): readonly number[] {
+    return this.#expectedPages.deadlines(now)
   }
 
   /** When the grace period ends if nothing enters; `Infinity` before the first entry has left. */
@@ -100,10 +101,10 @@ export class Presence {
     if (entry.kind === 'page') {
       this.pages++
       this.hadPage = this.everHadPage = true
-      if (answer?.isExpectedHere ?? true) this.meetExpectation(now)
+      if (answer?.isExpectedHere ?? true) this.#expectedPages.pageConnected(now)
     } else {
       if (entry.kind === 'request') this.requests++
-      else this.navigations++
+      else this.#expectedPages.navigations++
       this.#postponeUnload(now + this.#rules.unloadDelay)
     }
     return loads
@@ -114,13 +115,6 @@ export class Presence {
     entry.isWaiting = true
     this.#waiting ??= new Set()
     this.#waiting.add(entry)
-  }
-
-  /** Row 5: a page connected, on this node or another, and belongs to a navigation at this node. */
-  meetExpectation(now: number): void {
-    this.#expected = this.expected(now)
-    if (this.#expected.length > 0) this.#expected = this.#expected.slice(1)
-    else if (this.#earlyPages < this.navigations) this.#earlyPages++
   }
 
   /** Rows 6 to 11: an entry leaves, with the one in the parent session. @returns whether a page is expected because of a reload */
@@ -136,11 +130,12 @@ export class Presence {
     if (entry.kind === 'page') {
       this.pages--
       this.#postponeUnload(options.abrupt ? unloadAt + RECONNECT : unloadAt)
-      if (options.reloads) isReload = this.#expectReload(now)
+      // Row 10: the navigation of the reload may be in flight already, or even have been answered.
+      if (options.reloads) isReload = this.#expectedPages.pageAnnounced(now)
     } else {
       if (!this.hadPage) this.#postponeUnload(unloadAt)
       if (entry.kind === 'request') this.requests--
-      else this.#answered(options, now)
+      else this.#expectedPages.navigationAnswered(options.awaitPage ?? false, now)
     }
     if (entry.parentEntry !== undefined) this.parent?.leave(entry.parentEntry, options, now)
     return isReload
@@ -157,7 +152,7 @@ export class Presence {
   end(): void {
     this.phase = 'ended'
     this.keepsLoaded = this.keepsState = false
-    this.#expected = EMPTY
+    this.#expectedPages.clear()
     this.#releaseWaiting()
   }
 
@@ -171,7 +166,7 @@ export class Presence {
   get unloadWhenLoaded(): number {
     if (this.reason === 'expired') return NOW
     if (this.pages > 0 || this.navigations > 0 || (this.requests > 0 && !this.hadPage)) return NEVER
-    return Math.max(this.#unloadAt, this.#expected.at(-1) ?? 0)
+    return Math.max(this.#unloadAt, this.#expectedPages.last)
   }
 
   /** When this process stops keeping the session's state; `Infinity` while an entry prevents it. */
@@ -198,7 +193,7 @@ export class Presence {
   /** Row 15: unload hooks begin. Pages are no longer expected. */
   beginUnload(): void {
     this.phase = 'unloading'
-    this.#expected = EMPTY
+    this.#expectedPages.clear()
   }
 
   /** Row 16: unload hooks have run. @returns whether an entry has waited, so that the session is loaded again */
@@ -222,7 +217,7 @@ export class Presence {
   /** Row 19, and row 16 in a cluster: unload hooks have begun on another node, or have run on this one. */
   unloadedElsewhere(): void {
     this.phase = 'unloaded'
-    this.#expected = EMPTY
+    this.#expectedPages.clear()
   }
 
   /** Row 20: the session was loaded by any node. @returns whether this process didn't know of the load */
@@ -246,7 +241,12 @@ export class Presence {
   /** Row 21: a page connected on another node. */
   pageElsewhere(isExpectedHere: boolean, now: number): void {
     this.hadPage = this.everHadPage = true
-    if (isExpectedHere) this.meetExpectation(now)
+    if (isExpectedHere) this.#expectedPages.pageConnected(now)
+  }
+
+  /** The page that a goodbye has announced here is expected on another node. @returns whether it was expected here, too */
+  announcedElsewhere(now: number): boolean {
+    return this.#expectedPages.announcedElsewhere(now)
   }
 
   #load(load: number): void {
@@ -272,29 +272,11 @@ export class Presence {
     }
   }
 
-  #answered({ awaitPage }: LeaveOptions, now: number): void {
-    this.navigations--
-    this.#expected = this.expected(now)
-    if (this.#earlyPages > 0) this.#earlyPages--
-    else if (awaitPage) this.#expected = [...this.#expected, now + PAGE_LOAD]
-  }
-
-  /** Row 10: the navigation of the reload may be in flight already, or even have been answered. */
-  #expectReload(now: number): boolean {
-    this.#expected = this.expected(now)
-    if (this.navigationsWithoutPage > 0 || this.#expected.length > 0) return false
-    this.#expected = [now + PAGE_LOAD]
-    return true
-  }
-
   #postponeUnload(until: number): void {
     this.#unloadAt = Math.max(this.#unloadAt, until)
   }
 }
 const NOW = 0
 const NEVER = Number.POSITIVE_INFINITY
-const EMPTY: readonly number[] = []
 /** How long a page may take to reconnect after its socket broke, in milliseconds. Measured reconnects take less than a second. */
 export const RECONNECT = 1_500
-/** How long a page may take to connect after its HTML was sent, in milliseconds. */
-const PAGE_LOAD = 30_000

@@ -1,6 +1,7 @@
 import type { Reason, SessionView } from '../types.js'
 import type { Deadlines } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
+import type { PageHint } from './coordinator.js'
 import type { EntryKind, LeaveOptions, PresenceEntry } from './entry.js'
 import { EventSession } from './event-session.js'
 import { Load } from './load.js'
@@ -24,7 +25,7 @@ export interface PageHandle {
   /** The page has connected to another node. */
   leave(): void
   /** The page has said goodbye to another node. */
-  goodbye(epoch: number | undefined): void
+  goodbye(epoch: number | undefined, hint: PageHint): void
 }
 
 /** Shared by all sessions of an instance. */

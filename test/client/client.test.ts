@@ -11,7 +11,7 @@ import { type WebSocket as ServerSocket, WebSocketServer } from 'ws'
 import { connect, type Page } from '../../lib/client/index.ts'
 import { until, useBrowser } from '../support/browser/browser.ts'
 
-const maxGzipSize = 1950
+const maxGzipSize = 2048
 const second = 1000
 
 /** What the server saw: a POST, an upgrade, a socket that opened or closed, a goodbye. */
@@ -20,6 +20,8 @@ interface Seen {
   page: string
   n: number
   code?: number
+  /** Whether the goodbye, or the reason of the close, says that the next page is of the same origin. */
+  within?: boolean
   cookie?: string | undefined
   /** The header that proves the same origin. */
   proof?: unknown
@@ -85,7 +87,8 @@ async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
     const start = `${prefix}/${route}/`
     if (!pathname.startsWith(start)) return undefined
     const n = Number(searchParams.get('n'))
-    return { what: 'post', page: pathname.slice(start.length), n, cookie: request.headers.cookie }
+    const hint = searchParams.has('within') ? { within: true } : {}
+    return { what: 'post', page: pathname.slice(start.length), n, cookie: request.headers.cookie, ...hint }
   }
 
   function hang(stream: ServerResponse | Duplex) {
@@ -149,9 +152,9 @@ async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
       sockets.add(client)
       seen.push({ what: 'open', page, n })
       client.on('error', () => {})
-      client.on('close', code => {
+      client.on('close', (code, reason) => {
         sockets.delete(client)
-        seen.push({ what: 'close', page, n, code })
+        seen.push({ what: 'close', page, n, code, within: reason.toString() === 'within' })
       })
       server.onOpen(client)
     }
@@ -909,6 +912,46 @@ describe('client', () => {
       assert.equal(server.all('bye')[0]?.page, id)
       assert.equal(server.all('close')[0]?.code, 1000)
     })
+
+    const leave: Record<string, [(tab: Tab) => Promise<unknown>, within: boolean]> = {
+      'a reload': [tab => tab.reload(), true],
+      'a reload by a script': [tab => run(tab, 'location.reload()'), true],
+      'a link': [tab => run(tab, 'element("a", { href: "/next" }).click()'), true],
+      'a form': [tab => run(tab, 'element("form", { method: "post", action: "/next" }).submit()'), true],
+      'an address of the same origin': [tab => tab.goto(`${server.url}/next`), true],
+      'the page before': [tab => run(tab, 'history.back()'), true],
+      'a link to another host': [
+        tab => run(tab, `element("a", { href: "http://app.test:${server.port}" }).click()`),
+        false,
+      ],
+      'a closed tab': [tab => tab.close({ runBeforeUnload: true }), false],
+    }
+    const run = (tab: Tab, script: string) =>
+      tab.evaluate(`{
+        const element = (name, attributes) => document.body.appendChild(Object.assign(document.createElement(name), attributes))
+        setTimeout(() => ${script})
+      }`)
+    for (const [name, [move, within]] of Object.entries(leave)) {
+      each(
+        `says ${within ? 'that the next page is of the same origin' : 'nothing more'}: ${name}`,
+        async () => {
+          const tab = await openTab(`${server.url}/before`)
+          await tab.goto(server.url)
+          await callConnect(tab)
+          await until(isOpen, 'the socket opens')
+          await move(tab)
+          await until(() => server.count('bye') === 1 && server.count('close') === 1, 'the goodbye')
+          assert.deepEqual(
+            [
+              server.all('bye')[0]?.within ?? false,
+              server.all('close')[0]?.within,
+              server.all('close')[0]?.code,
+            ],
+            [within, within, 1000],
+          )
+        },
+      )
+    }
 
     each('calls nothing before the beacon, and sends nothing after it', async () => {
       const tab = await openStoppedTab()

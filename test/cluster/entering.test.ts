@@ -347,7 +347,7 @@ describe('several nodes', () => {
 
   it('expect a page where its navigation was answered, though it connects elsewhere', async t => {
     const { clock, log, at } = await cluster(t)
-    const navigation = await at(0).begin({ 'sec-fetch-dest': 'document' })
+    const navigation = await at(0).begin({ 'upgrade-insecure-requests': '1' })
     await navigation.state.establish()
     navigation.end('text/html')
     await clock.advance(20)

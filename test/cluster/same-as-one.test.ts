@@ -78,7 +78,7 @@ function enter(user: TestUser, kind: Visit['kind']): (contentType: string) => vo
     const connecting = user.connect()
     return () => void connecting.then(connection => connection.close())
   }
-  const headers: Record<string, string> = kind === 'navigation' ? { 'sec-fetch-dest': 'document' } : {}
+  const headers: Record<string, string> = kind === 'navigation' ? { 'upgrade-insecure-requests': '1' } : {}
   const using = user.begin(headers).then(async request => {
     await request.state.establish()
     return request

@@ -99,6 +99,22 @@ it('a goodbye reaches the node that has the socket, from one that has nothing of
   assert.equal((await heartbeat(user.at(b), 'page')).status, 409)
 })
 
+it('a goodbye within the origin gives the next page 30 s, though it arrives at another node than the page', async t => {
+  for (const within of [true, false]) {
+    const { all, left, clock, 0: a, 1: b } = await cluster(t)
+    const user = wanderer()
+    await heartbeat(user.at(a), 'page')
+    assert.equal(await goodbye(user.at(b), 'page', { within }), 204)
+    await becomes(all, 0, 0, 0)
+    const delay = within ? 30 : 2
+    await clock.advance(delay - 0.1)
+    assert.deepEqual(left, [])
+    await clock.advance(0.1)
+    await until(() => left.length === 1)
+    assert.deepEqual(left, ['disconnected'])
+  }
+})
+
 it('a goodbye reaches the node that has the page, from one that had it before', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
   const user = wanderer()

@@ -129,7 +129,7 @@ export class World {
 
   request(label: string, user: WorldUser, isNavigation: boolean): void {
     const req = this.#incoming('GET', '/', user, label)
-    if (isNavigation) req.headers['sec-fetch-dest'] = 'document'
+    if (isNavigation) req.headers['upgrade-insecure-requests'] = '1'
     const res = this.#outgoing(user, label)
     const request: LiveRequest = {
       get state() {

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { harness, RECONNECT } from '../support/sessions/harness.ts'
 
-const NAVIGATION = { 'sec-fetch-dest': 'document' }
+const NAVIGATION = { 'upgrade-insecure-requests': '1' }
 const HTML = 'text/html; charset=utf-8'
 
 /** An instance whose hooks note when they ran. */

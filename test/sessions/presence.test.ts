@@ -272,6 +272,27 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.presence.expected(0), [])
   })
 
+  it('10: a reload whose navigation arrives after its goodbye expects one page and not two', () => {
+    for (const isEarly of [true, false]) {
+      const scene = new Scene()
+      scene.leave(scene.enter('page'), { reloads: true })
+      const coming = scene.enter('navigation')
+      scene.pass(1)
+      if (isEarly) scene.enter('page')
+      scene.leave(coming, { awaitPage: true })
+      assert.deepEqual(scene.presence.expected(scene.now), isEarly ? [] : [scene.now + PAGE_LOAD])
+      if (!isEarly) scene.enter('page')
+      assert.deepEqual(scene.presence.expected(scene.now), [])
+    }
+  })
+
+  it('10: a download that begins after the goodbye of a reload leaves its page expected', () => {
+    const scene = new Scene()
+    scene.leave(scene.enter('page'), { reloads: true })
+    scene.leave(scene.enter('navigation'))
+    assert.deepEqual(scene.presence.expected(0), [PAGE_LOAD])
+  })
+
   it('11: a page whose socket broke has time to reconnect', () => {
     const scene = new Scene()
     scene.leave(scene.enter('page'), { abrupt: true })

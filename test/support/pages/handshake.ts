@@ -18,8 +18,12 @@ export async function heartbeat(
 }
 
 /** Says goodbye as a page does; gives the status of the answer. */
-export async function goodbye(user: Visitor, id: string, { n = '1', path = '/gradio_api' } = {}) {
-  return (await user.fetch(`${path}/pagehide/${id}?n=${n}`, POST)).status
+export async function goodbye(
+  user: Visitor,
+  id: string,
+  { n = '1', path = '/gradio_api', within = false } = {},
+): Promise<number> {
+  return (await user.fetch(`${path}/pagehide/${id}?n=${n}${within ? '&within' : ''}`, POST)).status
 }
 
 export interface Dialled {

@@ -129,8 +129,8 @@ class TestResponse extends EventEmitter {
 
   setHeader(): void {}
 
-  getHeader(): string | undefined {
-    return this.#contentType
+  getHeader(name: string): string | undefined {
+    return name === 'content-type' ? this.#contentType : undefined
   }
 
   end(contentType?: string): void {
