@@ -113,13 +113,13 @@ forEachExpress((_name, express) => {
     assert.equal(sha256(Buffer.concat(read)), sha256(Buffer.concat([...parts, Buffer.from(END)])))
   })
 
-  it('a form without files, and one without anything, is no error and leaves nothing', async t => {
+  it('a form without files is no error, a body without anything is one, and both leave nothing', async t => {
     const { newUser, gradio, cacheDir, visitor } = await uploadSite(t, express)
     const { user } = await newUser()
     assert.deepEqual(await upload(user, []), { status: 200, body: [] })
     const headers = { 'content-type': 'multipart/form-data; boundary=x', 'content-length': '0' }
     const empty = await user.fetch('/upload', { method: 'POST', headers })
-    assert.equal(empty.status, 500)
+    assert.equal(empty.status, 400)
     assert.match(((await empty.json()) as Failure).message, /Unexpected end of form/)
     assert.deepEqual(await upload(visitor(), []), { status: 200, body: [] })
     assertNothingLeft(gradio, cacheDir)
