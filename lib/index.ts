@@ -175,10 +175,11 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const cache = new FileCache(config, () => config.clock.now())
   const directoryOf = (id: string) => cache.pathOf(id)
   const sessions = new Sessions({ ...config, directoryOf }, config.cluster?.())
+  const reportFiles = (error: unknown) => sessions.hooks.report(error, { source: 'files' })
   const storage = new MulterStorage(req => {
     const state = stateOf(sessions, req)
     return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }
-  })
+  }, reportFiles)
   const upload = multerOf(storage)
   const watcher = new ExpiryWatcher(sessions, config)
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
@@ -193,7 +194,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
 
   cache.start({
     every: (ms, task) => sessions.deadlines.every(ms, task),
-    report: error => hooks.report(error, { source: 'files' }),
+    report: reportFiles,
   })
 
   const methods = {

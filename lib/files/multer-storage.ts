@@ -34,12 +34,16 @@ export interface UploadTarget {
  */
 export class MulterStorage {
   readonly #targetOf: (req: IncomingMessage) => UploadTarget
-  /** The files that each request has stored. A failed request removes only these, not equal files of other requests. */
-  readonly #stored = new WeakMap<IncomingMessage, Set<StoredFile>>()
+  readonly #report: (error: unknown) => void
+  readonly #uploads = new WeakMap<IncomingMessage, RequestUploads>()
 
-  /** @param targetOf throws if the request has no session and can't start one */
-  constructor(targetOf: (req: IncomingMessage) => UploadTarget) {
+  /**
+   * @param targetOf throws if the request has no session and can't start one
+   * @param report called when the files of an aborted request can't be deleted
+   */
+  constructor(targetOf: (req: IncomingMessage) => UploadTarget, report: (error: unknown) => void) {
     this.#targetOf = targetOf
+    this.#report = report
   }
 
   _handleFile(
@@ -63,19 +67,19 @@ export class MulterStorage {
     { sha256, filename }: UploadedFile,
     done: (error: Error | null) => void,
   ): void {
-    const remove = async () => {
-      for (const file of this.#stored.get(req) ?? [])
-        if (file.sha256 === sha256 && file.name === filename) await file.owner.undoUpload(file)
-    }
-    remove().then(() => done(null), done)
+    const undone = this.#uploads.get(req)?.undo(file => file.sha256 === sha256 && file.name === filename)
+    Promise.resolve(undone).then(() => done(null), done)
   }
 
   async #store(req: IncomingMessage, name: string, stream: UploadedFile['stream']): Promise<StoredFields> {
     const { files, urlOf } = this.#targetOf(req)
+    const uploads = this.#uploads.get(req) ?? new RequestUploads(req, this.#report)
+    this.#uploads.set(req, uploads)
     // When a file exceeds multer's own `fileSize`, the stream ends without an error.
-    const file = await files.save(stream, name, () => stream.truncated !== true)
-    const stored = this.#stored.get(req) ?? new Set()
-    this.#stored.set(req, stored.add(file))
+    const file = await uploads.track(
+      stream,
+      files.save(stream, name, () => stream.truncated !== true),
+    )
     const { path, size, sha256 } = file
     return {
       destination: dirname(path),
@@ -85,5 +89,49 @@ export class MulterStorage {
       sha256,
       url: urlOf(sha256, file.name),
     }
+  }
+}
+
+/**
+ * The uploads of one request. multer 1 doesn't notice that the browser has aborted the request: it would leave the incoming file, and
+ * those that are stored. multer 2 undoes them itself, and has taken its parser off the request by then.
+ */
+class RequestUploads {
+  /** Not those of other requests with equal content, which stay when this request fails. */
+  readonly #stored: StoredFile[] = []
+  readonly #incoming = new Set<Readable>()
+  #abortError: Error | undefined
+
+  constructor(req: IncomingMessage, report: (error: unknown) => void) {
+    req.once('close', () => {
+      const isParsed = req.listenerCount('data') > 0
+      if (isParsed && !req.readableEnded) this.#abort().catch(report)
+    })
+  }
+
+  async track(stream: Readable, saving: Promise<StoredFile>): Promise<StoredFile> {
+    this.#incoming.add(stream)
+    try {
+      const file = await saving
+      this.#stored.push(file)
+      if (this.#abortError === undefined) return file
+    } finally {
+      this.#incoming.delete(stream)
+    }
+    await this.undo()
+    throw this.#abortError
+  }
+
+  async undo(matches: (file: StoredFile) => boolean = () => true): Promise<void> {
+    for (let i = this.#stored.findIndex(matches); i >= 0; i = this.#stored.findIndex(matches)) {
+      const [file] = this.#stored.splice(i, 1)
+      await file?.owner.undoUpload(file)
+    }
+  }
+
+  async #abort(): Promise<void> {
+    this.#abortError = new Error('Request closed')
+    for (const stream of this.#incoming) stream.destroy(this.#abortError)
+    await this.undo()
   }
 }
