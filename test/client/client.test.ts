@@ -35,6 +35,7 @@ declare global {
   interface Window {
     gradio: Promise<Page>
     busy?: number
+    begun?: number
     isResolved: boolean
     changes: [type: string, reason: string | null][]
     listeners: string[]
@@ -203,11 +204,13 @@ async function openTab(url = server.url): Promise<Tab> {
 const stoppedTabScript = `
   Math.random = () => 0
 
-  // What the page waits for: see settle.
+  // What the page waits for, and how much it has begun to wait for: see settle and advance.
   window.busy = 0
+  window.begun = 0
   const send = fetch
   window.fetch = async (...args) => {
     busy++
+    begun++
     try {
       const response = await send(...args)
       const text = await response.text()
@@ -220,6 +223,7 @@ const stoppedTabScript = `
     constructor(url) {
       super(url)
       busy++
+      begun++
       const settled = new Promise(resolve => {
         this.addEventListener('open', resolve)
         this.addEventListener('close', resolve)
@@ -263,27 +267,34 @@ const isResolved = (tab: Tab) => tab.evaluate(() => window.isResolved)
 
 /** Lets what is on its way between the server and the page arrive, but for what the server leaves hanging. */
 async function settle(tab: Tab): Promise<void> {
-  for (let round = 0, quiet = 0; round < 1000 && quiet < 2; round++) {
+  for (let round = 0, isQuiet = false; round < 1000 && !isQuiet; round++) {
     const { length } = server.seen
-    const busy = await tab.evaluate(async () => {
-      const request = new XMLHttpRequest()
-      request.open('GET', '/nothing')
-      await new Promise(resolve => {
-        request.onload = resolve
-        request.send()
-      })
-      return window.busy
-    })
-    const isQuiet = (busy ?? server.hanging) === server.hanging && server.seen.length === length
-    quiet = isQuiet ? quiet + 1 : 0
+    const wasQuiet = await tab.evaluate(async hanging => {
+      for (let times = 0; times < 2; times++) {
+        const request = new XMLHttpRequest()
+        request.open('GET', '/nothing')
+        await new Promise(resolve => {
+          request.onload = resolve
+          request.send()
+        })
+        if ((window.busy ?? hanging) !== hanging) return false
+      }
+      return true
+    }, server.hanging)
+    isQuiet = wasQuiet && server.seen.length === length
   }
 }
 
 /** Lets time pass in the page, with what is sent and answered after each `step`. */
 async function advance(tab: Tab, seconds: number, step = 1): Promise<void> {
+  const progress = () => tab.evaluate(() => [window.busy ?? 0, window.begun ?? 0] as const)
+  let [, before] = await progress()
   for (let left = seconds; left > 0; left -= step) {
     await tab.clock.runFor(Math.min(left, step) * second)
-    await settle(tab)
+    const [busy, begun] = await progress()
+    // Most steps send nothing.
+    if (begun > before || busy !== server.hanging || left <= step) await settle(tab)
+    before = begun
   }
 }
 

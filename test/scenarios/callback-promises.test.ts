@@ -9,7 +9,7 @@ import { idle, json, site, until } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
 
-forEachSetting((express, { place, calm }) => {
+forEachSetting((express, { place, calm, minute }) => {
   const counter = counterApps(express, place)
 
   it('a callback that throws or rejects stops no other (in Gradio it ends the clean-up for good)', async t => {
@@ -38,7 +38,7 @@ forEachSetting((express, { place, calm }) => {
     for (let round = 0; round < 2; round++) {
       await visitor().fetch('/hold', POST)
       await idle(gradio)
-      await clock.advance('1h')
+      await clock.advance(60 * minute)
       assert.deepEqual(called.splice(0).sort(), whole)
       assert.equal(gradio.stats().ending, 0)
     }
@@ -51,7 +51,7 @@ forEachSetting((express, { place, calm }) => {
     })
     for (let users = 0; users < 3; users++) await visitor().fetch('/add', POST)
     await idle(gradio)
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     assert.equal(finish.length, 3, 'all three run at once')
     assert.equal(gradio.stats().ending, 3, 'and are waited for')
     assert.deepEqual((await json(visitor().fetch('/read'))).body, { count: 0 })
@@ -97,10 +97,10 @@ forEachSetting((express, { place, calm }) => {
       woke++
       return setTimer(run, ms)
     }
-    await clock.advance('59m')
+    await clock.advance(56 * minute)
     // The wheel of deadlines turns a few times on the way to one that is far off.
-    assert.ok(woke <= 3, `woke ${woke} times in 59 minutes`)
-    await clock.advance('1m')
+    assert.ok(woke <= 3, `woke ${woke} times in 56 minutes`)
+    await clock.advance(4 * minute)
     assert.equal(gradio.stats().sessions, 0)
   })
 })

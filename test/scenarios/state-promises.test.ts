@@ -9,7 +9,6 @@ import { counterApps } from '../support/http/counter-app.ts'
 import { idle, json, pass } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
-const minutes = (count: number) => count * 60
 
 /** What the hooks of an instance are told, as it comes. */
 function hooksOf(gradio: GradioState): string[] {
@@ -20,7 +19,7 @@ function hooksOf(gradio: GradioState): string[] {
   return log
 }
 
-forEachSetting((express, { place, calm }) => {
+forEachSetting((express, { place, calm, minute }) => {
   const counter = counterApps(express, place)
 
   it('a reconnect within the grace period deletes nothing, ever (Gradio never reset is_closed)', async t => {
@@ -30,9 +29,9 @@ forEachSetting((express, { place, calm }) => {
     const page = await user.openPage()
     await page.close()
     await idle(gradio)
-    await clock.advance('59m')
+    await clock.advance(59 * minute)
     await user.openPage()
-    await pass(clock, minutes(70))
+    await pass(clock, 70 * minute)
     assert.deepEqual(deleted, [])
     assert.deepEqual((await json(user.fetch('/read'))).body, { count: 1 })
   })
@@ -46,7 +45,7 @@ forEachSetting((express, { place, calm }) => {
     await first.crash()
     for (let times = 0; times < 5; times++) {
       await idle(gradio)
-      await clock.advance('50m')
+      await clock.advance(50 * minute)
       const page = await user.openPage({ id: first.id })
       await page.crash()
     }
@@ -63,10 +62,10 @@ forEachSetting((express, { place, calm }) => {
     const user = visitor()
     const page = await user.openPage()
     await user.fetch('/add', POST)
-    await pass(clock, minutes(61))
+    await pass(clock, 61 * minute)
     await page.close()
     await idle(gradio)
-    await clock.advance(minutes(60) - 1)
+    await clock.advance(60 * minute - 1)
     assert.deepEqual(deleted, [])
     await clock.advance(1)
     assert.deepEqual(deleted, [{ value: { count: 1 }, reason: 'disconnected' }])
@@ -84,7 +83,7 @@ forEachSetting((express, { place, calm }) => {
     assert.deepEqual(deleted, [])
     await clock.advance(0.1)
     assert.deepEqual(deleted, [{ value: { count: 1 }, reason: 'timeToLive' }])
-    await clock.advance('2h')
+    await clock.advance(120 * minute)
     assert.equal(deleted.length, 1)
   })
 
@@ -110,12 +109,12 @@ forEachSetting((express, { place, calm }) => {
     await user.fetch('/add', POST)
     const tabs = [await user.openPage(), await user.openPage()]
     await tabs[0]?.close()
-    await pass(clock, minutes(61))
+    await pass(clock, 61 * minute)
     assert.deepEqual([log, deleted, gradio.stats().pages], [['load'], [], 1])
     await tabs[1]?.close()
     await clock.advance(2)
     assert.deepEqual(log, ['load', 'unload: disconnected'])
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     assert.deepEqual(deleted, [{ value: { count: 1 }, reason: 'disconnected' }])
   })
 
@@ -123,7 +122,7 @@ forEachSetting((express, { place, calm }) => {
     const { gradio, clock, deleted, visitor } = await counter(t)
     await visitor().fetch('/read')
     await idle(gradio)
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     assert.deepEqual(deleted, [{ value: { count: 0 }, reason: 'disconnected' }])
   })
 
@@ -160,7 +159,7 @@ forEachSetting((express, { place, calm }) => {
     for (let times = 0; times < 20; times++) await visitor().fetch('/add', POST)
     await idle(gradio)
     assert.equal(gradio.stats().sessions, 20)
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     assert.deepEqual(gradio.sessions(), [])
     const { sessions, open, loaded, ending, pages, ended } = gradio.stats()
     assert.deepEqual(
@@ -185,7 +184,7 @@ forEachSetting((express, { place, calm }) => {
     await idle(gradio)
     await clock.advance(2)
     assert.equal(log.filter(entry => entry === 'unload: disconnected').length, 5)
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     assert.equal(deleted.length, 5)
     assert.equal(gradio.stats().sessions, 0)
   })

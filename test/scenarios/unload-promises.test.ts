@@ -48,7 +48,7 @@ async function chatOn(t: TestContext, express: ExpressModule, { options, routes 
   return { ...made, log }
 }
 
-forEachSetting((express, { isShared, place, beside }) => {
+forEachSetting((express, { isShared, place, beside, minute }) => {
   const chat = (t: TestContext, { options, routes }: SiteOptions = {}) =>
     chatOn(t, express, { options: { ...place(), ...options }, ...(routes && { routes }) })
 
@@ -58,7 +58,7 @@ forEachSetting((express, { isShared, place, beside }) => {
     const tabs = [await user.openPage(), await user.openPage(), await user.openPage()]
     const reopened = await user.openPage({ id: tabs[0]?.id as string })
     for (const tab of [...tabs.slice(1), reopened]) await tab.close()
-    await clock.advance('50m')
+    await clock.advance(50 * minute)
     assert.deepEqual(log, ['load', 'unload: disconnected'])
     assert.equal(gradio.stats().pages, 0)
   })
@@ -117,7 +117,7 @@ forEachSetting((express, { isShared, place, beside }) => {
     await idle(gradio)
     await clock.advance(3)
     const redialled = await user.openPage({ id: page.id })
-    await pass(clock, 600)
+    await pass(clock, 10 * minute)
     assert.deepEqual(log, ['load'])
     await redialled.close()
     await clock.advance(2)
@@ -130,13 +130,13 @@ forEachSetting((express, { isShared, place, beside }) => {
     const page = await user.openPage({ epoch: 1 })
     await user.fetch('/say/hello')
     await page.close()
-    await clock.advance('10m')
+    await clock.advance(10 * minute)
     const back = await user.openPage({ id: page.id, epoch: 2 })
     assert.equal(gradio.stats().pages, 1)
     assert.deepEqual((await json(user.fetch('/say/again'))).body, ['hello', 'again'])
     await back.close()
     await idle(gradio)
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     const round = ['load', 'unload: disconnected']
     assert.deepEqual(log, [...round, ...round, 'deleted: disconnected'])
   })
@@ -168,13 +168,13 @@ forEachSetting((express, { isShared, place, beside }) => {
     const { clock, gradio, log, visitor } = await chat(t)
     const user = visitor()
     const page = await user.openPage()
-    await pass(clock, 600)
+    await pass(clock, 10 * minute)
     await user.fetch('/say/late')
-    await pass(clock, 600)
+    await pass(clock, 10 * minute)
     assert.deepEqual([log, gradio.stats().pages], [['load'], 1])
     await page.close()
     await idle(gradio)
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     assert.deepEqual(log, ['load', 'unload: disconnected', 'deleted: disconnected'])
   })
 
@@ -202,7 +202,7 @@ forEachSetting((express, { isShared, place, beside }) => {
     assert.equal(gradio.stats().pages, 0)
     await clock.advance('31s')
     assert.deepEqual(log, ['load', 'unload: disconnected'])
-    await clock.advance('1h')
+    await clock.advance(60 * minute)
     assert.deepEqual(log, ['load', 'unload: disconnected', 'deleted: disconnected'])
   })
 

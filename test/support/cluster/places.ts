@@ -16,6 +16,8 @@ export interface Place {
   readonly clock: FakeClock
   /** @default this process is the only one */
   readonly cluster?: Cluster
+  /** In seconds. @default 60 minutes */
+  readonly gracePeriod?: number
 }
 
 /** What a suite of tests is run on. */
@@ -35,13 +37,31 @@ export function forEachPlace(define: (setting: PlaceSetting) => void): void {
   describe('on Redis', () => define(redisSetting()))
 }
 
+/** What tests with an app are run on. */
+export interface AppSetting extends PlaceSetting {
+  /** How many seconds stand for a minute of the grace period, which has 60 of them. */
+  readonly minute: number
+}
+
 /** Declares the same tests for each version of Express, and in a cluster with one of them. */
-export function forEachSetting(define: (express: ExpressModule, setting: PlaceSetting) => void): void {
+export function forEachSetting(define: (express: ExpressModule, setting: AppSetting) => void): void {
   forEachPlace(setting => {
-    // Which one it is makes no difference to what the cluster is asked, and the hours of Redis take their time.
-    if (setting.isShared) define(express, setting)
-    else forEachExpress((_name, express) => define(express, setting))
+    // Which version it is makes no difference to what the cluster is asked.
+    if (setting.isShared) define(express, shortened(setting))
+    else forEachExpress((_name, express) => define(express, { ...setting, minute: 60 }))
   })
+}
+
+/** With a short grace period: a node calls Redis every few seconds, so an hour there takes many calls. */
+function shortened(setting: PlaceSetting): AppSetting {
+  const minute = 6
+  const gracePeriod = 60 * minute
+  return {
+    ...setting,
+    minute,
+    place: () => ({ ...setting.place(), gracePeriod }),
+    beside: clock => ({ ...setting.beside(clock), gracePeriod }),
+  }
 }
 
 /** Places in a Redis that the tests of a suite share. To be called within `describe`, or for a whole file. */
@@ -60,7 +80,7 @@ export function redisSetting(): PlaceSetting {
 }
 
 /** A place in a cluster, and what there is of it in this process. */
-export interface ClusterOfOne extends Required<Place> {
+export interface ClusterOfOne extends Required<Pick<Place, 'clock' | 'cluster'>> {
   readonly coordinator: MemoryCoordinator
   readonly all: MemoryCluster
 }
