@@ -35,9 +35,10 @@ import type {
   StateOptions,
 } from './types.js'
 
+export type { CookieOptions } from './cookie-options.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { Closable } from './http/tracked-socket.js'
-export type { CookieOptions, GradioStateOptions, SessionStore } from './options.js'
+export type { GradioStateOptions, SessionStore } from './options.js'
 export type { Duration, Size } from './parse.js'
 export type { Cluster } from './sessions/cluster-option.js'
 export type { CloseReport } from './sessions/reports.js'
@@ -185,7 +186,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
   const identity = new Identity(config, watcher)
   const shared = { config, sessions, cache, identity, base: { path: config.publicPath + config.path } }
-  const pages = new Pages(sessions, config.clock)
+  const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat)
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
   const instance = { ...shared, routes, upgrades }

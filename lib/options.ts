@@ -1,25 +1,11 @@
 import type { IncomingMessage } from 'node:http'
+import { type CookieConfig, type CookieOptions, parseCookie } from './cookie-options.js'
 import { invalid } from './errors.js'
 import { FILE_OPTIONS, type FileConfig, type FileOptions, parseFileOptions } from './file-options.js'
 import { count, type Duration, duration, flag, known, oneOf, optionalFunction, shaped } from './parse.js'
 import { type Cluster, coordinatorOf } from './sessions/cluster-option.js'
 import type { Coordinator } from './sessions/coordinator.js'
 import { type Clock, systemClock } from './util/clock.js'
-
-/** The attributes of the library's own cookie. It is always `HttpOnly`. */
-export interface CookieOptions {
-  /** @default 'gradio_state' */
-  name?: string
-  /** @default the path that the middleware is mounted on, below `publicPath` */
-  path?: string
-  domain?: string
-  /** @default 'lax' */
-  sameSite?: 'lax' | 'strict' | 'none'
-  /** `'auto'`: set for requests over https (Express's `req.secure`, else the socket). @default 'auto' */
-  secure?: boolean | 'auto'
-  /** How long the browser keeps the cookie. Without it, until the browser is closed. */
-  maxAge?: Duration
-}
 
 /** The part used here of a session store of express-session. */
 export interface SessionStore {
@@ -106,18 +92,6 @@ export interface Config extends FileConfig {
   readonly clock: Clock
 }
 
-export interface CookieConfig {
-  readonly name: string
-  readonly path: string | undefined
-  /** {@link GradioStateOptions.publicPath}, for the default path. */
-  readonly publicPath: string
-  readonly domain: string | undefined
-  readonly sameSite: 'lax' | 'strict' | 'none'
-  readonly secure: boolean | 'auto'
-  /** Seconds, as in the `Max-Age` attribute. */
-  readonly maxAge: number | undefined
-}
-
 /** Validates the options and adds the defaults. Doesn't change the caller's object. */
 export function parseOptions(options: GradioStateOptions = {}): Config {
   known('the options', options, OPTIONS)
@@ -142,11 +116,12 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     clock = systemClock,
   } = options
   const prefix = checkPublicPath(publicPath)
+  const grace = duration('gracePeriod', gracePeriod, { from: 0, to: Number.POSITIVE_INFINITY })
   return {
     ...parseFileOptions(options),
     path: checkPath('path', path, '/gradio_api'),
     publicPath: prefix,
-    gracePeriod: duration('gracePeriod', gracePeriod, { from: 0, to: Number.POSITIVE_INFINITY }),
+    gracePeriod: grace,
     unloadDelay: duration('unloadDelay', unloadDelay, { from: 0, to: DAY }),
     heartbeat: duration('heartbeat', heartbeat, { from: 100, to: 30_000 }),
     hookTimeout: duration('hookTimeout', hookTimeout, { from: 1, to: DAY }),
@@ -156,7 +131,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     onRegenerate: oneOf('onRegenerate', onRegenerate, ['end', 'keep']),
     keepAlive: flag('keepAlive', keepAlive),
     origins: new Set(parseOrigins(origins)),
-    cookie: parseCookie(cookie, prefix),
+    cookie: parseCookie(cookie, prefix, grace),
     identify: optionalFunction('identify', identify),
     info: optionalFunction('info', info),
     cluster: parseCluster(cluster),
@@ -166,7 +141,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
 
 const DAY = 86_400_000
 
-// Mapped over the type, so that the compiler keeps both lists complete.
+// Mapped over the types, so that the compiler keeps the lists complete.
 const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
   ...FILE_OPTIONS,
   path: true,
@@ -186,15 +161,6 @@ const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
   info: true,
   cluster: true,
   clock: true,
-}
-
-const COOKIE_OPTIONS: Readonly<Record<keyof CookieOptions, true>> = {
-  name: true,
-  path: true,
-  domain: true,
-  sameSite: true,
-  secure: true,
-  maxAge: true,
 }
 
 const STORE_METHODS: Readonly<Record<keyof SessionStore, true>> = { get: true, set: true, destroy: true }
@@ -240,33 +206,4 @@ function isOrigin(text: string): boolean {
   if (origin !== 'null') return origin === text
   // The schemes of apps and extensions, whose origins URLs don't tell.
   return host !== '' && href === text && text === `${protocol}//${host}`
-}
-
-function parseCookie(value: CookieOptions, publicPath: string): CookieConfig {
-  known('cookie', value, COOKIE_OPTIONS)
-  const { name = 'gradio_state', path, domain, sameSite = 'lax', secure = 'auto', maxAge } = value
-  // A token of RFC 9110 §5.6.2, as RFC 6265 §4.1.1 requires for the name of a cookie.
-  if (typeof name !== 'string' || !/^[\w!#$%&'*+.^`|~-]+$/.test(name))
-    throw invalid('cookie.name', 'a token', name)
-  // The values that RFC 6265 §4.1.1 allows. `cookie` would refuse others only when a response is sent.
-  if (path !== undefined && (typeof path !== 'string' || !/^\/[!-:=-~]*$/.test(path))) {
-    throw invalid('cookie.path', 'a path', path)
-  }
-  if (domain !== undefined && (typeof domain !== 'string' || !/^\.?[a-z\d-]+(\.[a-z\d-]+)*$/i.test(domain))) {
-    throw invalid('cookie.domain', 'a domain', domain)
-  }
-  if (secure !== 'auto' && typeof secure !== 'boolean')
-    throw invalid('cookie.secure', "true, false or 'auto'", secure)
-  return {
-    name,
-    path,
-    publicPath,
-    domain,
-    sameSite: oneOf('cookie.sameSite', sameSite, ['lax', 'strict', 'none']),
-    secure,
-    maxAge:
-      maxAge === undefined
-        ? undefined
-        : Math.floor(duration('cookie.maxAge', maxAge, { from: 1000, to: 400 * DAY }) / 1000),
-  }
 }

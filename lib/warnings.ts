@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http'
+
 // Warnings are emitted as the `warning` event of the process, which Node.js prints on stderr.
 
 /** Sessions end that never had a page: most likely the client script is missing. */
@@ -20,6 +22,52 @@ export function warnOfLateSession(): void {
   )
 }
 
-function warn(code: string, message: string): void {
-  process.emitWarning(`${message} (Reported once.)`, { type: 'GradioStateWarning', code })
+/** The warnings about cookies of one instance. Each is emitted once, the one about shared caches once for each of some routes. */
+export class Warnings {
+  readonly #reported = new Set<string>()
+
+  /** A subdomain may have set one of them, or the path of the cookie has changed. */
+  severalCookies(name: string): void {
+    this.#once('GRADIO_STATE_SEVERAL_COOKIES', () => [
+      `A browser has sent several cookies named ${name}; the first one counts. Another app on this host or domain may have set`,
+      "one, or cookie.path has changed. A name that begins with __Host- prevents that (with secure: true and path: '/').",
+    ])
+  }
+
+  crossSiteRequest(req: IncomingMessage): void {
+    this.#once('GRADIO_STATE_CROSS_SITE_REQUEST', () => [
+      `${routeOf(req)} was requested by a page of another site and has used the state. Its browser may have a cookie that SameSite`,
+      'has withheld, so no other one was set, and the session has ended with the response. Redirect such requests to a',
+      "route that uses the state, or set { cookie: { sameSite: 'none', secure: true } }.",
+    ])
+  }
+
+  sharedCache(req: IncomingMessage): void {
+    const route = routeOf(req)
+    if (this.#reported.size > MAX_ROUTES || this.#reported.has(route)) return
+    this.#reported.add(route)
+    warn('GRADIO_STATE_SHARED_CACHE', [
+      `${route} has begun a session, but shared caches may store its response (Cache-Control: public or s-maxage, or`,
+      'CDN-Cache-Control), so the cookie was not set, and the session has ended with the response. Use the state on another',
+      "route, or respond with 'Cache-Control: private'.",
+    ])
+  }
+
+  #once(code: string, text: () => string[]): void {
+    if (this.#reported.has(code)) return
+    this.#reported.add(code)
+    warn(code, text())
+  }
+}
+
+/** Express's routers change `url`. */
+function routeOf({ method, url, originalUrl = url }: IncomingMessage & { originalUrl?: string }): string {
+  return `${method} ${originalUrl?.replace(/\?.*/, '')}`
+}
+
+const MAX_ROUTES = 10
+
+function warn(code: string, message: string | string[]): void {
+  const text = typeof message === 'string' ? message : message.join(' ')
+  process.emitWarning(`${text} (Reported once.)`, { type: 'GradioStateWarning', code })
 }

@@ -208,6 +208,7 @@ const wrongInCookie: [name: string, value: unknown, shown: string][] = [
   ['maxAge', -1, '-1'],
   ['maxAge', '1 moon', '"1 moon"'],
   ['maxAge', '500d', '"500d"'],
+  ['partitioned', 'yes', '"yes"'],
 ]
 
 describe('a wrong option throws at once: which one, what was expected, what was received', () => {
@@ -259,6 +260,7 @@ describe('what is right is taken', () => {
     { path: '/a/b.c/~d-e_f', origins: ['http://localhost:5173', 'https://app.example'] },
     { cookie: { name: '__Host-x', path: '/', secure: true, sameSite: 'none', maxAge: '30d' } },
     { cookie: { domain: 'app.example' } },
+    { cookie: { sameSite: 'none', secure: true, partitioned: true } },
     { publicPath: '' },
     { origins: ['tauri://localhost', 'capacitor://localhost', 'ionic://localhost', 'app://-'] },
     { publicPath: '/tools/app-1' },

@@ -217,7 +217,7 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
       socket = mine
       mine.onopen = mine.onmessage = (event: Event & { data?: string }) => {
         if (socket !== mine) return
-        // The response renews the cookie of the framework session. Its body is ignored.
+        // The response renews the cookie. Its body is ignored.
         if (event.data === 'renew') void postHeartbeat(`${url('heartbeat')}&renew`, new AbortController())
         clearTimeout(heartbeatTimer)
         clearTimeout(watchdog)

@@ -163,8 +163,13 @@ export class RequestEntry {
     else void entry.ready.then(() => this.#signal.follow(entry.session.load))
     const isNavigating = entry.kind === 'navigation'
     const { request } = this
+    const storage = this.#storage
     if (isOver(request)) entry.leave()
-    else whenOver(request, () => entry.leave({ awaitPage: isNavigating && isPage(request.res) }))
+    else
+      whenOver(request, () => {
+        entry.leave({ awaitPage: isNavigating && isPage(request.res) })
+        if (storage?.isWithheld) void this.#sessions.end(entry.session, 'ended')
+      })
     return entry
   }
 

@@ -90,6 +90,11 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.#entry.persistBeforeHeaders()
   }
 
+  /** Sends the own cookie again, if the session was found by it. */
+  renewOwnCookie(): void {
+    this.#entry.storage.renewCookie?.()
+  }
+
   /** Renews the cookie of the framework session, where this has to be done before the headers are written. */
   async renew(): Promise<void> {
     await this.#entry.storage.renew?.()

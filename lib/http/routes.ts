@@ -104,6 +104,7 @@ export class Routes {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
     const ticket = this.#pages.issueTicket(page)
+    state.renewOwnCookie()
     respond(req, res, 200, { ticket }, state.setsCookie)
   }
 
@@ -149,6 +150,7 @@ export class Routes {
   /** The session middleware takes part in this response, as in those of the app: with `rolling`, it renews its cookie. */
   async #renew(...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
+    if (state.hasSession) state.renewOwnCookie()
     const isRenewed = this.#config.keepAlive && state.hasSession
     if (isRenewed) await state.renew()
     respond(req, res, 204, undefined, isRenewed)

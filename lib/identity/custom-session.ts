@@ -53,4 +53,8 @@ export class CustomSession implements TokenStorage {
   }
 
   async persist(): Promise<void> {}
+
+  renewCookie(): void {
+    if (!this.#customSessions.isProven) this.#cookie.renewCookie()
+  }
 }

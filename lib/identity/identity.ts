@@ -1,15 +1,15 @@
 import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
 import { neglect } from '../util/foreign-promise.js'
-import { warnOfLateSession } from '../warnings.js'
+import { Warnings, warnOfLateSession } from '../warnings.js'
 import { CustomSession, type CustomSessions } from './custom-session.js'
 import type { ExpiryWatcher } from './expiry-watcher.js'
 import { ExpressSession, hasExpressSession } from './express-session.js'
 import { koaSessionStorage } from './koa-session.js'
-import { OwnCookie } from './own-cookie.js'
+import { OwnCookie, type OwnCookieContext } from './own-cookie.js'
 import type { SessionRequest } from './request-context.js'
 import type { StoredSessionContext } from './stored-session.js'
-import { tokenOfUser } from './token.js'
+import { isRandomToken, tokenOfUser } from './token.js'
 import type { TokenStorage } from './token-storage.js'
 
 /** Decides where a request's session token is stored: framework session, own cookie, or the result of `identify()`. */
@@ -17,6 +17,7 @@ export class Identity {
   readonly #config: Config
   readonly #watcher: ExpiryWatcher
   readonly #customSessions: CustomSessions
+  readonly #ownCookies: OwnCookieContext
   readonly #stored: StoredSessionContext
   /** Whether framework sessions are expected: after the first one, or with the option `store`. Then a request without one is refused. */
   #expectsSession: boolean
@@ -27,6 +28,7 @@ export class Identity {
     this.#config = config
     this.#watcher = watcher
     this.#customSessions = { isProven: false }
+    this.#ownCookies = { config: config.cookie, warnings: new Warnings() }
     this.#stored = { watcher, onRegenerate: config.onRegenerate }
     this.#expectsSession = config.store !== undefined || config.session === 'framework'
   }
@@ -70,11 +72,16 @@ export class Identity {
   }
 
   #ownCookie(request: SessionRequest, onUse?: () => void): OwnCookie {
-    return new OwnCookie(request, this.#config.cookie, onUse)
+    return new OwnCookie(request, this.#ownCookies, onUse)
   }
 
   readonly #noteOwnCookie = () => {
     this.#usedOwnCookie = true
+  }
+
+  /** How often an open page has to renew the own cookie, in milliseconds; `Infinity` if its session has another token. */
+  renewalInterval(token: string): number {
+    return isRandomToken(token) ? this.#config.cookie.maxAge * 500 : Number.POSITIVE_INFINITY
   }
 
   /** Whether sessions are found by `req.session`, so that the session middleware has to run before this one. */

@@ -1,28 +1,44 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { parse, serialize } from 'cookie'
-import onHeaders from 'on-headers'
-import type { CookieConfig } from '../options.js'
+import type { CookieConfig } from '../cookie-options.js'
+import type { Warnings } from '../warnings.js'
 import type { SessionRequest } from './request-context.js'
+import { addCookie } from './response-cookies.js'
 import { randomToken, wellFormedToken } from './token.js'
 import { canSetCookie, headersSent, type TokenStorage } from './token-storage.js'
+
+/** Shared by all own cookies of an instance. */
+export interface OwnCookieContext {
+  readonly config: CookieConfig
+  readonly warnings: Warnings
+}
 
 /** The library's own cookie, used where there is no framework session. */
 export class OwnCookie implements TokenStorage {
   readonly #request: SessionRequest
-  readonly #config: CookieConfig
+  readonly #context: OwnCookieContext
   readonly #onUse: (() => void) | undefined
 
   /** @param onUse called when this cookie begins or enters a session */
-  constructor(request: SessionRequest, config: CookieConfig, onUse?: () => void) {
+  constructor(request: SessionRequest, context: OwnCookieContext, onUse?: () => void) {
     this.#request = request
-    this.#config = config
+    this.#context = context
     this.#onUse = onUse
   }
 
+  get isWithheld(): boolean {
+    const { res } = this.#request
+    return res !== undefined && withheld.has(res)
+  }
+
   find(): string | undefined {
-    const header = this.#request.req.headers.cookie
-    return header === undefined ? undefined : wellFormedToken(parse(header)[this.#config.name])
+    const { cookie: header } = this.#request.req.headers
+    if (header === undefined) return undefined
+    const { config, warnings } = this.#context
+    if (hasSeveral(header, config.name)) warnings.severalCookies(config.name)
+    // Of several cookies with that name, it returns the first.
+    return wellFormedToken(parse(header)[config.name])
   }
 
   prepare(): string {
@@ -31,39 +47,84 @@ export class OwnCookie implements TokenStorage {
 
   keep(token: string): void {
     this.#onUse?.()
-    const { res } = this.#request
-    if (res === undefined || token === this.find() || token === kept.get(res)) return
-    kept.set(res, token)
-    const cookie = this.#serialize(token)
-    // As late as possible: the app's own `setHeader('Set-Cookie', …)` replaces cookies that were set before.
-    onHeaders(res, function () {
-      this.appendHeader('Set-Cookie', cookie)
-    })
+    if (token !== this.find()) this.#send(token)
   }
 
   async persist(): Promise<void> {}
 
-  #serialize(token: string): string {
-    const { name, path, publicPath, domain, sameSite, secure, maxAge } = this.#config
-    return serialize(name, token, {
-      httpOnly: true,
-      sameSite,
-      path: path ?? (publicPath + this.#request.base || '/'),
-      secure: secure === 'auto' ? this.#isSecure() : secure,
-      ...(domain !== undefined && { domain }),
-      ...(maxAge !== undefined && { maxAge }),
-    })
+  renewCookie(): void {
+    const token = this.find()
+    if (token !== undefined) this.#send(token)
   }
 
-  /** Frameworks take the `X-Forwarded-Proto` of a trusted proxy into account. */
-  #isSecure(): boolean {
-    const { context, req } = this.#request
-    return context.secure ?? (req.socket as TLSSocket).encrypted === true
+  #send(token: string): void {
+    const { req, res } = this.#request
+    if (res === undefined || token === kept.get(res)) return
+    kept.set(res, token)
+    const { config, warnings } = this.#context
+    if (this.find() === undefined && mayBeWithheld(req, config)) {
+      withheld.add(res)
+      warnings.crossSiteRequest(req)
+      return
+    }
+    addCookie(
+      res,
+      serializeCookie(config, token, this.#request, { httpOnly: true, maxAge: config.maxAge }),
+      () => {
+        withheld.add(res)
+        warnings.sharedCache(req)
+      },
+    )
   }
+}
+
+/** Serializes a cookie with the scope of the own cookie: its path, domain and so on. */
+export function serializeCookie(
+  { name, path, publicPath, domain, sameSite, secure, partitioned }: CookieConfig,
+  value: string,
+  request: SessionRequest,
+  attributes: { httpOnly?: boolean; maxAge?: number },
+): string {
+  const isSecure = secure === 'auto' ? isEncrypted(request) : secure
+  return serialize(name, value, {
+    ...attributes,
+    sameSite,
+    path: path ?? (publicPath + request.base || '/'),
+    secure: isSecure,
+    partitioned: partitioned && isSecure,
+    ...(domain !== undefined && { domain }),
+  })
+}
+
+/** Frameworks take the `X-Forwarded-Proto` of a trusted proxy into account. */
+function isEncrypted({ context, req }: SessionRequest): boolean {
+  return context.secure ?? (req.socket as TLSSocket).encrypted === true
+}
+
+function hasSeveral(header: string, name: string): boolean {
+  const isOwn = (pair: string) => pair.trimStart().startsWith(`${name}=`)
+  // First the cheap test: nearly all requests have one.
+  return (
+    header.indexOf(`${name}=`) !== header.lastIndexOf(`${name}=`) &&
+    header.split(';').filter(isOwn).length > 1
+  )
+}
+
+/**
+ * Whether the browser may have a cookie that it hasn't sent because of its `SameSite` attribute: a new one would replace it. Browsers tell
+ * the site of the page that has sent a request to trustworthy origins only (https, localhost).
+ */
+function mayBeWithheld({ method, headers }: IncomingMessage, { sameSite }: CookieConfig): boolean {
+  if (headers['sec-fetch-site'] !== 'cross-site' || sameSite === 'none') return false
+  const isTopLevel = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document'
+  const isSafe = method === 'GET' || method === 'HEAD'
+  return sameSite === 'strict' || !isTopLevel || !isSafe
 }
 
 /** The tokens that responses send in the own cookie. */
 const kept = new WeakMap<ServerResponse, string>()
+/** The responses that should have sent the own cookie and don't. */
+const withheld = new WeakSet<ServerResponse>()
 
 /** A new token for a response that can still send it to the browser. The same response gets the same token. */
 export function newTokenFor(res: ServerResponse | undefined): string {

@@ -24,6 +24,10 @@ export interface TokenStorage {
   watchSession?(session: Session): void
   /** Resolves when a response whose head is written next will bring the browser the token. Not needed by every storage. */
   persistBeforeHeaders?(): Promise<void>
+  /** Whether the response doesn't bring the browser the token: then nothing leads to the session that it has begun. */
+  readonly isWithheld?: boolean
+  /** Sends the own cookie again, so that the browser keeps it longer. */
+  renewCookie?(): void
   /** Does now what the framework does at the end of each request, for a response that the library itself sends. */
   renew?(): Promise<void>
   /** Resolves when the browser's next request will find the token, even while this response is still being written. */

@@ -31,6 +31,11 @@ export function wellFormedToken(value: unknown): string | undefined {
   return typeof value === 'string' && WELL_FORMED.test(value) ? value : undefined
 }
 
+/** Whether the token was read from a cookie, not derived from an id. */
+export function isRandomToken(token: string): boolean {
+  return token.startsWith(PREFIX)
+}
+
 const BYTES = 16
 /** Distinguishes random tokens from derived ones, which somebody who knows a user's id could compute. */
 const PREFIX = 'm.'

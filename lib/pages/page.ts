@@ -9,7 +9,7 @@ import { WheelNode } from '../util/timer-wheel.js'
 export interface Connection {
   /** Closes the socket with the reason. A second call does nothing. */
   end(reason: Reason): void
-  /** Asks the browser to send a request, whose response renews the cookie of the framework session. */
+  /** Asks the browser to send a request, whose response renews the cookie of the session. */
   requestRenewal(): void
   /** Destroys the socket without a closing handshake. */
   terminate(): void
@@ -37,6 +37,8 @@ export class Page implements PageHandle {
   epoch = 0
   /** The last ticket, until it is used. */
   ticket = ''
+  /** How often its cookie has to be renewed while it has a socket, in milliseconds. */
+  renewalInterval = Number.POSITIVE_INFINITY
   readonly #session: Session
   readonly #owner: PageOwner
   readonly #deadline = new PageDeadline(this)
@@ -115,7 +117,7 @@ export class Page implements PageHandle {
     this.#dropConnection()
     this.#connection = connection
     this.#leasedUntil = 0
-    this.#deadlines.cancel(this.#deadline)
+    this.#scheduleRenewal()
   }
 
   /** A socket has closed. Does nothing for one that was replaced. */
@@ -172,9 +174,10 @@ export class Page implements PageHandle {
     return this.#connection !== undefined
   }
 
-  /** The lease of an open page has ended, or a page left long enough ago to be forgotten. */
+  /** What {@link PageDeadline} waits for has become due. */
   expire(): void {
-    if (this.isOpen) this.leave()
+    if (this.renew()) this.#scheduleRenewal()
+    else if (this.isOpen) this.leave()
     else this.#owner.forget(this)
   }
 
@@ -184,6 +187,11 @@ export class Page implements PageHandle {
 
   get #leastEpoch(): number {
     return this.#isGone ? this.epoch + 1 : this.epoch
+  }
+
+  #scheduleRenewal(): void {
+    if (this.renewalInterval === Number.POSITIVE_INFINITY) this.#deadlines.cancel(this.#deadline)
+    else this.#deadlines.schedule(this.#deadline, this.renewalInterval)
   }
 
   #awaitHeartbeat(): void {
@@ -208,7 +216,7 @@ export class Page implements PageHandle {
   }
 }
 
-/** For an open page without a socket: the end of its lease. For a page that has left: when it is forgotten. */
+/** With a socket: when the cookie has to be renewed. Without one: the end of the lease. For a page that has left: when it is forgotten. */
 class PageDeadline extends WheelNode implements Due {
   readonly #page: Page
 

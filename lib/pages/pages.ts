@@ -11,9 +11,12 @@ import { type Ticket, Tickets } from './tickets.js'
 export class Pages {
   readonly #sessions: Sessions
   readonly #tickets: Tickets
+  readonly #renewalInterval: (token: string) => number
 
-  constructor(sessions: Sessions, clock: Clock) {
+  /** @param renewalInterval how often a page with that token has to renew its cookie, in milliseconds */
+  constructor(sessions: Sessions, clock: Clock, renewalInterval: (token: string) => number) {
     this.#sessions = sessions
+    this.#renewalInterval = renewalInterval
     this.#tickets = new Tickets(() => sessions.secret, clock)
   }
 
@@ -110,6 +113,7 @@ export class Pages {
   /** Adds the entry to its page. */
   #addEntry(entry: Entry, id: string, epoch: number | undefined): Page {
     const page = SessionPages.findOrAdd(entry.session, id)
+    page.renewalInterval = this.#renewalInterval(page.token)
     // The goodbye may have arrived before this heartbeat.
     if (!page.isOpen && page.isOutdated(epoch)) entry.leave()
     else page.enter(entry)
