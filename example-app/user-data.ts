@@ -49,7 +49,7 @@ export function localUserData(gradio: GradioState, timeToLive: number | undefine
 
   return {
     async read(state) {
-      const uploads = state.files()
+      const uploads = await state.files()
       return {
         history: picturesOf(state),
         uploads,

@@ -67,10 +67,13 @@ export interface SessionFileMethods {
    * @throws GradioStateError `FILE_TOO_LARGE`, `SESSION_FULL` (413), `CACHE_FULL`, `DISK_FULL` (507); then nothing is stored
    */
   saveFile(data: FileData, options?: { name?: string }): Promise<CachedFile>
-  /** The files that were saved or uploaded and not yet deleted. */
-  files(): CachedFile[]
-  /** @throws GradioStateError `FILE_UNKNOWN` */
-  pin(file: FileReference): Pin
+  /**
+   * The files that were saved or uploaded, as they are on the disk now: without those that were deleted, by the library or by the app,
+   * and with the hash, size and URL that a file has after the app has changed it.
+   */
+  files(): Promise<CachedFile[]>
+  /** Protects a file from the sweep. @throws GradioStateError `FILE_UNKNOWN` */
+  pin(file: FileReference): Promise<Pin>
   /**
    * Moves a file out of the cache to `destination`, which must not exist. Resolves with its absolute path.
    * @throws GradioStateError `FILE_UNKNOWN`

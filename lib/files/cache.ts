@@ -2,12 +2,13 @@ import { basename, join } from 'node:path'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
 import { removeDeadInstances } from './dead-instances.js'
+import type { FilesContext } from './file-saver.js'
 import { InstanceDirectory } from './instance-directory.js'
 import { RENEWAL_INTERVAL } from './owner.js'
 import { PeerInstances } from './peer-instances.js'
 import { Publisher } from './publisher.js'
 import { Quota } from './quota.js'
-import { type FilesContext, SessionFiles } from './session-files.js'
+import { SessionFiles } from './session-files.js'
 import type { FileStats } from './stats.js'
 import { sweepAged } from './sweeper.js'
 
@@ -28,6 +29,10 @@ export class FileCache {
   readonly #instance: InstanceDirectory
   readonly #context: FilesContext
   readonly #sessions = new Map<string, SessionFiles>()
+  /** The last comparison of all files with the disk. */
+  #recounted: Promise<void> = Promise.resolve()
+  /** The next one, which has not begun. */
+  #nextRecount: Promise<void> | undefined
   /** Running removals of ended sessions. */
   readonly #removals = new Set<Promise<void>>()
   readonly #deleteCache: CacheConfig['deleteCache']
@@ -42,7 +47,7 @@ export class FileCache {
     const { cacheDir, isDefaultDir, dedup, deleteCache } = config
     const { maxFileSize, maxSessionBytes, maxSessionFiles, maxCacheBytes } = config
     this.#instance = new InstanceDirectory(cacheDir, isDefaultDir, dedup === 'cache')
-    this.peers = new PeerInstances(cacheDir, basename(this.#instance.path))
+    this.peers = new PeerInstances(cacheDir, basename(this.#instance.path), this.#instance.access)
     this.#deleteCache = deleteCache
     this.#context = {
       instance: this.#instance,
@@ -52,6 +57,7 @@ export class FileCache {
       maxFileSize,
       maxSessionBytes,
       maxSessionFiles,
+      recountAll: () => this.#recountAll(),
       now,
     }
   }
@@ -133,6 +139,17 @@ export class FileCache {
     const removals = [...this.#removals].map(removal => removal.catch(() => {}))
     await Promise.all([...removals, ...[...this.#sessions.keys()].map(id => this.end(id).catch(report))])
     await this.#instance.remove().catch(report)
+  }
+
+  /** Compares all files with the disk. Calls that come while that is running share the next one. */
+  #recountAll(): Promise<void> {
+    this.#nextRecount ??= this.#recounted.then(async () => {
+      this.#nextRecount = undefined
+      for (const files of this.#sessions.values()) await files.recount()
+    })
+    const recount = this.#nextRecount
+    this.#recounted = recount.catch(() => {})
+    return recount
   }
 
   #startTimers(): void {

@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, realpath, rmdir, unlink, writeFile } from 'node:
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { attemptEach, codeOf, PRIVATE_DIRECTORY, unlessCode, unsafe } from './disk.js'
+import { type OpenFile, openFile, versionOf } from './open-file.js'
 
 /**
  * Opens directories that the app may write to. A directory may be replaced by a symbolic link, for example when the app unpacks
@@ -70,6 +71,17 @@ export class DirectoryHandle {
   /** `lstat` of an entry: doesn't follow links. `undefined` if it doesn't exist. */
   find(name: string): Promise<Stats | undefined> {
     return this.#withOwnPath(lstat(this.at(name))).catch(unlessCode('ENOENT'))
+  }
+
+  /** The version of a regular file, see {@link versionOf}. `undefined` if there is none. */
+  async version(name: string): Promise<string | undefined> {
+    const stats = await this.find(name)
+    return stats?.isFile() ? versionOf(stats) : undefined
+  }
+
+  /** Opens a regular file for reading. `undefined` if there is none; a link is none. */
+  open(name: string): Promise<OpenFile | undefined> {
+    return this.#withOwnPath(openFile(this.at(name)))
   }
 
   /** Runs `work` with a subdirectory, like {@link DirectoryAccess.use}. */

@@ -3,9 +3,14 @@ import type { AgeQueue } from './age-queue.js'
 import { chargeOf, type FileLimits } from './quota.js'
 import type { StoredFile } from './stored-file.js'
 
+/** What a file contains. */
+export type Content = Pick<StoredFile, 'sha256' | 'size' | 'version'>
+
 /** The files of one session, by content and name. Each counts towards the session's limits. */
 export class FileIndex {
-  readonly #files = new Map<string, StoredFile>()
+  readonly #files = new Set<StoredFile>()
+  /** The files that have each content and name, or had it before the app changed them. */
+  readonly #byKey = new Map<string, StoredFile[]>()
   readonly #ages: AgeQueue<StoredFile>
   readonly #limits: FileLimits
 
@@ -15,32 +20,31 @@ export class FileIndex {
   }
 
   get list(): StoredFile[] {
-    return [...this.#files.values()]
+    return [...this.#files]
   }
 
   get count(): number {
     return this.#files.size
   }
 
+  /** The file with this content and name. If there is none, one that had this content before the app changed it. */
   find(sha256: string, name: string): StoredFile | undefined {
-    return this.#files.get(keyOf(sha256, name))
+    return this.findSame(sha256, name) ?? this.#byKey.get(keyOf(sha256, name))?.[0]
   }
 
-  /** @throws GradioStateError `FILE_UNKNOWN` */
-  get(sha256: string, name: string): StoredFile {
-    const file = this.find(sha256, name)
-    if (file !== undefined) return file
-    throw unknownFile(name)
+  /** The file with this content and name, according to its record. */
+  findSame(sha256: string, name: string): StoredFile | undefined {
+    return this.#byKey.get(keyOf(sha256, name))?.find(file => file.sha256 === sha256)
   }
 
-  /** Whether this file is still in the index. Not true for a later file with the same content and name. */
+  /** Whether this file is still in the index. */
   has(file: StoredFile): boolean {
-    return this.find(file.sha256, file.name) === file
+    return this.#files.has(file)
   }
 
   /** Adds a file. Its {@link Reservation} has already counted it. */
   add(file: StoredFile): void {
-    this.#files.set(keyOf(file.sha256, file.name), file)
+    this.#insert(file)
     this.#ages.add(file)
   }
 
@@ -52,12 +56,23 @@ export class FileIndex {
     this.#ages.add(file)
   }
 
+  /** Called when the content of a file was found to have changed. The file is still found by what it contained before. */
+  change(file: StoredFile, content: Content): void {
+    this.#limits.bytes.add(chargeOf(content.size) - chargeOf(file.size))
+    this.#remove(file)
+    const former = file.hashes.filter(hash => hash !== content.sha256)
+    // The first one, with which the file was saved, is kept.
+    if (former.length >= MAX_HASHES) former.splice(1, 1)
+    Object.assign(file, content, { hashes: [...former, content.sha256] })
+    this.#insert(file)
+  }
+
   /**
    * Hides a file that is about to be removed from the disk. The caller then calls `delete` if it was removed, or `restore` if
    * that failed.
    */
   hide(file: StoredFile): void {
-    this.#files.delete(keyOf(file.sha256, file.name))
+    this.#remove(file)
     this.#limits.files.release(1)
     this.#limits.bytes.release(chargeOf(file.size))
   }
@@ -67,17 +82,41 @@ export class FileIndex {
   }
 
   restore(file: StoredFile): void {
-    this.#files.set(keyOf(file.sha256, file.name), file)
+    this.#insert(file)
     this.#limits.files.add(1)
     this.#limits.bytes.add(chargeOf(file.size))
   }
 
   /** Removes all files from the index, when the session ends. */
   clear(): void {
-    for (const file of this.#files.values()) this.#ages.delete(file)
+    for (const file of this.#files) this.#ages.delete(file)
     this.#files.clear()
+    this.#byKey.clear()
+  }
+
+  #insert(file: StoredFile): void {
+    this.#files.add(file)
+    for (const hash of file.hashes) {
+      const key = keyOf(hash, file.name)
+      const others = this.#byKey.get(key)
+      if (others === undefined) this.#byKey.set(key, [file])
+      else others.push(file)
+    }
+  }
+
+  #remove(file: StoredFile): void {
+    this.#files.delete(file)
+    for (const hash of file.hashes) {
+      const key = keyOf(hash, file.name)
+      const others = this.#byKey.get(key)?.filter(other => other !== file) ?? []
+      if (others.length > 0) this.#byKey.set(key, others)
+      else this.#byKey.delete(key)
+    }
   }
 }
+
+/** By how many contents a file is found, so that a file that changes all the time takes no more and more memory. */
+const MAX_HASHES = 10
 
 export function unknownFile(name: string): GradioStateError {
   return new GradioStateError(

@@ -67,7 +67,9 @@ export class MulterStorage {
     { sha256, filename }: UploadedFile,
     done: (error: Error | null) => void,
   ): void {
-    const undone = this.#uploads.get(req)?.undo(file => file.sha256 === sha256 && file.name === filename)
+    const undone = this.#uploads
+      .get(req)
+      ?.undo(file => file.name === filename && file.hashes.includes(sha256 ?? ''))
     Promise.resolve(undone).then(() => done(null), done)
   }
 

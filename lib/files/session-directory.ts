@@ -1,9 +1,12 @@
-import { rename } from 'node:fs/promises'
+import { lstat, rename, unlink } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import type { DirectoryAccess, DirectoryHandle } from './directory-handle.js'
-import { codeOf, isNoDirectory, makeDirectory, NOT_EMPTY, unlessCode, unsafe } from './disk.js'
+import { attemptEach, codeOf, isNoDirectory, makeDirectory, NOT_EMPTY, unlessCode, unsafe } from './disk.js'
+import { copyTo, type OpenFile } from './open-file.js'
+import { tryLink } from './publisher.js'
 import { directoryOfName, nameOfDirectory, type Place, SavedDirectories } from './saved-directories.js'
-import { sweepUntracked } from './untracked-files.js'
+import type { StoredFile } from './stored-file.js'
+import { type SweepContext, sweepUntracked, UnchangedSince } from './untracked-files.js'
 
 /** The directory of one session. It contains saved files, and files that the app has written itself. */
 export class SessionDirectory {
@@ -11,6 +14,7 @@ export class SessionDirectory {
   readonly #access: DirectoryAccess
   readonly #saved = new SavedDirectories()
   readonly #shared = new Map<number, SharedDirectory>()
+  readonly #unchanged = new UnchangedSince()
 
   constructor(path: string, access: DirectoryAccess) {
     this.path = path
@@ -48,11 +52,55 @@ export class SessionDirectory {
     this.#saved.release(place)
   }
 
-  /** Runs `work` with the path of a saved file. Resolves with `undefined` if the file is not at its place any more. */
-  useFile<T>(place: Place, name: string, work: (path: string) => Promise<T>): Promise<T | undefined> {
-    return this.#use(place.directory, async directory =>
-      (await directory.find(name))?.isFile() ? work(directory.at(name)) : undefined,
-    )
+  /** Opens a saved file for reading. `undefined` if there is no regular file at its place any more. */
+  async open(place: Place, name: string): Promise<OpenFile | undefined> {
+    const opened: OpenFile[] = []
+    try {
+      await this.#use(place.directory, async directory => {
+        const file = await directory.open(name)
+        if (file !== undefined) opened.push(file)
+      })
+    } catch (error) {
+      // The directory was found to be replaced afterwards.
+      for (const { handle } of opened) await handle.close()
+      throw error
+    }
+    return opened[0]
+  }
+
+  /**
+   * Copies a saved file to a path outside, or links it there if no other file shares its bytes. Fails if the path exists.
+   * @returns `false` if the file isn't at its place any more
+   */
+  async copyOut(
+    { place, name }: Pick<StoredFile, 'place' | 'name'>,
+    destination: string,
+    isLinkable: boolean,
+  ): Promise<boolean> {
+    const file = await this.open(place, name)
+    if (file === undefined) return false
+    try {
+      const isLinked = isLinkable && (await this.#link(place, name, file, destination))
+      if (!isLinked) await copyTo(destination, file)
+    } finally {
+      await file.handle.close()
+    }
+    return true
+  }
+
+  /** The versions of saved files in one `saved` directory, see `versionOf`; `undefined` for each that isn't there any more. */
+  async versionsOf(number: number, names: readonly string[]): Promise<(string | undefined)[]> {
+    const versions: (string | undefined)[] = []
+    const read = (directory: DirectoryHandle) =>
+      attemptEach(
+        names.map((name, index) => ({ name, index })),
+        async ({ name, index }) => {
+          versions[index] = await directory.version(name)
+        },
+      )
+    const [error] = (await this.#use(number, read)) ?? []
+    if (error !== undefined) throw error
+    return names.map((_, index) => versions[index])
   }
 
   /**
@@ -65,7 +113,8 @@ export class SessionDirectory {
     // `work` may make no calls, and then nothing handles a rejection.
     opened.promise.catch(() => {})
     const removing = work(async name => {
-      await (await opened.promise)?.unlink(name).catch(unlessCode('ENOENT'))
+      const directory = await opened.promise
+      return directory !== undefined && unlinkFile(directory, name)
     })
     const using = this.#use(number, async (directory, session) => {
       opened.resolve(directory)
@@ -81,15 +130,42 @@ export class SessionDirectory {
   }
 
   /**
-   * Deletes files that the app has written itself and not changed since `until` (ms since the epoch).
+   * Deletes files that the app has written itself and not changed for `age` (ms).
+   * @param now milliseconds on the monotonic clock
    * @returns the bytes that the remaining ones count towards the limits
    */
-  sweepUntracked(until: number, report: (error: unknown) => void): Promise<number> {
-    return sweepUntracked(this.#access, this.path, until, {
+  sweepUntracked(now: number, age: number, report: (error: unknown) => void): Promise<number> {
+    this.#unchanged.begin()
+    return this.#sweep(entry => this.#unchanged.ageOf(entry, now) >= age, report)
+  }
+
+  /** @returns the bytes that files that the app has written itself count towards the limits */
+  countUntracked(): Promise<number> {
+    return this.#sweep(
+      () => false,
+      () => {},
+    )
+  }
+
+  #sweep(isDue: SweepContext['isDue'], report: SweepContext['report']): Promise<number> {
+    return sweepUntracked(this.#access, this.path, {
       claim: path => this.#claim(path),
       isInUse: path => this.#saved.isInUse(directoryOfName(relative(this.path, path)) ?? -1),
+      isDue,
       report,
     })
+  }
+
+  /** @returns `false` if the open file can't be linked, or another one has taken its place meanwhile */
+  async #link(place: Place, name: string, { stats }: OpenFile, destination: string): Promise<boolean> {
+    const linked = await this.#use(place.directory, async directory => {
+      if (!(await tryLink(directory.at(name), destination))) return false
+      const found = await lstat(destination)
+      if (found.isFile() && found.dev === stats.dev && found.ino === stats.ino) return true
+      await unlink(destination)
+      return false
+    })
+    return linked === true
   }
 
   /** @returns `false` if another entry has that name */
@@ -198,5 +274,16 @@ function deferred<T>() {
   return { promise, resolve, reject }
 }
 
-/** Removes a file, if it exists. */
-export type Unlink = (name: string) => Promise<void>
+/** Removes a file. @returns whether there was one */
+export type Unlink = (name: string) => Promise<boolean>
+
+async function unlinkFile(directory: DirectoryHandle, name: string): Promise<boolean> {
+  try {
+    await directory.unlink(name)
+    return true
+  } catch (error) {
+    // The app may have put a directory in its place.
+    if (codeOf(error) === 'ENOENT' || (await directory.find(name))?.isDirectory()) return false
+    throw error
+  }
+}

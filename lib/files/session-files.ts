@@ -1,33 +1,15 @@
 import { setMaxListeners } from 'node:events'
 import { join, resolve } from 'node:path'
-import { Readable } from 'node:stream'
-import { v4 as uuid } from 'uuid'
+import type { Readable } from 'node:stream'
 import { GradioStateError } from '../errors.js'
-import type { AgeQueue } from './age-queue.js'
-import { attemptEach, explainDiskFull } from './disk.js'
+import { attemptEach } from './disk.js'
+import { DiskCheck } from './disk-check.js'
 import { FileIndex, unknownFile } from './file-index.js'
-import type { InstanceDirectory } from './instance-directory.js'
+import { FileSaver, type FilesContext } from './file-saver.js'
 import { safeName } from './names.js'
-import type { Publisher } from './publisher.js'
-import { chargeOf, type FileLimits, Quota, Reservation } from './quota.js'
+import { type FileLimits, Quota } from './quota.js'
 import { SessionDirectory, type Unlink } from './session-directory.js'
-import { readableOf } from './sources.js'
-import type { FileOwner, StoredFile } from './stored-file.js'
-import { FileWriter } from './writer.js'
-
-/** Shared by the files of all sessions. */
-export interface FilesContext {
-  readonly instance: InstanceDirectory
-  readonly publisher: Publisher
-  readonly ages: AgeQueue<StoredFile>
-  /** The bytes of all files of the instance. */
-  readonly total: Quota
-  readonly maxFileSize: number
-  readonly maxSessionBytes: number
-  readonly maxSessionFiles: number
-  /** Milliseconds on the monotonic clock. */
-  now(): number
-}
+import type { FileOwner, OpenStoredFile, StoredFile } from './stored-file.js'
 
 /** The files of one session. Nothing is created on the disk before the first file. */
 export class SessionFiles implements FileOwner {
@@ -35,13 +17,15 @@ export class SessionFiles implements FileOwner {
   readonly #context: FilesContext
   readonly #limits: FileLimits
   readonly #index: FileIndex
+  readonly #check: DiskCheck
+  readonly #saver: FileSaver
   /** Running writes and removals. `end` waits for them. */
   readonly #running = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
-  /** The bytes of the files that the app has written itself, as counted by the last sweep. */
+  /** The bytes of the files that the app has written itself, as they were last counted. */
   #untrackedBytes = 0
-  /** Whether the app has requested the path of the directory. */
-  #isDirectoryRequested = false
+  /** Whether the app may have written files itself: it has requested the path of the directory, or has moved a file. */
+  #hasUntracked = false
 
   constructor(context: FilesContext, id: string) {
     this.#context = context
@@ -52,6 +36,25 @@ export class SessionFiles implements FileOwner {
       total: context.total,
     }
     this.#index = new FileIndex(context.ages, this.#limits)
+    this.#check = new DiskCheck({
+      directory: this.#directory,
+      index: this.#index,
+      publisher: context.publisher,
+      limits: this.#limits,
+      onGone: () => {
+        this.#hasUntracked = true
+      },
+    })
+    this.#saver = new FileSaver({
+      ...context,
+      owner: this,
+      directory: this.#directory,
+      index: this.#index,
+      check: this.#check,
+      limits: this.#limits,
+      signal: this.#ending.signal,
+      recount: () => this.recount(),
+    })
     // Each running upload adds a listener. Node.js would warn of a leak at the eleventh.
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
   }
@@ -60,17 +63,20 @@ export class SessionFiles implements FileOwner {
     return this.#directory.path
   }
 
-  get list(): StoredFile[] {
+  /** The files as they are on the disk now. */
+  async list(): Promise<StoredFile[]> {
+    await this.#track(this.#check.checkAll())
     return this.#index.list
   }
 
+  /** The number of files, as of the last comparison with the disk. */
   get count(): number {
     return this.#index.count
   }
 
   /** Whether the app may have written files into the directory itself. */
   get mayHaveUntracked(): boolean {
-    return this.#isDirectoryRequested && !this.#ending.signal.aborted
+    return this.#hasUntracked && !this.#ending.signal.aborted
   }
 
   /** The bytes that count towards `maxSessionBytes`: stored files, files being written, and files that a sweep has found. */
@@ -78,8 +84,22 @@ export class SessionFiles implements FileOwner {
     return this.#limits.bytes.used
   }
 
-  find(sha256: string, name: string): StoredFile | undefined {
-    return this.#index.find(sha256, name)
+  /** Finds a file, if it exists on the disk. If the app has changed it, also by what it contained before. */
+  async find(sha256: string, name: string): Promise<StoredFile | undefined> {
+    for (;;) {
+      const file = this.#index.find(sha256, name)
+      if (file === undefined || (await this.#track(this.#check.check(file)))) return file
+    }
+  }
+
+  /** Opens a file for reading, and pins it. To release it, close it and decrement the `pins` of its record. */
+  async open(sha256: string, name: string): Promise<PinnedFile | undefined> {
+    for (;;) {
+      const record = this.#index.find(sha256, name)
+      if (record === undefined) return undefined
+      const file = await this.#whilePinned(record, () => this.#check.open(record))
+      if (file !== undefined) return { file, record }
+    }
   }
 
   /**
@@ -92,7 +112,7 @@ export class SessionFiles implements FileOwner {
     name: string,
     isComplete: () => boolean = () => true,
   ): Promise<StoredFile> {
-    return this.#run(() => this.#save(content, safeName(name), isComplete))
+    return this.#run(() => this.#saver.save(content, safeName(name), isComplete))
   }
 
   /** Creates the session's directory, for files that the app writes itself. @returns its path */
@@ -100,45 +120,46 @@ export class SessionFiles implements FileOwner {
     return this.#run(async () => {
       await this.#context.instance.create()
       await this.#directory.create()
-      this.#isDirectoryRequested = true
+      this.#hasUntracked = true
       return this.path
     })
   }
 
-  async isThere({ place, name }: StoredFile): Promise<boolean> {
-    return (await this.#directory.useFile(place, name, async () => true)) === true
-  }
-
-  /** Protects a file from sweeps. To release it, decrement its `pins`. */
-  pin(sha256: string, name: string): StoredFile {
-    const file = this.#index.get(sha256, name)
-    file.pins++
-    return file
+  /** Protects a file from sweeps. To release it, decrement its `pins`. @throws GradioStateError `FILE_UNKNOWN` */
+  async pin(sha256: string, name: string): Promise<StoredFile> {
+    for (;;) {
+      const file = this.#index.find(sha256, name)
+      if (file === undefined) throw unknownFile(name)
+      if (await this.#whilePinned(file, () => this.#check.check(file))) return file
+    }
   }
 
   /** Moves a file out of the cache. @returns the absolute path */
   adopt(sha256: string, name: string, destination: string): Promise<string> {
     return this.#run(async () => {
       const path = resolve(destination)
-      const { publisher } = this.#context
-      await publisher.exclusively(sha256, async () => {
-        const file = this.#index.get(sha256, name)
-        const isCopied = await this.#directory.useFile(file.place, name, async source => {
-          await publisher.copyOut(source, path)
-          return true
-        })
-        if (isCopied === undefined) throw unknownFile(name)
-        await this.#delete(file)
+      const isAdopted = await this.#withFile(sha256, name, async file => {
+        // Files that may share their bytes are copied: editing a link in place would change the files of other sessions.
+        const isLinkable = !this.#context.publisher.isSharing
+        if (await this.#directory.copyOut(file, path, isLinkable)) return this.#delete(file).then(() => true)
+        await this.#check.checkLocked(file)
+        return false
       })
+      if (isAdopted !== true) throw unknownFile(name)
       return path
     })
+  }
+
+  /** Deletes a file. @returns whether there was one */
+  delete(sha256: string, name: string): Promise<boolean> {
+    return this.#run(async () => (await this.#withFile(sha256, name, file => this.#delete(file))) ?? false)
   }
 
   deleteAged(directory: number, files: readonly StoredFile[], until: number): Promise<unknown[]> {
     const isDue = (file: StoredFile) => this.#index.has(file) && file.createdAt <= until && file.pins === 0
     const deleteDue = (unlink: Unlink) =>
       attemptEach(files, file =>
-        this.#context.publisher.exclusively(file.sha256, async () => {
+        this.#context.publisher.exclusively(file, async () => {
           if (isDue(file)) await this.#unlink(file, unlink)
         }),
       )
@@ -146,7 +167,7 @@ export class SessionFiles implements FileOwner {
   }
 
   undoUpload(file: StoredFile): Promise<void> {
-    const undone = this.#context.publisher.exclusively(file.sha256, async () => {
+    const undone = this.#context.publisher.exclusively(file, async () => {
       // Counted while no equal file is being published, as that adds a use.
       if (--file.uses === 0 && this.#index.has(file)) await this.#delete(file)
     })
@@ -156,12 +177,14 @@ export class SessionFiles implements FileOwner {
   /** Deletes files that the app has written itself and not changed for `age` (ms), and counts the others towards the limits. */
   async sweepUntracked(age: number, report: (error: unknown) => void): Promise<void> {
     if (!this.mayHaveUntracked) return
-    const bytes = await this.#directory.sweepUntracked(Date.now() - age, report)
-    // `end` releases the bytes that were counted before this sweep.
-    if (this.#ending.signal.aborted) return
-    this.#context.total.add(bytes - this.#untrackedBytes)
-    this.#limits.bytes.add(bytes - this.#untrackedBytes)
-    this.#untrackedBytes = bytes
+    this.#countUntracked(await this.#directory.sweepUntracked(this.#context.now(), age, report))
+  }
+
+  /** Compares all files with the disk, so that the space of those that the app has removed is available. */
+  async recount(): Promise<void> {
+    await this.#track(this.#check.checkAll())
+    if (!this.mayHaveUntracked) return
+    this.#countUntracked(await this.#track(this.#directory.countUntracked()))
   }
 
   /** Refuses new files, and aborts running uploads. */
@@ -172,85 +195,71 @@ export class SessionFiles implements FileOwner {
   /** Removes the session's directory with its contents. */
   async end(): Promise<void> {
     this.abort()
-    await Promise.allSettled(this.#running)
+    while (this.#running.size > 0) await Promise.allSettled(this.#running)
     const { instance, publisher, total } = this.#context
-    const files = this.list
+    const files = this.#index.list
     // Before the directory is moved: a sweep wouldn't find the files any more.
     this.#index.clear()
     await instance.discard(this.path)
     total.release(this.#untrackedBytes)
-    for (const file of files) {
-      const isFreed =
-        file.sharing === 'alone' ||
-        (await publisher.exclusively(file.sha256, () => publisher.collect(file.sha256)))
-      if (isFreed) total.release(chargeOf(file.size))
-    }
+    for (const file of files) await publisher.exclusively(file, () => this.#check.uncount(file))
   }
 
-  async #save(content: Readable | Uint8Array, name: string, isComplete: () => boolean): Promise<StoredFile> {
-    const { instance, maxFileSize, publisher } = this.#context
-    const reservation = new Reservation(maxFileSize, this.#limits)
-    const writer = new FileWriter(join(instance.incoming, uuid()), reservation)
-    try {
-      await instance.create()
-      this.#ending.signal.throwIfAborted()
-      const source = content instanceof Readable ? content : readableOf(content)
-      const sha256 = await writer.receive(source, this.#ending.signal)
-      if (!isComplete()) throw new Error('Expected the whole file, but the upload was truncated.')
-      return await publisher.exclusively(sha256, () => this.#publish(writer, sha256, name, reservation))
-    } catch (error) {
-      // An error of the cleanup would hide the reason of the failure.
-      await writer.abandon().catch(() => {})
-      reservation.release()
-      throw explainDiskFull(error)
-    }
-  }
-
-  async #publish(
-    writer: FileWriter,
+  /** Runs `task` with the lock of a file's content. Resolves with `undefined` if there is no such file. */
+  async #withFile<T>(
     sha256: string,
     name: string,
-    reservation: Reservation,
-  ): Promise<StoredFile> {
-    this.#ending.signal.throwIfAborted()
-    const { now, publisher, total } = this.#context
-    const duplicate = this.find(sha256, name)
-    if (duplicate !== undefined) {
-      await writer.abandon()
-      reservation.release()
-      this.#index.renew(duplicate, now())
-      return duplicate
+    task: (file: StoredFile) => Promise<T>,
+  ): Promise<T | undefined> {
+    for (;;) {
+      const file = this.#index.find(sha256, name)
+      if (file === undefined) return undefined
+      const done = await this.#context.publisher.exclusively(file, async () =>
+        this.#index.has(file) ? { result: await task(file) } : undefined,
+      )
+      if (done !== undefined) return done.result
     }
-    await writer.close()
-    const move = (file: string) => this.#directory.put(file, name)
-    const { place, sharing } = await publisher.publish(writer.path, sha256, move)
-    const { size } = writer
-    if (sharing === 'shared') total.release(chargeOf(size))
-    const path = this.#directory.pathOf(place, name)
-    const uses = { createdAt: now(), pins: 0, uses: 1 }
-    const file = { owner: this, name, sha256, size, path, place, sharing, ...uses }
-    this.#index.add(file)
-    return file
   }
 
-  async #delete(file: StoredFile): Promise<void> {
-    await this.#directory.removeFrom(file.place.directory, unlink => this.#unlink(file, unlink))
+  #delete(file: StoredFile): Promise<boolean> {
+    return this.#directory.removeFrom(file.place.directory, unlink => this.#unlink(file, unlink))
   }
 
-  /** Removes a file. The caller has the lock of its content. */
-  async #unlink(file: StoredFile, unlink: Unlink): Promise<void> {
-    const { publisher, total } = this.#context
+  /** Removes a file. The caller has the lock of its content. @returns whether it was there */
+  async #unlink(file: StoredFile, unlink: Unlink): Promise<boolean> {
     this.#index.hide(file)
+    let isRemoved = false
     try {
-      await unlink(file.name)
-      const isFreed = file.sharing === 'alone' || (await publisher.collect(file.sha256))
-      if (isFreed) total.release(chargeOf(file.size))
+      isRemoved = await unlink(file.name)
+      await this.#check.uncount(file)
     } catch (error) {
       this.#index.restore(file)
       throw error
     }
+    if (!isRemoved) this.#hasUntracked = true
     this.#index.delete(file)
     this.#directory.release(file.place)
+    return isRemoved
+  }
+
+  #countUntracked(bytes: number): void {
+    // `end` releases the bytes that were counted before.
+    if (this.#ending.signal.aborted) return
+    this.#context.total.add(bytes - this.#untrackedBytes)
+    this.#limits.bytes.add(bytes - this.#untrackedBytes)
+    this.#untrackedBytes = bytes
+  }
+
+  /** Pins a file while `task` runs, and leaves it pinned unless the result is falsy. */
+  async #whilePinned<T>(file: StoredFile, task: () => Promise<T>): Promise<T> {
+    file.pins++
+    let result: T | undefined
+    try {
+      result = await this.#track(task())
+      return result
+    } finally {
+      if (!result) file.pins--
+    }
   }
 
   async #run<T>(work: () => Promise<T>): Promise<T> {
@@ -266,6 +275,12 @@ export class SessionFiles implements FileOwner {
       this.#running.delete(running)
     }
   }
+}
+
+/** A file that is open, and its record, which is pinned. */
+export interface PinnedFile {
+  readonly file: OpenStoredFile
+  readonly record: StoredFile
 }
 
 function sessionEnded(): GradioStateError {

@@ -1,17 +1,24 @@
 import type { Aging } from './age-queue.js'
-import type { Sharing } from './publisher.js'
+import type { OpenFile } from './open-file.js'
+import type { SharedBytes } from './publisher.js'
 import type { Place } from './saved-directories.js'
 
-/** The record of a file that a session has saved. */
+/** The record of a file that a session has saved. The app may change the file: `DiskCheck` compares the record with the disk. */
 export interface StoredFile extends Aging {
   /** The files of the session that it belongs to. */
   readonly owner: FileOwner
   readonly name: string
-  readonly sha256: string
-  readonly size: number
   readonly path: string
   readonly place: Place
-  readonly sharing: Sharing
+  /** The content, as of the last comparison. */
+  readonly sha256: string
+  readonly size: number
+  /** See `versionOf`. */
+  readonly version: string
+  /** The hashes of all that the file has contained, the current one last: URLs with any of them lead to the file. */
+  readonly hashes: readonly string[]
+  /** The bytes that it shares with files of other sessions; `undefined` if it has its own. */
+  shared: SharedBytes | undefined
   /** On the monotonic clock, not the mtime, which hard links share. Reset when the same file is saved again. */
   createdAt: number
   /** The number of pins and running downloads. A sweep keeps the file until it is 0. */
@@ -20,10 +27,15 @@ export interface StoredFile extends Aging {
   uses: number
 }
 
+/** A saved file that is open for reading. It has to be closed. */
+export interface OpenStoredFile extends OpenFile {
+  readonly name: string
+  /** `undefined` if the app is writing to the file. */
+  readonly sha256: string | undefined
+}
+
 /** The operations of a session on its files. */
 export interface FileOwner {
-  /** Whether a file is still at its place, and no part of its path in the session's directory is a link. */
-  isThere(file: StoredFile): Promise<boolean>
   /** Undoes one upload of a file. The file is deleted when no upload of it remains. */
   undoUpload(file: StoredFile): Promise<void>
   /**

@@ -12,22 +12,46 @@ export interface SweepContext {
   isInUse(path: string): boolean
   /** Called with the error of each file that can't be deleted. The sweep continues with the others. */
   report(error: unknown): void
+  /** Whether an entry is to be deleted. */
+  isDue(entry: Stats): boolean
 }
 
 /**
- * Deletes the files in a directory that the app has written itself and not changed since `until` (ms since the epoch), and
- * directories that become empty. Links are deleted, never followed.
+ * Measures on the monotonic clock for how long entries have not changed: since the first sweep that has found them as they are. Their
+ * own times are of the wall clock, which may jump.
+ */
+export class UnchangedSince {
+  #before = new Map<string, number>()
+  #found = new Map<string, number>()
+
+  /** Called at the beginning of each sweep. Entries that the last one hasn't found are forgotten. */
+  begin(): void {
+    this.#before = this.#found
+    this.#found = new Map()
+  }
+
+  /** @param now milliseconds on the monotonic clock */
+  ageOf({ dev, ino, size, mtimeMs, ctimeMs }: Stats, now: number): number {
+    const version = [dev, ino, size, mtimeMs, ctimeMs].join(' ')
+    const since = this.#before.get(version) ?? now
+    this.#found.set(version, since)
+    return now - since
+  }
+}
+
+/**
+ * Deletes the files that are due in a directory, except saved ones, and directories that become empty. Links are deleted, never
+ * followed.
  * @returns the bytes that the remaining files count towards the limits
  */
 export async function sweepUntracked(
   access: DirectoryAccess,
   path: string,
-  until: number,
   context: SweepContext,
 ): Promise<number> {
   try {
     return await access.use(path, async directory =>
-      sweepEntries(directory, await directory.entries(), until, context),
+      sweepEntries(directory, await directory.entries(), context),
     )
   } catch (error) {
     if (isNoDirectory(error)) return 0
@@ -38,29 +62,24 @@ export async function sweepUntracked(
 async function sweepEntries(
   directory: DirectoryHandle,
   entries: Dirent[],
-  until: number,
   context: SweepContext,
 ): Promise<number> {
   let bytes = 0
   for (const entry of entries) {
     const sweep = entry.isDirectory() ? sweepDirectory : sweepFile
-    bytes += await sweep(directory, entry.name, until, context)
+    bytes += await sweep(directory, entry.name, context)
   }
   return bytes
 }
 
-async function sweepDirectory(
-  parent: DirectoryHandle,
-  name: string,
-  until: number,
-  context: SweepContext,
-): Promise<number> {
+async function sweepDirectory(parent: DirectoryHandle, name: string, context: SweepContext): Promise<number> {
   try {
     const bytes = await parent.use(name, async directory => {
       const entries = await directory.entries()
       // A new empty directory may be about to be used.
-      if (entries.length === 0 && changedAt(await parent.find(name)) > until) return undefined
-      return sweepEntries(directory, entries, until, context)
+      const stats = entries.length === 0 ? await parent.find(name) : undefined
+      if (stats !== undefined && !context.isDue(stats)) return undefined
+      return sweepEntries(directory, entries, context)
     })
     if (bytes === undefined) return 0
     if (!context.isInUse(join(parent.path, name))) await parent.rmdir(name).catch(unlessCode(...NOT_EMPTY))
@@ -75,8 +94,7 @@ async function sweepDirectory(
 async function sweepFile(
   directory: DirectoryHandle,
   name: string,
-  until: number,
-  { claim, report }: SweepContext,
+  { claim, report, isDue }: SweepContext,
 ): Promise<number> {
   const release = claim(join(directory.path, name))
   if (release === undefined) return 0
@@ -85,7 +103,7 @@ async function sweepFile(
     const found = await directory.find(name)
     if (found === undefined) return 0
     bytes = chargeOf(found.size)
-    if (changedAt(found) > until) return bytes
+    if (!isDue(found)) return bytes
     await directory.unlink(name)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') {
@@ -96,9 +114,4 @@ async function sweepFile(
     release()
   }
   return 0
-}
-
-/** The later of mtime and ctime: a copied file may have an old mtime, but its ctime is the time of the copy. */
-function changedAt(stats: Stats | undefined): number {
-  return stats === undefined ? 0 : Math.max(stats.ctimeMs, stats.mtimeMs)
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { close, constants, open, writev } from 'node:fs'
+import { close, constants, fstat, futimes, open, writev } from 'node:fs'
 import { finished, type Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { PRIVATE_FILE, unlinkIfThere } from './disk.js'
+import { versionOf } from './open-file.js'
 import type { Reservation } from './quota.js'
 
 /**
@@ -12,6 +13,7 @@ import type { Reservation } from './quota.js'
 export class FileWriter {
   readonly path: string
   readonly #reservation: Reservation
+  readonly #makeRoom: (error: unknown) => Promise<void>
   readonly #hash = createHash('sha256')
   #size = 0
   /** Chunks that are not being written yet. */
@@ -21,12 +23,20 @@ export class FileWriter {
   #isCreated = false
   #isWriting = false
   /** The last write. The descriptor must not be closed before it has finished. */
-  #writing: Promise<void> = Promise.resolve()
+  #writing: Promise<unknown> = Promise.resolve()
 
-  /** @param path of the file to create, in a directory that only the library writes to */
-  constructor(path: string, reservation: Reservation) {
+  /**
+   * @param path of the file to create, in a directory that only the library writes to
+   * @param makeRoom called when the bytes exceed a limit, before they are reserved again. Rejects if there is no more room
+   */
+  constructor(
+    path: string,
+    reservation: Reservation,
+    makeRoom: (error: unknown) => Promise<void> = error => Promise.reject(error),
+  ) {
     this.path = path
     this.#reservation = reservation
+    this.#makeRoom = makeRoom
   }
 
   get size(): number {
@@ -42,6 +52,8 @@ export class FileWriter {
   receive(source: Readable, signal: AbortSignal): Promise<string> {
     return new Promise((resolve, reject) => {
       let isSettled = false
+      /** Chunks that wait until there is room for them. */
+      let waiting: Promise<void> | undefined
       const settle = (error?: unknown) => {
         if (isSettled) return
         isSettled = true
@@ -52,31 +64,61 @@ export class FileWriter {
       }
       const onAbort = () => settle(signal.reason)
       const resume = () => {
-        if (!isSettled && source.isPaused()) source.resume()
+        if (!isSettled && waiting === undefined && source.isPaused()) source.resume()
       }
-      const onData = (chunk: Uint8Array | string) => {
-        try {
-          // A stream with an encoding emits strings.
-          this.#add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
-        } catch (error) {
-          return settle(error)
-        }
+      const writeIfFull = () => {
         if (!this.#isFull) return
         if (!this.#isWriting) this.#write(resume).catch(settle)
         if (this.#isFull) source.pause()
       }
+      const wait = (chunk: Uint8Array, reserve: () => Promise<void>) => {
+        source.pause()
+        const taken = reserve().then(() => {
+          if (isSettled) return
+          this.#take(chunk)
+          if (waiting !== taken) return
+          waiting = undefined
+          writeIfFull()
+          if (!this.#isFull) resume()
+        })
+        waiting = taken
+        taken.catch(settle)
+      }
+      const onData = (data: Uint8Array | string) => {
+        // A stream with an encoding emits strings.
+        const chunk = typeof data === 'string' ? Buffer.from(data) : data
+        const reserve = () => {
+          if (!isSettled) this.#reservation.add(chunk.length)
+        }
+        const earlier = waiting
+        if (earlier !== undefined) return wait(chunk, () => earlier.then(reserve))
+        try {
+          reserve()
+        } catch (error) {
+          return wait(chunk, () => this.#makeRoom(error).then(reserve))
+        }
+        this.#take(chunk)
+        writeIfFull()
+      }
       signal.addEventListener('abort', onAbort)
       // Unlike the events, `finished` also reports that the source was already destroyed.
-      finished(source, { writable: false }, settle)
+      finished(source, { writable: false }, error => {
+        if (error || waiting === undefined) settle(error)
+        else waiting.then(() => settle(), settle)
+      })
       source.on('data', onData).resume()
     })
   }
 
-  /** Writes what is still in memory, and closes the file. */
-  async close(): Promise<void> {
+  /** Writes what is still in memory, and closes the file. @returns its version, see `versionOf` */
+  async close(): Promise<string> {
     await this.#writing
-    await this.#write(() => {})
+    const descriptor = await this.#write(() => {})
+    // A file system may store times in steps of up to 2 s. The app may write to the file at once, and its mtime has to change.
+    await setTimes(descriptor, new Date(), Math.floor(Date.now() / 1000) - 2)
+    const version = versionOf(await stat(descriptor))
     await this.#close()
+    return version
   }
 
   /** Deletes the file. */
@@ -93,8 +135,8 @@ export class FileWriter {
     return this.#pendingBytes > BUFFER_SIZE || this.#pending.length >= MAX_CHUNKS
   }
 
-  #add(chunk: Uint8Array): void {
-    this.#reservation.add(chunk.length)
+  /** Hashes and writes a chunk that has been reserved. */
+  #take(chunk: Uint8Array): void {
     this.#hash.update(chunk)
     this.#size += chunk.length
     this.#pending.push(chunk)
@@ -102,7 +144,7 @@ export class FileWriter {
   }
 
   /** Writes all pending chunks, including those that are added meanwhile. @param drained called when no chunk is pending */
-  #write(drained: () => void): Promise<void> {
+  #write(drained: () => void): Promise<number> {
     const write = async () => {
       this.#isWriting = true
       try {
@@ -114,12 +156,14 @@ export class FileWriter {
           drained()
           await writeAll(this.#descriptor, chunks)
         }
+        return this.#descriptor
       } finally {
         this.#isWriting = false
       }
     }
-    this.#writing = write()
-    return this.#writing
+    const writing = write()
+    this.#writing = writing
+    return writing
   }
 
   async #create(): Promise<number> {
@@ -144,6 +188,8 @@ const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
+const setTimes = promisify(futimes)
+const stat = promisify(fstat)
 
 async function writeAll(descriptor: number, chunks: Uint8Array[]): Promise<void> {
   let remaining = chunks.filter(({ length }) => length > 0)

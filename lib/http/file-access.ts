@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream'
-import { lookup } from 'mime-types'
 import { invalid } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
 import type { SessionFiles } from '../files/session-files.js'
@@ -10,6 +9,7 @@ import type { Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { StateAccess } from '../sessions/value-access.js'
 import type { CachedFile, FileData, FileReference, Pin, SessionFileMethods } from '../types.js'
+import { mimeTypeOf } from './mime-type.js'
 
 /** The path of the library's routes in URLs. Only requests show it, since it includes the path that a router is mounted on. */
 export interface Base {
@@ -47,13 +47,15 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     }
   }
 
-  files(): CachedFile[] {
+  async files(): Promise<CachedFile[]> {
     const session = this.peek()
-    return session === undefined ? [] : filesOf(this.#cache, session).list.map(file => this.present(file))
+    if (session === undefined) return []
+    const files = await filesOf(this.#cache, session).list()
+    return files.map(file => this.present(file))
   }
 
-  pin({ sha256, name }: FileReference): Pin {
-    const file = this.store().pin(sha256, name)
+  async pin({ sha256, name }: FileReference): Promise<Pin> {
+    const file = await this.store().pin(sha256, name)
     let isPinned = true
     const release = () => {
       if (isPinned) file.pins--
@@ -80,10 +82,6 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
   protected present({ name, path, sha256, size }: StoredFile): CachedFile {
     return { url: this.urlOf(sha256, name), path, name, size, sha256, mimeType: mimeTypeOf(name) }
   }
-}
-
-export function mimeTypeOf(name: string): string {
-  return lookup(name) || 'application/octet-stream'
 }
 
 /** The files of a session. The first call arranges for their removal when the session ends. */

@@ -293,7 +293,7 @@ describe('upload', { timeout: 600_000 }, () => {
       assert.equal(error?.name, 'AbortError')
       assert.ok(progress.every(({ loaded, total }) => loaded < total))
       await until(() => made.onDisk().length === 0, 'the server keeps nothing')
-      assert.deepEqual(made.gradio.sessions()[0]?.files(), [])
+      assert.deepEqual(await made.gradio.sessions()[0]?.files(), [])
       const again = await tab.evaluate(() => window.upload(window.file('a.txt', 1)))
       assert.equal((again.body as unknown[]).length, 1)
     })
@@ -338,7 +338,7 @@ describe('upload', { timeout: 600_000 }, () => {
       const { body } = await tab.evaluate(() => window.outcome)
       assert.equal((body as unknown[]).length, 1)
       assert.equal(gradio.stats().sessions, 1)
-      assert.equal(gradio.sessions()[0]?.files().length, 1)
+      assert.equal((await gradio.sessions()[0]?.files())?.length, 1)
     })
 
     it('can be given up', async t => {
@@ -366,7 +366,7 @@ describe('upload', { timeout: 600_000 }, () => {
     )
     assert.ok(progress.length > 0)
     assert.equal(made.gradio.stats().sessions, 1)
-    assert.equal(made.gradio.sessions()[0]?.files().length, 1)
+    assert.equal((await made.gradio.sessions()[0]?.files())?.length, 1)
   })
 
   it('what was uploaded is gone with the session, after the page was closed', async t => {

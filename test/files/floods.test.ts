@@ -97,7 +97,7 @@ forEachExpress((_name, express) => {
     assert.equal(refused.length, 31)
     for (const { status, body } of refused) assert.deepEqual([status, body.code], [413, 'SESSION_FULL'])
     assert.match(refused[0]!.body.message, /^Expected at most 10 files \(maxSessionFiles\), got more\./)
-    assert.deepEqual([gradio.session(id)!.files().length, filesBelow(cacheDir).length], [10, 10])
+    assert.deepEqual([(await gradio.session(id)!.files()).length, filesBelow(cacheDir).length], [10, 10])
     assert.equal((await upload(other.user, [file('of another')])).status, 200)
   })
 
@@ -149,7 +149,7 @@ it('saveFile in a loop is refused from the 1,001st file on, until one goes', asy
     full,
   )
   assert.deepEqual([gradio.stats().files, gradio.stats().fileBytes], [1000, 1000 * 4096])
-  const [first] = state.files()
+  const [first] = await state.files()
   await state.adopt(first!, join(scratch(t), 'adopted'))
   await state.saveFile('more', { name: 'more' })
   await assert.rejects(state.saveFile('one more', { name: 'one more' }), full)

@@ -61,7 +61,7 @@ forEachExpress((_name, express) => {
     assert.equal((await upload<Failure>(user, [file(5001)])).body.code, 'SESSION_FULL')
     assert.equal((await upload(other.user, [file(10_000)])).status, 200)
     const session = gradio.session(id)!
-    await session.adopt(session.files()[0]!, join(cacheDir, 'adopted'))
+    await session.adopt((await session.files())[0]!, join(cacheDir, 'adopted'))
     assert.equal((await upload(user, [file(10_000)])).status, 200)
     assert.equal(gradio.stats().fileBytes, 20_000)
   })

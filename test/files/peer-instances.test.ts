@@ -29,8 +29,11 @@ async function two(t: TestContext, name = 'a.txt', bytes = BYTES) {
   const other = testCache(t, { cacheDir: here.cacheDir })
   const id = randomUUID()
   const { path, sha256 } = await other.session(id).save(bytes, name)
-  const find = (by: { id?: string; sha256?: string; name?: string } = {}) =>
-    here.cache.peers.find(by.id ?? id, by.sha256 ?? sha256, by.name ?? name)
+  const find = async (by: { id?: string; sha256?: string; name?: string } = {}) => {
+    const found = await here.cache.peers.open(by.id ?? id, by.sha256 ?? sha256, by.name ?? name)
+    await found?.handle.close()
+    return found && { name: found.name, sha256: found.sha256, path: found.path }
+  }
   return { here, other, id, path, sha256, name, find }
 }
 
@@ -101,7 +104,7 @@ it('what is not there is not found', async t => {
   assert.equal(await find({ id: randomUUID() }), undefined)
   assert.equal(await find({ name: 'b.txt' }), undefined)
   assert.equal(await find({ sha256: digest(Buffer.from('other')) }), undefined)
-  assert.equal(await other.cache.peers.find(id, digest(BYTES), 'a.txt'), undefined, 'its own')
+  assert.equal(await other.cache.peers.open(id, digest(BYTES), 'a.txt'), undefined, 'its own')
   unlinkSync(path)
   assert.equal(await find(), undefined)
   await other.cache.close()

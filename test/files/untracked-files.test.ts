@@ -1,87 +1,109 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { DirectoryAccess } from '../../lib/files/directory-handle.ts'
-import { sweepUntracked } from '../../lib/files/untracked-files.ts'
+import { type SweepContext, sweepUntracked, UnchangedSince } from '../../lib/files/untracked-files.ts'
 import { snapshot } from '../support/files/cache.ts'
 import { filesBelow, scratch } from '../support/files/disk.ts'
 
 describe('the sweep of what an app has written by itself', () => {
-  it('deletes what is old, on every level, and the directories that this empties', async t => {
-    const { directory, sweep, write } = strays(t)
+  it('deletes what has not changed for the age, on every level, and the directories that this empties', async t => {
+    const { directory, sweep, pass, write } = strays(t)
     write('a', 'b/c', 'b/d/e')
     mkdirSync(join(directory, 'f/g'), { recursive: true })
-    assert.equal(await sweep(LATER), 0)
+    assert.equal(await sweep(), 3 * 4096)
+    pass(AGE)
+    assert.equal(await sweep(), 0)
     assert.equal(snapshot(directory).split('\n').length, 1)
   })
 
   it('keeps what is young, and tells its bytes', async t => {
-    const { directory, sweep, write } = strays(t)
+    const { directory, sweep, pass, write } = strays(t)
     write('a', 'b/c')
-    assert.equal(await sweep(0), 2 * 4096)
-    assert.deepEqual(filesBelow(directory), ['a', 'b/c'])
+    for (let times = 0; times < 2; times++) {
+      assert.equal(await sweep(), 2 * 4096)
+      pass(AGE / 2)
+    }
+    write('late')
+    assert.equal(await sweep(), 4096)
+    assert.deepEqual(filesBelow(directory), ['late'])
   })
 
-  it('goes by the time a file came when it was copied with an old date', async t => {
-    const { directory, sweep, write } = strays(t)
-    write('a')
-    utimesSync(join(directory, 'a'), 1, 1)
-    await sweep(Date.now() - 60_000)
-    assert.deepEqual(filesBelow(directory), ['a'])
+  it('measures the age by the monotonic clock: whatever the dates of a file are', async t => {
+    const { directory, sweep, pass, write } = strays(t)
+    write('long ago', 'in future')
+    utimesSync(join(directory, 'long ago'), 1, 1)
+    utimesSync(join(directory, 'in future'), LATER, LATER)
+    t.mock.method(Date, 'now', () => LATER * 1000)
+    await sweep()
+    pass(AGE - 1)
+    await sweep()
+    assert.deepEqual(filesBelow(directory), ['in future', 'long ago'])
+    pass(1)
+    await sweep()
+    assert.deepEqual(filesBelow(directory), [])
   })
 
-  it('goes by the date of a file that is dated ahead', async t => {
-    const { directory, sweep, write } = strays(t)
-    write('a')
-    const ahead = (LATER + 1e6) / 1000
-    utimesSync(join(directory, 'a'), ahead, ahead)
-    await sweep(LATER)
-    assert.deepEqual(filesBelow(directory), ['a'])
+  it('counts the age anew when a file was written to, replaced or moved', async t => {
+    const { directory, sweep, pass, write } = strays(t)
+    write('a', 'b', 'c', 'd')
+    await sweep()
+    pass(AGE)
+    writeFileSync(join(directory, 'a'), 'more')
+    renameSync(join(directory, 'b'), join(directory, 'e'))
+    rmSync(join(directory, 'c'))
+    write('c')
+    await sweep()
+    assert.deepEqual(filesBelow(directory), ['a', 'c', 'e'])
+    pass(AGE)
+    await sweep()
+    assert.deepEqual(filesBelow(directory), [])
   })
 
   it('leaves an empty directory that was just made', async t => {
     const { directory, sweep } = strays(t)
     mkdirSync(join(directory, 'a/b'), { recursive: true })
-    await sweep(Date.now() - 60_000)
+    await sweep()
     writeFileSync(join(directory, 'a/b/c'), '')
   })
 
   it('leaves saved files', async t => {
-    const { directory, sweep, write } = strays(t)
+    const { directory, sweepNow, write } = strays(t)
     write('sha/saved', 'sha/other')
-    await sweep(LATER, path => path === join(directory, 'sha/saved'))
+    await sweepNow(path => path === join(directory, 'sha/saved'))
     assert.deepEqual(filesBelow(directory), ['sha/saved'])
   })
 
   it('follows no link: not to a file, not to a directory, not in its own place', async t => {
-    const { directory, sweep } = strays(t)
+    const { directory, sweepNow } = strays(t)
     const canary = scratch(t)
     writeFileSync(join(canary, 'file'), 'precious')
     const before = snapshot(canary)
     symlinkSync(join(canary, 'file'), join(directory, 'to-file'))
     symlinkSync(canary, join(directory, 'to-directory'))
     symlinkSync('nowhere', join(directory, 'to-nothing'))
-    await sweep(LATER)
+    await sweepNow()
     assert.equal(snapshot(directory).split('\n').length, 1)
     rmSync(directory, { recursive: true })
     symlinkSync(canary, directory)
-    assert.equal(await sweep(LATER), 0)
+    assert.equal(await sweepNow(), 0)
     assert.equal(snapshot(canary), before)
   })
 
   it('finds nothing in a directory that is gone', async t => {
-    const { directory, sweep } = strays(t)
+    const { directory, sweepNow } = strays(t)
     rmSync(directory, { recursive: true })
-    assert.equal(await sweep(LATER), 0)
+    assert.equal(await sweepNow(), 0)
   })
 
   it('holds the path of each file while it removes it, and leaves a directory where files are saved', async t => {
     const { directory, write } = strays(t)
     write('a/b', 'c')
     const held: string[] = []
-    await sweepUntracked(await access(t), directory, LATER, {
+    await sweepUntracked(await access(t), directory, {
       report: assert.ifError,
+      isDue: () => true,
       isInUse: path => path === join(directory, 'a'),
       claim(path) {
         assert.ok(existsSync(path))
@@ -97,7 +119,10 @@ describe('the sweep of what an app has written by itself', () => {
 })
 
 const BYTES = 'some bytes'
-const LATER = Date.now() + 3_600_000
+/** In seconds. */
+const LATER = Date.now() / 1000 + 864_000
+/** In milliseconds. */
+const AGE = 1000
 
 async function access(t: TestContext): Promise<DirectoryAccess> {
   const access = new DirectoryAccess()
@@ -108,6 +133,15 @@ async function access(t: TestContext): Promise<DirectoryAccess> {
 function strays(t: TestContext) {
   const directory = join(scratch(t), 'session')
   mkdirSync(directory)
+  const unchanged = new UnchangedSince()
+  let now = 0
+  const sweep = async (isDue: SweepContext['isDue'], isSaved: (path: string) => boolean = () => false) =>
+    sweepUntracked(await access(t), directory, {
+      claim: path => (isSaved(path) ? undefined : () => {}),
+      isInUse: () => false,
+      isDue,
+      report: error => assert.fail(`${error}`),
+    })
   return {
     directory,
     write(...names: string[]) {
@@ -116,11 +150,15 @@ function strays(t: TestContext) {
         writeFileSync(join(directory, name), BYTES)
       }
     },
-    sweep: async (until: number, has: (path: string) => boolean = () => false) =>
-      sweepUntracked(await access(t), directory, until, {
-        claim: path => (has(path) ? undefined : () => {}),
-        isInUse: () => false,
-        report: error => assert.fail(`${error}`),
-      }),
+    pass(ms: number) {
+      now += ms
+    },
+    /** What is old goes. */
+    sweep() {
+      unchanged.begin()
+      return sweep(entry => unchanged.ageOf(entry, now) >= AGE)
+    },
+    /** Everything goes, except what is saved. */
+    sweepNow: (isSaved?: (path: string) => boolean) => sweep(() => true, isSaved),
   }
 }

@@ -35,7 +35,7 @@ forEachExpress((_name, express) => {
       sha256: hash,
       url: `/gradio_api/file/${hash}/picture.png`,
     })
-    assert.equal(file.path, join(gradio.session(id)!.files()[0]!.path))
+    assert.equal(file.path, join((await gradio.session(id)!.files())[0]!.path))
     assert.ok(file.path.endsWith(join(id, 'saved', 'picture.png')))
     assert.equal(readFileSync(file.path, 'utf8'), 'bytes')
     assert.equal(statSync(file.path).mode & 0o777, 0o600)
@@ -218,11 +218,9 @@ forEachExpress((_name, express) => {
     const { user, id } = await newUser()
     const { body } = await upload<Failure>(user, [{ name: 'kept', bytes: 'kept' }], '/throws')
     assert.equal(body.message, 'in the handler')
+    const files = await gradio.session(id)!.files()
     assert.deepEqual(
-      gradio
-        .session(id)!
-        .files()
-        .map(file => file.name),
+      files.map(file => file.name),
       ['kept'],
     )
     await gradio.endSession(id)
@@ -250,15 +248,13 @@ forEachExpress((_name, express) => {
     await slow.send(partHead({ name: 'slow' }))
     await slow.send(unique(400_000))
     await until(() => gradio.stats().fileBytes === 400_000)
-    assert.deepEqual(gradio.session(id)!.files(), [])
+    assert.deepEqual(await gradio.session(id)!.files(), [])
     await until(() => filesBelow(cacheDir).length === 1)
     assert.match(filesBelow(cacheDir)[0]!, /^[^/]+\/\.incoming\//)
     assert.equal((await slow.finish()).status, 200)
+    const files = await gradio.session(id)!.files()
     assert.deepEqual(
-      gradio
-        .session(id)!
-        .files()
-        .map(file => file.size),
+      files.map(file => file.size),
       [400_000],
     )
   })

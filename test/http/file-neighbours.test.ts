@@ -101,7 +101,7 @@ forEachExpress((_name, express) => {
     assert.equal(body.url, `/outer/shop/files-and-more/file/${body.sha256}/a%20b.txt`)
     assert.equal(await (await user.fetch(body.url)).text(), DIGITS)
     const [session] = gradio.sessions()
-    assert.deepEqual(session?.files(), [body])
+    assert.deepEqual(await session?.files(), [body])
   })
 
   it('a download is served to its end, though the file is due; the sweep after it takes the file', async t => {
@@ -127,7 +127,7 @@ forEachExpress((_name, express) => {
     for (let tries = 0; tries < 200 && exists(); tries++) await sleep(10)
     assert.equal(exists(), false, 'after it was served')
     assert.equal((await user.fetch(url)).status, 404)
-    assert.deepEqual(gradio.sessions()[0]?.files(), [])
+    assert.deepEqual(await gradio.sessions()[0]?.files(), [])
   })
 
   it('a download that the browser gives up releases the file', async t => {

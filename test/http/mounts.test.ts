@@ -80,7 +80,7 @@ forEachExpress((_name, express) => {
     const answer = await user.fetch('/tools/save')
     const { url } = (await answer.json()) as { url: string }
     assert.match(url, /^\/app\/tools\/gradio_api\/file\//)
-    assert.equal(gradio.sessions()[0]?.files()[0]?.url, url)
+    assert.equal((await gradio.sessions()[0]?.files())?.[0]?.url, url)
     assert.match(answer.headers.getSetCookie()[0] ?? '', /; Path=\/app\/tools;/)
     assert.equal(await (await user.fetch(url.slice('/app'.length))).text(), 'text')
     assert.equal((await user.fetch(url)).status, 404)

@@ -52,13 +52,8 @@ forEachExpress((_name, express) => {
     assert.deepEqual(texts, ['first', 'second'])
     assert.deepEqual(onDisk().sort(), ['a b.txt', '日本.png'])
     const [session] = gradio.sessions()
-    assert.deepEqual(
-      session
-        ?.files()
-        .map(({ url }) => url)
-        .sort(),
-      body.map(({ url }) => url).sort(),
-    )
+    const files = await session?.files()
+    assert.deepEqual(files?.map(({ url }) => url).sort(), body.map(({ url }) => url).sort())
   })
 
   it('no file at all is answered with none, and text fields are passed over', async t => {
@@ -99,7 +94,7 @@ forEachExpress((_name, express) => {
         gradio.sessions().map(({ id }) => id),
         [body.id],
       )
-      assert.equal(gradio.session(body.id)?.files().length, 2)
+      assert.equal((await gradio.session(body.id)?.files())?.length, 2)
     })
 
     it(`a first upload that is refused brings it too, with session: ${JSON.stringify(session)}`, async t => {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import { basename } from 'node:path'
@@ -8,7 +7,8 @@ import { it, type TestContext } from 'node:test'
 import type { Middleware } from 'koa'
 import type { Options } from 'multer'
 import type { CachedFile, GradioState, GradioStateOptions } from '../../lib/index.ts'
-import { assertNothingLeft, filesBelow, scratch } from '../support/files/disk.ts'
+import { assertNothingLeft, filesBelow, openBelow, scratch } from '../support/files/disk.ts'
+import { pausing } from '../support/files/failing-calls.ts'
 import { emptyFiles, sendParts, texts, watchFiles } from '../support/files/many-parts.ts'
 import { upload } from '../support/files/multipart.ts'
 import { until } from '../support/http/express.ts'
@@ -96,7 +96,7 @@ forEachKoa(Koa => {
           assert.deepEqual([own.status, await own.text()], [200, bytes])
           for (const foreign of [other, visitor()]) assert.equal((await foreign.fetch(url)).status, 404)
         }
-        const kept = gradio.session(id!)?.files() ?? []
+        const kept = (await gradio.session(id!)?.files()) ?? []
         assert.deepEqual(kept.map(file => file.url).sort(), body.map(file => file.url).sort())
         for (const file of kept) assert.ok(file.path.includes(`/${id}/`))
         assert.deepEqual(
@@ -183,11 +183,11 @@ forEachKoa(Koa => {
           'Content-Disposition: form-data; name="files"; filename="half.bin"\r\n\r\n',
       )
       socket.write(Buffer.alloc(1_000_000))
-      await until(() => (gradio.sessions()[0]?.files().length ?? 0) === 1, 'that the first file is stored')
+      await until(() => gradio.stats().files === 1, 'that the first file is stored')
       await until(() => filesBelow(cacheDir).length === 2, 'that the second is on its way')
       socket.destroy()
       await settled()
-      await until(() => gradio.sessions()[0]?.files().length === 0, 'that the first file is taken back')
+      await until(() => gradio.stats().files === 0, 'that the first file is taken back')
       await until(() => gradio.stats().open === 0, 'that nobody is here')
       await nothingIsLeft(gradio, cacheDir)
       if (path.startsWith('/gradio_api')) {
@@ -200,18 +200,20 @@ forEachKoa(Koa => {
   }
 
   it('a browser that leaves while its file is looked for leaves no middleware waiting', async t => {
-    const { visitor, passed, settled } = await app(t, Koa, noSession)
+    const { visitor, passed, settled, cacheDir } = await app(t, Koa, noSession)
     const user = visitor()
     const { body } = await upload<CachedFile[]>(user, [{ name: 'a.txt', bytes: 'a' }], PATHS[0])
     // A disk that does not answer.
-    const { mock } = t.mock.method(fs, 'stat', () => {})
+    const { reached, resume } = pausing(t, 'open', 'a.txt')
     const aborting = new AbortController()
     const asked = user.fetch(body[0]!.url, { signal: aborting.signal })
-    await until(() => mock.callCount() === 1, 'that the file is looked for')
+    await reached
     assert.equal(passed.begun, passed.settled + 1)
     aborting.abort()
     await assert.rejects(asked)
     await settled()
+    resume()
+    await until(() => openBelow(cacheDir).length === 0, 'that the file is closed again')
   })
 
   it('the end of a session takes its files along', async t => {

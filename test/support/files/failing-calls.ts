@@ -3,7 +3,17 @@ import { syncBuiltinESMExports } from 'node:module'
 import type { TestContext } from 'node:test'
 import { deferred } from '../sessions/harness.ts'
 
-type Call = 'link' | 'lstat' | 'mkdir' | 'readdir' | 'rename' | 'rmdir' | 'unlink' | 'utimes' | 'writeFile'
+type Call =
+  | 'link'
+  | 'lstat'
+  | 'mkdir'
+  | 'open'
+  | 'readdir'
+  | 'rename'
+  | 'rmdir'
+  | 'unlink'
+  | 'utimes'
+  | 'writeFile'
 
 /** Lets a call to the file system fail for each path that contains `part`, until the given function is called. */
 export function failing(t: TestContext, call: Call, part: string, code = 'EACCES'): () => void {

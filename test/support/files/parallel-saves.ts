@@ -25,15 +25,16 @@ export async function parallelSaves(cacheDir: string, seconds: number): Promise<
   async function live(): Promise<void> {
     const id = randomUUID()
     const files = cache.of(id, () => {})
-    const gone = new Set<() => boolean>()
+    const gone = new Set<() => Promise<boolean>>()
     report.sessions++
     for (let i = Math.random() * 8; i > 0; i--) {
       const content = contents[Math.floor(Math.random() * contents.length)] as Buffer
       const { name, sha256, path } = await files.save(content, Math.random() < 0.5 ? 'a.bin' : 'b.bin')
       report.saved++
-      gone.add(() => files.find(sha256, name) === undefined)
-      if (files.find(sha256, name) === undefined) continue
-      const held = files.pin(sha256, name)
+      gone.add(async () => (await files.find(sha256, name)) === undefined)
+      if ((await files.find(sha256, name)) === undefined) continue
+      const held = await files.pin(sha256, name).catch(() => undefined)
+      if (held === undefined) continue
       for (let looks = 0; looks < 3; looks++) {
         const found = createHash('sha256')
           .update(await readFile(path))
@@ -44,7 +45,7 @@ export async function parallelSaves(cacheDir: string, seconds: number): Promise<
       }
       held.pins--
     }
-    for (const isGone of gone) if (isGone()) report.swept++
+    for (const isGone of gone) if (await isGone()) report.swept++
     await cache.end(id)
   }
 
