@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import express, { type Express } from 'express'
+import type { Browser, Page } from 'playwright-core'
+import { site } from '../http/express.ts'
+import { deferred } from '../sessions/harness.ts'
+import { until } from './browser.ts'
+
+/** A site on a fake clock, whose pages load as slowly as a test wants. */
+export interface SlowSite {
+  readonly origin: string
+  readonly tab: Page
+  /** What was requested: method and path. */
+  readonly requests: readonly string[]
+  /** Resolves when {@link SlowSite.hold} allows it. */
+  gate(): Promise<void>
+  /** Until the returned function is called, scripts of pages don't load, nor anything else that waits for the gate. */
+  hold(): () => void
+  /** Waits until that many pages are connected, and the last one has its socket. */
+  connected(pages?: number, last?: Page): Promise<void>
+  /** Waits until something was requested. */
+  requested(request: string): Promise<void>
+  /** Lets time pass, and expects that no session is unloaded. */
+  keepsFor(seconds: number): Promise<void>
+  /** Closes the last tab, and expects an unload 2 s later, or 3.5 s if the goodbye was lost. */
+  unloadsWhenClosed(last?: Page): Promise<void>
+}
+
+export interface SlowSiteOptions {
+  /** A host that browsers trust without https, or one that they don't. @default the former */
+  host?: '127.0.0.1' | 'app.test'
+  /** Whether the HTML comes from another server, which passes on the rest. */
+  htmlFromElsewhere?: boolean
+  routes?(app: Express, site: SlowSite): void
+}
+
+/** A page of the site. Its client runs when the script before it has loaded. XHTML has no module scripts in Chromium. */
+export const html = (body = '', connects = true): string =>
+  `<!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml"><head><title>Page</title><link rel="icon" href="data:," />
+  <script src="/slow.js"></script>${connects ? '<script>import("/gradio_api/client.js")</script>' : ''}
+  </head><body>${body}</body></html>`
+
+export async function slowSite(
+  t: TestContext,
+  browser: Pick<Browser, 'newContext'>,
+  { host = '127.0.0.1', htmlFromElsewhere = false, routes }: SlowSiteOptions = {},
+): Promise<SlowSite> {
+  const unloads: number[] = []
+  const requests: string[] = []
+  let held: Promise<void> | undefined
+  const context = await browser.newContext({ acceptDownloads: true })
+  t.after(() => context.close())
+  await context.addInitScript(
+    'window.WebSocket = class extends WebSocket { constructor(url) { window.socket = super(url) } }',
+  )
+  const tab = await context.newPage()
+  const pages = express()
+  const { gradio, clock, port } = await site(t, express, {
+    session: false,
+    before: [
+      (req, _res, next) => {
+        requests.push(`${req.method} ${req.path}`)
+        next()
+      },
+      // Before the library, it is like another server, of which the library hears nothing.
+      ...(htmlFromElsewhere ? [pages] : []),
+    ],
+    routes: app => app.use(pages),
+  })
+  gradio.unload(() => unloads.push(clock.now() / 1000))
+
+  const self: SlowSite = {
+    origin: `http://${host}:${port}`,
+    tab,
+    requests,
+    gate: async () => held,
+    hold() {
+      const { promise, resolve } = deferred()
+      held = promise
+      t.after(() => resolve())
+      return () => {
+        held = undefined
+        resolve()
+      }
+    },
+    async connected(count = 1, last = tab) {
+      await until(() => gradio.stats().pages === count, `${count} pages are connected`)
+      if (count > 0) await last.waitForFunction('window.socket?.readyState === WebSocket.OPEN')
+    },
+    requested: request => until(() => requests.includes(request), `the request ${request}`),
+    async keepsFor(seconds) {
+      await clock.advance(seconds)
+      assert.deepEqual(unloads, [])
+    },
+    async unloadsWhenClosed(last = tab) {
+      await last.close()
+      await until(() => gradio.stats().open === 0, 'the page has left, and no request is in flight')
+      const closedAt = clock.now() / 1000
+      await clock.advance(40)
+      const [seconds = Number.NaN] = unloads.map(at => at - closedAt)
+      assert.ok(seconds <= 3.5, `unloaded after ${seconds} s`)
+      assert.equal(unloads.length, 1)
+    },
+  }
+  pages.get('/slow.js', async (_req, res) => {
+    await held
+    res.type('js').set('Cache-Control', 'no-store').send('')
+  })
+  routes?.(pages, self)
+  pages.get('/', (_req, res) => res.send(html()))
+  return self
+}
