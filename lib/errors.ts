@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'HOOK_TIMEOUT'
   | 'FRAMEWORK_SESSION_UNAVAILABLE'
   | 'MOUNTED_BEFORE_SESSION'
+  | 'NOT_CALLED'
   | 'NOT_MOUNTED'
   | 'OPTION_INVALID'
   | 'PAGE_GONE'
@@ -38,6 +39,7 @@ export type ErrorCode =
   | 'VALUE_UNCLONEABLE'
   | 'VALUE_UNREADABLE'
   | 'VALUE_UNSERIALIZABLE'
+  | 'WRONG_FRAMEWORK'
 
 /** The HTTP status of codes that a browser may receive. The others are programming errors: 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {

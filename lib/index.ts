@@ -10,6 +10,7 @@ import { Routes } from './http/routes.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
+import { expectOptions, explainMissingState } from './http/wiring.js'
 import { ExpiryWatcher } from './identity/expiry-watcher.js'
 import { ExpressStore } from './identity/express-store.js'
 import { Identity } from './identity/identity.js'
@@ -172,7 +173,9 @@ export interface GradioState {
  * @throws GradioStateError `OPTION_INVALID` for an invalid option
  */
 export function gradioState(options?: GradioStateOptions): GradioState {
+  expectOptions(options)
   const config = parseOptions(options)
+  explainMissingState()
   const cache = new FileCache(config, () => config.clock.now())
   const directoryOf = (id: string) => cache.pathOf(id)
   const sessions = new Sessions({ ...config, directoryOf }, config.cluster?.())

@@ -6,6 +6,7 @@ import type { FrameworkRequest, KoaSession, RequestContext } from '../identity/r
 import type { RequestState } from '../types.js'
 import { whenOver } from '../util/response-over.js'
 import { ADMIT, type Admit } from './adapter.js'
+import { explainMissingState, notKoa } from './wiring.js'
 
 declare module 'koa' {
   interface ExtendableContext {
@@ -28,7 +29,14 @@ type Mountable = (req: IncomingMessage, res: ServerResponse, next: (error?: unkn
 export function koa(gradio: Mountable): Middleware {
   const admit = (gradio as Partial<Record<typeof ADMIT, Admit>> | undefined)?.[ADMIT]
   if (admit === undefined) throw invalid('the argument of koa()', 'the result of gradioState()', gradio)
-  return async function gradioState(ctx: Context, next: Next): Promise<void> {
+  return async function gradioState(ctx: Context, next: Next, ...rest: unknown[]): Promise<void> {
+    const [expressNext] = rest
+    if (typeof expressNext === 'function') {
+      // A promise that rejects would be an unhandled rejection in Express 4.
+      expressNext(notKoa())
+      return
+    }
+    explainMissingState([ctx.app.context])
     const context = new KoaContext(ctx)
     const restoreUnread = rememberUnread(context.koaSession)
     const { req } = ctx

@@ -7,6 +7,7 @@ import type { Sessions } from '../sessions/sessions.js'
 import type { InstanceContext } from './instance.js'
 import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
+import { expectExpress, notMounted, stateIn } from './wiring.js'
 
 /** The parts of an instance that its middleware uses. */
 export interface MiddlewareContext extends InstanceContext {
@@ -24,6 +25,7 @@ export function handle(
   res: ServerResponse,
   next: (error?: unknown) => void,
 ): void {
+  expectExpress(next)
   let admitted: boolean | Promise<boolean>
   try {
     admitted = admit(instance, req, res, req)
@@ -43,7 +45,7 @@ export function admit(
   context: RequestContext,
 ): boolean | Promise<boolean> {
   const { base, config, identity, sessions, routes, upgrades } = instance
-  const { gradioState: earlier } = req
+  const earlier = stateIn(req)
   if (earlier !== undefined) {
     // The middleware is mounted twice. The second one does nothing.
     if (isOf(sessions, earlier)) return false
@@ -85,12 +87,9 @@ function attachTo(upgrades: PageUpgrades, req: IncomingMessage): void {
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */
 export function stateOf(sessions: Sessions, req: GradioRequest): RequestHandle {
-  const { gradioState: state } = req
+  const state = stateIn(req)
   if (isOf(sessions, state)) return state
-  throw new GradioStateError(
-    'NOT_MOUNTED',
-    'Expected a request that has passed through this gradioState() middleware, got one that has not. Mount it earlier with app.use(gradio); for an upgrade request, run the session middleware and gradio first.',
-  )
+  throw notMounted()
 }
 
 function isOf(sessions: Sessions, state: unknown): state is RequestHandle {

@@ -3,7 +3,7 @@ import type { SessionRequest } from '../identity/request-context.js'
 import type { TokenStorage } from '../identity/token-storage.js'
 import type { ClusterNode } from '../sessions/cluster-node.js'
 import type { EntryInit, EntryKind, SessionInit } from '../sessions/entry.js'
-import type { Entry } from '../sessions/session.js'
+import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import type { InstanceContext } from './instance.js'
@@ -118,6 +118,13 @@ export class RequestEntry {
     if (this.setsCookie) await this.#storage?.persistBeforeHeaders?.()
   }
 
+  /** The session that the request belongs to, if it has one. */
+  known(): Session | undefined {
+    const entry = this.current()
+    if (entry === undefined) this.#expectMountedAfterSession()
+    return entry?.session
+  }
+
   #enterNow(init: EntryInit): Entry {
     return this.#enterWithToken((token, sessionInit) => this.#sessions.enter(token, init, sessionInit))
   }
@@ -128,12 +135,7 @@ export class RequestEntry {
 
   /** Enters with the request's token, or a new one, and stores it. */
   #enterWithToken<T>(enter: (token: string, sessionInit: SessionInit) => T): T {
-    if (
-      !this.#hadFrameworkSession &&
-      this.request.session !== undefined &&
-      this.#instance.identity.usesFrameworkSession
-    )
-      throw mountedBeforeSession()
+    this.#expectMountedAfterSession()
     const { storage } = this
     const token = storage.prepare()
     const isKnown = storage.find() === token
@@ -142,6 +144,15 @@ export class RequestEntry {
     this.#storage = storage
     this.setsCookie ||= !isKnown
     return entered
+  }
+
+  #expectMountedAfterSession(): void {
+    if (
+      !this.#hadFrameworkSession &&
+      this.request.session !== undefined &&
+      this.#instance.identity.usesFrameworkSession
+    )
+      throw mountedBeforeSession()
   }
 
   #afterArrival(entry: Entry | undefined): Promise<void> | undefined {

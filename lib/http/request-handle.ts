@@ -136,7 +136,7 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Returns a function that ends the session that this request belongs to now, even if the request belongs to another by then. */
   ending(): (reason: Reason) => void {
-    const session = this.known()
+    const session = this.#entry.current()?.session
     return reason => {
       if (session !== undefined) void this.sessions.end(session, reason)
     }
@@ -160,7 +160,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   }
 
   protected known(): Session | undefined {
-    return this.#entry.current()?.session
+    return this.#entry.known()
   }
 }
 

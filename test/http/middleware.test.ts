@@ -1,7 +1,6 @@
 // `req.gradioState` is a property of the request.
 
 import assert from 'node:assert/strict'
-import { IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
 import { it } from 'node:test'
 import type { ErrorRequestHandler, Express, Request } from 'express'
@@ -50,16 +49,6 @@ forEachExpress((_name, express: ExpressModule) => {
     assert.ok(first)
     assert.equal(first, again)
     assert.equal(isOwn, true)
-  })
-
-  it('a request that has not passed the middleware has none', async t => {
-    const app = express()
-    app.get('/with', gradio(), (_req, res) => res.end())
-    const served = { ...(await serve(t, app)), app }
-    await served.visitor().fetch('/with')
-    assert.equal(await look(served, req => req.gradioState), undefined)
-    assert.equal(Reflect.get(app.request, 'gradioState'), undefined)
-    assert.equal(Reflect.get(IncomingMessage.prototype, 'gradioState'), undefined)
   })
 
   it('what was mounted in an app below is there in the app above', async t => {
