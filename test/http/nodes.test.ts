@@ -369,7 +369,7 @@ it('a ticket tells scripts nothing, and is short', async t => {
   const { ticket } = await heartbeat(user.at(a), 'p'.repeat(64), { n: '999999999' })
   assert.ok(ticket.length < 500, `${ticket.length}`)
   const [token = ''] = [...user.at(a).cookies.values()]
-  assert.ok(token.length > 40)
+  assert.ok(token.length >= 22)
   assert.ok(!Buffer.from(ticket, 'base64url').includes(token))
 })
 
