@@ -11,6 +11,7 @@ import { koa } from '../../lib/http/koa.ts'
 import { type GradioStateError, gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { forEachExpress, serve, sessionDefaults } from '../support/http/express.ts'
+import { serveKoa } from '../support/http/koa.ts'
 
 const instance = () => gradioState({ clock: fakeClock() })
 
@@ -32,7 +33,7 @@ async function errorOf(t: Parameters<typeof serve>[0], app: Express): Promise<Gr
 async function errorsOf(t: Parameters<typeof serve>[0], app: Koa, requests = 1): Promise<GradioStateError[]> {
   const found: GradioStateError[] = []
   app.on('error', error => found.push(error))
-  const { visitor } = await serve(t, app.callback())
+  const { visitor } = await serveKoa(t, app)
   for (let i = 0; i < requests; i++) assert.equal((await visitor().fetch('/')).status, 500)
   return found
 }
@@ -158,7 +159,7 @@ it('a handler before app.use(koa(gradio)) is told, from the second request that 
     else await next()
   })
   app.use(koa(instance()))
-  const { visitor } = await serve(t, app.callback())
+  const { visitor } = await serveKoa(t, app)
   const errors: GradioStateError[] = []
   app.on('error', error => errors.push(error))
   await visitor().fetch('/favicon.ico')
