@@ -4,11 +4,11 @@ import { defineConfig } from 'eslint/config'
 import { parser, plugin } from 'typescript-eslint'
 
 export default defineConfig(
-  { ignores: ['dist', 'test/package/consumers'] },
+  { ignores: ['dist', '.test-build', 'test/package/consumers'] },
   {
     files: ['**/*.ts'],
     plugins: { '@typescript-eslint': plugin },
-    languageOptions: { parser, parserOptions: { projectService: true } },
+    languageOptions: { parser, parserOptions: { project: './tsconfig.eslint.json' } },
     rules: {
       '@typescript-eslint/no-floating-promises': [
         'error',

@@ -1,7 +1,7 @@
 // Bundles the browser module that the library serves at `client.js` into lib/http/client-script.ts,
 // so that serving it reads no file, wherever a bundler or a serverless host has put the library.
 
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -38,8 +38,8 @@ if (gzipSize > maxGzipSize) {
   process.exit(1)
 }
 
-writeFileSync(
-  target,
+const text =
   `// Generated from lib/client/index.ts by scripts/build-client.mjs. Do not edit.\n` +
-    `export const clientScript =\n  ${JSON.stringify(script)}\n`,
-)
+  `export const clientScript =\n  ${JSON.stringify(script)}\n`
+// Others may be reading the file.
+if (!existsSync(target) || readFileSync(target, 'utf8') !== text) writeFileSync(target, text)

@@ -14,7 +14,7 @@ import { compileTests } from './compile-tests.mjs'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
-/** How long one file may take, in ms. The slowest takes about two minutes; one that hangs fails, and the others are run. */
+/** How long one file may take, in ms. The slowest takes about a minute; one that hangs fails, and the others are run. */
 const LIMIT = 15 * 60_000
 
 /** Most of the slow files wait: for leases, timeouts, browsers. So more of them run at a time than there are processors. */
@@ -23,24 +23,31 @@ const CONCURRENCY = 2 * availableParallelism()
 /** Begun first, in this order, so that none of them runs alone in the end. */
 const SLOWEST = [
   'test/client/client.test.ts',
-  'test/heap/sessions.test.ts',
-  'test/browser/cluster.test.ts',
   'test/browser/tabs.test.ts',
-  'test/browser/staying.test.ts',
-  'test/browser/closing.test.ts',
-  'test/browser/silence.test.ts',
+  'test/cluster/crashes.test.ts',
   'test/cluster/outages.test.ts',
   'test/cluster/spread.test.ts',
-  'test/cluster/crashes.test.ts',
-  'test/stores/session-file-store.test.ts',
-  'test/stores/connect-redis.test.ts',
-  'test/stores/connect-pg-simple.test.ts',
+  'test/browser/cluster.test.ts',
+  'test/heap/sessions.test.ts',
+  'test/browser/staying.test.ts',
   'test/package/consumers.test.ts',
   'test/cluster/same-as-one.test.ts',
   'test/cluster/redis-coordinator.test.ts',
-  'test/files/sweep.test.ts',
-  'test/http/nodes.test.ts',
+  'test/browser/closing.test.ts',
+  'test/browser/uploads.test.ts',
+  'test/browser/signals.test.ts',
   'test/pages/upgrade-matrix.test.ts',
+  'test/identity/logout-races.test.ts',
+  'test/scenarios/state-promises.test.ts',
+  'test/scenarios/unload-promises.test.ts',
+  'test/stores/connect-pg-simple.test.ts',
+  'test/stores/connect-redis.test.ts',
+  'test/stores/session-file-store.test.ts',
+  'test/cluster/shutdown.test.ts',
+  'test/files/sweep.test.ts',
+  'test/files/floods.test.ts',
+  'test/koa/uploads.test.ts',
+  'test/model/model.test.ts',
 ]
 
 /** What a test file needs beyond Node.js. A file belongs to the first part that fits. */
