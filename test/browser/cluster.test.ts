@@ -65,7 +65,7 @@ async function startCluster(t: TestContext, settings: Record<string, string> = {
 }
 
 /** Waits until some node has said so. */
-async function hears({ said, lines }: Cluster, what: string, seconds = 120): Promise<string[]> {
+async function waitFor({ said, lines }: Cluster, what: string, seconds = 120): Promise<string[]> {
   await until(() => said(what).length > 0, what, seconds).catch(() =>
     assert.fail(`Expected ${what} within ${seconds} s, got\n${lines.join('\n')}`),
   )
@@ -163,12 +163,12 @@ describe('on three nodes', () => {
     )
     const closedAt = performance.now()
     await context.close()
-    await hears(cluster, `UNLOAD ${id}`, 10)
+    await waitFor(cluster, `UNLOAD ${id}`, 10)
     const after = performance.now() - closedAt
     t.diagnostic(`unloaded after ${Math.round(after)} ms`)
     assert.ok(after < 5000, `${after} < 5000`)
-    await hears(cluster, `ENDED ${id}`)
-    await hears(cluster, `ENDED ${loads[0]?.replace('LOAD ', '')}`)
+    await waitFor(cluster, `ENDED ${id}`)
+    await waitFor(cluster, `ENDED ${loads[0]?.replace('LOAD ', '')}`)
     await until(() => filesBelow(cluster.cacheDir).length === 0, 'all files are gone')
     assert.deepEqual(
       cluster.lines.filter(line => line.includes(id)).map(line => line.slice(7)),
@@ -211,7 +211,7 @@ describe('on three nodes', () => {
     await sleep(16_000)
     assert.deepEqual([cluster.said('LOAD').length, cluster.said('UNLOAD')], [1, []])
     await context.close()
-    await hears(cluster, 'UNLOAD', 10)
+    await waitFor(cluster, 'UNLOAD', 10)
     await sleep(3000)
     assert.equal(cluster.said('UNLOAD').length, 1)
   })

@@ -43,11 +43,11 @@ describe('a browser that vanishes without a word', () => {
     await until(() => sockets.filter(isWebSocket).length === 3, 'each has its socket')
 
     // Ten minutes, for as long as the network is there.
-    const heard = () => sockets.filter(isWebSocket).map(socket => socket.bytesRead)
+    const bytesReceived = () => sockets.filter(isWebSocket).map(socket => socket.bytesRead)
     for (let passed = 0; passed < 600; passed += PING_EVERY) {
-      const before = heard()
+      const before = bytesReceived()
       await clock.advance(PING_EVERY)
-      await until(() => heard().every((bytes, i) => bytes >= before[i]! + PONG), 'three pongs')
+      await until(() => bytesReceived().every((bytes, i) => bytes >= before[i]! + PONG), 'three pongs')
     }
     assert.deepEqual([gradio.stats().pages, unloaded.length], [3, 0])
 

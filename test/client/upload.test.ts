@@ -161,10 +161,10 @@ describe('upload', { timeout: 600_000 }, () => {
       input.value = ''
       return Promise.all(outcomes)
     })
-    const told = outcomes.map(({ body }) =>
+    const results = outcomes.map(({ body }) =>
       (body as { name: string; size: number }[]).map(({ name, size }) => [name, size]),
     )
-    assert.deepEqual(told, [
+    assert.deepEqual(results, [
       [['one.txt', 1]],
       [['blob', 2]],
       [['three.txt', 3]],

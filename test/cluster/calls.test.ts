@@ -73,17 +73,17 @@ test('a request without a session: none', async t => {
   assert.deepEqual(await request(a, ''), { made: 0, waited: 0 })
 })
 
-for (const [visit, most] of [
+for (const [means, most] of [
   ['one request', 0.8],
   ['one page', 1.1],
 ] as const) {
-  test(`a session's life with ${visit}: ${most} at most, of 256 at once`, async t => {
+  test(`a whole session with ${means}: ${most} at most, of 256 at once`, async t => {
     const { clock, a, calls } = await cluster(t)
     const idle = await calls(() => clock.advance(120))
     const made = await calls(async () => {
       const visits = Array.from({ length: 256 }, async (_, number) => {
         const user = testUser(a.gradio, `user-${number}`)
-        if (visit === 'one page') (await user.connect()).close()
+        if (means === 'one page') (await user.connect()).close()
         else await user.request(state => state.establish())
       })
       await Promise.all(visits)

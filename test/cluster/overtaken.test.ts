@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { pass, until } from '../support/http/express.ts'
-import { type Node, nodes, wanderer } from '../support/http/nodes.ts'
+import { type Node, nodes, roamingUser } from '../support/http/nodes.ts'
 
 it('an end that overtakes an unload, which waits for a load hook, runs the unload hooks in its place', async t => {
   const log: string[] = []
@@ -56,22 +56,22 @@ it('a load whose news an answer overtakes has its load hooks run, once, by the n
     },
   })
   const [a, b] = [two[0]!, two[1]!]
-  const user = wanderer()
-  const visit = async (node: Node) => (await user.at(node).fetch('/id')).text()
-  await visit(a)
+  const user = roamingUser()
+  const idAt = async (node: Node) => (await user.at(node).fetch('/id')).text()
+  await idAt(a)
   await pass(two.clock, 1)
   // The last to stop keeping it unloads it.
-  await visit(b)
+  await idAt(b)
   await pass(two.clock, 3)
   await until(() => log.length === 2, 'the unload hooks to begin')
-  const waiting = visit(a)
+  const waiting = idAt(a)
   await until(() => requests === 3, 'the request that waits for the unload')
   await two.clock.advance(0)
   const release = a.hold('messages')
   unloaded()
   await two.clock.advance(0)
   // It is loaded again by now, and this answer says so.
-  await visit(a)
+  await idAt(a)
   release()
   await waiting
   await two.clock.advance(0)

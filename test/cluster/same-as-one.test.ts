@@ -1,4 +1,4 @@
-// What a user notices is the same on several processes as on one: the same visits run the same hooks, at the same times.
+// What a user notices is the same on several processes as on one: the same moves run the same hooks, at the same times.
 
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
@@ -9,13 +9,13 @@ import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import { MemoryCluster } from '../support/cluster/memory-cluster.ts'
 import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
 import { redisSetting } from '../support/cluster/places.ts'
-import { randomVisits, type Visit } from '../support/cluster/random-visits.ts'
+import { type Move, randomMoves } from '../support/cluster/random-moves.ts'
 import { type TestUser, testUser } from '../support/sessions/harness.ts'
 
 // The one about sessions without a page comes once for each instance.
 process.removeAllListeners('warning')
 
-const VISITS = 60
+const MOVES = 60
 /** Seconds. */
 const [UNLOAD_DELAY, GRACE_PERIOD, UNLOAD_HOOK] = [2, 12, 0.7]
 
@@ -42,8 +42,8 @@ function many<T>(count: number, make: () => T): T[] {
   return Array.from({ length: count }, make)
 }
 
-/** Plays the visits. @returns which hooks have run, and when */
-async function play({ clock, instances }: Processes, visits: readonly Visit[]): Promise<string[]> {
+/** Plays the moves. @returns which hooks have run, and when */
+async function play({ clock, instances }: Processes, moves: readonly Move[]): Promise<string[]> {
   const log: string[] = []
   const note = (what: string) => void log.push(`${Math.round(clock.now())} ${what}`)
   for (const gradio of instances) {
@@ -59,7 +59,7 @@ async function play({ clock, instances }: Processes, visits: readonly Visit[]): 
   await clock.advance(0)
   const users = instances.map(gradio => testUser(gradio))
   const leaves = new Map<number, (contentType: string) => void>()
-  for (const { after, entry, process, kind, leave } of visits) {
+  for (const { after, entry, process, kind, leave } of moves) {
     await clock.advance(after / 1000)
     if (leave === undefined) leaves.set(entry, enter(users[process % users.length] as TestUser, kind))
     else leaves.get(entry)?.(leave)
@@ -73,7 +73,7 @@ async function play({ clock, instances }: Processes, visits: readonly Visit[]): 
 }
 
 /** Enters the session, as soon as it may. @returns lets it leave */
-function enter(user: TestUser, kind: Visit['kind']): (contentType: string) => void {
+function enter(user: TestUser, kind: Move['kind']): (contentType: string) => void {
   if (kind === 'page') {
     const connecting = user.connect()
     return () => void connecting.then(connection => connection.close())
@@ -94,9 +94,9 @@ async function compare(
 ): Promise<void> {
   let hooks = 0
   for (let seed = 1; seed <= seeds; seed++) {
-    const visits = randomVisits(seed, VISITS, count)
-    const expected = await play(alone(), visits)
-    assert.deepEqual(await play(together(), visits), expected, `seed ${seed}`)
+    const moves = randomMoves(seed, MOVES, count)
+    const expected = await play(alone(), moves)
+    assert.deepEqual(await play(together(), moves), expected, `seed ${seed}`)
     hooks += expected.length
   }
   assert.ok(hooks > 5 * seeds)

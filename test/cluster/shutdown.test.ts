@@ -14,7 +14,7 @@ describe('processes that share a Redis', { concurrency: true, timeout: 600_000 }
   })
 
   it('tell the app, once each, that both have local values of one session', async () => {
-    const told = await onRedis(at => onTwoNodes(at, 10))
-    assert.deepEqual(told, { A: 1, B: 1 })
+    const reported = await onRedis(at => onTwoNodes(at, 10))
+    assert.deepEqual(reported, { A: 1, B: 1 })
   })
 })

@@ -22,16 +22,16 @@ export function describeFaults(name: string, test: Declare): void {
       await b.enter('a')
       assert.equal(await b.unload('a'), undefined)
       await a.coordinator.close()
-      assert.deepEqual(await told(b, c), [])
+      assert.deepEqual(await summaryOfWork(b, c), [])
       await b.clock.advance(UNLOAD_DELAY + 0.1)
       const unloads = await workOf(b, c)
       assert.deepEqual(unloads.map(about), ['unload disconnected loaded page'])
       await completeAll(unloads)
       assert.equal(await b.leave('a'), undefined)
       await b.clock.advance(GRACE_PERIOD - UNLOAD_DELAY - 1)
-      assert.deepEqual(await told(b, c), [])
+      assert.deepEqual(await summaryOfWork(b, c), [])
       await b.clock.advance(2)
-      assert.deepEqual(await told(b, c), ['end disconnected page'])
+      assert.deepEqual(await summaryOfWork(b, c), ['end disconnected page'])
     })
 
     test('leaves the end of its state as it has reported it', async (a, b, c) => {
@@ -39,9 +39,9 @@ export function describeFaults(name: string, test: Declare): void {
       await complete([a], [await a.unload('a', 20)])
       await a.coordinator.close()
       await b.clock.advance(19)
-      assert.deepEqual(await told(b, c), [])
+      assert.deepEqual(await summaryOfWork(b, c), [])
       await b.clock.advance(2)
-      assert.deepEqual(await told(b, c), ['end disconnected'])
+      assert.deepEqual(await summaryOfWork(b, c), ['end disconnected'])
     })
 
     test('leaves what it was working on, to be done at once', async (a, b, c) => {
@@ -65,7 +65,7 @@ export function describeFaults(name: string, test: Declare): void {
         assert.deepEqual(unloads.map(about), ['unload disconnected loaded'])
         await completeAll(unloads)
         await next.clock.advance(GRACE_PERIOD)
-        assert.deepEqual(await told(next), ['end disconnected'])
+        assert.deepEqual(await summaryOfWork(next), ['end disconnected'])
       } finally {
         await next.coordinator.close()
       }
@@ -79,7 +79,7 @@ export function describeFaults(name: string, test: Declare): void {
       await a.coordinator.close()
       release()
       await a.clock.advance(10)
-      assert.deepEqual(await a.heard(), [])
+      assert.deepEqual(await a.received(), [])
     })
   })
 
@@ -88,13 +88,13 @@ export function describeFaults(name: string, test: Declare): void {
       await a.page('a', 'p')
       a.under.kill()
       await b.clock.advance(9)
-      assert.deepEqual(await told(b, c), [])
+      assert.deepEqual(await summaryOfWork(b, c), [])
       await b.clock.advance(12)
       const unloads = await workOf(b, c)
       assert.deepEqual(unloads.map(about), ['unload disconnected loaded page'])
       await completeAll(unloads)
       await b.clock.advance(GRACE_PERIOD)
-      assert.deepEqual(await told(b, c), ['end disconnected page'])
+      assert.deepEqual(await summaryOfWork(b, c), ['end disconnected page'])
     })
 
     test('soon after its user has left: the unload comes, in its time', async (a, b, c) => {
@@ -106,9 +106,9 @@ export function describeFaults(name: string, test: Declare): void {
       assert.deepEqual(unloads.map(about), ['unload disconnected loaded page'])
       await completeAll(unloads)
       await b.clock.advance(7)
-      assert.deepEqual(await told(b, c), [])
+      assert.deepEqual(await summaryOfWork(b, c), [])
       await b.clock.advance(7)
-      assert.deepEqual(await told(b, c), ['end disconnected page'])
+      assert.deepEqual(await summaryOfWork(b, c), ['end disconnected page'])
     })
 
     test('leaves a session loaded that another node keeps', async (a, b, c) => {
@@ -116,7 +116,7 @@ export function describeFaults(name: string, test: Declare): void {
       await b.page('a', 'q')
       a.under.kill()
       await b.clock.advance(100)
-      assert.deepEqual(await told(b, c), [])
+      assert.deepEqual(await summaryOfWork(b, c), [])
       assert.equal((await b.enter('a')).pagesElsewhere, 0)
       assert.equal((await b.unload('a'))?.phase, 'unload')
     })
@@ -144,15 +144,15 @@ export function describeFaults(name: string, test: Declare): void {
       const restore = a.under.cut()
       assert.equal(await reported, undefined)
       restore()
-      assert.deepEqual(await told(a, b, c), [])
+      assert.deepEqual(await summaryOfWork(a, b, c), [])
       await a.clock.advance(13)
-      assert.deepEqual(await told(a, b, c), [])
+      assert.deepEqual(await summaryOfWork(a, b, c), [])
       await a.clock.advance(8)
       const again = await workOf(a, b, c)
       assert.deepEqual(again.map(about), ['unload disconnected loaded'])
       await completeAll(again)
       await a.clock.advance(30)
-      assert.deepEqual(await told(a, b, c), [])
+      assert.deepEqual(await summaryOfWork(a, b, c), [])
     })
   })
 
@@ -183,7 +183,7 @@ export function describeFaults(name: string, test: Declare): void {
         a.begin(token).answer.catch(() => {})
         if (number % 10 === 0) await turn()
       }
-      await a.heard()
+      await a.received()
       await a.clock.advance(2)
       for (const token of tokens) assert.equal((await b.find(token))?.id, a.share(token).id, token)
     })
@@ -229,7 +229,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.deepEqual([(await a.enter('a')).id, (await b.enter('a')).id], [id, there.id])
       assert.equal(await b.unload('a'), undefined)
       assert.equal((await a.unload('a'))?.id, id)
-      assert.deepEqual(await b.heard(), ['a unloaded 1 disconnected'])
+      assert.deepEqual(await b.received(), ['a unloaded 1 disconnected'])
     })
 
     test('is followed by what others have done meanwhile', async (a, b) => {
@@ -243,8 +243,8 @@ export function describeFaults(name: string, test: Declare): void {
       restore()
       await a.clock.advance(3)
       // What was on its way to it may be told twice.
-      const heard = new Set(await a.heard())
-      assert.deepEqual([...heard].sort(), ['ended ended destroyed', 'moved moved p'])
+      const received = new Set(await a.received())
+      assert.deepEqual([...received].sort(), ['ended ended destroyed', 'moved moved p'])
       assert.equal((await b.enter('moved')).pagesElsewhere, 0)
     })
 
@@ -258,13 +258,13 @@ export function describeFaults(name: string, test: Declare): void {
       await a.clock.advance(1)
       restore()
       await a.clock.advance(3)
-      assert.deepEqual(await told(a, b), ['unload expired loaded'])
+      assert.deepEqual(await summaryOfWork(a, b), ['unload expired loaded'])
     })
   })
 }
 
 /** What the nodes are given to do. */
-const told = async (...nodes: TestNode[]) => (await workOf(...nodes)).map(about)
+const summaryOfWork = async (...nodes: TestNode[]) => (await workOf(...nodes)).map(about)
 
 function about({ claim }: Given): string {
   if (claim.phase === 'value') return `value ${claim.name}`

@@ -113,7 +113,7 @@ export class TestNode {
   }
 
   /** What the coordinator told since the last call. */
-  async heard(): Promise<string[]> {
+  async received(): Promise<string[]> {
     await this.#place.rest()
     return this.events.splice(0)
   }

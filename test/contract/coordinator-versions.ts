@@ -15,9 +15,9 @@ export function describeVersions(name: string, test: Declare): void {
       const unload = (await b.unload('a')) as SessionClaim
       assert.equal((await a.enter('a')).phase, 'unloading')
       release()
-      assert.deepEqual(await a.heard(), [])
+      assert.deepEqual(await a.received(), [])
       await complete([b], [unload])
-      assert.deepEqual(await a.heard(), ['a loaded 2 hooks'])
+      assert.deepEqual(await a.received(), ['a loaded 2 hooks'])
     })
 
     test('an expiry, by the answer to a visitor, who takes it back', async (a, b) => {
@@ -27,7 +27,7 @@ export function describeVersions(name: string, test: Declare): void {
       await a.expire('a', 0)
       await b.enter('a')
       release()
-      assert.deepEqual(await b.heard(), [])
+      assert.deepEqual(await b.received(), [])
     })
 
     test('an expiry comes when it is newer than the visitor', async (a, b) => {
@@ -36,7 +36,7 @@ export function describeVersions(name: string, test: Declare): void {
       await b.enter('a')
       await a.expire('a', 0)
       release()
-      assert.deepEqual(await b.heard(), ['a expired 0'])
+      assert.deepEqual(await b.received(), ['a expired 0'])
     })
 
     test('a load, by the claim of the unload that ended it', async (a, b, c) => {
@@ -44,7 +44,7 @@ export function describeVersions(name: string, test: Declare): void {
       await a.enter('a')
       await b.enter('a')
       await complete([a, b], [await a.unload('a'), await b.unload('a')])
-      await a.heard()
+      await a.received()
       const release = a.under.holdMessages()
       await b.enter('a')
       await b.coordinator.close()
@@ -55,7 +55,7 @@ export function describeVersions(name: string, test: Declare): void {
         [2],
       )
       release()
-      assert.deepEqual(await a.heard(), [])
+      assert.deepEqual(await a.received(), [])
     })
 
     test('a load that this node is to run the hooks of, by the answer to its next visitor: it runs them', async (a, b) => {
@@ -63,7 +63,7 @@ export function describeVersions(name: string, test: Declare): void {
       const { phase, load } = await a.enter('a')
       assert.deepEqual([phase, load], ['loaded', 2])
       release()
-      assert.deepEqual(await a.heard(), ['a hooks of 2'])
+      assert.deepEqual(await a.received(), ['a hooks of 2'])
     })
 
     test('and by the claim of the unload that ends it', async (a, b) => {
@@ -71,7 +71,7 @@ export function describeVersions(name: string, test: Declare): void {
       await b.report('a', { keepsLoaded: false })
       assert.equal((await a.report('a', { keepsLoaded: false, load: 2 })).claim?.load, 2)
       release()
-      assert.deepEqual(await a.heard(), ['a hooks of 2'])
+      assert.deepEqual(await a.received(), ['a hooks of 2'])
     })
 
     test('an unload, by a load that was told after it', async (a, b, c) => {
@@ -83,7 +83,7 @@ export function describeVersions(name: string, test: Declare): void {
       await b.enter('a')
       release()
       // In their order, both are news.
-      assert.deepEqual(await a.heard(), ['a unloaded 1 disconnected', 'a loaded 2'])
+      assert.deepEqual(await a.received(), ['a unloaded 1 disconnected', 'a loaded 2'])
     })
 
     test('a page that has moved, by its return', async (a, b) => {
@@ -92,7 +92,7 @@ export function describeVersions(name: string, test: Declare): void {
       await b.page('a', 'p')
       await a.page('a', 'p')
       release()
-      assert.deepEqual([await a.heard(), await b.heard()], [[], ['a moved p']])
+      assert.deepEqual([await a.received(), await b.received()], [[], ['a moved p']])
     })
 
     test('but not by another visitor of the session', async (a, b) => {
@@ -102,7 +102,7 @@ export function describeVersions(name: string, test: Declare): void {
       await a.page('a', 'q')
       await a.enter('a')
       release()
-      assert.deepEqual(await a.heard(), ['a moved p'])
+      assert.deepEqual(await a.received(), ['a moved p'])
     })
 
     test('an end and a goodbye are always told', async (a, b) => {
@@ -113,7 +113,7 @@ export function describeVersions(name: string, test: Declare): void {
       await a.enter('a')
       await b.end('a', 'destroyed')
       release()
-      assert.deepEqual(await a.heard(), ['a goodbye p 1 undefined', 'a ended destroyed'])
+      assert.deepEqual(await a.received(), ['a goodbye p 1 undefined', 'a ended destroyed'])
     })
   })
 }
@@ -125,7 +125,7 @@ async function loadAgainUnheard(a: TestNode, b: TestNode): Promise<() => void> {
   await a.unload('a')
   const unload = (await b.unload('a')) as SessionClaim
   assert.equal((await a.enter('a')).phase, 'unloading')
-  await a.heard()
+  await a.received()
   const release = a.under.holdMessages()
   await complete([b], [unload])
   return release

@@ -47,13 +47,13 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(await a.unload('a'), undefined)
       const unload = (await b.unload('a')) as SessionClaim
       assert.deepEqual([unload.phase, unload.id, unload.token], ['unload', there.id, 'a'])
-      assert.deepEqual(await a.heard(), ['a unloaded 1 disconnected'])
+      assert.deepEqual(await a.received(), ['a unloaded 1 disconnected'])
       assert.equal(await b.coordinator.extend(unload), true)
       assert.equal(await b.coordinator.complete(unload), true)
       const end = (await a.end('a', 'destroyed')) as SessionClaim
       assert.equal(end.id, here.id)
       assert.equal(await a.coordinator.complete(end), true)
-      assert.deepEqual(await b.heard(), ['a ended destroyed'])
+      assert.deepEqual(await b.received(), ['a ended destroyed'])
     })
 
     test('begun without waiting take over the id that an answer is on its way for', async (a, b) => {
@@ -64,7 +64,7 @@ export function describeCoordinator(name: string, open: Open): void {
       const { answer } = a.begin('a', proposed)
       assert.deepEqual([(await first).id, (await answer).id], [proposed, proposed])
       await b.end('a', 'destroyed')
-      assert.deepEqual(await a.heard(), ['a ended destroyed'])
+      assert.deepEqual(await a.received(), ['a ended destroyed'])
       assert.notEqual(id, proposed)
     })
 
@@ -75,7 +75,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(a.coordinator.isConfirmed({ token: 'a', id }), true)
       await b.enter('a')
       await b.end('a')
-      await a.heard()
+      await a.received()
       assert.equal(a.coordinator.isConfirmed({ token: 'a', id }), false)
     })
 
@@ -88,7 +88,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(next.phase, 'new')
       assert.notEqual(next.id, former.id)
       assert.equal((await b.enter('a')).id, next.id)
-      assert.deepEqual(await a.heard(), ['a ended ended'])
+      assert.deepEqual(await a.received(), ['a ended ended'])
     })
 
     test('that a node ends while it enters: the visitor comes to the next', async a => {
@@ -119,10 +119,10 @@ export function describeCoordinator(name: string, open: Open): void {
       await b.end('a')
       assert.equal((await a.coordinator.report(share)).claim, undefined)
       release()
-      assert.ok((await a.heard()).every(event => event.startsWith('a ended')))
+      assert.ok((await a.received()).every(event => event.startsWith('a ended')))
       // A second time, nobody knows it here either.
       await a.coordinator.report(share)
-      assert.deepEqual(await a.heard(), [])
+      assert.deepEqual(await a.received(), [])
     })
   })
 
@@ -134,8 +134,8 @@ export function describeCoordinator(name: string, open: Open): void {
       const { fence, ...claim } = (await b.unload('a')) as SessionClaim
       const about = { token: 'a', id, createdAt, load: 1, isLoaded: true, hadPage: true, values: [] }
       assert.deepEqual(plain(claim), { ...about, phase: 'unload', reason: 'disconnected' })
-      assert.deepEqual((await a.heard()).at(-1), 'a unloaded 1 disconnected')
-      assert.deepEqual(await b.heard(), [])
+      assert.deepEqual((await a.received()).at(-1), 'a unloaded 1 disconnected')
+      assert.deepEqual(await b.received(), [])
       assert.ok(fence > 0)
     })
 
@@ -169,11 +169,11 @@ export function describeCoordinator(name: string, open: Open): void {
       const { id } = await a.enter('a')
       await b.enter('a')
       await complete([a, b], [await a.unload('a'), await b.unload('a')])
-      await a.heard()
+      await a.received()
       assert.equal(await b.leave('a'), undefined)
       const claim = (await a.leave('a')) as SessionClaim
       assert.deepEqual([claim.phase, claim.id, claim.isLoaded], ['end', id, false])
-      assert.deepEqual(await b.heard(), ['a ended disconnected'])
+      assert.deepEqual(await b.received(), ['a ended disconnected'])
       assert.equal(await a.coordinator.complete(claim), true)
       assert.equal(await a.coordinator.complete(claim), false)
       assert.equal((await b.enter('a')).phase, 'new')
@@ -221,7 +221,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(await b.unload('a'), undefined)
       assert.deepEqual(await b.work(), [])
       release()
-      assert.deepEqual(await a.heard(), ['a loaded 2 hooks'])
+      assert.deepEqual(await a.received(), ['a loaded 2 hooks'])
       assert.equal((await a.unload('a'))?.load, 2)
     })
   })
@@ -231,10 +231,10 @@ export function describeCoordinator(name: string, open: Open): void {
       await a.enter('a')
       await b.enter('a')
       await complete([a, b], [await a.unload('a'), await b.unload('a')])
-      await a.heard()
+      await a.received()
       const { phase, load } = await b.enter('a')
       assert.deepEqual([phase, load], ['returned', 2])
-      assert.deepEqual([await a.heard(), await b.heard()], [['a loaded 2'], []])
+      assert.deepEqual([await a.received(), await b.received()], [['a loaded 2'], []])
       assert.deepEqual((await a.enter('a')).phase, 'loaded')
       // A node with a request in flight keeps that load too.
       await a.report('a', { keepsLoaded: true })
@@ -247,11 +247,11 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual([await a.unload('a'), await b.unload('a')], [undefined, undefined])
       const unload = (await c.unload('a')) as SessionClaim
       for (const node of [a, b]) assert.equal((await node.enter('a')).phase, 'unloading')
-      for (const node of [a, b]) await node.heard()
+      for (const node of [a, b]) await node.received()
       assert.equal(await c.coordinator.complete(unload), true)
       assert.deepEqual(c.events, ['a loaded 2'])
-      const told = [...(await a.heard()), ...(await b.heard())]
-      assert.deepEqual(told.sort(), ['a loaded 2', 'a loaded 2 hooks'])
+      const events = [...(await a.received()), ...(await b.received())]
+      assert.deepEqual(events.sort(), ['a loaded 2', 'a loaded 2 hooks'])
       assert.equal(await a.unload('a'), undefined)
       assert.equal((await b.unload('a'))?.load, 2)
     })
@@ -262,9 +262,9 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(await b.unload('a'), undefined)
       const unload = (await a.unload('a')) as SessionClaim
       assert.equal((await a.page('a', 'p')).phase, 'unloading')
-      await b.heard()
+      await b.received()
       assert.equal(await a.coordinator.complete(unload), true)
-      assert.deepEqual([a.events, await b.heard()], [['a loaded 2 page hooks'], ['a loaded 2 page']])
+      assert.deepEqual([a.events, await b.received()], [['a loaded 2 page hooks'], ['a loaded 2 page']])
     })
   })
 
@@ -273,9 +273,9 @@ export function describeCoordinator(name: string, open: Open): void {
       await a.enter('a')
       await b.enter('b')
       assert.equal((await b.page('a', 'p')).hadPage, true)
-      assert.deepEqual([await a.heard(), await b.heard()], [['a page'], []])
+      assert.deepEqual([await a.received(), await b.received()], [['a page'], []])
       await b.page('a', 'q')
-      assert.deepEqual(await a.heard(), [])
+      assert.deepEqual(await a.received(), [])
       assert.equal((await a.enter('a')).hadPage, true)
     })
 
@@ -284,7 +284,7 @@ export function describeCoordinator(name: string, open: Open): void {
       await b.enter('a')
       assert.equal(await a.unload('a'), undefined)
       await b.page('a', 'p')
-      assert.deepEqual(await a.heard(), ['a page'])
+      assert.deepEqual(await a.received(), ['a page'])
     })
 
     test('meet the expectation that ends first, wherever it is', async (a, b, c) => {
@@ -296,7 +296,7 @@ export function describeCoordinator(name: string, open: Open): void {
       for (const page of ['p', 'q', 'r', 's']) {
         assert.equal((await c.page('a', page)).isExpectedHere, false)
         for (const [name, node] of [['a', a] as const, ['b', b] as const])
-          for (const event of await node.heard()) if (event === 'a page expected') met.push(name)
+          for (const event of await node.received()) if (event === 'a page expected') met.push(name)
       }
       assert.deepEqual(met, ['a', 'b', 'a'])
       assert.equal((await c.report('a')).pageExpected, false)
@@ -318,9 +318,9 @@ export function describeCoordinator(name: string, open: Open): void {
       await c.report('a', { expected: [20_000 + c.clock.now()] })
       await a.clock.advance(11)
       assert.equal((await a.page('a', 'p')).isExpectedHere, false)
-      assert.deepEqual((await c.heard()).at(-1), 'a page expected')
+      assert.deepEqual((await c.received()).at(-1), 'a page expected')
       assert.equal((await a.page('a', 'q')).isExpectedHere, false)
-      assert.deepEqual((await b.heard()).at(-1), 'a page expected')
+      assert.deepEqual((await b.received()).at(-1), 'a page expected')
       assert.equal((await a.report('a')).pageExpected, false)
     })
 
@@ -337,7 +337,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(first.pagesElsewhere, 0)
       assert.equal((await b.enter('a')).pagesElsewhere, 1)
       assert.equal((await b.page('a', 'p')).pagesElsewhere, 0)
-      assert.deepEqual(await a.heard(), ['a moved p'])
+      assert.deepEqual(await a.received(), ['a moved p'])
       // It leaves the node that has it no more: that changes nothing.
       await a.report('a', {}, 'p')
       assert.equal((await a.enter('a')).pagesElsewhere, 1)
@@ -351,7 +351,7 @@ export function describeCoordinator(name: string, open: Open): void {
       const to = (token: string, page: string) => goodbye.call(b.coordinator, token, page, 3, 'within')
       assert.equal(await to('a', 'p'), true)
       assert.equal(await b.coordinator.goodbye('a', 'p', undefined, undefined), true)
-      assert.deepEqual(await a.heard(), ['a goodbye p 3 within', 'a goodbye p undefined undefined'])
+      assert.deepEqual(await a.received(), ['a goodbye p 3 within', 'a goodbye p undefined undefined'])
       assert.deepEqual([await to('a', 'q'), await to('b', 'p')], [false, false])
     })
   })
@@ -361,12 +361,12 @@ export function describeCoordinator(name: string, open: Open): void {
       await a.enter('a')
       await b.enter('a')
       await a.expire('a', 10)
-      assert.deepEqual([await a.heard(), await b.heard()], [[], ['a expired 10000']])
+      assert.deepEqual([await a.received(), await b.received()], [[], ['a expired 10000']])
       assert.equal(await b.unload('a', 10), undefined)
       const unload = (await a.unload('a', 10)) as SessionClaim
       assert.deepEqual([unload.phase, unload.reason], ['unload', 'expired'])
       await complete([a], [unload])
-      assert.deepEqual((await b.heard()).at(-1), 'a unloaded 1 expired')
+      assert.deepEqual((await b.received()).at(-1), 'a unloaded 1 expired')
       assert.equal(await b.leave('a'), undefined)
       assert.equal((await a.leave('a'))?.reason, 'expired')
     })
@@ -397,7 +397,7 @@ export function describeCoordinator(name: string, open: Open): void {
       await b.end('a')
       const { id } = await b.enter('a')
       await a.coordinator.expire(share, 0)
-      await b.heard()
+      await b.received()
       assert.deepEqual([(await b.unload('a'))?.reason, b.share('a').id], ['disconnected', id])
     })
   })
@@ -410,7 +410,7 @@ export function describeCoordinator(name: string, open: Open): void {
       const claims = await Promise.all([a.end('a', 'destroyed'), b.end('a', 'ended')])
       const [claim, ...more] = claims.filter(claim => claim !== undefined)
       assert.deepEqual([claim?.id, claim?.phase, claim?.isLoaded, more], [id, 'end', true, []])
-      assert.deepEqual(await c.heard(), [`a ended ${claim?.reason}`])
+      assert.deepEqual(await c.received(), [`a ended ${claim?.reason}`])
       await complete([a, b], claims)
       assert.deepEqual(phases([...(await a.work()), ...(await b.work())]), [])
     })
@@ -419,7 +419,7 @@ export function describeCoordinator(name: string, open: Open): void {
       const { id } = await a.enter('a')
       await b.enter('a')
       assert.equal(await a.end('a', 'evicted'), undefined)
-      assert.deepEqual(await b.heard(), [])
+      assert.deepEqual(await b.received(), [])
       assert.equal((await a.enter('a')).id, id)
       assert.equal(await a.end('a', 'evicted'), undefined)
       const claim = await b.end('a', 'evicted')

@@ -55,7 +55,7 @@ export function describeExpressStore(
         const page = await me.openPage()
         const expiry = Date.now() + lifetime * 1000
         const id = await me.set('mine')
-        assert.equal(await told(page), 'expired')
+        assert.equal(await disconnectionOf(page), 'expired')
         await log.until('ended')
         await sleep(300)
         assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
@@ -79,7 +79,7 @@ export function describeExpressStore(
         const { user, log } = await app()
         const me = user()
         const { id, page } = await me.come('mine')
-        await told(page)
+        await disconnectionOf(page)
         const next = await me.get()
         assert.notEqual(next.id, id)
         assert.equal(next.value, undefined)
@@ -100,7 +100,7 @@ export function describeExpressStore(
             assert.equal(gradio.session(id)?.pages, 1)
           }
           assert.deepEqual(await me.get(), { id, value: 'mine' })
-          assert.equal(await told(page), 'expired')
+          assert.equal(await disconnectionOf(page), 'expired')
           log.notBefore(touched + lifetime * 1000, 'unload')
           await log.until('ended')
           assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
@@ -115,7 +115,7 @@ export function describeExpressStore(
         const { id: gone, page } = await shorter.come('shorter')
         await shorter.post('/lives/60000')
         await shorter.post(`/lives/${lifetime * 1000}`)
-        assert.equal(await told(page), 'expired')
+        assert.equal(await disconnectionOf(page), 'expired')
         await log.until('ended', gone)
         assert.deepEqual(log.of(kept), [])
         assert.deepEqual(await longer.get(), { id: kept, value: 'longer' })
@@ -129,7 +129,7 @@ export function describeExpressStore(
           const { id: kept } = await other.come('theirs')
           if (where === 'by a request') await me.post('/logout')
           else await new Promise(resolve => sessionStore.store.destroy(me.frameworkSessionId(), resolve))
-          assert.equal(await told(page), 'destroyed')
+          assert.equal(await disconnectionOf(page), 'destroyed')
           await log.until('ended')
           await sleep(300)
           assert.deepEqual(log.of(id), ['unload destroyed', 'delete destroyed', 'ended destroyed'])
@@ -147,7 +147,7 @@ export function describeExpressStore(
         assert.notEqual(me.frameworkSessionId(), previous)
         assert.notEqual(body.id, id)
         assert.equal(body.value, undefined)
-        assert.equal(await told(page), 'regenerated')
+        assert.equal(await disconnectionOf(page), 'regenerated')
         await log.until('ended')
         assert.deepEqual(log.of(id), ['unload regenerated', 'delete regenerated', 'ended regenerated'])
         assert.deepEqual(await me.get(), { id: body.id })
@@ -169,7 +169,7 @@ export function describeExpressStore(
         assert.equal(await (await me.fetch(url)).text(), 'content')
         assert.equal(gradio.session(id)?.pages, 1)
         assert.deepEqual(log.of(id), [])
-        assert.equal(await told(page), 'expired')
+        assert.equal(await disconnectionOf(page), 'expired')
         log.notBefore(begun + 4_000, 'unload')
         await log.until('ended')
         assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
@@ -181,7 +181,7 @@ export function describeExpressStore(
         const { id, page } = await me.come('mine')
         await me.post('/login')
         await me.post('/logout')
-        assert.equal(await told(page), 'destroyed')
+        assert.equal(await disconnectionOf(page), 'destroyed')
         await log.until('ended')
         await sleep(300)
         assert.deepEqual(log.of(id), ['unload destroyed', 'delete destroyed', 'ended destroyed'])
@@ -202,7 +202,7 @@ export function describeExpressStore(
           await sessionStore.flush()
           calls.take()
           await pass(POLL, () => log.has('unload'))
-          assert.equal(await told(page), 'expired')
+          assert.equal(await disconnectionOf(page), 'expired')
           assert.deepEqual(log.of(id), ['unload expired'])
           await pass(50)
           assert.deepEqual(log.of(id), ['unload expired'])
@@ -245,7 +245,7 @@ export function describeExpressStore(
         assert.deepEqual([...new Set(made)].sort(), ['get', 'touch'])
         assert.ok(made.length <= 12, `${made.length} calls`)
         await sessionStore.flush()
-        assert.equal(await told(page), 'expired')
+        assert.equal(await disconnectionOf(page), 'expired')
         assert.equal(await sessionStore.expiryOf(me.frameworkSessionId()), undefined)
         assert.equal(calls.take().at(-1), 'get')
         await log.until('ended')
@@ -257,7 +257,7 @@ export function describeExpressStore(
         const me = user()
         const { page } = await me.come('mine')
         calls.take()
-        await told(page)
+        await disconnectionOf(page)
         const made = calls.take()
         diagnose(`${made.length} calls`)
         assert.deepEqual([...new Set(made)], ['get'])
@@ -324,7 +324,7 @@ export function describeExpressStore(
       await server.start()
       await eventually(() => sessionStore.isConnected?.() ?? true, 'the client is back')
       await pass(POLL, () => log.has('unload'))
-      assert.equal(await told(page), 'expired')
+      assert.equal(await disconnectionOf(page), 'expired')
       assert.deepEqual(log.of(id), ['unload expired'])
     })
   })
@@ -499,7 +499,7 @@ class Log {
 }
 
 /** Why a page was disconnected, once it is. */
-async function told({ closed }: TestPage): Promise<string> {
+async function disconnectionOf({ closed }: TestPage): Promise<string> {
   let reason: string | undefined
   void closed.then(told => {
     reason = told.reason

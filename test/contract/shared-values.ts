@@ -131,7 +131,7 @@ export function describeSharedValues(
       const { version } = (await a.read('x')) as SharedValue
       assert.equal((await a.write('x', '2')).replaced, undefined)
       const { replaced } = await a.write('x', '3', { claimReplaced: true })
-      assert.deepEqual(told(replaced), 'x 2 replaced')
+      assert.deepEqual(summary(replaced), 'x 2 replaced')
       assert.ok((replaced?.version as number) > version)
       assert.equal(await site.complete(replaced), true)
       assert.equal((await a.write('new', '1', { claimReplaced: true })).replaced, undefined)
@@ -175,7 +175,7 @@ export function describeSharedValues(
       const a = await site.session('a')
       await a.write('x', '1')
       const claims = await Promise.all(Array.from({ length: 10 }, () => a.delete('x')))
-      assert.deepEqual(claims.map(told).filter(Boolean), ['x 1 deleted'])
+      assert.deepEqual(claims.map(summary).filter(Boolean), ['x 1 deleted'])
       await site.complete(claims.find(claim => claim !== undefined))
     })
   })
@@ -189,7 +189,7 @@ export function describeSharedValues(
       await site.clock.advance(1.5)
       const [claim, ...more] = (await site.expired()) as [ValueClaim]
       assert.deepEqual(more, [])
-      assert.deepEqual([told(claim), claim.version, claim.sessionId], ['x 1 timeToLive', version, a.id])
+      assert.deepEqual([summary(claim), claim.version, claim.sessionId], ['x 1 timeToLive', version, a.id])
       assert.equal(await a.read('x'), undefined)
       assert.equal(await site.complete(claim), true)
       assert.deepEqual(await site.expiredAfter(10), [])
@@ -348,11 +348,11 @@ class Site {
     await this.clock.advance(seconds)
     const claims = await this.expired()
     for (const claim of claims) assert.equal(await this.complete(claim), true)
-    return claims.map(told)
+    return claims.map(summary)
   }
 }
 
-const told = (claim: ValueClaim | undefined) => claim && `${claim.name} ${claim.data} ${claim.reason}`
+const summary = (claim: ValueClaim | undefined) => claim && `${claim.name} ${claim.data} ${claim.reason}`
 
 const byName = (values: readonly SharedValue[]) =>
   [...values].sort((one, other) => (one.name < other.name ? -1 : 1))

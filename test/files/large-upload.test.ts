@@ -12,7 +12,7 @@ import { partHead, slowUpload, unique } from '../support/files/multipart.ts'
 const SIZE = Number(process.env.LARGE_UPLOAD ?? 512 * 1024 * 1024)
 const PIECE = unique(1024 * 1024)
 
-interface Told {
+interface Measured {
   size: number
   sha256: string
   peak: number
@@ -50,7 +50,7 @@ async function start(t: TestContext, cacheDir: string) {
 }
 
 /** Uploads as many pieces, as fast as they are taken. */
-async function send(t: TestContext, port: number, pieces: number): Promise<Told & { expected: string }> {
+async function send(t: TestContext, port: number, pieces: number): Promise<Measured & { expected: string }> {
   const upload = await slowUpload(t, port, visitor(`http://127.0.0.1:${port}`))
   const hash = createHash('sha256')
   await upload.send(partHead({ name: 'large' }))
@@ -58,7 +58,7 @@ async function send(t: TestContext, port: number, pieces: number): Promise<Told 
     hash.update(PIECE)
     await upload.send(PIECE)
   }
-  const { status, body } = await upload.finish<Told>()
+  const { status, body } = await upload.finish<Measured>()
   assert.equal(status, 200)
   return { ...body, expected: hash.digest('hex') }
 }

@@ -162,9 +162,9 @@ it('what is no id, no hash, or no name leads nowhere', async t => {
 it('only what lies on a shelf is found', async t => {
   const { other, id, find } = await two(t)
   const directory = await other.session(id).directory()
-  for (const shelf of ['saved-1', 'saved-02', 'SAVED', 'saved-x', 'saves', 'deep/saved', '.']) {
-    mkdirSync(join(directory, shelf), { recursive: true })
-    writeFileSync(join(directory, shelf, 'b.txt'), BYTES)
+  for (const folder of ['saved-1', 'saved-02', 'SAVED', 'saved-x', 'saves', 'deep/saved', '.']) {
+    mkdirSync(join(directory, folder), { recursive: true })
+    writeFileSync(join(directory, folder, 'b.txt'), BYTES)
   }
   assert.equal(await find({ name: 'b.txt' }), undefined)
 })

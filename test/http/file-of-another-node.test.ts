@@ -13,7 +13,7 @@ import { filesBelow, scratch } from '../support/files/disk.ts'
 import { leaveInstance } from '../support/files/leftover-instance.ts'
 import { DIGITS, ifNoneMatch, save, saveSite } from '../support/files/save-site.ts'
 import { until } from '../support/http/express.ts'
-import { type Node, nodes, wanderer } from '../support/http/nodes.ts'
+import { type Node, nodes, roamingUser } from '../support/http/nodes.ts'
 
 interface Saved extends CachedFile {
   readonly session: string
@@ -45,14 +45,14 @@ async function put(user: Visitor, name = 'digits.txt', body = DIGITS): Promise<S
 }
 
 /** All that an answer says, but for when. */
-async function told(answer: Response) {
+async function summaryOf(answer: Response) {
   const { date, 'keep-alive': _, ...headers } = Object.fromEntries(answer.headers)
   return { status: answer.status, headers, body: await answer.text() }
 }
 
 it('a file is served by any node as by the one that has it', async t => {
   const { a, b } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { url, sha256 } = await put(user.at(a))
   const requests: RequestInit[] = [
     {},
@@ -66,37 +66,37 @@ it('a file is served by any node as by the one that has it', async t => {
   for (const request of requests) {
     const [own, sibling] = [await user.at(a).fetch(url, request), await user.at(b).fetch(url, request)]
     statuses.push(sibling.status)
-    assert.deepEqual(await told(sibling), await told(own))
+    assert.deepEqual(await summaryOf(sibling), await summaryOf(own))
   }
   assert.deepEqual(statuses, [200, 200, 206, 416, 200, 304])
   const picture = await put(user.at(a), 'page.html', '<script>alert(1)</script>')
   const answer = await user.at(b).fetch(picture.url)
   assert.match(answer.headers.get('content-disposition') ?? '', /^attachment/)
-  assert.deepEqual(await told(answer), await told(await user.at(a).fetch(picture.url)))
+  assert.deepEqual(await summaryOf(answer), await summaryOf(await user.at(a).fetch(picture.url)))
 })
 
 it('to another user it is the same as a file that never was, on every node', async t => {
   const { all, a, b } = await cluster(t, 3)
-  const [user, stranger, nobody] = [wanderer(), wanderer(), wanderer()]
+  const [user, stranger, nobody] = [roamingUser(), roamingUser(), roamingUser()]
   const { url } = await put(user.at(a))
   await put(stranger.at(b), 'other.txt')
-  const never = await told(await user.at(a).fetch(url.replace('digits', 'never')))
+  const never = await summaryOf(await user.at(a).fetch(url.replace('digits', 'never')))
   assert.equal(never.status, 404)
   for (const node of all) {
     for (const other of [stranger, nobody])
-      assert.deepEqual(await told(await other.at(node).fetch(url)), never)
+      assert.deepEqual(await summaryOf(await other.at(node).fetch(url)), never)
     const wrong = await user
       .at(node)
       .fetch(url.replace(/file\/./, digit => (digit === 'file/0' ? 'file/1' : 'file/0')))
-    assert.deepEqual(await told(wrong), never)
+    assert.deepEqual(await summaryOf(wrong), never)
     for (const name of ['..%2F..%2Fowner.json', 'digits.txt%00', '%E0%A4'])
-      assert.deepEqual(await told(await user.at(node).fetch(url.replace('digits.txt', name))), never)
+      assert.deepEqual(await summaryOf(await user.at(node).fetch(url.replace('digits.txt', name))), never)
   }
 })
 
 it('a session that has no part here is asked for once, and a file that is here asks nobody', async t => {
   const { a, b } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { url } = await put(user.at(a))
   const asked = [a, b].map(({ coordinator }) => countEnters(coordinator))
   for (let round = 0; round < 3; round++) {
@@ -107,7 +107,7 @@ it('a session that has no part here is asked for once, and a file that is here a
 
 it('a visit for a file leaves with its answer, and keeps no session', async t => {
   const { all, a, b, cacheDir } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { url } = await put(user.at(a))
   assert.equal(await (await user.at(b).fetch(url)).text(), DIGITS)
   assert.equal(b.gradio.stats().open, 0)
@@ -119,7 +119,7 @@ it('a visit for a file leaves with its answer, and keeps no session', async t =>
 
 it('after the end, and after the file is gone, no node has it', async t => {
   const { all, a, b, cacheDir } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const [file, other] = [await put(user.at(a)), await put(user.at(b), 'other.txt')]
   for (const node of all) for (const { url } of [file, other]) assert.ok((await user.at(node).fetch(url)).ok)
   unlinkSync(file.path)
@@ -131,7 +131,7 @@ it('after the end, and after the file is gone, no node has it', async t => {
 
 it('a node that has closed takes its files along', async t => {
   const { a, b, cacheDir } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { url } = await put(user.at(a))
   assert.ok((await user.at(b).fetch(url)).ok)
   await a.gradio.close()
@@ -144,9 +144,9 @@ it('without a cluster, no other folder is looked into', async t => {
   const user = visitor()
   const { url } = await save(user)
   const id = gradio.sessions()[0]?.id as string
-  const shelf = join(leaveInstance(cacheDir), id, 'saved')
-  mkdirSync(shelf, { recursive: true })
-  writeFileSync(join(shelf, 'other.txt'), DIGITS)
+  const saved = join(leaveInstance(cacheDir), id, 'saved')
+  mkdirSync(saved, { recursive: true })
+  writeFileSync(join(saved, 'other.txt'), DIGITS)
   assert.equal((await user.fetch(url)).status, 200)
   assert.equal((await user.fetch(url.replace('digits', 'other'))).status, 404)
   await gradio.endSession(id)

@@ -157,8 +157,8 @@ forEachExpress((_name, express) => {
       const disposition = answer.headers.get('content-disposition') ?? ''
       const extended = /filename\*=UTF-8''([^;]+)/.exec(disposition)?.[1]
       const plain = /filename="((?:[^"\\]|\\.)*)"/.exec(disposition)?.[1]
-      const told = extended === undefined ? plain : decodeURIComponent(extended)
-      assert.equal(told ?? /filename=([^;]+)/.exec(disposition)?.[1], name, disposition)
+      const decoded = extended === undefined ? plain : decodeURIComponent(extended)
+      assert.equal(decoded ?? /filename=([^;]+)/.exec(disposition)?.[1], name, disposition)
     })
   }
 

@@ -10,7 +10,7 @@ import type { Express } from 'express'
 import type { GradioState } from '../../lib/index.ts'
 import { type PlaceSetting, redisSetting } from '../support/cluster/places.ts'
 import { pass, until } from '../support/http/express.ts'
-import { type Node, type Nodes, nodes, wanderer } from '../support/http/nodes.ts'
+import { type Node, type Nodes, nodes, roamingUser } from '../support/http/nodes.ts'
 import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
 
 const POST = { method: 'POST' }
@@ -62,13 +62,13 @@ const counts = (all: Nodes) => all.map(({ gradio }) => gradio.stats().pages)
 const becomes = (all: Nodes, ...expected: number[]) =>
   until(() => String(counts(all)) === String(expected), `pages ${expected}, got ${counts(all)}`)
 
-async function who(user: ReturnType<typeof wanderer>, node: Node) {
+async function who(user: ReturnType<typeof roamingUser>, node: Node) {
   return (await (await user.at(node).fetch('/who')).json()) as { id: string; pages: number }
 }
 
 it('a page that one node has opened has its socket at another', async t => {
   const { all, left, clock, 0: a, 1: b } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
   assert.deepEqual(counts(all), [1, 0, 0])
   const { status, closed } = await dial(t, b, 'page', { ticket })
@@ -83,7 +83,7 @@ it('a page that one node has opened has its socket at another', async t => {
 
 it('a goodbye reaches the node that has the socket, from one that has nothing of the session', async t => {
   const { all, left, clock, 0: a, 1: b, 2: c } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
   await dial(t, b, 'page', { ticket })
   await becomes(all, 0, 1, 0)
@@ -102,7 +102,7 @@ it('a goodbye reaches the node that has the socket, from one that has nothing of
 it('a goodbye within the origin gives the next page 30 s, though it arrives at another node than the page', async t => {
   for (const within of [true, false]) {
     const { all, left, clock, 0: a, 1: b } = await cluster(t)
-    const user = wanderer()
+    const user = roamingUser()
     await heartbeat(user.at(a), 'page')
     assert.equal(await goodbye(user.at(b), 'page', { within }), 204)
     await becomes(all, 0, 0, 0)
@@ -117,7 +117,7 @@ it('a goodbye within the origin gives the next page 30 s, though it arrives at a
 
 it('a goodbye reaches the node that has the page, from one that had it before', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   await heartbeat(user.at(a), 'page')
   await heartbeat(user.at(b), 'page')
   await becomes(all, 0, 1)
@@ -127,7 +127,7 @@ it('a goodbye reaches the node that has the page, from one that had it before', 
 
 it('a goodbye of an earlier epoch hurts no page on another node', async t => {
   const { all, 0: a, 1: b, 2: c } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   await heartbeat(user.at(a), 'page', { n: '1' })
   await heartbeat(user.at(b), 'page', { n: '2' })
   for (const node of [a, c]) assert.equal(await goodbye(user.at(node), 'page', { n: '1' }), 204)
@@ -139,7 +139,7 @@ it('a goodbye of an earlier epoch hurts no page on another node', async t => {
 
 it('beats that wander over the nodes keep one page; after the last there is one unload', async t => {
   const { all, left, clock, 0: a, 1: b, 2: c } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   for (const node of [a, b, c, a, a, c, b, c, b]) {
     assert.equal((await heartbeat(user.at(node), 'page')).status, 200)
     await becomes(all, ...all.map(other => (other === node ? 1 : 0)))
@@ -159,7 +159,7 @@ it('beats that wander over the nodes keep one page; after the last there is one 
 
 it('req.gradioState.pages counts each page of the session once', async t => {
   const { all, 0: a, 1: b, 2: c } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { id } = await who(user, a)
   await heartbeat(user.at(a), 'one')
   await heartbeat(user.at(b), 'two')
@@ -170,7 +170,7 @@ it('req.gradioState.pages counts each page of the session once', async t => {
 
 it('the late close of a socket that another node has taken the place of hurts nobody', async t => {
   const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const former = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
   const { ticket } = await heartbeat(user.at(b), 'page')
   // Silently: a code would tell the page that its session has ended.
@@ -182,7 +182,7 @@ it('the late close of a socket that another node has taken the place of hurts no
 
 it('a page may come back to a node that it was moved from, with the same epoch', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const first = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
   const second = await dial(t, b, 'page', await heartbeat(user.at(a), 'page'))
   await first.closed
@@ -197,7 +197,7 @@ itInMemory(
   async t => {
     for (const hasSocket of [false, true]) {
       const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
-      const user = wanderer()
+      const user = roamingUser()
       const first = await heartbeat(user.at(a), 'page')
       if (hasSocket) await dial(t, a, 'page', first)
       const release = a.hold()
@@ -218,7 +218,7 @@ itInMemory(
 
 itInMemory('a socket that closes while its page is heard of again hurts nobody', async t => {
   const { all, left, clock, 0: a } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const { socket } = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
   const release = a.hold()
   const again = heartbeat(user.at(a), 'page')
@@ -233,7 +233,7 @@ itInMemory('a socket that closes while its page is heard of again hurts nobody',
 
 itInMemory('a heartbeat keeps its page also when the coordinator fails', async t => {
   const { all, left, clock, 0: a } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const { socket } = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
   a.coordinator.enter = async () => {
     await sleep(40)
@@ -249,7 +249,7 @@ itInMemory('a heartbeat keeps its page also when the coordinator fails', async t
 
 itInMemory('a goodbye that comes while its page is heard of again holds', async t => {
   const { all, 0: a } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   await heartbeat(user.at(a), 'page')
   const release = a.hold()
   const again = heartbeat(user.at(a), 'page')
@@ -262,7 +262,7 @@ itInMemory('a goodbye that comes while its page is heard of again holds', async 
 
 it('parallel heartbeats of one page are one page', async t => {
   const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   await who(user, a)
   const answers = await Promise.all([a, a, a, b, b].map(node => heartbeat(user.at(node), 'page')))
   assert.deepEqual(
@@ -277,13 +277,13 @@ it('parallel heartbeats of one page are one page', async t => {
 
 it('a ticket is good for one socket, on whichever node', async t => {
   const { all, 0: a, 1: b } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
   const { socket } = await dial(t, b, 'page', { ticket })
   await becomes(all, 0, 1, 0)
   await heartbeat(user.at(b), 'other')
   for (const node of [a, b]) {
-    await heartbeat(wanderer().at(node), 'other')
+    await heartbeat(roamingUser().at(node), 'other')
     assert.equal((await dial(t, node, 'page', { ticket })).status, 401)
   }
   socket.terminate()
@@ -293,7 +293,7 @@ it('a ticket is good for one socket, on whichever node', async t => {
 
 it('a ticket that was made void by a newer one is refused where the page is', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const { ticket: older } = await heartbeat(user.at(a), 'page')
   const { ticket: newer } = await heartbeat(user.at(b), 'page')
   await becomes(all, 0, 1)
@@ -303,13 +303,13 @@ it('a ticket that was made void by a newer one is refused where the page is', as
 
 it('a ticket is good for 30 s', async t => {
   const { clock, 0: a, 1: b } = await cluster(t, 2)
-  await heartbeat(wanderer().at(b), 'other')
+  await heartbeat(roamingUser().at(b), 'other')
   for (const [node, age, status] of [
     [b, 30, 101],
     [b, 30.1, 401],
     [a, 30.1, 401],
   ] as const) {
-    const { ticket } = await heartbeat(wanderer().at(a), 'page')
+    const { ticket } = await heartbeat(roamingUser().at(a), 'page')
     await clock.advance(age)
     assert.equal((await dial(t, node, 'page', { ticket })).status, status)
   }
@@ -317,8 +317,8 @@ it('a ticket is good for 30 s', async t => {
 
 it('a ticket that was tampered with, or sealed with another key, is refused', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  await heartbeat(wanderer().at(b), 'other')
-  const { ticket } = await heartbeat(wanderer().at(a), 'page')
+  await heartbeat(roamingUser().at(b), 'other')
+  const { ticket } = await heartbeat(roamingUser().at(a), 'page')
   const bytes = Buffer.from(ticket, 'base64url')
   const forged: Buffer[] = [Buffer.alloc(0), randomBytes(28), randomBytes(29), bytes.subarray(0, -1)]
   for (const at of [0, 12, 40, bytes.length - 1]) {
@@ -346,7 +346,7 @@ it('a ticket that was tampered with, or sealed with another key, is refused', as
 
 it('a ticket of another page or epoch is refused on another node too', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page', { n: '2' })
   assert.equal((await dial(t, b, 'other', { ticket, n: '2' })).status, 409)
   assert.equal((await dial(t, b, 'page', { ticket, n: '1' })).status, 409)
@@ -356,7 +356,7 @@ it('a ticket of another page or epoch is refused on another node too', async t =
 
 it('a ticket of a session that has ended is refused', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
   await user.at(a).fetch('/logout', POST)
   assert.equal((await dial(t, b, 'page', { ticket })).status, 401)
@@ -365,7 +365,7 @@ it('a ticket of a session that has ended is refused', async t => {
 
 it('a ticket tells scripts nothing, and is short', async t => {
   const { 0: a } = await cluster(t, 1)
-  const user = wanderer()
+  const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'p'.repeat(64), { n: '999999999' })
   assert.ok(ticket.length < 500, `${ticket.length}`)
   const [token = ''] = [...user.at(a).cookies.values()]
@@ -375,7 +375,7 @@ it('a ticket tells scripts nothing, and is short', async t => {
 
 itInMemory('what comes on the socket while its page is being opened is not lost', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
-  const { ticket } = await heartbeat(wanderer().at(a), 'page')
+  const { ticket } = await heartbeat(roamingUser().at(a), 'page')
   const release = b.hold()
   const socket = connect({ port: b.port, host: '127.0.0.1' })
   t.after(() => socket.destroy())
@@ -399,7 +399,7 @@ itInMemory(
   'a socket that is cut while its page is being opened does no harm: the page goes on by its beats',
   async t => {
     const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
-    const { ticket } = await heartbeat(wanderer().at(a), 'page')
+    const { ticket } = await heartbeat(roamingUser().at(a), 'page')
     const release = b.hold()
     const socket = connect({ port: b.port, host: '127.0.0.1' })
     socket.on('error', () => {})
@@ -422,7 +422,7 @@ itInMemory(
 itInMemory('close() refuses a socket whose page is being opened', async t => {
   for (const isAnswered of [false, true]) {
     const { all, 0: a, 1: b } = await cluster(t, 2)
-    const { ticket } = await heartbeat(wanderer().at(a), 'page')
+    const { ticket } = await heartbeat(roamingUser().at(a), 'page')
     const release = b.hold()
     const dialled = dial(t, b, 'page', { ticket })
     await sleep(20)
@@ -440,7 +440,7 @@ itInMemory('close() refuses a socket whose page is being opened', async t => {
 
 it('a cookie that one node has minted leads to the same session on the others', async t => {
   const { 0: a, 1: b, 2: c } = await cluster(t)
-  const user = wanderer()
+  const user = roamingUser()
   const { id } = await who(user, a)
   for (const node of [b, c, a]) assert.equal((await who(user, node)).id, id)
   // Also where that has ended: parallel requests agree on the next.
@@ -451,7 +451,7 @@ it('a cookie that one node has minted leads to the same session on the others', 
 
 it('a logout at one node ends the pages on the others, which are told why', async t => {
   const { all, left, 0: a, 1: b } = await cluster(t, 2)
-  const user = wanderer()
+  const user = roamingUser()
   const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))
   await user.at(a).fetch('/logout', POST)
   assert.deepEqual(await closed, { code: 4000, reason: 'ended' })

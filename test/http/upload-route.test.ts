@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Told, upload, uploadRouteSite } from '../support/files/upload-route-site.ts'
+import { type StoredUpload, upload, uploadRouteSite } from '../support/files/upload-route-site.ts'
 import { forEachExpress, json, until } from '../support/http/express.ts'
 import { RecordingStore } from '../support/stores/recording-store.ts'
 
@@ -34,7 +34,9 @@ forEachExpress((_name, express) => {
   it('stores the files, tells of them, and serves them', async t => {
     const { gradio, visitor, onDisk } = await uploadRouteSite(t, express)
     const user = visitor()
-    const { status, body } = await json<Told[]>(upload(user, { 'a b.txt': 'first', '日本.png': 'second' }))
+    const { status, body } = await json<StoredUpload[]>(
+      upload(user, { 'a b.txt': 'first', '日本.png': 'second' }),
+    )
     assert.equal(status, 200)
     assert.deepEqual(
       body.map(file => Object.keys(file).sort()),
@@ -63,7 +65,7 @@ forEachExpress((_name, express) => {
     const form = new FormData()
     form.append('_csrf', 'a token')
     form.append('files', new Blob(['a']), 'a.txt')
-    const { status, body } = await json<Told[]>(
+    const { status, body } = await json<StoredUpload[]>(
       user.fetch('/gradio_api/upload', { method: 'POST', body: form }),
     )
     assert.deepEqual([status, body.length], [200, 1])
@@ -71,7 +73,7 @@ forEachExpress((_name, express) => {
 
   it('a name tells where nothing goes', async t => {
     const { visitor, onDisk } = await uploadRouteSite(t, express)
-    const { body } = await json<Told[]>(
+    const { body } = await json<StoredUpload[]>(
       upload(visitor(), { '../../../etc/passwd': 'x', 'C:\\a\\b.txt': 'y' }),
     )
     assert.deepEqual(

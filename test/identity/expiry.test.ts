@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { forEachExpress } from '../support/http/express.ts'
-import { GRACE, LIFETIME, sessionApp, told } from '../support/http/session-app.ts'
+import { disconnectionOf, GRACE, LIFETIME, sessionApp } from '../support/http/session-app.ts'
 import { deferred } from '../support/sessions/harness.ts'
 
 forEachExpress((_name, express) => {
@@ -15,7 +15,7 @@ forEachExpress((_name, express) => {
     await pass(LIFETIME - 1)
     assert.equal(gradio.session(id!)?.pages, 1)
     await pass(2)
-    assert.deepEqual(await told(page), { code: 4000, reason: 'expired' })
+    assert.deepEqual(await disconnectionOf(page), { code: 4000, reason: 'expired' })
     assert.deepEqual(log, ['unload expired @60.05'])
     const back = await me.openPage({ id: page.id })
     const now = await me.get()
@@ -63,7 +63,7 @@ forEachExpress((_name, express) => {
     assert.equal(log.length, 0)
     store.trouble = () => undefined
     await pass(60)
-    assert.deepEqual((await told(page)).reason, 'expired')
+    assert.deepEqual((await disconnectionOf(page)).reason, 'expired')
     await clock.advance(0)
     const at = log[0]?.split('@')[1]
     assert.deepEqual(log, [`unload expired @${at}`, `delete expired @${at}`, `ended expired @${at}`])
@@ -107,7 +107,7 @@ forEachExpress((_name, express) => {
       [],
     )
     await pass(2)
-    assert.deepEqual((await told(page)).reason, 'expired')
+    assert.deepEqual((await disconnectionOf(page)).reason, 'expired')
   })
 
   it('of two sessions, the one that expires takes nothing from the other', async t => {
@@ -118,7 +118,7 @@ forEachExpress((_name, express) => {
     await long.post('/lives/600000')
     const pages = [await short.openPage(), await long.openPage()] as const
     await pass(LIFETIME + 1)
-    assert.equal((await told(pages[0])).reason, 'expired')
+    assert.equal((await disconnectionOf(pages[0])).reason, 'expired')
     assert.deepEqual(log, ['unload expired @60.05'])
     assert.equal(gradio.session(id!)?.pages, 1)
     assert.deepEqual(await long.get(), { status: 200, id, value: 'long' })

@@ -60,14 +60,14 @@ forEachExpress((_name, express) => {
     it(`a browser that could not learn of its session is refused it, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       // With saveUninitialized the headers bring a cookie to every new browser, so none is refused.
-      const isTold = kind.endsWith('saveUninitialized')
+      const sentCookie = kind.endsWith('saveUninitialized')
       for (const use of ['id', 'set', 'establish']) {
         const user = visitor()
         const answer = await (await user.fetch(`/late/${use}`)).text()
-        if (isTold) assert.equal(await (await user.fetch('/id')).text(), answer)
+        if (sentCookie) assert.equal(await (await user.fetch('/id')).text(), answer)
         else assert.equal(answer, 'HEADERS_SENT')
       }
-      assert.equal(gradio.stats().sessions, isTold ? 3 : 0)
+      assert.equal(gradio.stats().sessions, sentCookie ? 3 : 0)
     })
 
     it(`a browser that knows its session may use it at any time, with ${kind}`, async t => {

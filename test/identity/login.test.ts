@@ -5,7 +5,7 @@ import { it } from 'node:test'
 import type { Express } from 'express'
 import type { GradioState, RequestState } from '../../lib/index.ts'
 import { forEachExpress } from '../support/http/express.ts'
-import { type Answer, type AppUser, sessionApp, told } from '../support/http/session-app.ts'
+import { type Answer, type AppUser, disconnectionOf, sessionApp } from '../support/http/session-app.ts'
 import { deferred } from '../support/sessions/harness.ts'
 
 const ENDED = (reason: string) => [`unload ${reason} @0`, `delete ${reason} @0`, `ended ${reason} @0`]
@@ -87,7 +87,7 @@ forEachExpress((_name, express) => {
     await me.post('/logout')
     await app.pass(0)
     assert.deepEqual(log, ENDED('destroyed'))
-    assert.equal((await told(page)).reason, 'destroyed')
+    assert.equal((await disconnectionOf(page)).reason, 'destroyed')
   })
 
   for (const isMarked of [true, false]) {
@@ -292,19 +292,19 @@ forEachExpress((_name, express) => {
       const me = app.user()
       await me.set('mine')
       const page = await me.openPage()
-      let isTold = false
+      let isDisconnected = false
       void page.closed.then(() => {
-        isTold = true
+        isDisconnected = true
       })
       const asked = me.post(`/slow${path}`)
       await done.promise
       await app.clock.advance(4.9)
       await new Promise(resolve => setTimeout(resolve, 20))
-      assert.equal(isTold, false)
+      assert.equal(isDisconnected, false)
       assert.equal(app.gradio.stats().pages, 0, 'the page counts no more')
       answered.resolve()
       await asked
-      assert.deepEqual(await told(page), { code: 4000, reason })
+      assert.deepEqual(await disconnectionOf(page), { code: 4000, reason })
     })
 
     it(`open pages are told that it was ${reason} after 5 s, when the answer takes longer`, async t => {
@@ -317,7 +317,7 @@ forEachExpress((_name, express) => {
       await arrived
       await me.post(path)
       await app.clock.advance(5)
-      assert.deepEqual(await told(page), { code: 4000, reason })
+      assert.deepEqual(await disconnectionOf(page), { code: 4000, reason })
       resume()
       await asked
     })
@@ -329,7 +329,7 @@ forEachExpress((_name, express) => {
     const { id } = await me.set('mine')
     const page = await me.openPage()
     await me.post('/unset')
-    assert.equal((await told(page)).reason, 'destroyed')
+    assert.equal((await disconnectionOf(page)).reason, 'destroyed')
     assert.deepEqual(app.log, ENDED('destroyed'))
     assert.notEqual((await me.get()).id, id)
   })
@@ -372,7 +372,7 @@ forEachExpress((_name, express) => {
     await app.pass(19)
     assert.deepEqual(app.log, [])
     await app.pass(2)
-    assert.equal((await told(pages[1]!)).reason, 'expired')
+    assert.equal((await disconnectionOf(pages[1]!)).reason, 'expired')
     assert.deepEqual(app.log, ['unload expired @20.05'])
     await app.pass(578)
     assert.equal(app.log.length, 1)
@@ -390,7 +390,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await me.get(), { status: 200, id, value: 'mine' })
     app.store.lose()
     await app.pass(380)
-    assert.equal((await told(page)).reason, 'expired')
+    assert.equal((await disconnectionOf(page)).reason, 'expired')
     assert.match(app.log.join(), /^unload expired @\d+(\.\d+)?$/)
   })
 

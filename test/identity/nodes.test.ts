@@ -5,7 +5,7 @@ import { it } from 'node:test'
 import session, { MemoryStore } from 'express-session'
 import { countEnters } from '../support/cluster/count-enters.ts'
 import { sessionDefaults, until } from '../support/http/express.ts'
-import { type Node, type NodesOptions, nodes, wanderer } from '../support/http/nodes.ts'
+import { type Node, type NodesOptions, nodes, roamingUser } from '../support/http/nodes.ts'
 import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 /** Each node has a store of its own over the same sessions, as with stores in a database. */
@@ -33,7 +33,7 @@ function frameworkSessions(): NodesOptions {
 it('a framework session that was never used here costs no round trip', async t => {
   const all = await nodes(t, 2, frameworkSessions())
   const [a, b] = [...all] as [Node, Node]
-  const user = wanderer()
+  const user = roamingUser()
   await user.at(a).fetch('/plain')
   const asked = all.map(({ coordinator }) => countEnters(coordinator))
   for (const node of [a, b]) await user.at(node).fetch('/plain')
@@ -47,7 +47,7 @@ it('a framework session that was never used here costs no round trip', async t =
 
 it('a logout that destroys the framework session at one node ends the pages on the others', async t => {
   const [a, b] = (await nodes(t, 2, frameworkSessions())) as unknown as [Node, Node]
-  const user = wanderer()
+  const user = roamingUser()
   const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))
   await user.at(a).fetch('/logout', { method: 'POST' })
   assert.deepEqual(await closed, { code: 4000, reason: 'destroyed' })
@@ -67,7 +67,7 @@ it('a use that cannot wait has its session at once, also while another one waits
     },
   })) as unknown as [Node]
   for (let times = 0; times < 3; times++) {
-    const visitor = wanderer().at(a)
+    const visitor = roamingUser().at(a)
     const answer = await visitor.fetch('/both')
     const [first, second] = (await answer.json()) as [string, string]
     assert.equal(first, second)
@@ -76,7 +76,7 @@ it('a use that cannot wait has its session at once, also while another one waits
     await until(() => a.gradio.stats().open === 0)
     assert.equal(a.gradio.stats().sessions, times + 1)
   }
-  const visitor = wanderer().at(a)
+  const visitor = roamingUser().at(a)
   const id = await (await visitor.fetch('/now')).text()
   assert.equal(await (await visitor.fetch('/now')).text(), id)
 })

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { forEachExpress } from '../support/http/express.ts'
-import { GRACE, LIFETIME, sessionApp, told } from '../support/http/session-app.ts'
+import { disconnectionOf, GRACE, LIFETIME, sessionApp } from '../support/http/session-app.ts'
 import { type FrameworkHarness, frameworkHarness } from '../support/sessions/framework-harness.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
 import { warningsIn } from '../support/warnings.ts'
@@ -111,7 +111,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([log, store.take()], [[], []])
     store.emit('connect')
     await pass(1)
-    assert.equal((await told(page)).reason, 'expired')
+    assert.equal((await disconnectionOf(page)).reason, 'expired')
     await pass(GRACE - 19 * LIFETIME)
     assert.deepEqual(
       log.map(line => line.split(' @')[0]),
@@ -196,8 +196,8 @@ it('a second outage is told of again, once the store was well for a while', asyn
     harness.store.trouble = () => undefined
     await harness.clock.advance('30m')
   }
-  const told = harness.errors.splice(0).map(error => (error as Error).message)
-  assert.deepEqual(told, ['outage 1', 'outage 2'])
+  const messages = harness.errors.splice(0).map(error => (error as Error).message)
+  assert.deepEqual(messages, ['outage 1', 'outage 2'])
 })
 
 it('an answer is awaited for ten seconds, and one that comes later is not believed', async t => {

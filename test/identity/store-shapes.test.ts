@@ -22,7 +22,7 @@ function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
 const noop = () => {}
 
 /** Begins a session whose framework session is seen to be stored, as the second request does: its save is not heard of. */
-async function visit(user: HarnessUser): Promise<void> {
+async function requestTwice(user: HarnessUser): Promise<void> {
   await user.session()
   await user.request()
 }
@@ -44,7 +44,7 @@ for (const [what, get] of Object.entries<(id: string, done: Done) => unknown>({
 })) {
   it(`${what} means that a session is gone`, async t => {
     const { clock, log, user } = answering(t, get)
-    await visit(user())
+    await requestTwice(user())
     await clock.advance(LIFETIME + GRACE)
     assert.deepEqual(log, expired)
   })
@@ -95,7 +95,7 @@ it('a store without any of these, and frozen, can be given by the option', async
     destroy: inner.destroy.bind(inner),
   })
   const { clock, log, user } = frameworkHarness(t, { store: inner, options: { store: facade } })
-  await visit(user())
+  await requestTwice(user())
   await clock.advance(LIFETIME + GRACE)
   assert.deepEqual(log, expired)
 })
@@ -106,11 +106,11 @@ it('a store whose methods cannot be replaced is asked all the same', async t => 
     Object.defineProperty(store, name, { value: store[name], configurable: false, writable: false })
   }
   const { clock, log, user } = frameworkHarness(t, { store, options: { gracePeriod: '1d' } })
-  await visit(user())
+  await requestTwice(user())
   await clock.advance(LIFETIME + 1)
   assert.deepEqual(store.ids, [], 'the library has asked')
   const other = user()
-  await visit(other)
+  await requestTwice(other)
   await logout(other)
   await clock.advance('1d')
   await clock.advance(LIFETIME)

@@ -6,7 +6,7 @@ import type { CreateSessionOptions } from 'koa-session'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { forEachKoa, get, type KoaModule, koaSite, sessionOf, set } from '../support/http/koa.ts'
 import { inStore, noSession } from '../support/http/koa-sessions.ts'
-import { GRACE, LIFETIME, told } from '../support/http/session-app.ts'
+import { disconnectionOf, GRACE, LIFETIME } from '../support/http/session-app.ts'
 import { warningsIn } from '../support/warnings.ts'
 
 interface Setting {
@@ -45,7 +45,7 @@ forEachKoa(Koa => {
     await pass(LIFETIME - 1)
     assert.deepEqual([gradio.session(id!)?.pages, store.take()], [1, []])
     await pass(2)
-    assert.deepEqual(await told(page), { code: 4000, reason: 'expired' })
+    assert.deepEqual(await disconnectionOf(page), { code: 4000, reason: 'expired' })
     assert.deepEqual(store.take(), ['get'])
     assert.deepEqual(log, ['unload expired @60.05'])
     await pass(GRACE - 2)
@@ -60,7 +60,7 @@ forEachKoa(Koa => {
     const { id } = await set(user, 'mine')
     const page = await user.openPage()
     await pass(LIFETIME + 1)
-    await told(page)
+    await disconnectionOf(page)
     const back = await user.openPage({ id: page.id })
     const now = await get(user)
     assert.notEqual(now.id, id)
@@ -132,7 +132,7 @@ forEachKoa(Koa => {
     const page = await user.openPage()
     store.lose(user.cookies.get('koa.sess') as string)
     await pass(400)
-    assert.deepEqual((await told(page)).reason, 'expired')
+    assert.deepEqual((await disconnectionOf(page)).reason, 'expired')
     assert.match(log[0] ?? '', /^unload expired @\d+/)
     await pass(GRACE)
     assert.match(log.at(-1) ?? '', /^ended expired @\d+/)
@@ -144,7 +144,7 @@ forEachKoa(Koa => {
     const { id } = await set(user, 'mine')
     const page = await user.openPage()
     await store.destroy(user.cookies.get('koa.sess') as string)
-    assert.deepEqual(await told(page), { code: 4000, reason: 'destroyed' })
+    assert.deepEqual(await disconnectionOf(page), { code: 4000, reason: 'destroyed' })
     assert.deepEqual(log, ['unload destroyed @0', 'delete destroyed @0', 'ended destroyed @0'])
     assert.notEqual((await get(user)).id, id)
   })
@@ -164,7 +164,7 @@ forEachKoa(Koa => {
     assert.equal((await user.fetch('/get')).status, 500)
     store.trouble = () => undefined
     await pass(60)
-    assert.deepEqual((await told(page)).reason, 'expired')
+    assert.deepEqual((await disconnectionOf(page)).reason, 'expired')
     assert.equal(log.length, 1)
   })
 
@@ -229,7 +229,7 @@ forEachKoa(Koa => {
     const page = await user.openPage()
     store.lose(user.cookies.get('koa.sess') as string)
     await pass(LIFETIME)
-    assert.deepEqual((await told(page)).reason, 'expired')
+    assert.deepEqual((await disconnectionOf(page)).reason, 'expired')
     assert.deepEqual(store.ids, [])
   })
 })

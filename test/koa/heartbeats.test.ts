@@ -118,7 +118,7 @@ forEachKoa(Koa => {
       assert.deepEqual(store.writes(), kindName.includes('store') ? ['set'] : [])
       // In parallel, as from a page whose connect() has resolved.
       const ids = await Promise.all(
-        [get(user), get(user), set(user, 'mine')].map(async told => (await told).id),
+        [get(user), get(user), set(user, 'mine')].map(async reply => (await reply).id),
       )
       assert.deepEqual(ids, Array(3).fill(gradio.sessions()[0]?.id))
       await settled()

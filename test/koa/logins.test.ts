@@ -6,7 +6,7 @@ import type { Middleware } from 'koa'
 import type { GradioStateOptions } from '../../lib/index.ts'
 import { ask, forEachKoa, get, type KoaRoutes, koaSite, sessionOf, set } from '../support/http/koa.ts'
 import { inContextStore, inCookie, inStore } from '../support/http/koa-sessions.ts'
-import { told } from '../support/http/session-app.ts'
+import { disconnectionOf } from '../support/http/session-app.ts'
 import { deferred } from '../support/sessions/harness.ts'
 
 const KINDS = { 'an external store': inStore, 'a ContextStore': inContextStore, 'the cookie': inCookie }
@@ -39,7 +39,7 @@ forEachKoa(Koa => {
       const page = await user.openPage()
       await ask(user, '/logout')
       assert.equal(user.cookies.size, 0)
-      assert.deepEqual(await told(page), { code: 4000, reason: 'destroyed' })
+      assert.deepEqual(await disconnectionOf(page), { code: 4000, reason: 'destroyed' })
       assert.deepEqual(log, ['unload destroyed @0', 'delete destroyed @0', 'ended destroyed @0'])
       const next = await get(user)
       assert.notEqual(next.id, id)
@@ -73,7 +73,7 @@ forEachKoa(Koa => {
       assert.notEqual(next, id)
       assert.equal(value, undefined)
       assert.notDeepEqual(user.cookies, before)
-      assert.deepEqual(await told(page), { code: 4000, reason: 'regenerated' })
+      assert.deepEqual(await disconnectionOf(page), { code: 4000, reason: 'regenerated' })
       assert.deepEqual(log, ['unload regenerated @0', 'delete regenerated @0', 'ended regenerated @0'])
       assert.equal((await get(user)).id, next)
       assert.deepEqual([gradio.stats().sessions, failures], [1, []])

@@ -137,14 +137,14 @@ forEachKoa(Koa => {
       const user = visitor()
       await user.fetch('/greet', { method: 'POST' })
       assert.equal(gradio.stats().sessions, 0)
-      const told = await Promise.all([
+      const replies = await Promise.all([
         get(user),
         set(user, 'mine'),
         get(user),
         heartbeat(user, 'page'),
         get(user),
       ])
-      assert.deepEqual(new Set(told.map(({ status }) => status)), new Set([200]))
+      assert.deepEqual(new Set(replies.map(({ status }) => status)), new Set([200]))
       const [session, ...others] = gradio.sessions()
       assert.deepEqual(others, [])
       assert.equal((await get(user)).id, session?.id)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { Place } from '../support/cluster/places.ts'
+import { Model } from './model.ts'
 import {
   HOOK_TIMEOUT,
   type Mode,
@@ -12,8 +13,7 @@ import {
   type Source,
   type Use,
   type User,
-} from './life.ts'
-import { Model } from './model.ts'
+} from './session.ts'
 import { World } from './world.ts'
 
 /** What can be done in a run. Numbers choose among what is there, so that a smaller run still makes sense. */
@@ -137,20 +137,21 @@ export class Run {
   #compare(): void {
     const { model, world } = this
     assert.deepEqual(world.takeLog().sort(), model.takeLog().sort())
-    const lives = [...model.lives.values()]
+    const known = [...model.sessions.values()]
     const { sessions, open, loaded, ending, pages, ended } = world.gradio.stats()
     assert.deepEqual(
       { sessions, open, loaded, ending, pages, ended },
       {
-        sessions: lives.length,
-        open: lives.filter(life => life.open).length,
-        loaded: lives.filter(life => life.phase === 'loaded').length,
+        sessions: known.length,
+        open: known.filter(session => session.open).length,
+        loaded: known.filter(session => session.phase === 'loaded').length,
         ending: model.ending.size,
-        pages: lives.flatMap(life => [...life.visits]).filter(visit => visit.kind === 'page').length,
+        pages: known.flatMap(session => [...session.entries]).filter(entry => entry.kind === 'page').length,
         ended: { ...model.ended, expired: 0, destroyed: 0, regenerated: 0 },
       },
     )
-    for (const life of lives) assert.equal(world.show(life.name), life.show(), `the values of ${life.name}`)
+    for (const session of known)
+      assert.equal(world.show(session.name), session.show(), `the values of ${session.name}`)
     for (const { label, load, ended } of model.requests) {
       const { signal } = world.requests.get(label)!
       if (ended || signal === undefined) continue
@@ -174,7 +175,7 @@ export class Run {
         if (request === undefined) return false
         const { name } = action
         let { use } = action
-        const isFirst = request.visit === undefined
+        const isFirst = request.entry === undefined
         if (this.#settings.isAsync && isFirst && !['touch', 'has', 'delete', 'end'].includes(use))
           use = 'establish'
         model.use(request, use, name, label)
@@ -192,7 +193,7 @@ export class Run {
       }
       case 'track': {
         const request = pick(this.#ready(), action.request)
-        if (request === undefined || (this.#settings.isAsync && request.visit === undefined)) return false
+        if (request === undefined || (this.#settings.isAsync && request.entry === undefined)) return false
         model.track(request, label)
         world.track(request.label, label)
         return true
@@ -241,11 +242,11 @@ export class Run {
         return true
       }
       case 'endSession': {
-        const known = [...model.lives.values()].filter(life => world.idOf(life.name) !== undefined)
-        const life = pick(known, action.session)
-        if (life === undefined) return false
-        model.endSession(label, life)
-        void world.endSession(label, life.name)
+        const known = [...model.sessions.values()].filter(session => world.idOf(session.name) !== undefined)
+        const session = pick(known, action.session)
+        if (session === undefined) return false
+        model.endSession(label, session)
+        void world.endSession(label, session.name)
         return true
       }
       case 'mode':
@@ -275,7 +276,7 @@ export class Run {
       const request = this.world.requests.get(label)!
       return passed && request.passed && request.pending === 0
     })
-    const isLate = ({ ended, visit }: Request) => ended !== undefined || visit?.life.over !== undefined
+    const isLate = ({ ended, entry }: Request) => ended !== undefined || entry?.session.over !== undefined
     return [...ready.filter(request => !isLate(request)), ...ready.filter(isLate).slice(-2)]
   }
 

@@ -10,7 +10,7 @@ const CYD = 2
 const DAN = 3
 
 const found: Record<string, Action[]> = {
-  'a ticket admits no socket once the page is known to be in the document’s next visit': [
+  'a ticket admits no socket once the page is known to be in the document’s next entry': [
     { do: 'openPage', user: 0, page: 0, newer: 0 },
     {
       do: 'burst',

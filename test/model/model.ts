@@ -7,16 +7,17 @@ import {
   type Done,
   type Due,
   type EndReason,
+  type Entry,
   HOOK_TIMEOUT,
   KEEPING,
   type Kind,
   LATE,
-  Life,
   type Modes,
   type Name,
   NO_OPTIONS,
   Page,
   type Request,
+  Session,
   type Settings,
   SLOW,
   type Source,
@@ -24,8 +25,7 @@ import {
   type Use,
   type User,
   type Value,
-  type Visit,
-} from './life.ts'
+} from './session.ts'
 
 /** How much longer the unload waits for a page whose socket broke. */
 const RECONNECT = 1_500
@@ -49,9 +49,9 @@ export class Model {
   /** Tracked sockets, by label. */
   readonly tracked = new Map<string, Tracked>()
   /** The sessions that can be used, by token. */
-  readonly lives = new Map<string, Life>()
+  readonly sessions = new Map<string, Session>()
   /** The sessions whose last callbacks are under way. */
-  readonly ending = new Set<Life>()
+  readonly ending = new Set<Session>()
   readonly ended = { disconnected: 0, evicted: 0, ended: 0, shutdown: 0 }
   isClosing = false
   /** What `close()` resolves with, once it has. */
@@ -120,16 +120,16 @@ export class Model {
         timer.run()
       })
     }
-    for (const life of [...this.lives.values(), ...this.ending]) {
-      for (const value of life.values.values()) offer(value.due, () => this.#expire(life, value))
-      for (const [id, page] of life.pages) {
+    for (const session of [...this.sessions.values(), ...this.ending]) {
+      for (const value of session.values.values()) offer(value.due, () => this.#expire(session, value))
+      for (const [id, page] of session.pages) {
         offer(page.due, () => {
-          if (page.visit) this.#leavePage(page, {})
-          else life.pages.delete(id)
+          if (page.entry) this.#leavePage(page, {})
+          else session.pages.delete(id)
         })
       }
-      offer(last(life.endDue()), () => this.#end(life, 'disconnected'))
-      offer(last(life.unloadDue()), () => this.#unloadWhile(life))
+      offer(last(session.endDue()), () => this.#end(session, 'disconnected'))
+      offer(last(session.unloadDue()), () => this.#unloadWhile(session))
     }
     return next
   }
@@ -158,8 +158,8 @@ export class Model {
       user,
       kind,
       token: user.token,
-      minted: undefined,
-      visit: undefined,
+      newToken: undefined,
+      entry: undefined,
       load: undefined,
       passed: false,
       ended: undefined,
@@ -170,10 +170,10 @@ export class Model {
       this.#pass(request)
       return
     }
-    this.#visit(token, kind, visit => {
-      if (visit === undefined) return this.#pass(request)
-      this.#bind(request, visit)
-      this.#whenReady(visit, () => this.#pass(request))
+    this.#entry(token, kind, entry => {
+      if (entry === undefined) return this.#pass(request)
+      this.#bind(request, entry)
+      this.#whenReady(entry, () => this.#pass(request))
     })
   }
 
@@ -185,8 +185,8 @@ export class Model {
   /** Answers a request, or breaks its line. */
   end(request: Request, how: 'html' | 'json' | 'broken'): void {
     request.ended = how
-    if (how !== 'broken') this.#deliver(request.user, request.minted)
-    if (request.visit !== undefined) this.#leave(request.visit, { html: how === 'html' })
+    if (how !== 'broken') this.#deliver(request.user, request.newToken)
+    if (request.entry !== undefined) this.#leave(request.entry, { html: how === 'html' })
   }
 
   use(request: Request, use: Use, name: Name, label: string): void {
@@ -224,34 +224,34 @@ export class Model {
           result(String(this.#peek(request)?.values.has(name) ?? false))
           break
         case 'delete': {
-          const life = this.#peek(request)
-          const value = life?.values.get(name)
-          if (life === undefined || value === undefined) {
+          const session = this.#peek(request)
+          const value = session?.values.get(name)
+          if (session === undefined || value === undefined) {
             result('false')
             return
           }
-          life.values.delete(name)
-          this.#release(life, value, 'deleted', () => result('true'))
+          session.values.delete(name)
+          this.#release(session, value, 'deleted', () => result('true'))
           break
         }
         case 'id':
           result(this.#use(request).name)
           break
         case 'establish': {
-          const begun = (visit: Visit) =>
+          const begun = (entry: Entry) =>
             this.#soon.push(() => {
-              if (visit.life.over) return result('SESSION_ENDED')
-              this.#whenReady(visit, () => result('done'))
+              if (entry.session.over) return result('SESSION_ENDED')
+              this.#whenReady(entry, () => result('done'))
             })
-          if (request.visit === undefined) this.#begin(request, begun, result)
-          else begun(request.visit)
+          if (request.entry === undefined) this.#begin(request, begun, result)
+          else begun(request.entry)
           break
         }
         case 'end': {
-          const life = request.visit?.life
-          if (life === undefined) result('done')
-          else if (life.over) this.#whenFinished(life, () => result('done'))
-          else this.#end(life, 'ended', () => result('done'))
+          const session = request.entry?.session
+          if (session === undefined) result('done')
+          else if (session.over) this.#whenFinished(session, () => result('done'))
+          else this.#end(session, 'ended', () => result('done'))
           break
         }
       }
@@ -264,9 +264,9 @@ export class Model {
   /** The app tracks a socket of its own with a request. */
   track(request: Request, label: string): void {
     try {
-      const tracked: Tracked = { visit: undefined, isClosed: false }
-      this.#visit(this.#use(request).token, 'page', visit => {
-        tracked.visit = visit
+      const tracked: Tracked = { entry: undefined, isClosed: false }
+      this.#entry(this.#use(request).token, 'page', entry => {
+        tracked.entry = entry
         if (tracked.isClosed) this.#leaveTracked(tracked)
       })
       this.tracked.set(label, tracked)
@@ -283,13 +283,13 @@ export class Model {
     this.#soon.push(() => this.#leaveTracked(tracked))
   }
 
-  #leaveTracked({ visit }: Tracked): void {
-    if (visit !== undefined) this.#leave(visit, { abrupt: true })
+  #leaveTracked({ entry }: Tracked): void {
+    if (entry !== undefined) this.#leave(entry, { abrupt: true })
   }
 
-  #use(request: Request): Life {
+  #use(request: Request): Session {
     if (this.isClosing) throw new Refusal('CLOSED')
-    if (request.visit === undefined) {
+    if (request.entry === undefined) {
       this.#begin(
         request,
         () => {},
@@ -301,54 +301,54 @@ export class Model {
     return this.#peek(request)!
   }
 
-  #peek(request: Request): Life | undefined {
-    if (request.visit?.life.over) throw new Refusal('SESSION_ENDED')
-    return request.visit?.life
+  #peek(request: Request): Session | undefined {
+    if (request.entry?.session.over) throw new Refusal('SESSION_ENDED')
+    return request.entry?.session
   }
 
-  #begin(request: Request, begun: (visit: Visit) => void, refused: (code: string) => void): void {
+  #begin(request: Request, begun: (entry: Entry) => void, refused: (code: string) => void): void {
     const isAnswered = request.ended !== undefined && request.ended !== 'broken'
     if (request.token === undefined && isAnswered) {
       refused('HEADERS_SENT')
       return
     }
-    const bind = (visit: Visit) => {
-      this.#bind(request, visit)
-      begun(visit)
+    const bind = (entry: Entry) => {
+      this.#bind(request, entry)
+      begun(entry)
     }
     // What the cluster has answered is taken by the request last.
-    const arrived = (visit: Visit) => {
-      if (this.settings.isAsync) this.#soon.push(() => bind(visit))
-      else bind(visit)
+    const arrived = (entry: Entry) => {
+      if (this.settings.isAsync) this.#soon.push(() => bind(entry))
+      else bind(entry)
     }
     const { token, kind, label } = request
-    if (token === undefined) request.minted = label
+    if (token === undefined) request.newToken = label
     this.#come(token ?? label, kind, label, arrived, code => {
-      request.minted = undefined
+      request.newToken = undefined
       refused(code)
     })
   }
 
-  #bind(request: Request, visit: Visit): void {
-    request.visit = visit
-    this.#whenReady(visit, () => {
-      request.load = visit.life.load
+  #bind(request: Request, entry: Entry): void {
+    request.entry = entry
+    this.#whenReady(entry, () => {
+      request.load = entry.session.load
     })
-    if (request.ended !== undefined) this.#leave(visit, {})
+    if (request.ended !== undefined) this.#leave(entry, {})
   }
 
   /** An answer brings the browser the token that was made for it. */
-  #deliver(user: User, minted: string | undefined): void {
-    if (minted === undefined) return
-    user.token = minted
-    this.#broughtAt.set(minted, this.now)
+  #deliver(user: User, newToken: string | undefined): void {
+    if (newToken === undefined) return
+    user.token = newToken
+    this.#broughtAt.set(newToken, this.now)
   }
 
   /** Of two answers that come in the same moment, either may be the last: it was that with this token. */
-  noteLast(user: User, minted: string): void {
-    const at = this.#broughtAt.get(minted)
+  noteLast(user: User, newToken: string): void {
+    const at = this.#broughtAt.get(newToken)
     if (at !== undefined && user.token !== undefined && at === this.#broughtAt.get(user.token))
-      user.token = minted
+      user.token = newToken
   }
 
   // Pages
@@ -356,44 +356,44 @@ export class Model {
   /** The POST of a page. */
   openPage(label: string, user: User, id: string, n: number): void {
     const { token } = user
-    const life = token === undefined ? undefined : this.lives.get(token)
-    if (life !== undefined) this.#return(life)
-    const known = life?.pages.get(id)
+    const session = token === undefined ? undefined : this.sessions.get(token)
+    if (session !== undefined) this.#return(session)
+    const known = session?.pages.get(id)
     if (known?.isOutdated(n)) {
       this.#answer(label, 'gone')
       return
     }
-    if (known?.visit !== undefined) {
+    if (known?.entry !== undefined) {
       this.#beat(known, n)
       this.#soon.push(() => this.#opened(label, user, undefined, known, n))
       return
     }
-    const minted = token === undefined ? label : undefined
-    const arrived = (visit: Visit) => {
+    const newToken = token === undefined ? label : undefined
+    const arrived = (entry: Entry) => {
       this.#soon.push(() => {
-        const page = this.#enterPage(visit, id, n)
+        const page = this.#enterPage(entry, id, n)
         if (page === undefined) {
-          this.#deliver(user, minted)
+          this.#deliver(user, newToken)
           return this.#answer(label, 'gone')
         }
         this.#beat(page, n)
-        this.#soon.push(() => this.#opened(label, user, minted, page, n))
+        this.#soon.push(() => this.#opened(label, user, newToken, page, n))
       })
     }
     this.#come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'))
   }
 
   /** `undefined`: its session has ended meanwhile, or the page was opened anew. */
-  #enterPage(visit: Visit, id: string, n: number): Page | undefined {
-    const { life } = visit
-    if (life.over) return undefined
-    let page = life.pages.get(id)
+  #enterPage(entry: Entry, id: string, n: number): Page | undefined {
+    const { session } = entry
+    if (session.over) return undefined
+    let page = session.pages.get(id)
     if (page === undefined) {
       page = new Page()
-      life.pages.set(id, page)
+      session.pages.set(id, page)
     }
-    if (page.visit !== undefined || page.isOutdated(n)) this.#leave(visit, {})
-    else page.enter(visit)
+    if (page.entry !== undefined || page.isOutdated(n)) this.#leave(entry, {})
+    else page.enter(entry)
     return page.isOutdated(n) ? undefined : page
   }
 
@@ -407,11 +407,11 @@ export class Model {
     if (page.connection === undefined) page.due = this.#in(BEAT_LEASE)
   }
 
-  #opened(label: string, user: User, minted: string | undefined, page: Page, n: number): void {
-    const { visit } = page
-    this.#whenReady(visit, () => {
-      this.#deliver(user, minted)
-      if (page.visit === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
+  #opened(label: string, user: User, newToken: string | undefined, page: Page, n: number): void {
+    const { entry } = page
+    this.#whenReady(entry, () => {
+      this.#deliver(user, newToken)
+      if (page.entry === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
       page.ticket = { label, at: this.now }
     })
@@ -419,9 +419,9 @@ export class Model {
 
   /** The page's goodbye, by a beacon. */
   goodbye(label: string, user: User, id: string, n: number): void {
-    const life = user.token === undefined ? undefined : this.lives.get(user.token)
-    if (life !== undefined) this.#return(life)
-    const page = life?.pages.get(id)
+    const session = user.token === undefined ? undefined : this.sessions.get(user.token)
+    if (session !== undefined) this.#return(session)
+    const page = session?.pages.get(id)
     if (page === undefined) {
       this.#answer(label, '404')
       return
@@ -440,8 +440,8 @@ export class Model {
       this.#answer(label, '503')
       return
     }
-    for (const life of this.lives.values()) {
-      for (const page of life.pages.values()) {
+    for (const session of this.sessions.values()) {
+      for (const page of session.pages.values()) {
         if (page.ticket?.label !== ticket || this.now - page.ticket.at > TICKET) continue
         page.ticket = undefined
         this.#connect({ label, page })
@@ -453,8 +453,8 @@ export class Model {
   }
 
   #connect(connection: Connection): void {
-    const { visit } = connection.page
-    if (visit !== undefined) this.#return(visit.life)
+    const { entry } = connection.page
+    if (entry !== undefined) this.#return(entry.session)
     connection.page.connection = connection
     connection.page.leasedUntil = 0
     connection.page.due = undefined
@@ -475,12 +475,12 @@ export class Model {
   }
 
   #leavePage(page: Page, how: { abrupt?: boolean }): void {
-    const { visit } = page
-    if (visit === undefined) return
-    page.visit = page.ticket = undefined
+    const { entry } = page
+    if (entry === undefined) return
+    page.entry = page.ticket = undefined
     page.connection = undefined
     page.due = this.#in(REMEMBERED)
-    this.#leave(visit, how)
+    this.#leave(entry, how)
   }
 
   #answer(label: string, answer: string): void {
@@ -490,15 +490,15 @@ export class Model {
   // Visits
 
   /** Somebody comes to a session, if it's there. */
-  #visit(token: string, kind: Kind, arrived: (visit: Visit | undefined) => void): void {
-    const isThere = this.lives.has(token)
+  #entry(token: string, kind: Kind, arrived: (entry: Entry | undefined) => void): void {
+    const isThere = this.sessions.has(token)
     this.#answered(token, false, () => {
-      const life = this.lives.get(token)
+      const session = this.sessions.get(token)
       // One that was found has ended meanwhile: there may be a newer one.
-      if (life === undefined && isThere) this.#visit(token, kind, arrived)
+      if (session === undefined && isThere) this.#entry(token, kind, arrived)
       else {
-        if (life !== undefined) this.#return(life)
-        arrived(life && this.#enter(life, kind))
+        if (session !== undefined) this.#return(session)
+        arrived(session && this.#enter(session, kind))
       }
     })
   }
@@ -511,30 +511,30 @@ export class Model {
     token: string,
     kind: Kind,
     name: string,
-    arrived: (visit: Visit) => void,
+    arrived: (entry: Entry) => void,
     refused: (code: string) => void,
   ): void {
     if (this.isClosing) {
       refused('CLOSED')
       return
     }
-    const isThere = this.lives.has(token)
+    const isThere = this.sessions.has(token)
     if (!isThere && !this.#makeRoom(token)) {
       refused('TOO_MANY_SESSIONS')
       return
     }
     this.#answered(token, !isThere, () => {
-      let life = this.lives.get(token)
+      let session = this.sessions.get(token)
       // One that was found has ended meanwhile.
-      if (life === undefined && isThere) return this.#come(token, kind, name, arrived, refused)
-      if (life === undefined) {
-        life = new Life(name, token)
-        this.lives.set(token, life)
-        this.#runLoad(life)
+      if (session === undefined && isThere) return this.#come(token, kind, name, arrived, refused)
+      if (session === undefined) {
+        session = new Session(name, token)
+        this.sessions.set(token, session)
+        this.#runLoad(session)
       } else {
-        this.#return(life)
+        this.#return(session)
       }
-      arrived(this.#enter(life, kind))
+      arrived(this.#enter(session, kind))
     })
   }
 
@@ -555,11 +555,11 @@ export class Model {
   #makeRoom(token: string): boolean {
     const { maxSessions } = this.settings
     const arriving = [...this.#arriving]
-    const tokens = new Set(this.lives.keys())
+    const tokens = new Set(this.sessions.keys())
     for (const { token, begins } of arriving) if (begins) tokens.add(token)
     if (tokens.has(token) || tokens.size < maxSessions) return true
-    const [oldest] = [...this.lives.values()]
-      .filter(life => life.isSpare && !arriving.some(({ token }) => token === life.token))
+    const [oldest] = [...this.sessions.values()]
+      .filter(session => session.isSpare && !arriving.some(({ token }) => token === session.token))
       .sort(
         (one, other) => Number(one.returned) - Number(other.returned) || one.spareSince - other.spareSince,
       )
@@ -569,100 +569,101 @@ export class Model {
   }
 
   /** Something comes after the first request of a session. If it is closed, it is from now on the last to make room. */
-  #return(life: Life): void {
-    if (life.returned) return
-    life.returned = true
-    life.spareSince = ++this.#serial
+  #return(session: Session): void {
+    if (session.returned) return
+    session.returned = true
+    session.spareSince = ++this.#serial
   }
 
-  #enter(life: Life, kind: Kind): Visit {
-    const visit: Visit = { life, kind, left: false, waiting: undefined }
-    life.visits.add(visit)
+  #enter(session: Session, kind: Kind): Entry {
+    const entry: Entry = { session, kind, left: false, waiting: undefined }
+    session.entries.add(entry)
     if (kind === 'page') {
-      life.sawPage = true
-      life.spareSince = ++this.#serial
-      life.awaited = life.awaited.filter(until => until > this.now)
-      if (life.awaited.length > 0) life.awaited.shift()
-      else if (life.early < [...life.visits].filter(visit => visit.kind === 'navigation').length) life.early++
+      session.sawPage = true
+      session.spareSince = ++this.#serial
+      session.awaited = session.awaited.filter(until => until > this.now)
+      if (session.awaited.length > 0) session.awaited.shift()
+      else if (session.early < [...session.entries].filter(entry => entry.kind === 'navigation').length)
+        session.early++
     } else {
-      life.unloadAt = Math.max(life.unloadAt, this.now + this.settings.unloadDelay)
+      session.unloadAt = Math.max(session.unloadAt, this.now + this.settings.unloadDelay)
     }
-    if (life.phase === 'unloading') {
-      visit.waiting = []
-      life.waiting.push(visit)
-      this.#later(HOOK_TIMEOUT, () => this.#ready(visit))
-    } else if (life.phase === 'unloaded') {
-      this.#reload(life)
+    if (session.phase === 'unloading') {
+      entry.waiting = []
+      session.waiting.push(entry)
+      this.#later(HOOK_TIMEOUT, () => this.#ready(entry))
+    } else if (session.phase === 'unloaded') {
+      this.#reload(session)
     }
-    return visit
+    return entry
   }
 
-  #leave(visit: Visit, { abrupt = false, html = false }): void {
-    const { life, kind } = visit
-    if (visit.left) return
-    visit.left = true
-    life.visits.delete(visit)
-    if (life.over) return
-    if (!life.open) life.spareSince = ++this.#serial
-    life.endAt = this.now + this.settings.gracePeriod
-    if (kind === 'page' || !life.sawPage) {
+  #leave(entry: Entry, { abrupt = false, html = false }): void {
+    const { session, kind } = entry
+    if (entry.left) return
+    entry.left = true
+    session.entries.delete(entry)
+    if (session.over) return
+    if (!session.open) session.spareSince = ++this.#serial
+    session.endAt = this.now + this.settings.gracePeriod
+    if (kind === 'page' || !session.sawPage) {
       const delay = this.settings.unloadDelay + (abrupt ? RECONNECT : 0)
-      life.unloadAt = Math.max(life.unloadAt, this.now + delay)
+      session.unloadAt = Math.max(session.unloadAt, this.now + delay)
     }
     if (kind !== 'navigation') return
-    if (life.early > 0) life.early--
-    else if (html) life.awaited.push(this.now + PAGE_LOAD)
+    if (session.early > 0) session.early--
+    else if (html) session.awaited.push(this.now + PAGE_LOAD)
   }
 
-  #whenReady(visit: Visit | undefined, run: () => void): void {
-    if (visit?.waiting === undefined) run()
-    else visit.waiting.push(run)
+  #whenReady(entry: Entry | undefined, run: () => void): void {
+    if (entry?.waiting === undefined) run()
+    else entry.waiting.push(run)
   }
 
-  #ready(visit: Visit): void {
-    const waiting = visit.waiting ?? []
-    visit.waiting = undefined
+  #ready(entry: Entry): void {
+    const waiting = entry.waiting ?? []
+    entry.waiting = undefined
     for (const run of waiting) run()
   }
 
   // Sessions
 
-  #reload(life: Life): void {
-    life.phase = 'loaded'
-    life.load = { over: false }
-    life.sawPage = life.holds('page')
-    this.#runLoad(life)
+  #reload(session: Session): void {
+    session.phase = 'loaded'
+    session.load = { over: false }
+    session.sawPage = session.holds('page')
+    this.#runLoad(session)
   }
 
-  #runLoad(life: Life): void {
-    this.#afterHooks(life, done => this.#runHooks(life, 'load', '', done))
+  #runLoad(session: Session): void {
+    this.#afterHooks(session, done => this.#runHooks(session, 'load', '', done))
   }
 
-  #unloadWhile(life: Life): void {
-    life.awaited = []
-    this.#unload(life, 'disconnected', () => {
-      if (life.over === undefined) life.phase = 'unloaded'
-      const { waiting } = life
-      life.waiting = []
-      for (const visit of waiting) {
-        if (!visit.left && !life.over) {
-          if (life.phase === 'unloaded') this.#reload(life)
-          if (visit.kind !== 'page')
-            life.unloadAt = Math.max(life.unloadAt, this.now + this.settings.unloadDelay)
+  #unloadWhile(session: Session): void {
+    session.awaited = []
+    this.#unload(session, 'disconnected', () => {
+      if (session.over === undefined) session.phase = 'unloaded'
+      const { waiting } = session
+      session.waiting = []
+      for (const entry of waiting) {
+        if (!entry.left && !session.over) {
+          if (session.phase === 'unloaded') this.#reload(session)
+          if (entry.kind !== 'page')
+            session.unloadAt = Math.max(session.unloadAt, this.now + this.settings.unloadDelay)
         }
       }
-      for (const visit of waiting) this.#soon.push(() => this.#ready(visit))
+      for (const entry of waiting) this.#soon.push(() => this.#ready(entry))
     })
   }
 
-  #unload(life: Life, reason: EndReason, settled: Done): void {
-    life.phase = 'unloading'
-    life.load.over = true
-    this.#afterHooks(life, done => {
+  #unload(session: Session, reason: EndReason, settled: Done): void {
+    session.phase = 'unloading'
+    session.load.over = true
+    this.#afterHooks(session, done => {
       // In a cluster, an end that overtakes an unload takes its claim, and does its work: nobody waits for the unload any more.
-      const overtakenBy = this.settings.isAsync ? life.over : undefined
+      const overtakenBy = this.settings.isAsync ? session.over : undefined
       if (overtakenBy !== undefined) settled()
-      this.#runHooks(life, 'unload', overtakenBy ?? reason, () => {
+      this.#runHooks(session, 'unload', overtakenBy ?? reason, () => {
         done()
         if (overtakenBy === undefined) settled()
       })
@@ -670,34 +671,34 @@ export class Model {
   }
 
   /** The end that somebody has asked for by the id of the session. */
-  endSession(label: string, life: Life): void {
-    this.#end(life, 'ended', () => this.#say(`${label} ended ${life.name}`))
+  endSession(label: string, session: Session): void {
+    this.#end(session, 'ended', () => this.#say(`${label} ended ${session.name}`))
   }
 
-  #whenFinished(life: Life, run: Done): void {
-    if (this.ending.has(life)) life.finished.push(run)
+  #whenFinished(session: Session, run: Done): void {
+    if (this.ending.has(session)) session.finished.push(run)
     else run()
   }
 
-  #end(life: Life, reason: EndReason, finished?: Done): void {
-    if (finished !== undefined) life.finished.push(finished)
-    life.over = reason
-    life.load.over = true
-    this.lives.delete(life.token)
-    this.ending.add(life)
+  #end(session: Session, reason: EndReason, finished?: Done): void {
+    if (finished !== undefined) session.finished.push(finished)
+    session.over = reason
+    session.load.over = true
+    this.sessions.delete(session.token)
+    this.ending.add(session)
     this.ended[reason]++
-    for (const page of life.pages.values()) {
+    for (const page of session.pages.values()) {
       if (page.connection !== undefined) this.#say(`${page.connection.label} told ${reason}`)
-      page.visit = page.ticket = undefined
+      page.entry = page.ticket = undefined
       page.connection = undefined
     }
-    life.pages.clear()
-    if (life.phase === 'loaded') this.#unload(life, reason, () => {})
-    this.#afterHooks(life, done =>
-      this.#deleteAll(life, reason, () =>
-        this.#runHooks(life, 'ended', reason, () => {
-          this.ending.delete(life)
-          for (const finished of life.finished) finished()
+    session.pages.clear()
+    if (session.phase === 'loaded') this.#unload(session, reason, () => {})
+    this.#afterHooks(session, done =>
+      this.#deleteAll(session, reason, () =>
+        this.#runHooks(session, 'ended', reason, () => {
+          this.ending.delete(session)
+          for (const finished of session.finished) finished()
           done()
         }),
       ),
@@ -711,14 +712,14 @@ export class Model {
     const resolve = () => {
       if (this.#outran === undefined) return
       this.#outran = undefined
-      const unfinished = [...this.ending].map(life => `session ${life.name}`)
+      const unfinished = [...this.ending].map(session => `session ${session.name}`)
       this.givenUp = [...outran, ...unfinished].sort()
     }
-    for (const life of [...this.lives.values()]) this.#end(life, 'shutdown')
+    for (const session of [...this.sessions.values()]) this.#end(session, 'shutdown')
     const unfinished = new Set(this.ending)
-    for (const life of this.ending) {
-      life.finished.push(() => {
-        unfinished.delete(life)
+    for (const session of this.ending) {
+      session.finished.push(() => {
+        unfinished.delete(session)
         if (unfinished.size === 0) resolve()
       })
     }
@@ -728,13 +729,13 @@ export class Model {
 
   // Values
 
-  #initial(life: Life): Value {
-    if (!life.values.has('history')) this.#set(life, 'history', `initial${++this.#initials}`, false)
-    return life.values.get('history')!
+  #initial(session: Session): Value {
+    if (!session.values.has('history')) this.#set(session, 'history', `initial${++this.#initials}`, false)
+    return session.values.get('history')!
   }
 
-  #set(life: Life, name: Name, label: string, isBare: boolean, same?: Value): void {
-    const old = life.values.get(name)
+  #set(session: Session, name: Name, label: string, isBare: boolean, same?: Value): void {
+    const old = session.values.get(name)
     const isPlain = name === 'cache' || name === 'handle'
     const given = name === 'handle' ? undefined : isPlain && isBare ? undefined : KEEPING[name]
     const keeping = given ?? old?.keeping ?? (name === 'handle' ? KEEPING.handle : NO_OPTIONS)
@@ -744,83 +745,83 @@ export class Model {
       return
     }
     const value: Value = { name, label, keeping, due: undefined }
-    life.values.set(name, value)
+    session.values.set(name, value)
     this.#arm(value)
-    if (old?.keeping.deleteReplaced) this.#release(life, old, 'replaced')
+    if (old?.keeping.deleteReplaced) this.#release(session, old, 'replaced')
   }
 
   #arm(value: Value): void {
     value.due = this.#in(value.keeping.timeToLive)
   }
 
-  #expire(life: Life, value: Value): void {
-    life.values.delete(value.name)
-    this.#release(life, value, 'timeToLive')
+  #expire(session: Session, value: Value): void {
+    session.values.delete(value.name)
+    this.#release(session, value, 'timeToLive')
   }
 
-  #deleteAll(life: Life, reason: EndReason, done: Done): void {
-    const values = [...life.values.values()]
-    life.values.clear()
-    life.afterCallbacks = () => {
-      life.final = values
+  #deleteAll(session: Session, reason: EndReason, done: Done): void {
+    const values = [...session.values.values()]
+    session.values.clear()
+    session.afterCallbacks = () => {
+      session.final = values
       done()
     }
-    life.callbacks++
-    for (const value of values) this.#release(life, value, reason)
-    this.#calledBack(life)
+    session.callbacks++
+    for (const value of values) this.#release(session, value, reason)
+    this.#calledBack(session)
   }
 
   /** Tells the app of a value that is gone already. */
-  #release(life: Life, value: Value, reason: string, done?: Done): void {
+  #release(session: Session, value: Value, reason: string, done?: Done): void {
     const { name, label, keeping } = value
-    if (keeping.told === 'dispose') this.#say(`disposes ${name}=${label}`)
-    if (keeping.told !== 'callback') {
+    if (keeping.deletion === 'dispose') this.#say(`disposes ${name}=${label}`)
+    if (keeping.deletion !== 'callback') {
       done?.()
       return
     }
-    life.callbacks++
-    this.#say(`${life.name} deletes ${name}=${label} ${reason}`)
-    this.#call('deleteCallback', life, reason !== 'replaced', name, () => {
-      this.#calledBack(life)
+    session.callbacks++
+    this.#say(`${session.name} deletes ${name}=${label} ${reason}`)
+    this.#call('deleteCallback', session, reason !== 'replaced', name, () => {
+      this.#calledBack(session)
       done?.()
     })
   }
 
-  #calledBack(life: Life): void {
-    if (--life.callbacks > 0) return
-    const { afterCallbacks } = life
-    life.afterCallbacks = undefined
+  #calledBack(session: Session): void {
+    if (--session.callbacks > 0) return
+    const { afterCallbacks } = session
+    session.afterCallbacks = undefined
     afterCallbacks?.()
   }
 
   // Hooks
 
-  #afterHooks(life: Life, task: (done: Done) => void): void {
-    life.hooks.push(task)
-    if (life.busy) return
-    life.busy = true
-    this.#soon.push(() => this.#nextHooks(life))
+  #afterHooks(session: Session, task: (done: Done) => void): void {
+    session.hooks.push(task)
+    if (session.busy) return
+    session.busy = true
+    this.#soon.push(() => this.#nextHooks(session))
   }
 
-  #nextHooks(life: Life): void {
-    const task = life.hooks.shift()
-    life.busy = task !== undefined
-    task?.(() => this.#soon.push(() => this.#nextHooks(life)))
+  #nextHooks(session: Session): void {
+    const task = session.hooks.shift()
+    session.busy = task !== undefined
+    task?.(() => this.#soon.push(() => this.#nextHooks(session)))
   }
 
   /** Two hooks of each kind run at once: one that does what its mode says, and one that just returns. */
-  #runHooks(life: Life, source: Source, reason: string, done: Done): void {
-    this.#say(`${life.name} ${source} ${reason} ${life.show()}`)
-    this.#call(source, life, true, undefined, done)
-    this.#say(`${life.name} ${source} too`)
+  #runHooks(session: Session, source: Source, reason: string, done: Done): void {
+    this.#say(`${session.name} ${source} ${reason} ${session.show()}`)
+    this.#call(source, session, true, undefined, done)
+    this.#say(`${session.name} ${source} too`)
   }
 
-  #call(source: Source, life: Life, mayReenter: boolean, name: Name | undefined, done: Done): void {
+  #call(source: Source, session: Session, mayReenter: boolean, name: Name | undefined, done: Done): void {
     const error = (what: string) =>
-      this.#say(`error ${what} ${source} ${life.name}${name === undefined ? '' : ` ${name}`}`)
+      this.#say(`error ${what} ${source} ${session.name}${name === undefined ? '' : ` ${name}`}`)
     const timeOut = () => {
       error('HOOK_TIMEOUT')
-      this.#outran?.push(`${source} ${life.name}${name === undefined ? '' : ` ${name}`}`)
+      this.#outran?.push(`${source} ${session.name}${name === undefined ? '' : ` ${name}`}`)
       done()
     }
     const mode = this.modes[source]
@@ -840,22 +841,22 @@ export class Model {
         this.#later(HOOK_TIMEOUT, timeOut)
         return
       case 'sets':
-        if (mayReenter && !life.over) this.#set(life, name ?? 'model', `again${++life.again}`, false)
+        if (mayReenter && !session.over) this.#set(session, name ?? 'model', `again${++session.again}`, false)
         break
       case 'deletes':
-        if (mayReenter && !life.over) this.#deleteAgain(life)
+        if (mayReenter && !session.over) this.#deleteAgain(session)
         break
       case 'ends':
-        if (!life.over) this.#end(life, 'ended')
+        if (!session.over) this.#end(session, 'ended')
         break
     }
     done()
   }
 
-  #deleteAgain(life: Life): void {
-    const value = life.values.get('history')
+  #deleteAgain(session: Session): void {
+    const value = session.values.get('history')
     if (value === undefined) return
-    life.values.delete('history')
-    this.#release(life, value, 'deleted')
+    session.values.delete('history')
+    this.#release(session, value, 'deleted')
   }
 }

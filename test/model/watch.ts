@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Source } from './life.ts'
+import type { Source } from './session.ts'
 
 /** A callback that the end of its session has set off is one of its hooks; the others may come at any time. */
 type Call = Source | 'endCallback'
@@ -17,18 +17,18 @@ interface Watched {
  * at once, nothing after the end.
  */
 export class Watch {
-  readonly #lives = new Map<string, Watched>()
+  readonly #sessions = new Map<string, Watched>()
   readonly #released = new Set<string>()
   readonly #keys = new Set<string>()
 
   /** Runs a hook or a callback, and watches what else runs until it settles or is given up. */
   during(
-    life: string,
+    session: string,
     source: Call,
     { key, signal }: { readonly key: string; readonly signal: AbortSignal },
     run: () => unknown,
   ): unknown {
-    const watched = this.#begin(life, source)
+    const watched = this.#begin(session, source)
     assert(!this.#keys.has(`${source} ${key}`), `the key ${key} came twice`)
     this.#keys.add(`${source} ${key}`)
     const call = {}
@@ -51,33 +51,33 @@ export class Watch {
   }
 
   assertAllOver(): void {
-    for (const [life, { isOver, running, loads, unloads }] of this.#lives) {
-      assert(isOver, `${life} has not ended`)
-      assert.equal(unloads, loads, `unloads of ${life}`)
-      assert.equal(running.size, 0, `hooks of ${life}`)
+    for (const [session, { isOver, running, loads, unloads }] of this.#sessions) {
+      assert(isOver, `${session} has not ended`)
+      assert.equal(unloads, loads, `unloads of ${session}`)
+      assert.equal(running.size, 0, `hooks of ${session}`)
     }
   }
 
-  #begin(life: string, source: Call): Watched {
-    let watched = this.#lives.get(life)
+  #begin(session: string, source: Call): Watched {
+    let watched = this.#sessions.get(session)
     if (watched === undefined) {
       watched = { loads: 0, unloads: 0, isOver: false, running: new Map() }
-      this.#lives.set(life, watched)
+      this.#sessions.set(session, watched)
     }
-    assert(!watched.isOver, `${source} of ${life} after its end`)
+    assert(!watched.isOver, `${source} of ${session} after its end`)
     const running = [...watched.running.values()]
     if (source !== 'deleteCallback') {
       const others = running.filter(
         other => source === 'ended' || !(other === source || other === 'deleteCallback'),
       )
-      assert.deepEqual(others, [], `${source} of ${life} while other hooks run`)
+      assert.deepEqual(others, [], `${source} of ${session} while other hooks run`)
     }
     if (source === 'load') watched.loads++
     if (source === 'unload') watched.unloads++
     if (source === 'ended') watched.isOver = true
     const isLoaded = watched.loads === watched.unloads + 1
     const isRight = source === 'deleteCallback' || isLoaded === (source === 'load')
-    assert(isRight, `${source} of ${life} after ${watched.loads} loads and ${watched.unloads} unloads`)
+    assert(isRight, `${source} of ${session} after ${watched.loads} loads and ${watched.unloads} unloads`)
     return watched
   }
 }

@@ -29,7 +29,7 @@ import {
   SLOW,
   type Source,
   type Use,
-} from './life.ts'
+} from './session.ts'
 import { Watch } from './watch.ts'
 
 /** What is kept in sessions; told apart by its label. */
@@ -116,13 +116,13 @@ export class World {
   }
 
   /** What the session keeps under the name, as a hook would see it. */
-  show(life: string): string {
-    const view = this.#views.get(life)
+  show(sessionName: string): string {
+    const view = this.#views.get(sessionName)
     return view === undefined ? '[]' : this.#show(view)
   }
 
-  idOf(life: string): string | undefined {
-    return this.#views.get(life)?.id
+  idOf(sessionName: string): string | undefined {
+    return this.#views.get(sessionName)?.id
   }
 
   // Requests of the app
@@ -310,9 +310,9 @@ export class World {
 
   // The instance
 
-  async endSession(label: string, life: string): Promise<void> {
-    const isEnded = await this.gradio.endSession(this.idOf(life)!)
-    this.#say(`${label} ${isEnded ? 'ended' : 'found no'} ${life}`)
+  async endSession(label: string, sessionName: string): Promise<void> {
+    const isEnded = await this.gradio.endSession(this.idOf(sessionName)!)
+    this.#say(`${label} ${isEnded ? 'ended' : 'found no'} ${sessionName}`)
   }
 
   /** Closes the instance; the promise tells how. It looks at the disk too, which takes other time than the clock's. */
@@ -351,11 +351,11 @@ export class World {
 
   #hook(source: Exclude<Source, 'deleteCallback'>, event: HookEvent | LeaveEvent): unknown {
     const { session } = event
-    const life = session.info as string
-    this.#views.set(life, session)
+    const sessionName = session.info as string
+    this.#views.set(sessionName, session)
     const reason = 'reason' in event ? event.reason : ''
-    this.#say(`${life} ${source} ${reason} ${this.#show(session)}`)
-    return this.watch.during(life, source, event, () => this.#behave(source, session))
+    this.#say(`${sessionName} ${source} ${reason} ${this.#show(session)}`)
+    return this.watch.during(sessionName, source, event, () => this.#behave(source, session))
   }
 
   #callback(name: Name) {
@@ -365,17 +365,17 @@ export class World {
       deleteReplaced,
       deleteCallback: (value: unknown, event: DeleteEvent) => {
         const { session, reason } = event
-        const life = session.info as string
+        const sessionName = session.info as string
         const { label } = value as Thing
         assert.notEqual(
           session.get(this.#key(name) as 'cache'),
           value,
           'removed before its callback is called',
         )
-        this.#say(`${life} deletes ${name}=${label} ${reason}`)
-        this.watch.released(`${life} ${name}=${label}`)
-        const call = IN_LIFE.has(reason) ? 'deleteCallback' : 'endCallback'
-        return this.watch.during(life, call, event, () =>
+        this.#say(`${sessionName} deletes ${name}=${label} ${reason}`)
+        this.watch.released(`${sessionName} ${name}=${label}`)
+        const call = WHILE_IT_GOES_ON.has(reason) ? 'deleteCallback' : 'endCallback'
+        return this.watch.during(sessionName, call, event, () =>
           this.#behave('deleteCallback', session, reason !== 'replaced', name),
         )
       },
@@ -444,7 +444,7 @@ export class World {
 
   #named(line: string): string {
     return line.replace(UUID, id => {
-      for (const [life, view] of this.#views) if (view.id === id) return life
+      for (const [sessionName, view] of this.#views) if (view.id === id) return sessionName
       return id
     })
   }
@@ -479,6 +479,6 @@ const UUID = /[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g
 /** No file is stored, so none is made. */
 const NO_DIRECTORY = join(tmpdir(), 'gradio-state-model', 'never-made')
 /** Why values are deleted while their session goes on. */
-const IN_LIFE: ReadonlySet<string> = new Set(['timeToLive', 'deleted', 'replaced'])
+const WHILE_IT_GOES_ON: ReadonlySet<string> = new Set(['timeToLive', 'deleted', 'replaced'])
 /** A page that has left, and one whose session has ended: to the browser it's the same. */
 const GONE = new Set([409, 410])

@@ -49,13 +49,13 @@ test('testing needs no package but ws', () => {
 
 test('no imports go round in a circle', () => {
   const done = new Set<string>()
-  const visit = (file: string, path: string[]): void => {
+  const follow = (file: string, path: string[]): void => {
     assert.ok(!path.includes(file), [...path, file].join(' → '))
     if (done.has(file)) return
-    for (const target of relativeImportsOf(file)) visit(target, [...path, file])
+    for (const target of relativeImportsOf(file)) follow(target, [...path, file])
     done.add(file)
   }
-  for (const file of imports.keys()) visit(file, [])
+  for (const file of imports.keys()) follow(file, [])
 })
 
 /** What a file of lib names in imports and re-exports, of types too. */

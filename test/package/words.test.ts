@@ -25,7 +25,7 @@ const DROPPED: Readonly<Record<string, string>> = {
   mint: 'create, signer',
   minted: 'signed, verify',
   audience: 'the pages of a session',
-  wanderer: 'name it',
+  roamingUser: 'name it',
   farewell: 'end, close',
   farewells: 'ends, closes',
   epilogue: 'cleanup',

@@ -6,7 +6,7 @@ import type { Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { it, type TestContext } from 'node:test'
 import { forEachExpress, type Served, site, until } from '../support/http/express.ts'
-import { nodes, wanderer } from '../support/http/nodes.ts'
+import { nodes, roamingUser } from '../support/http/nodes.ts'
 import { heartbeat } from '../support/pages/handshake.ts'
 import { request, WEBSOCKET } from '../support/pages/upgrade-setups.ts'
 
@@ -157,7 +157,7 @@ for (const leaves of [false, true]) {
   it(`a page that another node doesn't hand over is given up, when its peer ${leaves ? 'has gone' : 'waits'}`, async t => {
     const all = await nodes(t, 2, {})
     const [a, b] = [all[0]!, all[1]!]
-    const { ticket } = await heartbeat(wanderer().at(a), 'page')
+    const { ticket } = await heartbeat(roamingUser().at(a), 'page')
     const release = b.hold()
     const peer = peerOf(t, b, upgrade('page', `n=1&ticket=${ticket}`))
     await until(() => [...b.sockets].some(({ bytesRead }) => bytesRead > 0), 'its request')

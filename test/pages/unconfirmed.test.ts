@@ -11,7 +11,7 @@ import { scratch } from '../support/files/disk.ts'
 import { forEachExpress, json, type Served, site, until } from '../support/http/express.ts'
 import { forEachKoa, koaSite } from '../support/http/koa.ts'
 import { KOA_SESSIONS } from '../support/http/koa-sessions.ts'
-import { nodes, wanderer } from '../support/http/nodes.ts'
+import { nodes, roamingUser } from '../support/http/nodes.ts'
 import { dial, heartbeat } from '../support/pages/handshake.ts'
 
 const MOST = 20
@@ -75,8 +75,8 @@ forEachExpress((_name, module) => {
       assert.equal(await nameOf(user), 'Ada')
       assert.equal((await app.visitor().fetch('/name/Bob', POST)).status, 200)
       assert.equal(app.gradio.stats().sessions, 100)
-      // 602 sessions were begun; those that went have had their hooks.
-      assert.deepEqual(ended, Array(102).fill('evicted'))
+      // 152 sessions were begun; those that went have had their hooks.
+      assert.deepEqual(ended, Array(52).fill('evicted'))
     })
 
     const kinds: Record<string, [(number: number) => Record<string, string>, GradioStateOptions, object?]> = {
@@ -224,7 +224,7 @@ describe('on several nodes', () => {
     assert.ok(a && b)
     const ended: string[] = []
     for (const { gradio } of all) gradio.ended(({ session, reason }) => ended.push(`${session.id} ${reason}`))
-    const [user, beating] = [wanderer(), wanderer()]
+    const [user, beating] = [roamingUser(), roamingUser()]
     const { ticket } = await heartbeat(user.at(a), 'page')
     const ids = [a.gradio.sessions()[0]?.id]
     await heartbeat(beating.at(a), 'page')

@@ -90,12 +90,12 @@ it('an upload arrives as it is sent, and an answer as it is given', async t => {
   const sent = request({ port, host: '127.0.0.1', method: 'POST' })
   sent.write('one')
   const [answer] = (await once(sent, 'response')) as [IncomingMessage]
-  const heard: string[] = []
-  answer.setEncoding('utf8').on('data', text => heard.push(text))
-  await until(() => heard.length === 1, 'the first part')
+  const received: string[] = []
+  answer.setEncoding('utf8').on('data', text => received.push(text))
+  await until(() => received.length === 1, 'the first part')
   sent.end('two')
   await once(answer, 'end')
-  assert.deepEqual([got, heard.join('')], [['one', 'two'], '<one><two>'])
+  assert.deepEqual([got, received.join('')], [['one', 'two'], '<one><two>'])
 })
 
 it('the answer of a node that refuses an upload before it has all of it comes through', async t => {
@@ -153,14 +153,14 @@ it('an upgrade goes to the next node, both ways, and ends on both sides', async 
   }
   for (const index of [0, 1]) {
     const socket = connect(port, '127.0.0.1')
-    let heard = ''
+    let received = ''
     socket.setEncoding('utf8').on('data', text => {
-      heard += text
+      received += text
     })
     socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhead')
-    await until(() => heard.endsWith(`${index}head`), 'the handshake')
+    await until(() => received.endsWith(`${index}head`), 'the handshake')
     socket.write(' and more')
-    await until(() => heard.endsWith('head and more'), 'the echo')
+    await until(() => received.endsWith('head and more'), 'the echo')
     socket.destroy()
     await until(() => ends.length === index + 1, 'the end')
   }

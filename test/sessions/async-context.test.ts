@@ -25,7 +25,7 @@ import { harness } from '../support/sessions/harness.ts'
 const context = new AsyncLocalStorage<string>()
 
 /** Timers run in the context that set them, as those of Node.js do; a fake clock runs them in the test's own. */
-function carrying(clock: Clock): Clock {
+function keepingContext(clock: Clock): Clock {
   return {
     now: () => clock.now(),
     wall: () => clock.wall(),
@@ -63,7 +63,7 @@ async function watched(t: TestContext, setUp: WatchedOptions = {}) {
         return req.headers['x-user']
       },
       ...options,
-      clock: carrying(place.clock),
+      clock: keepingContext(place.clock),
     })
   const gradio = madeIn === undefined ? make() : context.run(madeIn, make)
   for (const hook of ['load', 'unload', 'ended'] as const) {
@@ -257,7 +257,7 @@ describe('the functions of an app run in no user’s async context', () => {
     const timers = fakeClock()
     const said: unknown[] = []
     t.mock.method(console, 'error', () => said.push(context.getStore()))
-    const { gradio, clock, user, unlisten } = harness(t, { clock: carrying(timers) }, timers)
+    const { gradio, clock, user, unlisten } = harness(t, { clock: keepingContext(timers) }, timers)
     unlisten()
     gradio.unload(() => {
       throw new Error('of a hook')

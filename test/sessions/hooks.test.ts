@@ -83,18 +83,18 @@ describe('on() and off()', () => {
 
   it('give the instance back; a listener that is added twice is called once', async t => {
     const { gradio, user, errors } = harness(t)
-    const heard: unknown[] = []
-    const listener = (error: unknown) => heard.push(error)
+    const received: unknown[] = []
+    const listener = (error: unknown) => received.push(error)
     assert.equal(gradio.on('error', listener).on('error', listener), gradio)
     const broken = new Error('broken')
     gradio.load(() => {
       throw broken
     })
     await user('one').session()
-    assert.deepEqual(heard.splice(0), [broken])
+    assert.deepEqual(received.splice(0), [broken])
     assert.equal(gradio.off('error', listener).off('error', listener), gradio)
     await user('two').session()
-    assert.deepEqual(heard, [])
+    assert.deepEqual(received, [])
     assert.equal(errors.splice(0).length, 2)
   })
 })
@@ -324,16 +324,16 @@ describe('a hook that fails', () => {
     it(`is told to every listener, though one ${what}`, async t => {
       const lines = t.mock.method(console, 'error', () => {}).mock
       const { gradio, user, errors } = harness(t)
-      const heard: unknown[] = []
+      const received: unknown[] = []
       gradio.on('error', fail)
-      gradio.on('error', error => heard.push(error))
+      gradio.on('error', error => received.push(error))
       const broken = new Error('broken')
       gradio.load(() => {
         throw broken
       })
       const session = await user().session()
       await session.end()
-      assert.deepEqual(heard, [broken])
+      assert.deepEqual(received, [broken])
       assert.equal(errors.splice(0)[0]?.error, broken)
       assert.match(String(lines.calls[0]?.arguments[0]), /error listener failed/)
     })

@@ -105,13 +105,13 @@ function takeErrors({ errors }: Harness): string[] {
 
 /** Whether a revoked Proxy can be disposed of can't be told. */
 function assertUndisposable(app: Harness): void {
-  for (const told of takeErrors(app)) assert.match(told, /^deleteCallback: .*revoked/)
+  for (const report of takeErrors(app)) assert.match(report, /^deleteCallback: .*revoked/)
 }
 
 function assertReported(app: Harness, source: string, { fails }: Odd): void {
-  const told = takeErrors(app)
-  assert.equal(told.length, fails === undefined ? 0 : 1, `${told}`)
-  if (fails !== undefined) assert.match(told[0] ?? '', new RegExp(`^${source}: .*${fails.source}`))
+  const reports = takeErrors(app)
+  assert.equal(reports.length, fails === undefined ? 0 : 1, `${reports}`)
+  if (fails !== undefined) assert.match(reports[0] ?? '', new RegExp(`^${source}: .*${fails.source}`))
 }
 
 for (const [name, odd] of Object.entries(ODD)) {
@@ -193,14 +193,14 @@ for (const [name, odd] of Object.entries(ODD)) {
       const said = t.mock.method(console, 'error', () => {})
       const app = harness(t)
       const { gradio, user, errors } = app
-      const heard: unknown[] = []
+      const received: unknown[] = []
       const listener = () => odd.make() as undefined
       gradio.on('error', listener)
-      gradio.on('error', error => heard.push(error))
+      gradio.on('error', error => received.push(error))
       gradio.load(failing('load'))
       await user().session()
       await app.clock.advance(10)
-      assert.deepEqual([errors.splice(0).length, heard.length], [1, 1])
+      assert.deepEqual([errors.splice(0).length, received.length], [1, 1])
       const isTimeout = odd.fails?.source.startsWith('within')
       assert.equal(said.mock.callCount(), odd.fails === undefined || isTimeout ? 0 : 1)
     })

@@ -143,7 +143,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       const y = gradio.sharedState<string>('y', { deleteCallback })
       const silent = gradio.sharedState('silent', { value: 'nobody is told' })
 
-      const told = async (how: string, leave: (user: SessionState) => unknown) => {
+      const deletions = async (how: string, leave: (user: SessionState) => unknown) => {
         const user = await session(how)
         await x.get(user)
         await y.set(user, 'y')
@@ -157,19 +157,21 @@ for (const [kind, place] of Object.entries(PLACES)) {
       }
       const both = (reason: string) => [`x 0 ${reason}`, `y "y" ${reason}`]
 
-      assert.deepEqual(await told('time to live', () => clock.advance(10)), ['x 0 timeToLive'])
-      assert.deepEqual(await told('delete', user => x.delete(user)), ['x 0 deleted'])
-      assert.deepEqual(await told('set', user => x.set(user, 1)), ['x 0 replaced'])
-      assert.deepEqual(await told('update', user => x.update(user, value => value - 1)), ['x 0 replaced'])
-      assert.deepEqual(await told('set without deleteReplaced', user => y.set(user, 'z')), [])
-      assert.deepEqual(await told('end', user => user.end()), both('ended'))
-      const disconnected = await told('grace period', () => clock.advance('61m'))
+      assert.deepEqual(await deletions('time to live', () => clock.advance(10)), ['x 0 timeToLive'])
+      assert.deepEqual(await deletions('delete', user => x.delete(user)), ['x 0 deleted'])
+      assert.deepEqual(await deletions('set', user => x.set(user, 1)), ['x 0 replaced'])
+      assert.deepEqual(await deletions('update', user => x.update(user, value => value - 1)), [
+        'x 0 replaced',
+      ])
+      assert.deepEqual(await deletions('set without deleteReplaced', user => y.set(user, 'z')), [])
+      assert.deepEqual(await deletions('end', user => user.end()), both('ended'))
+      const disconnected = await deletions('grace period', () => clock.advance('61m'))
       assert.deepEqual(disconnected, ['x 0 timeToLive', 'y "y" disconnected'])
-      const evicted = await told('eviction', async () => {
+      const evicted = await deletions('eviction', async () => {
         for (let index = 0; index < 50; index++) await session(`other ${index}`)
       })
       assert.deepEqual(evicted, both('evicted'))
-      const shutdown = await told('shutdown', async () => {
+      const shutdown = await deletions('shutdown', async () => {
         const closed = gradio.close()
         await clock.advance(1)
         await closed

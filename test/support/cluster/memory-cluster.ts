@@ -229,8 +229,8 @@ export class MemoryCluster {
     for (const work of this.#work.values()) {
       if (work.node === node) Object.assign(work, { node: undefined, until: 0 })
     }
-    const heir = [...this.nodes].at(-1)
-    if (heir !== undefined) this.tellDue(heir)
+    const successor = [...this.nodes].at(-1)
+    if (successor !== undefined) this.tellDue(successor)
   }
 
   /**

@@ -51,7 +51,7 @@ export class SharedSession {
   part(node: MemoryCoordinator): Kept | undefined {
     const kept = this.shares.get(node)
     this.shares.delete(node)
-    for (const [page, holder] of this.pages) if (holder === node) this.pages.delete(page)
+    for (const [page, owner] of this.pages) if (owner === node) this.pages.delete(page)
     return kept
   }
 

@@ -190,7 +190,7 @@ export async function rolledBack(redis: RedisNode, users: number): Promise<void>
     )
     await sleep(1_000)
     assertFinished(cluster.events(), left)
-    const staying = [...early, ...late].filter(visit => !closed.includes(visit))
+    const staying = [...early, ...late].filter(user => !closed.includes(user))
     const here = new Set(staying.map(({ session }) => session))
     assert.deepEqual(
       cluster.events().filter(event => here.has(event.session) && isDeparture(event)),

@@ -32,7 +32,7 @@ export async function spread(redisAt: RedisAt, users: number, returning: number)
     const comeBack = visits.slice(0, returning)
     const stay = visits.slice(returning)
     // A broken socket is unloaded after 2 s: so some come back before that, some after.
-    const back = await Promise.all(comeBack.map(visit => comeAgain(cluster, visit)))
+    const back = await Promise.all(comeBack.map(user => comeAgain(cluster, user)))
     const inTime = back.filter(({ isInTime }) => isInTime)
     assert.ok(inTime.length > returning / 2, `that most have come back in time, not only ${inTime.length}`)
     const atReturn = cluster.events()
@@ -78,7 +78,7 @@ export async function spread(redisAt: RedisAt, users: number, returning: number)
   }
 }
 
-interface UserVisit {
+interface UserOnNode {
   readonly user: string
   readonly session: string
   readonly node: ClusterNode
@@ -86,7 +86,7 @@ interface UserVisit {
 }
 
 /** A user opens a page, and uses a value of that node's. */
-export async function begin(cluster: Cluster, user: string, node = cluster.any()): Promise<UserVisit> {
+export async function begin(cluster: Cluster, user: string, node = cluster.any()): Promise<UserOnNode> {
   const page = await node.open(user, `${user}-page`)
   const { status, body } = await node.ask('POST', '/touch', user)
   assert.equal(status, 200)
@@ -94,7 +94,7 @@ export async function begin(cluster: Cluster, user: string, node = cluster.any()
 }
 
 /** The page goes, and comes back at another node. */
-async function comeAgain(cluster: Cluster, { user, session, node, page }: UserVisit) {
+async function comeAgain(cluster: Cluster, { user, session, node, page }: UserOnNode) {
   await sleep(Math.random() * 2_000)
   const isGoodbye = Math.random() < 0.5
   const leftAt = Date.now()

@@ -129,11 +129,11 @@ export async function onTwoNodes(redisAt: RedisAt, users: number): Promise<Recor
     }
     for (const { page } of visits) await page.close()
     await cluster.until(events => countBy(events, 'ended').size === users, 20, 'that all end')
-    const told = of(cluster.events(), 'error')
-    for (const { key } of told) assert.equal(key, 'VALUES_ON_TWO_NODES')
+    const reported = of(cluster.events(), 'error')
+    for (const { key } of reported) assert.equal(key, 'VALUES_ON_TWO_NODES')
     await cluster.untilEmpty()
     return Object.fromEntries(
-      cluster.nodes.map(({ name }) => [name, told.filter(({ node }) => node === name).length]),
+      cluster.nodes.map(({ name }) => [name, reported.filter(({ node }) => node === name).length]),
     )
   } finally {
     await cluster.remove()

@@ -12,7 +12,7 @@ export interface Setting {
   session?: Partial<SessionOptions> | false
 }
 
-export interface Told {
+export interface StoredUpload {
   url: string
   name: string
   size: number

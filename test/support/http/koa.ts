@@ -174,7 +174,7 @@ function tell(ctx: Context, held: State<string | undefined>): void {
   ctx.body = { id: ctx.gradioState.id, value: ctx.gradioState.get(held) }
 }
 
-export interface Told {
+export interface Reply {
   status: number
   /** The id of the session, and its value. */
   id?: string
@@ -182,7 +182,7 @@ export interface Told {
 }
 
 /** The status and what {@link koaSite}'s own routes tell; of an error, its text. */
-export async function ask(user: Visitor, path: string, method = 'POST'): Promise<Told & { text: string }> {
+export async function ask(user: Visitor, path: string, method = 'POST'): Promise<Reply & { text: string }> {
   const answer = await user.fetch(path, { method })
   const text = await answer.text()
   const isJson = answer.headers.get('content-type')?.includes('json')

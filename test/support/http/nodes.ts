@@ -31,7 +31,7 @@ export interface Nodes extends Array<Node> {
 }
 
 /** A user whose requests come to whichever node. */
-export interface Wanderer {
+export interface RoamingUser {
   at(node: Node): Visitor
 }
 
@@ -76,7 +76,7 @@ export async function nodes(t: TestContext, count: number, setUp: NodesOptions =
 }
 
 /** A new user, without cookies. */
-export function wanderer(): Wanderer {
+export function roamingUser(): RoamingUser {
   const cookies = new Map<string, string>()
   return {
     at(node) {

@@ -174,7 +174,7 @@ function appUser(visitor: Visitor): AppUser {
 }
 
 /** What a page was told when it was disconnected. */
-export async function told(page: TestPage): Promise<{ code: number; reason: string }> {
+export async function disconnectionOf(page: TestPage): Promise<{ code: number; reason: string }> {
   let answer: { code: number; reason: string } | undefined
   void page.closed.then(closed => {
     answer = closed

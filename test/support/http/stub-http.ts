@@ -90,19 +90,19 @@ export class StubSocket extends Duplex {
   /** The upgrade's answer. */
   #status: number | undefined
   readonly #isLate: boolean
-  readonly #told: (code: number, reason: string) => void
+  readonly #onClose: (code: number, reason: string) => void
   #saidClose = false
   #received = Buffer.alloc(0)
   #finishDestroy: (() => void) | undefined
 
   /**
    * @param isLate when the server drops the socket, `close` comes only after {@link closeAtLast}
-   * @param told called with the server's close frame
+   * @param onClose called with the server's close frame
    */
-  constructor(isLate: boolean, told: (code: number, reason: string) => void) {
+  constructor(isLate: boolean, onClose: (code: number, reason: string) => void) {
     super()
     this.#isLate = isLate
-    this.#told = told
+    this.#onClose = onClose
     // What the browser does to a server that has cut the line is of no interest here.
     this.on('error', () => {})
   }
@@ -160,7 +160,7 @@ export class StubSocket extends Duplex {
       this.#received = this.#received.subarray(2 + length)
       if (type === 0x89) this.#send(0x8a, payload)
       if (type !== 0x88 || this.#saidClose) continue
-      this.#told(payload.readUInt16BE(0), payload.toString('utf8', 2))
+      this.#onClose(payload.readUInt16BE(0), payload.toString('utf8', 2))
       this.sayClose(payload.readUInt16BE(0))
     }
   }

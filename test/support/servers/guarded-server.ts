@@ -45,9 +45,9 @@ export function guardedServer({ command, folder, signal, user, ask }: ServerComm
   })
   guard.stdin.on('error', () => {})
   async function tell(order: 'start' | 'stop'): Promise<void> {
-    const told = once(lines, 'line')
+    const answered = once(lines, 'line')
     guard.stdin.write(`${order}\n`)
-    await told
+    await answered
   }
   return {
     async start() {

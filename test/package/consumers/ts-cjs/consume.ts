@@ -34,15 +34,15 @@ async function main(): Promise<void> {
   await once(server, 'listening')
   const origin = `http://localhost:${(server.address() as AddressInfo).port}`
 
-  const visit = async (cookie?: string) => {
+  const requestCount = async (cookie?: string) => {
     const response = await fetch(origin, { headers: cookie ? { cookie } : {} })
     const [setCookie] = response.headers.getSetCookie()
     return { visits: await response.json(), cookie: setCookie?.split(';')[0] }
   }
-  const first = await visit()
+  const first = await requestCount()
   assert.equal(first.visits, '1')
-  assert.equal((await visit(first.cookie)).visits, '2')
-  assert.equal((await visit()).visits, '1')
+  assert.equal((await requestCount(first.cookie)).visits, '2')
+  assert.equal((await requestCount()).visits, '1')
   assert.equal(await (await fetch(`${origin}/credits`)).json(), '99')
 
   const script = await fetch(`${origin}/gradio_api/client.js`)

@@ -35,25 +35,25 @@ export type Kind = 'page' | 'navigation' | 'request'
 /** How the values of one name are kept. */
 interface Keeping {
   readonly timeToLive: number
-  readonly told: 'callback' | 'dispose' | 'never'
+  readonly deletion: 'callback' | 'dispose' | 'never'
   readonly deleteReplaced: boolean
 }
 
 export const KEEPING = {
   /** Defined, with an initial value. */
-  history: { timeToLive: 10_007, told: 'callback', deleteReplaced: false },
+  history: { timeToLive: 10_007, deletion: 'callback', deleteReplaced: false },
   /** Defined, without one. */
-  model: { timeToLive: Number.POSITIVE_INFINITY, told: 'callback', deleteReplaced: true },
+  model: { timeToLive: Number.POSITIVE_INFINITY, deletion: 'callback', deleteReplaced: true },
   /** A plain name, set with or without these options. */
-  cache: { timeToLive: 40_013, told: 'callback', deleteReplaced: false },
+  cache: { timeToLive: 40_013, deletion: 'callback', deleteReplaced: false },
   /** A plain name; its values have `Symbol.dispose`. */
-  handle: { timeToLive: Number.POSITIVE_INFINITY, told: 'dispose', deleteReplaced: true },
+  handle: { timeToLive: Number.POSITIVE_INFINITY, deletion: 'dispose', deleteReplaced: true },
 } as const satisfies Record<string, Keeping>
 export type Name = keyof typeof KEEPING
 export const NAMES = Object.keys(KEEPING) as Name[]
 export const NO_OPTIONS: Keeping = {
   timeToLive: Number.POSITIVE_INFINITY,
-  told: 'never',
+  deletion: 'never',
   deleteReplaced: false,
 }
 
@@ -90,8 +90,8 @@ export interface Load {
 }
 
 /** The stay of a page or a request. */
-export interface Visit {
-  readonly life: Life
+export interface Entry {
+  readonly session: Session
   readonly kind: Kind
   left: boolean
   /** While it waits for unload hooks: what it does when they are done, or it has waited long enough. */
@@ -99,7 +99,7 @@ export interface Visit {
 }
 
 export class Page {
-  visit: Visit | undefined
+  entry: Entry | undefined
   epoch = 0
   gone = false
   ticket: { readonly label: string; readonly at: number } | undefined
@@ -109,8 +109,8 @@ export class Page {
   /** While it is open without a connection: until when a beat is awaited. When it has left: how long it is remembered. */
   due: Due | undefined
 
-  enter(visit: Visit): void {
-    this.visit = visit
+  enter(entry: Entry): void {
+    this.entry = entry
     this.gone = false
   }
 
@@ -138,8 +138,8 @@ export interface Request {
   /** The token that it came with. */
   readonly token: string | undefined
   /** What it has made for a browser that had none: the answer brings it. */
-  minted: string | undefined
-  visit: Visit | undefined
+  newToken: string | undefined
+  entry: Entry | undefined
   load: Load | undefined
   /** Whether the middleware has let it through. */
   passed: boolean
@@ -149,20 +149,20 @@ export interface Request {
 
 /** A socket of the app's own. */
 export interface Tracked {
-  visit: Visit | undefined
+  entry: Entry | undefined
   isClosed: boolean
 }
 
 export type Done = () => void
 
-export class Life {
+export class Session {
   readonly name: string
   readonly token: string
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
   over: EndReason | undefined
   load: Load = { over: false }
-  readonly visits = new Set<Visit>()
-  waiting: Visit[] = []
+  readonly entries = new Set<Entry>()
+  waiting: Entry[] = []
   readonly values = new Map<Name, Value>()
   readonly pages = new Map<string, Page>()
   /** Whether anything has come after its first request. */
@@ -193,7 +193,7 @@ export class Life {
   }
 
   get open(): boolean {
-    return this.visits.size > 0
+    return this.entries.size > 0
   }
 
   /** Whether it makes room for others: also while it has nothing but the page that its first request has opened. */
@@ -202,7 +202,7 @@ export class Life {
   }
 
   holds(kind: Kind): boolean {
-    return [...this.visits].some(visit => visit.kind === kind)
+    return [...this.entries].some(entry => entry.kind === kind)
   }
 
   unloadDue(): number {

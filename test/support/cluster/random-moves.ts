@@ -1,5 +1,5 @@
 /** Somebody enters the session, or leaves it. */
-export interface Visit {
+export interface Move {
   /** How long after the one before, in ms. */
   readonly after: number
   /** At which process, counted from 0. */
@@ -18,11 +18,11 @@ const PAGE_LOAD = 30_000
  * What a user may do in a few minutes. Navigations come one at a time: of several, nobody can tell which page belongs to
  * which, on one process neither.
  */
-export function randomVisits(seed: number, steps: number, processes: number): Visit[] {
+export function randomMoves(seed: number, steps: number, processes: number): Move[] {
   const random = generator(seed)
   const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T
-  const visits: Visit[] = []
-  const here: Visit[] = []
+  const moves: Move[] = []
+  const here: Move[] = []
   let now = 0
   let navigatingUntil = 0
   let entries = 0
@@ -35,18 +35,18 @@ export function randomVisits(seed: number, steps: number, processes: number): Vi
       if (kind === 'navigation' && now < navigatingUntil) kind = 'request'
       if (kind === 'navigation') navigatingUntil = Number.POSITIVE_INFINITY
       if (kind === 'page' && navigatingUntil !== Number.POSITIVE_INFINITY) navigatingUntil = 0
-      const visit: Visit = { after, process, entry: entries++, kind }
-      here.push(visit)
-      visits.push(visit)
+      const move: Move = { after, process, entry: entries++, kind }
+      here.push(move)
+      moves.push(move)
     } else {
-      const [visit] = here.splice(Math.floor(random() * here.length), 1) as [Visit]
+      const [move] = here.splice(Math.floor(random() * here.length), 1) as [Move]
       const leave = random() < 0.6 ? 'text/html' : 'application/json'
-      if (visit.kind === 'navigation') navigatingUntil = leave === 'text/html' ? now + PAGE_LOAD : 0
-      visits.push({ ...visit, after, leave })
+      if (move.kind === 'navigation') navigatingUntil = leave === 'text/html' ? now + PAGE_LOAD : 0
+      moves.push({ ...move, after, leave })
     }
   }
-  for (const visit of here) visits.push({ ...visit, after: 1, leave: 'application/json' })
-  return visits
+  for (const move of here) moves.push({ ...move, after: 1, leave: 'application/json' })
+  return moves
 }
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
