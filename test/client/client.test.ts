@@ -94,7 +94,7 @@ async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
 
   function hang(stream: ServerResponse | Duplex) {
     server.hanging++
-    // An upgraded socket tells that the other side has gone only to who reads.
+    // An upgraded socket reports that the other side has closed only while it is read.
     if (!('statusCode' in stream)) stream.on('end', () => stream.end()).resume()
     stream.on('close', () => server.hanging--)
   }
@@ -620,7 +620,7 @@ describe('client', () => {
       assert.equal(server.count('post'), 1)
     })
 
-    each('is told when the server cannot be reached, and again when it can', async () => {
+    each('reports when the server cannot be reached, and again when it can', async () => {
       const tab = await openStoppedConnected()
       server.onPost = () => 502
       server.socket().terminate()
@@ -801,7 +801,7 @@ describe('client', () => {
   })
 
   describe('a socket that the server closes', () => {
-    each('with 4000: the reason is told, then the page connects again', async () => {
+    each('with 4000: the reason is reported, then the page connects again', async () => {
       const tab = await openStoppedConnected()
       const id = await idOf(tab)
       server.socket().close(4000, 'expired')

@@ -22,7 +22,7 @@ declare global {
     server: Promise<Page>
     aborting: AbortController
     outcome: Promise<Outcome>
-    /** Uploads, and tells in plain objects what came of it. */
+    /** Uploads, and gives the results as plain objects. */
     upload(files: Parameters<Page['upload']>[0], options?: UploadOptions): Promise<Outcome>
     /** A file of that many bytes. */
     file(name: string, size: number): File
@@ -314,13 +314,13 @@ describe('upload', { timeout: 600_000 }, () => {
   })
 
   describe('without a connection', () => {
-    /** A page that was told of its session's end, and can't come back. */
+    /** A page that was notified of its session's end, and can't come back. */
     async function cutOff(t: TestContext) {
       const made = await uploadSite(t)
       const tab = await openTab(t, made)
       await connected(tab)
       await until(() => made.gradio.stats().pages === 1)
-      // At the server: what Playwright is to abort may pass where it was told to just before.
+      // At the server: Playwright may let a request pass that it was asked to abort just before.
       made.heartbeats.areCut = true
       await made.gradio.endSession(made.gradio.sessions()[0]?.id ?? '')
       await tab.waitForFunction(async () => !(await window.server).connected)

@@ -1,4 +1,4 @@
-// How often Redis is called, as docs/cluster.md tells it. Calls of other nodes in the same turn would share these.
+// How often Redis is called, as docs/cluster.md says. Calls of other nodes in the same turn would share these.
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'

@@ -26,7 +26,7 @@ function far(t: TestContext, options: GradioStateOptions = {}) {
 }
 
 describe('the first use', () => {
-  it('without establish() begins the session at once, and the cluster hears of it', async t => {
+  it('without establish() begins the session at once, and the cluster is notified', async t => {
     const { user, rest, gradio, clock, all, log } = far(t)
     const { state, end } = await user().begin()
     state.set('x', 1)
@@ -194,7 +194,7 @@ describe('maxSessions', () => {
 })
 
 describe('a coordinator', () => {
-  it('that fails is told to the request', async t => {
+  it('that fails rejects in the request', async t => {
     const { establish, gradio, coordinator } = far(t)
     const failure = new Error('a mistake')
     const { enter } = coordinator
@@ -207,7 +207,7 @@ describe('a coordinator', () => {
     assert.equal(gradio.stats().sessions, 1)
   })
 
-  it('that is away lets visitors go on by what this process knows, and hears of it later', async t => {
+  it('that is away lets visitors go on by what this process knows, and is notified later', async t => {
     const { establish, user, gradio, clock, rest, coordinator, all, log } = far(t)
     const { state, end } = await establish('known')
     const { id } = state
@@ -261,7 +261,7 @@ describe('a coordinator', () => {
   })
 })
 
-it('who arrives after an unload was claimed, but before the claim is heard of, is loaded after it', async t => {
+it('who arrives after an unload was claimed, but before the claim is reported, is loaded after it', async t => {
   const { establish, user, gradio, clock, rest, log, coordinator } = far(t)
   const { end } = await establish()
   end()

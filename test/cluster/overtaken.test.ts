@@ -24,7 +24,7 @@ it('an end that overtakes an unload, which waits for a load hook, runs the unloa
   })
   const { gradio, visitor } = node!
   const id = await (await visitor().fetch('/id')).text()
-  // The unload is claimed, and waits; its claim is lost with the end of the life.
+  // The unload is claimed, and waits; its claim is lost with the end of the session.
   await pass(clock, 3)
   assert.deepEqual(log, [])
   const ended = gradio.endSession(id)

@@ -71,7 +71,7 @@ export function describeFaults(name: string, test: Declare): void {
       }
     })
 
-    test('is told nothing any more', async (a, b) => {
+    test('is notified of nothing any more', async (a, b) => {
       await a.page('a', 'p')
       await b.enter('a')
       const release = a.under.holdMessages()
@@ -242,7 +242,7 @@ export function describeFaults(name: string, test: Declare): void {
       await a.clock.advance(1)
       restore()
       await a.clock.advance(3)
-      // What was on its way to it may be told twice.
+      // What was on its way to it may be reported twice.
       const received = new Set(await a.received())
       assert.deepEqual([...received].sort(), ['ended ended destroyed', 'moved moved p'])
       assert.equal((await b.enter('moved')).pagesElsewhere, 0)

@@ -45,7 +45,7 @@ export const NEVER = Number.POSITIVE_INFINITY
 export class TestNode {
   readonly coordinator: Coordinator
   readonly under: CoordinatorUnderTest
-  /** What the coordinator told: sessions by their tokens. */
+  /** What the coordinator reported: sessions by their tokens. */
   readonly events: string[] = []
   readonly problems: Error[] = []
   readonly clock: FakeClock
@@ -112,7 +112,7 @@ export class TestNode {
     return share
   }
 
-  /** What the coordinator told since the last call. */
+  /** What the coordinator reported since the last call. */
   async received(): Promise<string[]> {
     await this.#place.rest()
     return this.events.splice(0)

@@ -74,7 +74,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.received(), ['a hooks of 2'])
     })
 
-    test('an unload, by a load that was told after it', async (a, b, c) => {
+    test('an unload, by a load that was reported after it', async (a, b, c) => {
       for (const node of [a, b, c]) await node.enter('a')
       await a.unload('a')
       await b.unload('a')

@@ -83,7 +83,7 @@ export function describeCoordinator(name: string, open: Open): void {
       const former = await a.enter('a')
       await b.enter('a')
       await b.end('a')
-      // Before it has heard of the end.
+      // Before it is notified of the end.
       const next = await a.enter('a')
       assert.equal(next.phase, 'new')
       assert.notEqual(next.id, former.id)
@@ -165,7 +165,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(await b.unload('a'), undefined)
     })
 
-    test('the last one that stops to keep its state gets the end, the others hear of it', async (a, b) => {
+    test('the last one that stops to keep its state gets the end, the others are notified', async (a, b) => {
       const { id } = await a.enter('a')
       await b.enter('a')
       await complete([a, b], [await a.unload('a'), await b.unload('a')])
@@ -227,7 +227,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: loads`, () => {
-    test('a visitor loads what was unloaded, and the others hear of it', async (a, b) => {
+    test('a visitor loads what was unloaded, and the others are notified', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await complete([a, b], [await a.unload('a'), await b.unload('a')])
@@ -269,7 +269,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: pages`, () => {
-    test('of a session are told to its other nodes, once per load', async (a, b) => {
+    test('of a session are reported to its other nodes, once per load', async (a, b) => {
       await a.enter('a')
       await b.enter('b')
       assert.equal((await b.page('a', 'p')).hadPage, true)
@@ -279,7 +279,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await a.enter('a')).hadPage, true)
     })
 
-    test('are told to a node that no longer keeps the session loaded: it may be about to keep it again', async (a, b) => {
+    test('are reported to a node that no longer keeps the session loaded: it may be about to keep it again', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       assert.equal(await a.unload('a'), undefined)
@@ -357,7 +357,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: an expiry`, () => {
-    test('is told to the other nodes, and is the reason of the unload and the end', async (a, b) => {
+    test('is reported to the other nodes, and is the reason of the unload and the end', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await a.expire('a', 10)
@@ -380,7 +380,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await b.unload('a'))?.reason, 'disconnected')
     })
 
-    test('keeps the state at the node that tells of it', async (a, b) => {
+    test('keeps the state at the node that reports it', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await a.leave('a')
@@ -403,7 +403,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: end()`, () => {
-    test('gives the claim to one caller, and the others hear of it', async (a, b, c) => {
+    test('gives the claim to one caller, and the others are notified', async (a, b, c) => {
       const { id } = await a.enter('a')
       await b.enter('a')
       await c.enter('a')

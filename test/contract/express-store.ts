@@ -107,7 +107,7 @@ export function describeExpressStore(
         })
       }
 
-      test('whose life is made longer, or shorter, at run time live as long', async app => {
+      test('whose maxAge is made longer, or shorter, at run time expire accordingly', async app => {
         const { user, log } = await app()
         const [longer, shorter] = [user(), user()]
         const { id: kept } = await longer.come('longer')
@@ -288,7 +288,7 @@ export function describeExpressStore(
         await sleep((lifetime + 2) * 1000)
         assert.equal(log.entries.length, before, 'nothing ends because nobody answers')
         for (const id of ids) assert.equal(gradio.session(id)?.pages, 1)
-        if (whenAway === 'fails') assert.equal(errors.length, 1, 'what is told, is told once')
+        if (whenAway === 'fails') assert.equal(errors.length, 1, 'each failure is reported once')
         // Before the start, which resolves some time after the server has begun to answer.
         const back = Date.now()
         await server.start()
@@ -465,7 +465,7 @@ function userOf(visitor: Visitor): User {
 
 type What = 'unload' | 'delete' | 'ended'
 
-/** What hooks and callbacks were told, and when. */
+/** The calls of hooks and callbacks, and when they came. */
 class Log {
   readonly entries: { what: What; reason: string; id: string; at: number }[] = []
 
@@ -482,7 +482,7 @@ class Log {
   }
 
   until(what: What, id?: string, seconds?: number): Promise<void> {
-    return eventually(() => this.has(what, id), `that ${what} is told`, seconds)
+    return eventually(() => this.has(what, id), `that ${what} is called`, seconds)
   }
 
   at(what: What, id?: string): number {
@@ -501,8 +501,8 @@ class Log {
 /** Why a page was disconnected, once it is. */
 async function disconnectionOf({ closed }: TestPage): Promise<string> {
   let reason: string | undefined
-  void closed.then(told => {
-    reason = told.reason
+  void closed.then(answer => {
+    reason = answer.reason
   })
   await eventually(() => reason !== undefined, 'that the page is disconnected')
   return reason as string

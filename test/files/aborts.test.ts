@@ -61,7 +61,7 @@ forEachExpress((_name, express) => {
       await idle(gradio)
       await nothingCounted(gradio)
       await until(() => filesBelow(cacheDir).length + openBelow(cacheDir).length === 0)
-      await until(() => failures.length === 1, 'that multer has told of it')
+      await until(() => failures.length === 1, 'that multer has reported it')
       assertNothingLeft(gradio, cacheDir)
       assert.deepEqual([received, uncaught], [[], []])
     })

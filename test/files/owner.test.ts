@@ -15,17 +15,17 @@ const SELF = ownerOf(INSTANCE)
 const HOUR = 3_600_000
 
 describe('whether the process that made a folder lives', () => {
-  it('is told by its pid where that can be seen, however old the lease', () => {
+  it('is recognized by its pid where that can be seen, however old the lease', () => {
     assert.equal(isAlive(SELF, SELF, HOUR), true)
     assert.equal(isAlive({ ...SELF, ...DEAD }, SELF, 0), false)
   })
 
-  it('is told by the start of the process when a pid was used again', () => {
+  it('is recognized by the start of the process when a pid was used again', () => {
     assert.equal(isAlive({ ...SELF, started: '1' }, SELF, 0), false)
     assert.equal(isAlive({ ...SELF, pid: process.ppid }, SELF, 0), false)
   })
 
-  it('is told by the lease where the pid means another process', () => {
+  it('is recognized by the lease where the pid means another process', () => {
     for (const elsewhere of [{ host: 'elsewhere' }, { boot: 'another' }, { namespace: 'pid:[1]' }]) {
       for (const pid of [process.pid, DEAD.pid, 1]) {
         const owner = { ...SELF, ...elsewhere, pid }
@@ -36,7 +36,7 @@ describe('whether the process that made a folder lives', () => {
     }
   })
 
-  it('is told by pid and lease together where the start of a process is not known', () => {
+  it('is recognized by pid and lease together where the start of a process is not known', () => {
     const blind = { ...SELF, boot: '', namespace: '', started: '' }
     assert.equal(isAlive(blind, blind, 59_000), true)
     assert.equal(isAlive({ ...blind, ...DEAD }, blind, 0), false)

@@ -48,7 +48,7 @@ it('a file of the session is found in the folder of another instance, and nothin
   assert.equal(snapshot(here.cacheDir), before)
 })
 
-it('files of one name are told from each other by what is in them', async t => {
+it('files of one name are distinguished by their content', async t => {
   const { other, id, find } = await two(t)
   const [second, third] = [Buffer.from('the second'), Buffer.from('the third')]
   for (const bytes of [second, third]) await other.session(id).save(bytes, 'a.txt')
@@ -159,7 +159,7 @@ it('what is no id, no hash, or no name leads nowhere', async t => {
   assert.ok(other && (await find()))
 })
 
-it('only what lies on a shelf is found', async t => {
+it('only what is in a directory for saved files is found', async t => {
   const { other, id, find } = await two(t)
   const directory = await other.session(id).directory()
   for (const folder of ['saved-1', 'saved-02', 'SAVED', 'saved-x', 'saves', 'deep/saved', '.']) {

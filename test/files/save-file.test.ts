@@ -83,7 +83,7 @@ it('only a regular file is saved by its path, and nothing else is data', async t
   assert.equal(gradio.stats().files, 0)
 })
 
-it('a stream that fails is told of by its own error, whenever it fails', async t => {
+it('a stream that fails rejects with its own error, whenever it fails', async t => {
   const { session: state, cacheDir, gradio } = await session(t)
   const error = new Error('in the source')
   const failing = new PassThrough()

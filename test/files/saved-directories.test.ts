@@ -39,7 +39,7 @@ describe('the directories that the files of a session are saved in', () => {
     assert.deepEqual([directories.isInUse(0), directories.isInUse(1)], [true, false])
   })
 
-  it('are told by the names of their directories', () => {
+  it('are recognized by the names of their directories', () => {
     for (const directory of [0, 1, 2, 10_000])
       assert.equal(directoryOfName(nameOfDirectory(directory)), directory)
     assert.equal(directoryOfName('Saved-2'), 1)

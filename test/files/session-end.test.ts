@@ -144,7 +144,7 @@ describe('the files of a session that ends', () => {
 })
 
 describe('what fails on the disk', () => {
-  it('at the end of a session is told to the listeners, and ends neither the process nor the close', async t => {
+  it('at the end of a session is emitted to the listeners, and ends neither the process nor the close', async t => {
     const { gradio, user, errors } = harness(t, { cacheDir: scratch(t) })
     const { path } = await user().request(state => state.saveFile('text'))
     const restore = failing(t, 'rename', 'gradio-state-test')
@@ -163,7 +163,7 @@ describe('what fails on the disk', () => {
     restore()
   })
 
-  it('at the start is told, once for each folder', async t => {
+  it('at the start is reported, once for each folder', async t => {
     const { errors, cache } = testCache(t, { cacheDir: unreadable(t) })
     await cache.close()
     assert.deepEqual(
@@ -172,7 +172,7 @@ describe('what fails on the disk', () => {
     )
   })
 
-  it('of an upload is told to whoever sent it, and leaves nothing that counts', async t => {
+  it('of an upload is reported to the client, and leaves nothing that counts', async t => {
     const { cache, session, folder } = testCache(t)
     const files = session()
     await files.save(Buffer.from('text'), 'a.txt')

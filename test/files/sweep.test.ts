@@ -167,7 +167,7 @@ describe('a sweep', () => {
     assert.ok(nothing < first / 10, `${nothing} ms for nothing, ${first} ms for 300 files`)
   })
 
-  it('goes on after a file that can’t be removed, tells of it, and tries it again', async t => {
+  it('goes on after a file that can’t be removed, reports it, and tries it again', async t => {
     const { cache, session, pass, errors } = testCache(t)
     const files = session()
     const saved = []
@@ -192,7 +192,7 @@ describe('a sweep', () => {
     assert.deepEqual([cache.stats(), files.bytes], [{ files: 0, fileBytes: 0 }, 0])
   })
 
-  it('leaves files whose directory can’t be opened, tells of it, and tries them again', async t => {
+  it('leaves files whose directory can’t be opened, reports it, and tries them again', async t => {
     const { cache, session, pass, errors } = testCache(t)
     const files = session()
     const first = await files.save(Buffer.from('a'), 'a')

@@ -227,7 +227,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('an upload begins a session, and a request from outside the middleware is told what is missing', async t => {
+  it('an upload begins a session, and a request from outside the middleware gets an error that says what is missing', async t => {
     const { visitor, gradio } = await uploadSite(t, express)
     const user = visitor()
     const { status } = await upload(user, [{ name: 'first', bytes: 'first' }])

@@ -157,7 +157,7 @@ describe('what is written', () => {
     }
   })
 
-  it('leaves nothing on a full disk, and tells that it is full', async t => {
+  it('leaves nothing on a full disk, and reports that it is full', async t => {
     const directory = smallDisk(t, 400_000)
     if (directory === undefined) return t.skip('needs the right to mount a disk')
     const large = writerOf(directory, 'large')

@@ -16,7 +16,7 @@ function routes(app: Express) {
 }
 
 forEachExpress((_name, express) => {
-  it('close() tells each socket that the service restarts', async t => {
+  it('close() sends each socket the code for a restart of the service', async t => {
     const served = await site(t, express, { routes })
     const user = served.visitor()
     const pages = [
@@ -155,7 +155,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([gradio.sessions().map(session => session.id), gradio.stats().pages], [[next], 1])
   })
 
-  it('an evicted session tells nobody, since nobody was connected; its page may come back', async t => {
+  it('an evicted session notifies nobody, since nobody was connected; its page may come back', async t => {
     const { gradio, visitor } = await site(t, express, { routes, options: { maxSessions: 1 } })
     const user = visitor()
     const page = await user.openPage()

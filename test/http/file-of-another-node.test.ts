@@ -105,7 +105,7 @@ it('a session that has no part here is asked for once, and a file that is here a
   assert.deepEqual(asked, [{ enters: 0 }, { enters: 1 }])
 })
 
-it('a visit for a file leaves with its answer, and keeps no session', async t => {
+it('a request for a file leaves with its response, and keeps no session', async t => {
   const { all, a, b, cacheDir } = await cluster(t)
   const user = roamingUser()
   const { url } = await put(user.at(a))

@@ -40,7 +40,7 @@ forEachExpress((_name, express) => {
     )
   })
 
-  it('HEAD tells the same, without the content', async t => {
+  it('HEAD has the same headers, without the content', async t => {
     const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url } = await save(user)

@@ -193,7 +193,7 @@ it('a page may come back to a node that it was moved from, with the same epoch',
 })
 
 itInMemory(
-  'a heartbeat holds against the move that came before it, of which the node hears late',
+  'a heartbeat holds against the move that came before it, of which the node is notified late',
   async t => {
     for (const hasSocket of [false, true]) {
       const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
@@ -216,7 +216,7 @@ itInMemory(
   },
 )
 
-itInMemory('a socket that closes while its page is heard of again hurts nobody', async t => {
+itInMemory('a socket that closes while its page is reported again hurts nobody', async t => {
   const { all, left, clock, 0: a } = await cluster(t, 2)
   const user = roamingUser()
   const { socket } = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
@@ -247,7 +247,7 @@ itInMemory('a heartbeat keeps its page also when the coordinator fails', async t
   assert.deepEqual([counts(all), left], [[1, 0], []])
 })
 
-itInMemory('a goodbye that comes while its page is heard of again holds', async t => {
+itInMemory('a goodbye that comes while its page is reported again holds', async t => {
   const { all, 0: a } = await cluster(t, 2)
   const user = roamingUser()
   await heartbeat(user.at(a), 'page')
@@ -363,7 +363,7 @@ it('a ticket of a session that has ended is refused', async t => {
   assert.deepEqual(counts(all), [0, 0])
 })
 
-it('a ticket tells scripts nothing, and is short', async t => {
+it('a ticket is opaque to scripts, and short', async t => {
   const { 0: a } = await cluster(t, 1)
   const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'p'.repeat(64), { n: '999999999' })
@@ -438,7 +438,7 @@ itInMemory('close() refuses a socket whose page is being opened', async t => {
   }
 })
 
-it('a cookie that one node has minted leads to the same session on the others', async t => {
+it('a cookie that one node has set leads to the same session on the others', async t => {
   const { 0: a, 1: b, 2: c } = await cluster(t)
   const user = roamingUser()
   const { id } = await who(user, a)
@@ -449,7 +449,7 @@ it('a cookie that one node has minted leads to the same session on the others', 
   assert.equal(new Set([...lives, id]).size, 2)
 })
 
-it('a logout at one node ends the pages on the others, which are told why', async t => {
+it('a logout at one node ends the pages on the others, with the reason', async t => {
   const { all, left, 0: a, 1: b } = await cluster(t, 2)
   const user = roamingUser()
   const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))

@@ -82,7 +82,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('an error is told in JSON, with its code and status', async t => {
+  it('an error is sent as JSON, with its code and status', async t => {
     const { visitor } = await site(t, express)
     const user = visitor()
     const ids = ['no%20id', 'a.b', 'x'.repeat(65), '', '%00']

@@ -96,7 +96,7 @@ it('koa-websocket', async t => {
   await assertFollows(t, await koaChat(t, parts.gradio), parts)
 })
 
-it('koa-websocket: an unknown user is told that no cookie can be set any more', async t => {
+it('koa-websocket: an unknown user gets an error, since no cookie can be set any more', async t => {
   const { gradio } = instance(t)
   const { port, visitor } = await koaChat(t, gradio)
   const [said] = await once(dial(t, port, visitor()), 'message')

@@ -166,7 +166,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(codes, ['NOT_MOUNTED', 'NOT_MOUNTED', 'OPTION_INVALID', 'OPTION_INVALID'])
   })
 
-  it("a page's own socket and a tracked one are told apart", async t => {
+  it("a page's own socket and a tracked one are distinguished", async t => {
     const { gradio, visitor, dialAs } = await chat(t, express, true)
     const user = visitor()
     await user.fetch('/id')

@@ -145,7 +145,7 @@ for (const [name, open] of Object.entries(ROWS)) {
 const REFUSED: Record<string, () => unknown> = {
   'an emitter that shows nothing': () => new EventEmitter(),
   'an event target that shows nothing': () => new EventTarget(),
-  // It emits `close`, but nothing tells whether it did so before.
+  // It emits `close`, but nothing shows whether it did so before.
   'a MessagePort': () => {
     const { port1 } = new MessageChannel()
     port1.close()

@@ -31,7 +31,7 @@ forEachExpress((_name, express) => {
     assert.equal(passedOn.length, 4)
   })
 
-  it('stores the files, tells of them, and serves them', async t => {
+  it('stores the files, lists them in the response, and serves them', async t => {
     const { gradio, visitor, onDisk } = await uploadRouteSite(t, express)
     const user = visitor()
     const { status, body } = await json<StoredUpload[]>(
@@ -71,7 +71,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([status, body.length], [200, 1])
   })
 
-  it('a name tells where nothing goes', async t => {
+  it('the name of a file does not choose its directory', async t => {
     const { visitor, onDisk } = await uploadRouteSite(t, express)
     const { body } = await json<StoredUpload[]>(
       upload(visitor(), { '../../../etc/passwd': 'x', 'C:\\a\\b.txt': 'y' }),

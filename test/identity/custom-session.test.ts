@@ -72,7 +72,7 @@ forEachExpress((_name, express) => {
     assert.equal(await idOf(user), second)
   })
 
-  it('a cookie-session that another server signed with the same secret begins a life of its own', async t => {
+  it('a cookie-session that another server signed with the same secret starts a session of its own', async t => {
     const one = await site(t, express, withSession(signed()))
     const user = one.visitor()
     const first = await idOf(user)

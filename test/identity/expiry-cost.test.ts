@@ -6,7 +6,7 @@ import { frameworkHarness } from '../support/sessions/framework-harness.ts'
 
 const SESSIONS = 2_000
 const HOUR = 3600
-/** How often a session is asked for that shows no sign of life, as jittered: in seconds. */
+/** How often a session is asked for whose user is inactive, as jittered: in seconds. */
 const POLL = { least: 225, most: 375 }
 
 it('2,000 sessions that live are each asked for about every five minutes', async t => {

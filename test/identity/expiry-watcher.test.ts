@@ -87,7 +87,7 @@ it('one that outlives its deadline is asked for again in growing intervals, and 
   assert.deepEqual(harness.log, ['unload disconnected @2'])
 })
 
-it('a later deadline that the store tells is believed', async t => {
+it('a later deadline in the store is used', async t => {
   const harness = frameworkHarness(t, { options: KEPT })
   const user = harness.user()
   await user.session()

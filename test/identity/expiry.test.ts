@@ -7,7 +7,7 @@ import { disconnectionOf, GRACE, LIFETIME, sessionApp } from '../support/http/se
 import { deferred } from '../support/sessions/harness.ts'
 
 forEachExpress((_name, express) => {
-  it('an open page is told that its session has expired, and comes back under a new one', async t => {
+  it('an open page is notified that its session has expired, and comes back under a new one', async t => {
     const { gradio, log, pass, user } = await sessionApp(t, express)
     const me = user()
     const { id } = await me.set('mine')

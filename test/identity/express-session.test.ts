@@ -103,7 +103,7 @@ forEachExpress((_name, express) => {
     assert.equal(await idOf(user), id)
   })
 
-  it('the same cookie begins a new life after the end of the session', async t => {
+  it('the same cookie starts a new session after the end of the first', async t => {
     const { gradio, clock, visitor } = await site(t, express, { routes })
     const user = visitor()
     const first = await idOf(user)

@@ -146,7 +146,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([gradio.stats().sessions, gradio.stats().pages], [1, 1])
   })
 
-  it('two instances on one request are told so', async t => {
+  it('two instances on one request throw', async t => {
     const second = gradioState({ clock: fakeClock() })
     const { visitor } = await site(t, express, {
       routes(app) {

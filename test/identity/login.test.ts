@@ -274,7 +274,7 @@ forEachExpress((_name, express) => {
       assert.equal(app.store.ids.includes(gone), false)
     })
 
-    it(`open pages are told that it was ${reason}, after the answer that does it`, async t => {
+    it(`open pages are notified that it was ${reason}, after the answer that does it`, async t => {
       const [done, answered] = [deferred(), deferred()]
       const app = await sessionApp(t, express, {
         routes(app) {
@@ -307,7 +307,7 @@ forEachExpress((_name, express) => {
       assert.deepEqual(await disconnectionOf(page), { code: 4000, reason })
     })
 
-    it(`open pages are told that it was ${reason} after 5 s, when the answer takes longer`, async t => {
+    it(`open pages are notified that it was ${reason} after 5 s, when the answer takes longer`, async t => {
       const { routes, arrived, resume } = slow(() => 'late')
       const app = await sessionApp(t, express, { routes })
       const me = app.user()

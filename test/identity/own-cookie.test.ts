@@ -63,7 +63,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(second.headers.getSetCookie(), first.headers.getSetCookie())
   })
 
-  it('the cookie is Secure on https, as a trusted proxy tells it', async t => {
+  it('the cookie is Secure on https, as a trusted proxy reports it', async t => {
     const https = { headers: { 'x-forwarded-proto': 'https' } }
     for (const isTrusted of [true, false]) {
       const { app, visitor } = await site(t, express, own())
@@ -221,7 +221,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 3)
   })
 
-  it('the same cookie begins a new life after the end of the session', async t => {
+  it('the same cookie starts a new session after the end of the first', async t => {
     const { gradio, clock, visitor } = await site(t, express, own())
     const user = visitor()
     const first = await idOf(user)

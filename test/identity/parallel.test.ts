@@ -110,7 +110,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const kind of ['express-session', 'the own cookie']) {
-    it(`five at once after the session has ended begin one new life together, with ${kind}`, async t => {
+    it(`five at once after the session has ended start one new session together, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...sessionKinds[kind]?.(), routes })
       const user = visitor()
       await user.fetch('/page')

@@ -1,4 +1,4 @@
-// A store that is away, fails or hangs tells nothing, so nothing is concluded: no second identity, no deletion.
+// A store that is away, fails or hangs gives no information, so nothing is concluded: no second identity, no deletion.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -29,7 +29,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('without either, a store that is disconnected at the first request leaves its users to the own cookie, and one warning tells so', async t => {
+  it('without either, a store that is disconnected at the first request leaves its users to the own cookie, and emits one warning', async t => {
     const warnings = warningsIn(t)
     const { gradio, log, pass, store, user } = await sessionApp(t, express)
     store.emit('disconnect')
@@ -130,7 +130,7 @@ function oneInThree(): () => boolean {
   }
 }
 
-it('a store whose calls fail at random loses nobody, and is told of seldom', async t => {
+it('a store whose calls fail at random loses nobody, and is seldom reported', async t => {
   const harness = frameworkHarness(t, { session: { cookie: { maxAge: 3_600_000 } } })
   const { clock, errors, log, store } = harness
   const users = Array.from({ length: 20 }, () => harness.user())
@@ -166,7 +166,7 @@ it('a store whose calls fail at random loses nobody, and is told of seldom', asy
 })
 
 for (const trouble of ['fails', 'throws', 'hangs'] as const) {
-  it(`a store that ${trouble} for hours is told of once, and asked less and less`, async t => {
+  it(`a store that ${trouble} for hours is reported once, and asked less and less`, async t => {
     const { clock, errors, log, store, user } = frameworkHarness(t, { options: { gracePeriod: '1d' } })
     const users = Array.from({ length: 30 }, () => user())
     for (const one of users) await one.connectedSession()
@@ -187,7 +187,7 @@ for (const trouble of ['fails', 'throws', 'hangs'] as const) {
   })
 }
 
-it('a second outage is told of again, once the store was well for a while', async t => {
+it('a second outage is reported again, once the store was well for a while', async t => {
   const harness = frameworkHarness(t, { options: { gracePeriod: '1d' }, session: { cookie: {} } })
   for (let users = 0; users < 20; users++) await harness.user().session()
   for (const outage of [1, 2]) {

@@ -21,7 +21,7 @@ function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
 
 const noop = () => {}
 
-/** Begins a session whose framework session is seen to be stored, as the second request does: its save is not heard of. */
+/** Begins a session whose framework session is seen to be stored, as the second request does: its save is not observed. */
 async function requestTwice(user: HarnessUser): Promise<void> {
   await user.session()
   await user.request()
@@ -66,7 +66,7 @@ for (const [what, get] of Object.entries<(id: string, done: Done) => unknown>({
   },
   'no answer at all': () => {},
 })) {
-  it(`${what} means nothing, and is told once`, async t => {
+  it(`${what} means nothing, and is reported once`, async t => {
     const { clock, errors, gradio, log, user } = answering(t, get)
     const me = user()
     await me.connectedSession()
@@ -219,7 +219,7 @@ for (const how of ['destroy', 'clear'] as const) {
   })
 }
 
-it('destroy() without a callback, or with a promise, is heard too', async t => {
+it('destroy() without a callback, or with a promise, is detected too', async t => {
   const { clock, log, store, user } = frameworkHarness(t)
   const me = user()
   await me.session()
@@ -241,7 +241,7 @@ it('a destroy that fails ends nothing', async t => {
 })
 
 for (const trouble of ['hangs', 'throws', 'fails'] as const) {
-  it(`a logout is heard after a login whose destroy ${trouble}`, async t => {
+  it(`a logout is detected after a login whose destroy ${trouble}`, async t => {
     const { clock, log, store, user } = frameworkHarness(t)
     const me = user()
     const { id } = await me.session()

@@ -12,7 +12,7 @@ import { type ExpressModule, forEachExpress, serve } from '../support/http/expre
 import { closeNow } from '../support/sessions/close-now.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
 
-/** All that express-session can be told. */
+/** All options of express-session. */
 const OPTIONS: Partial<SessionOptions>[] = [false, true].flatMap(saveUninitialized =>
   [false, true].flatMap(resave =>
     [false, true].flatMap(rolling =>

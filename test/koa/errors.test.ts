@@ -30,7 +30,7 @@ const routes: KoaRoutes = {
 }
 
 forEachKoa(Koa => {
-  it('a refusal is answered with its status and message, and app.on("error") hears it', async t => {
+  it('a refusal is answered with its status and message, and emitted to app.on("error")', async t => {
     const { visitor, failures, reports } = await koaSite(t, Koa, { routes })
     const { status, text } = await ask(visitor(), '/refused', 'GET')
     assert.deepEqual([status, text], [413, 'Expected less, got more.'])
@@ -119,7 +119,7 @@ forEachKoa(Koa => {
     await gradio.close()
   })
 
-  it('two instances on one request are told so', async t => {
+  it('two instances on one request throw', async t => {
     const failures: GradioStateError[] = []
     const app = new Koa()
     app.on('error', error => failures.push(error))
@@ -134,7 +134,7 @@ forEachKoa(Koa => {
     'an external store': inStore().store,
     'the cookie': undefined,
   })) {
-    it(`mounted before koa-session, it is told so, with ${name}`, async t => {
+    it(`mounted before koa-session, it throws, with ${name}`, async t => {
       const failures: GradioStateError[] = []
       const gradio = gradioState({ clock: fakeClock() })
       const app = new Koa()
@@ -297,7 +297,7 @@ forEachKoa(Koa => {
     hook.resolve()
     await settled()
     await until(() => gradio.stats().open === 0, 'that nobody is here')
-    // What Koa tells of every connection that breaks.
+    // What Koa reports for every connection that breaks.
     const others = failures.filter(({ code }) => !/^(ECONNRESET|HPE_)/.test(code))
     assert.deepEqual(others, [])
   })

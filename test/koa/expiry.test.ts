@@ -149,7 +149,7 @@ forEachKoa(Koa => {
     assert.notEqual((await get(user)).id, id)
   })
 
-  it('nothing is deleted while the store fails, and the failure is told once', async t => {
+  it('nothing is deleted while the store fails, and the failure is reported once', async t => {
     const { gradio, visitor, log, pass, store, reports } = await app(t, Koa)
     const user = visitor()
     const { id } = await set(user, 'mine')

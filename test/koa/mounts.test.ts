@@ -112,7 +112,7 @@ forEachKoa(Koa => {
       assert.deepEqual(failures, [])
     })
 
-    it(`where the secure cookie can not be set, the first page is told so, in ${name}`, async t => {
+    it(`where the secure cookie can not be set, the first page gets an error, in ${name}`, async t => {
       const { gradio, visitor, failures } = await koaSite(t, Koa, {
         koaSession: koaSession({ secure: true }),
       })

@@ -99,7 +99,7 @@ forEachKoa(Koa => {
       const { gradio, visitor, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { headers } = await user.fetch('/nothing')
-      // koa-generic-session is told to keep sessions that nothing is in.
+      // koa-generic-session is configured to keep sessions that nothing is in.
       if (!name.includes('generic')) assert.deepEqual(headers.getSetCookie(), [])
       await user.fetch('/unknown')
       await user.fetch('/gradio_api/client.js')

@@ -33,7 +33,7 @@ const byConnect =
 
 /** How an app takes uploads, by the path at which it does here. */
 const WAYS: Record<string, (gradio: GradioState) => Middleware> = {
-  // Browsers send names in UTF-8, which multer takes for Latin-1 unless it is told.
+  // Browsers send names in UTF-8, which multer takes for Latin-1 by default.
   '/koa-multer': ({ storage }) =>
     koaMulter({ storage, limits: { fields: 100, fieldSize: 65_536 }, defParamCharset: 'utf8' }).array(
       'files',

@@ -301,7 +301,7 @@ export class Run {
     return pick([...this.#pages.values()], index)
   }
 
-  /** What the page tells: an epoch of the past, its present one, or the next. */
+  /** What the page sends: an epoch of the past, its present one, or the next. */
   #epoch(page: BrowserPage, newer: number): number {
     if (newer > 0) page.epoch += newer
     return newer > 0 ? page.epoch : Math.max(page.epoch + newer, 0)

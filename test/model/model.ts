@@ -688,7 +688,7 @@ export class Model {
     this.ending.add(session)
     this.ended[reason]++
     for (const page of session.pages.values()) {
-      if (page.connection !== undefined) this.#say(`${page.connection.label} told ${reason}`)
+      if (page.connection !== undefined) this.#say(`${page.connection.label} notified ${reason}`)
       page.entry = page.ticket = undefined
       page.connection = undefined
     }
@@ -771,7 +771,7 @@ export class Model {
     this.#calledBack(session)
   }
 
-  /** Tells the app of a value that is gone already. */
+  /** Calls the callback of a value that is removed already. */
   #release(session: Session, value: Value, reason: string, done?: Done): void {
     const { name, label, keeping } = value
     if (keeping.deletion === 'dispose') this.#say(`disposes ${name}=${label}`)

@@ -1,4 +1,4 @@
-// What the model and the library are told alike, and what the model knows of a session.
+// The settings of the model and of the library, and what the model knows of a session.
 
 /** Durations in milliseconds. */
 export interface Settings {
@@ -125,7 +125,7 @@ export interface Connection {
 }
 
 export interface User {
-  /** Whether the app tells who it is, by the `identify` option. */
+  /** Whether the app identifies the user, by the `identify` option. */
   readonly identified: boolean
   readonly name: string
   token: string | undefined

@@ -32,7 +32,7 @@ import {
 } from './session.ts'
 import { Watch } from './watch.ts'
 
-/** What is kept in sessions; told apart by its label. */
+/** What is kept in sessions; identified by its label. */
 interface Thing {
   readonly label: string
 }
@@ -247,7 +247,7 @@ export class World {
 
   upgrade(label: string, ticket: string, isLate: boolean): void {
     const socket = new StubSocket(isLate, (code, reason) => {
-      this.#say(`${label} told ${code === 1012 ? 'shutdown' : reason}`)
+      this.#say(`${label} notified ${code === 1012 ? 'shutdown' : reason}`)
     })
     const req = stubRequest('GET', this.tickets.get(ticket)!, {
       upgrade: 'websocket',
@@ -315,7 +315,7 @@ export class World {
     this.#say(`${label} ${isEnded ? 'ended' : 'found no'} ${sessionName}`)
   }
 
-  /** Closes the instance; the promise tells how. It looks at the disk too, which takes other time than the clock's. */
+  /** Closes the instance; the promise resolves with the result. It looks at the disk too, which takes other time than the clock's. */
   close(timeout: number): void {
     this.closing = this.gradio.close({ timeout: `${timeout}ms` }).then(({ timedOut }) => {
       const givenUp = timedOut.flatMap(({ source, session, ...rest }) => {

@@ -38,7 +38,7 @@ for (const consumer of consumers) {
   })
 }
 
-/** Runs a command with this project's tools at hand. One that fails tells what it printed. */
+/** Runs a command with this project's tools at hand. The error of one that fails has its output. */
 async function run(command: string, args: string[], cwd: string): Promise<string> {
   const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
   try {

@@ -19,7 +19,7 @@ const HANDSHAKE: Readonly<Record<string, string>> = {
   'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
 }
 
-/** A page whose socket sends what it is told to. `isHeld` tells whether the server has its connection. */
+/** A page whose socket sends what a test gives it. `isHeld` is whether the server has its connection. */
 async function raw(t: TestContext, served: Site, headers: Readonly<Record<string, string>> = {}, more = '') {
   const user = served.visitor()
   const { ticket } = await heartbeat(user, 'page')
@@ -232,7 +232,7 @@ forEachExpress((_name, express) => {
     assert.equal(hex(peer.received), `${BEAT}88070fa0${Buffer.from('ended').toString('hex')}`)
   })
 
-  it('a shutdown tells 1012, and does not wait for a peer that says nothing', async t => {
+  it('a shutdown closes with 1012, and does not wait for a peer that says nothing', async t => {
     const served = await site(t, express)
     const { peer } = await raw(t, served)
     const other = await dial(t, served, 'other', await heartbeat(served.visitor(), 'other'))

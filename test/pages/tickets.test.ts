@@ -42,7 +42,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a guessed ticket is refused, and nothing is told of the page', async t => {
+  it('a guessed ticket is refused, and nothing is revealed about the page', async t => {
     const served = await site(t, express)
     await heartbeat(served.visitor(), 'page')
     const guesses = ['', 'guess', 'A'.repeat(22), '__proto__', '%00', 'x'.repeat(5_000)]

@@ -1,4 +1,4 @@
-// Pages that were opened by a request without a cookie, of which nothing has been heard since: who sends such requests,
+// Pages that were opened by a request without a cookie, which have sent nothing since: who sends such requests,
 // one after the other, takes no place of those who came back.
 
 import assert from 'node:assert/strict'

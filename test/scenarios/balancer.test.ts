@@ -56,7 +56,7 @@ it('a node that refuses is skipped, and tried again later; without any, the answ
   assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '1'])
 })
 
-it('the node is told what was sent, and by whom', async t => {
+it('the node receives what was sent, and the address of the client', async t => {
   let seen: IncomingMessage | undefined
   const { origin, port } = await balanced(t, (req, res) => {
     seen = req

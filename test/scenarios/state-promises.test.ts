@@ -10,7 +10,7 @@ import { idle, json, pass } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
 
-/** What the hooks of an instance are told, as it comes. */
+/** The calls of the hooks of an instance, in their order. */
 function hooksOf(gradio: GradioState): string[] {
   const log: string[] = []
   gradio.load(() => log.push('load'))

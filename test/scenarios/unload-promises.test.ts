@@ -20,7 +20,7 @@ import { RECONNECT } from '../support/sessions/harness.ts'
 
 const POST = { method: 'POST' }
 
-/** An app with a value for each user, and what its hooks and callbacks were told. */
+/** An app with a value for each user, and the calls of its hooks and callbacks. */
 async function chatOn(t: TestContext, express: ExpressModule, { options, routes }: SiteOptions) {
   const log: string[] = []
   const made = await site(t, express, {

@@ -4,7 +4,7 @@ import { type DeleteEvent, GradioStateError } from '../../lib/index.ts'
 import { deferred, harness } from '../support/sessions/harness.ts'
 
 describe('a delete callback', () => {
-  it('is told of the deletion when the value is gone from the session already', async t => {
+  it('is called when the value is gone from the session already', async t => {
     const { user } = harness(t)
     const session = await user().session()
     const seen: unknown[] = []

@@ -47,7 +47,7 @@ it('close() refuses new use, at once', async t => {
   await assert.rejects(user('new').session(), closed)
 })
 
-it('a request of a life that close() has ended is told so, or that all is closed', async t => {
+it('a request of a session that close() has ended throws SESSION_ENDED, or that all is closed', async t => {
   const { gradio, user } = harness(t)
   const { state } = await user().begin()
   state.set('x', 1)
@@ -67,7 +67,7 @@ it('a second close() gives the promise of the first', async t => {
   assert.equal(runs, 1)
 })
 
-it('close() tells what timed out, by its own limit', async t => {
+it('close() resolves with what timed out, by its own limit', async t => {
   const { gradio, clock, user, errors } = harness(t)
   const session = await user().session()
   session.set('x', 1, { deleteCallback: () => new Promise(() => {}) })

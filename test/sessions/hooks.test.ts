@@ -293,7 +293,7 @@ describe('a hook that fails', () => {
     )
   })
 
-  it('is told of on the console when nobody listens', async t => {
+  it('is written to the console when nobody listens', async t => {
     const lines = t.mock.method(console, 'error', () => {}).mock
     const { gradio, user, unlisten } = harness(t)
     unlisten()
@@ -321,7 +321,7 @@ describe('a hook that fails', () => {
     },
   }
   for (const [what, fail] of Object.entries(failing)) {
-    it(`is told to every listener, though one ${what}`, async t => {
+    it(`is emitted to every listener, though one ${what}`, async t => {
       const lines = t.mock.method(console, 'error', () => {}).mock
       const { gradio, user, errors } = harness(t)
       const received: unknown[] = []

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { deferred, harness } from '../support/sessions/harness.ts'
 
 describe('maxSessions', () => {
-  it('first ends who never returned, then the longest closed, and tells their callbacks', async t => {
+  it('first ends who never returned, then the longest closed, and calls their callbacks', async t => {
     const { gradio, clock, user } = harness(t, { maxSessions: 4 })
     const evicted: string[] = []
     gradio.ended(({ session, reason }) => evicted.push(`${session.get('name')} ${reason}`))
@@ -62,7 +62,7 @@ describe('maxSessions', () => {
 })
 
 describe('endSession', () => {
-  it('ends a session by its id, and tells whether there was one', async t => {
+  it('ends a session by its id, and returns whether there was one', async t => {
     const { gradio, user } = harness(t)
     const reasons: string[] = []
     const session = await user().session()

@@ -103,7 +103,7 @@ function takeErrors({ errors }: Harness): string[] {
   return errors.splice(0).map(({ error, context }) => `${context.source}: ${(error as Error).message}`)
 }
 
-/** Whether a revoked Proxy can be disposed of can't be told. */
+/** Whether a revoked Proxy can be disposed of can't be detected. */
 function assertUndisposable(app: Harness): void {
   for (const report of takeErrors(app)) assert.match(report, /^deleteCallback: .*revoked/)
 }
@@ -189,7 +189,7 @@ for (const [name, odd] of Object.entries(ODD)) {
       assertReported(app, 'info', odd)
     })
 
-    it('of a listener of `error`: the others hear it', async t => {
+    it('of a listener of `error`: the others receive it', async t => {
       const said = t.mock.method(console, 'error', () => {})
       const app = harness(t)
       const { gradio, user, errors } = app

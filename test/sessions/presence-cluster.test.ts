@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import type { EntryAdmission, EntryKind, PresenceEntry } from '../../lib/sessions/entry.ts'
 import { Presence } from '../../lib/sessions/presence.ts'
 
-// The rows of docs/decisions/presence.md that concern a cluster: what other nodes do, told to the machine of one.
+// The rows of docs/decisions/presence.md that concern a cluster: what other nodes do, as events for the state machine of one.
 
 const D = 2_000
 const G = 12_000

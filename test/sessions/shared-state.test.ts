@@ -385,7 +385,7 @@ describe('the same text again', () => {
 })
 
 describe('a shared delete callback', () => {
-  it('is told of the deletion when the value is gone, and can be told apart by its key', async t => {
+  it('is called when the value is gone, and is identified by its key', async t => {
     const { gradio, session } = shared(t)
     const keys: string[] = []
     const seen: unknown[] = []
@@ -555,7 +555,7 @@ describe('a shared delete callback', () => {
 })
 
 describe('the default codec', () => {
-  /** Gives what tells how a value comes back after it was set. */
+  /** Returns a function that gives a value as it is read after it was set. */
   const trip = async (t: TestContext) => {
     const { gradio, session } = shared(t)
     const any = gradio.sharedState<unknown>('any', { maxSize: '50mb' })
@@ -745,7 +745,7 @@ describe('a codec of the app', () => {
     throw failure
   }
 
-  it('that throws is told, with the cause', async t => {
+  it('that throws is reported, with the cause', async t => {
     const { gradio, session } = shared(t)
     const encode = gradio.sharedState<number>('encode', { codec: { encode: failing, decode: Number } })
     const decode = gradio.sharedState<number>('decode', { codec: { encode: String, decode: failing } })
@@ -770,7 +770,7 @@ describe('a codec of the app', () => {
   })
 
   for (const text of [undefined, 5, Buffer.from('x'), Promise.resolve('x')]) {
-    it(`that gives no string is told: ${typeof text}`, async t => {
+    it(`that gives no string is reported: ${typeof text}`, async t => {
       const { gradio, session } = shared(t)
       const codec = { encode: () => text as unknown as string, decode: JSON.parse }
       const x = gradio.sharedState<number>('x', { codec })
@@ -978,7 +978,7 @@ describe('a wrong argument', () => {
 })
 
 describe('a cluster that fails', () => {
-  it('to read or write is told to who asked; what follows is not held up', async t => {
+  it('to read or write rejects for the caller; what follows is not held up', async t => {
     const failure = new Error('away')
     let isAway = false
     const { gradio, session, coordinator } = shared(t, clusterOfOne)

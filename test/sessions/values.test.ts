@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test'
 import type { DeleteReason, GradioStateOptions } from '../../lib/index.ts'
 import { harness } from '../support/sessions/harness.ts'
 
-/** An instance with a user, and a log of what the delete callbacks were told. */
+/** An instance with a user, and a log of the delete callbacks. */
 async function kept(t: TestContext, options?: GradioStateOptions) {
   const made = harness(t, options)
   const deleted: [value: unknown, reason: DeleteReason][] = []
@@ -40,7 +40,7 @@ describe('initial values', () => {
     assert.notEqual(value, given)
   })
 
-  it('are made by a function for each session, once for each life of the value', async t => {
+  it('are made by a function for each session, once for each time that the value is created', async t => {
     let made = 0
     const { gradio, clock, user } = harness(t)
     const state = gradio.state('state', { value: () => ({ number: ++made }), timeToLive: 10 })
@@ -161,7 +161,7 @@ describe('time to live', () => {
     assert.equal(session.has('y'), true)
   })
 
-  it('touch tells that there is no value, and makes none', async t => {
+  it('touch returns that there is no value, and makes none', async t => {
     const { gradio, session } = await kept(t)
     const state = gradio.state('state', { value: 1 })
     assert.equal(session.touch(state), false)
@@ -222,7 +222,7 @@ describe('replacing', () => {
     assert.deepEqual(deleted, [[2, 'ended']])
   })
 
-  it('with deleteReplaced tells of the old value, by the options it was set with', async t => {
+  it('with deleteReplaced calls the callback of the old value, by the options it was set with', async t => {
     const { session, deleted, deleteCallback } = await kept(t)
     session.set('x', 1, { deleteCallback, deleteReplaced: true })
     session.set('x', 2, { deleteCallback })

@@ -213,7 +213,7 @@ describe('who arrives while unload hooks run', () => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('is told when the session ends instead', async t => {
+  it('rejects when the session ends instead', async t => {
     const { clock, gradio, user } = harness(t)
     const { promise, resolve } = deferred()
     gradio.unload(() => promise)

@@ -32,7 +32,7 @@ describe('a keyed lock', () => {
     assert.ok(never)
   })
 
-  it('goes on after a task that failed, and tells only its caller', async () => {
+  it('goes on after a task that failed, and rejects only for its caller', async () => {
     const lock = new KeyedMutex()
     const failed = lock.run('a', async () => {
       throw new Error('of the first')

@@ -79,10 +79,10 @@ export interface Example {
   readonly pictureDir: string
   readonly process: ChildProcess
   readonly lines: readonly string[]
-  /** How many lines begin so. */
-  count(beginning: string): number
-  /** Waits for a line that begins so; gives it. */
-  line(beginning: string): Promise<string>
+  /** How many lines start with it. */
+  count(prefix: string): number
+  /** Waits for a line that starts with it; gives it. */
+  line(prefix: string): Promise<string>
   /** Kills the process, if it still runs. */
   stop(): Promise<void>
 }
@@ -102,11 +102,11 @@ export async function startExample(
   for (const stream of [child.stdout, child.stderr]) {
     createInterface(stream).on('line', line => lines.push(line))
   }
-  const find = (beginning: string) => lines.find(line => line.startsWith(beginning))
-  const line = async (beginning: string) => {
-    const isOver = () => find(beginning) !== undefined || child.exitCode !== null
-    await until(isOver, `the line ${beginning}`).catch(() => {})
-    return find(beginning) ?? assert.fail(`Expected the line '${beginning}', received ${lines.join('\n')}`)
+  const find = (prefix: string) => lines.find(line => line.startsWith(prefix))
+  const line = async (prefix: string) => {
+    const isOver = () => find(prefix) !== undefined || child.exitCode !== null
+    await until(isOver, `the line ${prefix}`).catch(() => {})
+    return find(prefix) ?? assert.fail(`Expected the line '${prefix}', received ${lines.join('\n')}`)
   }
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
@@ -118,7 +118,7 @@ export async function startExample(
 
   try {
     const url = (await line('Listening on ')).replace('Listening on ', '')
-    const count = (beginning: string) => lines.filter(line => line.startsWith(beginning)).length
+    const count = (prefix: string) => lines.filter(line => line.startsWith(prefix)).length
     return { url, port: Number(new URL(url).port), pictureDir, process: child, lines, count, line, stop }
   } catch (error) {
     await stop()

@@ -5,7 +5,7 @@ import { type ClusterNode, startNodes } from './node-processes.ts'
 import { begin, inBatches } from './returning-users.ts'
 import type { ClusterEvent, RedisAt } from './types.ts'
 
-/** For how long others wait for a node's sign of life, in seconds (lib/cluster/redis/protocol.ts). */
+/** For how long others wait for a node's heartbeat, in seconds (lib/cluster/redis/protocol.ts). */
 const LEASE = 15
 /** What the machine may take on top of it. */
 const SLACK = 2

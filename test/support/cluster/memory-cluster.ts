@@ -234,7 +234,7 @@ export class MemoryCluster {
   }
 
   /**
-   * What a node keeps, told after an outage.
+   * What a node keeps, reported after an outage.
    * @param knownAs the id by which it was confirmed
    * @returns the id that it has
    */
@@ -266,7 +266,7 @@ export class MemoryCluster {
     return session.id
   }
 
-  /** Tells a node when it may claim something next. */
+  /** Notifies a node when it may claim something next. */
   tellDue(node: MemoryCoordinator): void {
     const times = [...this.#work.values()].map(({ until }) => until)
     for (const session of this.sessions.values()) times.push(...session.due(), session.valueDue())

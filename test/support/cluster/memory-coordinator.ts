@@ -94,7 +94,7 @@ export class MemoryCoordinator implements Coordinator {
 
   /**
    * @param what of which answer the version has to be older: of the session's, or of something else
-   * @param overtaken what is told where it is
+   * @param overtaken the event where it is
    */
   tell(
     id: string,

@@ -89,7 +89,7 @@ export class SharedSession {
     return node
   }
 
-  /** Tells all nodes with a share but one. */
+  /** Notifies all nodes with a share but one. */
   tellOthers(
     but: MemoryCoordinator | undefined,
     emit: (events: CoordinatorEvents, id: string, node: MemoryCoordinator) => void,

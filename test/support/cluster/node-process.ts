@@ -114,7 +114,7 @@ app.post('/end', async (req, res) => {
   await state(req).end()
   res.json({})
 })
-// Runs until the user has left, and tells when.
+// Runs until the user has left, and responds with the time.
 app.post('/work', async (req, res) => {
   await state(req).establish()
   const { id, signal } = state(req)

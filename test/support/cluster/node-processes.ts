@@ -39,12 +39,12 @@ export interface Cluster {
   any(...others: ClusterNode[]): ClusterNode
   events(): ClusterEvent[]
   /**
-   * Waits until what the nodes have written fits. Tells afterwards what didn't.
+   * Waits until what the nodes have written fits. The error says what didn't.
    * @param seconds how long it may take on an idle machine; it gets three times as long
    */
   until(fits: (events: ClusterEvent[]) => boolean, seconds: number, what?: string): Promise<void>
   /**
-   * Waits until Redis holds nothing of any session. A hook's last event is written before Redis is told that its work is
+   * Waits until Redis holds nothing of any session. A hook's last event is written before Redis is notified that its work is
    * done, so a node that is killed just then leaves the rest to others.
    */
   untilEmpty(): Promise<void>

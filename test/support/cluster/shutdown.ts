@@ -83,7 +83,7 @@ export interface EndReport {
   readonly onTwo: number
 }
 
-/** Two nodes end the same sessions at the same moment; and the app is told of those that had values on both. */
+/** Two nodes end the same sessions at the same moment; and an error is reported for those that had values on both. */
 export async function endTwice(redisAt: RedisAt, users: number): Promise<EndReport> {
   const cluster = await startNodes(redisAt, { gracePeriod: 30, unloadDelay: 30 })
   try {
@@ -114,7 +114,7 @@ export async function endTwice(redisAt: RedisAt, users: number): Promise<EndRepo
   }
 }
 
-/** Users with a page, whose requests come to two nodes in turn, with local values on both. Gives how often the app is told. */
+/** Users with a page, whose requests come to two nodes in turn, with local values on both. Gives the number of errors. */
 export async function onTwoNodes(redisAt: RedisAt, users: number): Promise<Record<string, number>> {
   const cluster = await startNodes(redisAt, { gracePeriod: 1, unloadDelay: 0.2 }, 2)
   try {

@@ -1,5 +1,5 @@
-// A process that holds files in the cache directory it is given and looks at them all the time. It tells the path of
-// the first, lives until its input ends, and tells then how often it found them as they were.
+// A process that holds files in the cache directory it is given and looks at them all the time. It prints the path of
+// the first, lives until its input ends, and then prints how often it found them as they were.
 
 import { readFile } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'

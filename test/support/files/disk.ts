@@ -10,7 +10,7 @@ import type { GradioState } from '../../../lib/index.ts'
 /** A directory of one test's own. */
 export function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'gradio-state-test-'))
-  // Who was told to end may still be putting something away: in this process too, so nothing may stand still meanwhile.
+  // What was asked to end may still be putting something away: in this process too, so nothing may stand still meanwhile.
   t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }))
   return directory
 }

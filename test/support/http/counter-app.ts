@@ -18,7 +18,7 @@ export function counterApps(express: ExpressModule, place: () => Place) {
     counter(t, express, state, { ...place(), ...options })
 }
 
-/** Such an app, and what it was told of the values that were deleted. */
+/** Such an app, and the values that were deleted. */
 async function counter(
   t: TestContext,
   express: ExpressModule,

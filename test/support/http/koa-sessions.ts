@@ -9,7 +9,7 @@ import { sessionDefaults } from './express.ts'
 
 /** How an app on Koa has its sessions. */
 export interface KoaSessionSetup {
-  /** What `gradioState()` is told of it. */
+  /** The options of `gradioState()` for it. */
   readonly options?: GradioStateOptions
   /** The names of its cookies, sorted. */
   readonly cookies: readonly string[]

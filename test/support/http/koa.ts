@@ -51,11 +51,11 @@ export interface KoaSite extends Served {
   readonly app: Koa
   readonly gradio: GradioState
   readonly clock: FakeClock
-  /** What hooks and callbacks were told, with the second of it: `unload expired @60`. */
+  /** The calls of hooks and callbacks, with their second: `unload expired @60`. */
   readonly log: string[]
   /** What the instance reported. */
   readonly reports: unknown[]
-  /** What `app.on('error')` heard. */
+  /** What was emitted to `app.on('error')`. */
   readonly failures: GradioStateError[]
   /** The requests that the outermost middleware let in, and those that came back to it. */
   readonly passed: { begun: number; settled: number }
@@ -128,7 +128,7 @@ export async function koaSite(
 
 /** Listens until the test is over. */
 export function serveKoa(t: TestContext, app: Koa): Promise<Served> {
-  // The promise that it gives tells a server nothing, and never rejects.
+  // A server doesn't use the promise that it gives, which never rejects.
   const answer = app.callback()
   return serve(t, (req, res) => void answer(req, res))
 }

@@ -19,7 +19,7 @@ export interface Node extends Served {
   readonly coordinator: MemoryCoordinator
   /** What was reported. */
   readonly errors: unknown[]
-  /** Holds back what this node is answered and told, until the given function is called. */
+  /** Holds back what this node receives, until the given function is called. */
   hold(...ways: Way[]): () => void
 }
 

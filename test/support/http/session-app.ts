@@ -34,7 +34,7 @@ export interface SessionApp {
   readonly clock: FakeClock
   readonly store: TroubledStore
   readonly held: State<string | undefined>
-  /** What hooks and callbacks were told, with the second of it: `unload expired @60`. */
+  /** The calls of hooks and callbacks, with their second: `unload expired @60`. */
   readonly log: string[]
   /** What was reported. */
   readonly errors: unknown[]
@@ -173,7 +173,7 @@ function appUser(visitor: Visitor): AppUser {
   }
 }
 
-/** What a page was told when it was disconnected. */
+/** The code and reason with which a page was disconnected. */
 export async function disconnectionOf(page: TestPage): Promise<{ code: number; reason: string }> {
   let answer: { code: number; reason: string } | undefined
   void page.closed.then(closed => {

@@ -9,7 +9,7 @@ import type { StillRedisServer } from './redis-server.ts'
 
 /** A fake clock that the time of a Redis goes by, too. */
 export interface RedisClock extends FakeClock {
-  /** A coordinator on that Redis. Its signs of life are no `timers` of this clock, and are given all the same. */
+  /** A coordinator on that Redis. Its heartbeats are sent, and aren't counted in `timers` of this clock. */
   coordinator(client: RedisClient, prefix: string): Coordinator
   /** How many scripts were called so far, by all nodes. */
   readonly calls: number

@@ -24,7 +24,7 @@ export interface FrameworkHarness {
   readonly gradio: GradioState
   readonly clock: FakeClock
   readonly store: TroubledStore
-  /** What hooks were told, with the second of it: `unload expired @60`. */
+  /** The calls of hooks, with their second: `unload expired @60`. */
   readonly log: string[]
   /** What was reported. What a test leaves in here fails it. */
   readonly errors: unknown[]

@@ -28,7 +28,7 @@ export class KoaStore {
     return this.#content.get(id)?.text
   }
 
-  /** Loses a session, as when another process destroys it: nobody is told. */
+  /** Loses a session, as when another process destroys it: nobody is notified. */
   lose(id: string): void {
     this.#content.delete(id)
   }

@@ -23,7 +23,7 @@ export class TroubledStore extends session.MemoryStore {
     return Object.keys(this.#content)
   }
 
-  /** Loses a session, or all, as when another process flushes it: nobody is told. */
+  /** Loses a session, or all, as when another process flushes it: nobody is notified. */
   lose(id?: string): void {
     for (const lost of id === undefined ? this.ids : [id]) delete this.#content[lost]
   }
