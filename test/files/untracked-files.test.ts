@@ -9,7 +9,7 @@ import { filesBelow, scratch } from '../support/files/disk.ts'
 
 describe('the sweep of what an app has written by itself', () => {
   it('deletes what has not changed for the age, on every level, and the directories that this empties', async t => {
-    const { directory, sweep, pass, write } = strays(t)
+    const { directory, sweep, pass, write } = untrackedFiles(t)
     write('a', 'b/c', 'b/d/e')
     mkdirSync(join(directory, 'f/g'), { recursive: true })
     assert.equal(await sweep(), 3 * 4096)
@@ -18,8 +18,8 @@ describe('the sweep of what an app has written by itself', () => {
     assert.equal(snapshot(directory).split('\n').length, 1)
   })
 
-  it('keeps what is young, and tells its bytes', async t => {
-    const { directory, sweep, pass, write } = strays(t)
+  it('keeps what is young, and counts its bytes', async t => {
+    const { directory, sweep, pass, write } = untrackedFiles(t)
     write('a', 'b/c')
     for (let times = 0; times < 2; times++) {
       assert.equal(await sweep(), 2 * 4096)
@@ -31,7 +31,7 @@ describe('the sweep of what an app has written by itself', () => {
   })
 
   it('measures the age by the monotonic clock: whatever the dates of a file are', async t => {
-    const { directory, sweep, pass, write } = strays(t)
+    const { directory, sweep, pass, write } = untrackedFiles(t)
     write('long ago', 'in future')
     utimesSync(join(directory, 'long ago'), 1, 1)
     utimesSync(join(directory, 'in future'), LATER, LATER)
@@ -46,7 +46,7 @@ describe('the sweep of what an app has written by itself', () => {
   })
 
   it('counts the age anew when a file was written to, replaced or moved', async t => {
-    const { directory, sweep, pass, write } = strays(t)
+    const { directory, sweep, pass, write } = untrackedFiles(t)
     write('a', 'b', 'c', 'd')
     await sweep()
     pass(AGE)
@@ -62,21 +62,21 @@ describe('the sweep of what an app has written by itself', () => {
   })
 
   it('leaves an empty directory that was just made', async t => {
-    const { directory, sweep } = strays(t)
+    const { directory, sweep } = untrackedFiles(t)
     mkdirSync(join(directory, 'a/b'), { recursive: true })
     await sweep()
     writeFileSync(join(directory, 'a/b/c'), '')
   })
 
   it('leaves saved files', async t => {
-    const { directory, sweepNow, write } = strays(t)
+    const { directory, sweepNow, write } = untrackedFiles(t)
     write('sha/saved', 'sha/other')
     await sweepNow(path => path === join(directory, 'sha/saved'))
     assert.deepEqual(filesBelow(directory), ['sha/saved'])
   })
 
   it('follows no link: not to a file, not to a directory, not in its own place', async t => {
-    const { directory, sweepNow } = strays(t)
+    const { directory, sweepNow } = untrackedFiles(t)
     const canary = scratch(t)
     writeFileSync(join(canary, 'file'), 'precious')
     const before = snapshot(canary)
@@ -92,13 +92,13 @@ describe('the sweep of what an app has written by itself', () => {
   })
 
   it('finds nothing in a directory that is gone', async t => {
-    const { directory, sweepNow } = strays(t)
+    const { directory, sweepNow } = untrackedFiles(t)
     rmSync(directory, { recursive: true })
     assert.equal(await sweepNow(), 0)
   })
 
   it('holds the path of each file while it removes it, and leaves a directory where files are saved', async t => {
-    const { directory, write } = strays(t)
+    const { directory, write } = untrackedFiles(t)
     write('a/b', 'c')
     const held: string[] = []
     await sweepUntracked(await access(t), directory, {
@@ -130,7 +130,7 @@ async function access(t: TestContext): Promise<DirectoryAccess> {
   return access
 }
 
-function strays(t: TestContext) {
+function untrackedFiles(t: TestContext) {
   const directory = join(scratch(t), 'session')
   mkdirSync(directory)
   const unchanged = new UnchangedSince()

@@ -68,7 +68,7 @@ function cookiesFrom(url: string, init: RequestOptions): Promise<string[] | unde
 }
 
 /** What a first request with that route and these headers leaves behind. */
-async function visit(
+async function outcomeOf(
   t: Parameters<typeof site>[0],
   express: ExpressModule,
   handler: RequestHandler,
@@ -90,7 +90,7 @@ forEachExpress((_name, express) => {
   for (const [name, handler] of Object.entries(sharedCaches)) {
     it(`no cookie on a response that shared caches may store: ${name}`, async t => {
       const warnings = warningsIn(t)
-      const { sessions, ended, hasCookie } = await visit(t, express, handler)
+      const { sessions, ended, hasCookie } = await outcomeOf(t, express, handler)
       assert.deepEqual([hasCookie, sessions, ended], [false, 0, 1])
       assert.ok(warnings.includes('GRADIO_STATE_SHARED_CACHE'))
     })
@@ -99,7 +99,7 @@ forEachExpress((_name, express) => {
   for (const [name, handler] of Object.entries(privateAnswers)) {
     it(`the cookie is set on a private response: ${name}`, async t => {
       const warnings = warningsIn(t)
-      const { sessions, ended, hasCookie } = await visit(t, express, handler)
+      const { sessions, ended, hasCookie } = await outcomeOf(t, express, handler)
       assert.deepEqual([hasCookie, sessions, ended], [true, 1, 0])
       assert.deepEqual(warnings, [])
     })
@@ -146,7 +146,7 @@ forEachExpress((_name, express) => {
       const isWithheld = { lax: byLax, strict: byStrict, none: false }[sameSite]
       it(`SameSite=${sameSite}, ${name}: ${isWithheld ? 'no cookie' : 'a cookie'}`, async t => {
         const warnings = warningsIn(t)
-        const { sessions, ended, hasCookie } = await visit(t, express, (_req, res) => res.end(), {
+        const { sessions, ended, hasCookie } = await outcomeOf(t, express, (_req, res) => res.end(), {
           ...init,
           options: { cookie: { sameSite } },
         })

@@ -62,7 +62,7 @@ export async function slowSite(
         requests.push(`${req.method} ${req.path}`)
         next()
       },
-      // Before the library, it is like another server, of which the library hears nothing.
+      // Before the library, it is like another server, whose requests the library does not see.
       ...(htmlFromElsewhere ? [pages] : []),
     ],
     routes: app => app.use(pages),
