@@ -37,6 +37,10 @@ export class StubResponse extends EventEmitter {
     return this.#headers.get(name.toLowerCase())
   }
 
+  getHeaderNames(): string[] {
+    return [...this.#headers.keys()]
+  }
+
   writeHead(status: number, headers: Record<string, string> = {}): this {
     this.statusCode = status
     for (const [name, value] of Object.entries(headers)) this.setHeader(name, String(value))
