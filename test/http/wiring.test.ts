@@ -44,7 +44,7 @@ function assertError(error: GradioStateError | undefined, code: string, line: st
 }
 
 forEachExpress((_name, express) => {
-  it('a handler before app.use(gradio) is told at the first request', async t => {
+  it('a handler before app.use(gradio) gets an error at the first request', async t => {
     const app = express()
     app.get('/', (req, res) => res.json(req.gradioState.get('name')))
     app.use(instance())
@@ -79,7 +79,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await response.json(), ['of a test', true])
   })
 
-  it('app.use(koa(gradio)) is told, and rejects nowhere else', async t => {
+  it('app.use(koa(gradio)) gets an error, and rejects nowhere else', async t => {
     const app = express()
     const middleware: unknown = koa(instance())
     app.use(middleware as Parameters<Express['use']>[0])
@@ -94,7 +94,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const method of ['get', 'has', 'touch', 'delete'] as const) {
-    it(`${method}() of a name that was never set is told that gradio is mounted before the session`, async t => {
+    it(`${method}() of a name that was never set throws an error that gradio is mounted before the session`, async t => {
       const app = express()
       app.use(instance())
       app.use(session(sessionDefaults()))
@@ -152,7 +152,7 @@ it('app.use(gradioState) on Koa is told', async t => {
   assertError(error, 'NOT_CALLED', 'gradioState()')
 })
 
-it('a handler before app.use(koa(gradio)) is told, from the second request that Koa receives', async t => {
+it('a handler before app.use(koa(gradio)) gets an error, from the second request that Koa receives', async t => {
   const app = new Koa()
   app.use(async (ctx, next) => {
     if (ctx.path === '/') ctx.body = ctx.gradioState.get('name')
