@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
+import { originOf, type VisitedApp } from './app-server.js'
 
 /** A user with a browser, from the server's point of view: cookies, requests and pages. */
 export interface Visitor {
@@ -37,9 +38,10 @@ export interface TestPage {
 
 /**
  * A user for tests. Each visitor has cookies of its own.
- * @param origin of the server: `'http://localhost:3000'`
+ * @param app the app, as the result of `express()` or `new Koa()`, a server of Node.js, or an origin such as `'http://localhost:3000'`.
+ * What doesn't listen yet is served at a free port from the first request on, which keeps no process alive.
  */
-export function visitor(origin: string | URL): Visitor {
+export function visitor(app: VisitedApp): Visitor {
   const cookies = new Map<string, string>()
   const self: Visitor = {
     cookies,
@@ -47,11 +49,15 @@ export function visitor(origin: string | URL): Visitor {
       const headers = new Headers(init.headers)
       const pairs = [...cookies].map(([name, value]) => `${name}=${value}`)
       if (pairs.length > 0) headers.set('cookie', pairs.join('; '))
-      const response = await fetch(new URL(path, origin), { redirect: 'manual', ...init, headers })
+      const response = await fetch(new URL(path, await originOf(app)), {
+        redirect: 'manual',
+        ...init,
+        headers,
+      })
       for (const line of response.headers.getSetCookie()) keep(cookies, line)
       return response
     },
-    openPage: options => openPage(self, new URL(origin), options),
+    openPage: async options => openPage(self, await originOf(app), options),
   }
   return self
 }
