@@ -16,6 +16,8 @@ export interface HttpProxy {
   readonly port: number
   /** How many upgrades came. */
   readonly upgrades: number
+  /** Closes all connections. */
+  cut(): void
   close(): void
 }
 
@@ -69,14 +71,18 @@ export async function proxy(
     })
   }
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
   return {
     port: (server.address() as AddressInfo).port,
     get upgrades() {
       return seen
     },
+    cut,
     close() {
       server.close()
-      for (const socket of sockets) socket.destroy()
+      cut()
     },
   }
 }

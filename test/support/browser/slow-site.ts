@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import express, { type Express } from 'express'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Frame, Page } from 'playwright-core'
+import type { GradioStateOptions } from '../../../lib/index.ts'
 import { site } from '../http/express.ts'
 import { deferred } from '../sessions/harness.ts'
 import { until } from './browser.ts'
@@ -9,6 +10,7 @@ import { until } from './browser.ts'
 /** A site on a fake clock, whose pages load as slowly as a test wants. */
 export interface SlowSite {
   readonly origin: string
+  readonly port: number
   readonly tab: Page
   /** What was requested: method and path. */
   readonly requests: readonly string[]
@@ -17,9 +19,11 @@ export interface SlowSite {
   /** Until the returned function is called, scripts of pages don't load, nor anything else that waits for the gate. */
   hold(): () => void
   /** Waits until that many pages are connected, and the last one has its socket. */
-  connected(pages?: number, last?: Page): Promise<void>
+  connected(pages?: number, last?: Page | Frame): Promise<void>
   /** Waits until something was requested. */
   requested(request: string): Promise<void>
+  /** Lets time pass. @returns how many unloads there were since the beginning */
+  advance(seconds: number): Promise<number>
   /** Lets time pass, and expects that no session is unloaded. */
   keepsFor(seconds: number): Promise<void>
   /** Closes the last tab, and expects an unload 2 s later, or 3.5 s if the goodbye was lost. */
@@ -31,8 +35,13 @@ export interface SlowSiteOptions {
   host?: '127.0.0.1' | 'app.test'
   /** Whether the HTML comes from another server, which passes on the rest. */
   htmlFromElsewhere?: boolean
+  options?: GradioStateOptions
   routes?(app: Express, site: SlowSite): void
 }
+
+/** By this, {@link SlowSite.connected} knows whether a page has its socket. */
+export const REMEMBER_SOCKET =
+  'window.WebSocket = class extends WebSocket { constructor(url) { window.socket = super(url) } }'
 
 /** A page of the site. Its client runs when the script before it has loaded. XHTML has no module scripts in Chromium. */
 export const html = (body = '', connects = true): string =>
@@ -43,20 +52,19 @@ export const html = (body = '', connects = true): string =>
 export async function slowSite(
   t: TestContext,
   browser: Pick<Browser, 'newContext'>,
-  { host = '127.0.0.1', htmlFromElsewhere = false, routes }: SlowSiteOptions = {},
+  { host = '127.0.0.1', htmlFromElsewhere = false, options, routes }: SlowSiteOptions = {},
 ): Promise<SlowSite> {
   const unloads: number[] = []
   const requests: string[] = []
   let held: Promise<void> | undefined
   const context = await browser.newContext({ acceptDownloads: true })
   t.after(() => context.close())
-  await context.addInitScript(
-    'window.WebSocket = class extends WebSocket { constructor(url) { window.socket = super(url) } }',
-  )
+  await context.addInitScript(REMEMBER_SOCKET)
   const tab = await context.newPage()
   const pages = express()
   const { gradio, clock, port } = await site(t, express, {
     session: false,
+    ...(options && { options }),
     before: [
       (req, _res, next) => {
         requests.push(`${req.method} ${req.path}`)
@@ -71,6 +79,7 @@ export async function slowSite(
 
   const self: SlowSite = {
     origin: `http://${host}:${port}`,
+    port,
     tab,
     requests,
     gate: async () => held,
@@ -83,11 +92,15 @@ export async function slowSite(
         resolve()
       }
     },
-    async connected(count = 1, last = tab) {
+    async connected(count = 1, last: Page | Frame = tab) {
       await until(() => gradio.stats().pages === count, `${count} pages are connected`)
       if (count > 0) await last.waitForFunction('window.socket?.readyState === WebSocket.OPEN')
     },
     requested: request => until(() => requests.includes(request), `the request ${request}`),
+    async advance(seconds) {
+      await clock.advance(seconds)
+      return unloads.length
+    },
     async keepsFor(seconds) {
       await clock.advance(seconds)
       assert.deepEqual(unloads, [])
