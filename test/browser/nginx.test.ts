@@ -12,7 +12,7 @@ import { site } from '../support/http/express.ts'
 import { selfSigned } from '../support/http/self-signed.ts'
 import { nginx, nginxBlocks } from '../support/servers/nginx.ts'
 
-const [whole = '', stripping = ''] = nginxBlocks('deployment.md')
+const [whole = '', tls = '', stripping = ''] = nginxBlocks('deployment.md')
 const [map = ''] = /^map .*?^}/ms.exec(whole) ?? []
 
 const html = `<!doctype html>
@@ -114,9 +114,15 @@ it('on https, with Host $host, the cookie is Secure', async t => {
   writeFileSync(key, selfSigned.key)
   writeFileSync(cert, selfSigned.cert)
   const configure = (upstream: number, port: number) =>
-    at(whole.replace('$http_host', '$host'), upstream, port).replace(
-      `127.0.0.1:${port};`,
-      `127.0.0.1:${port} ssl; ssl_certificate ${cert}; ssl_certificate_key ${key};`,
+    at(
+      whole
+        .replace('$http_host', '$host')
+        .replace('listen 8080;', tls)
+        .replace('listen 8443', 'listen 8080')
+        .replace('/etc/ssl/app.pem', cert)
+        .replace('/etc/ssl/app.key', key),
+      upstream,
+      port,
     )
   const [cookie] = await works(await behindNginx(t, { configure, scheme: 'https' }))
   assert.equal(cookie?.secure, true)

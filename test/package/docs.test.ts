@@ -36,6 +36,25 @@ test('every relative link leads to a file, and to a heading of it', () => {
   assert.deepEqual(pages.flatMap(brokenLinks), [])
 })
 
+test('each test that the documentation links to exists, under the text of the link', () => {
+  const links = pages.flatMap(page =>
+    [...read(page).matchAll(/\[([^\]]+)\]\(([^)]*\.test\.ts)\)/g)].map(([, title = '', path = '']) => ({
+      title,
+      path: join(dirname(page), path),
+    })),
+  )
+  assert.ok(links.length > 0)
+  const missing = links.filter(({ title, path }) => {
+    // Also the title of a test that is made of a table.
+    const declared = ["'", '"', '`'].flatMap(quote => [
+      `${quote}${title}${quote},`,
+      `${quote}${title}${quote}:`,
+    ])
+    return !existsSync(join(root, path)) || !declared.some(text => read(path).includes(text))
+  })
+  assert.deepEqual(missing, [])
+})
+
 test('no line of prose is longer than 120 columns', () => {
   const long = pages.flatMap(page =>
     outsideCode(read(page))

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** The blocks of nginx's configuration in a page of the documentation. */
 export function nginxBlocks(page: string): string[] {
   const text = readFileSync(new URL(`../../../docs/${page}`, import.meta.url), 'utf8')
-  return [...text.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, block]) => block as string)
+  return [...text.matchAll(/^ *```nginx\n(.*?)^ *```$/gms)].map(([, block]) => block as string)
 }
 
 /**
