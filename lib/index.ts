@@ -34,6 +34,7 @@ import type {
   SharedStateOptions,
   State,
   StateOptions,
+  UploadedFile,
 } from './types.js'
 
 export type { CookieOptions } from './cookie-options.js'
@@ -63,6 +64,7 @@ export type {
   SharedStateOptions,
   State,
   StateOptions,
+  UploadedFile,
   ValueOptions,
 } from './types.js'
 export type { Clock } from './util/clock.js'
@@ -143,6 +145,11 @@ export interface GradioState {
   readonly upload: Multer
   /** The same as a StorageEngine, for a multer with options and limits of your own. */
   readonly storage: StorageEngine
+  /**
+   * The files that `req` has uploaded through {@link upload} or {@link storage}, in their order: the same for multer's `single`, `array`,
+   * `fields` and `any`. In Koa, pass `ctx.req`.
+   */
+  filesOf(req: IncomingMessage): UploadedFile[]
 
   /**
    * Counts a socket of the app, such as a `ws` WebSocket or a long response, as a connection of the user who sent `req`,
@@ -182,7 +189,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const reportFiles = (error: unknown) => sessions.hooks.report(error, { source: 'files' })
   const storage = new MulterStorage(req => {
     const state = stateOf(sessions, req)
-    return { files: state.store(), urlOf: (sha256, name) => state.urlOf(sha256, name) }
+    return { files: state.store(), present: file => state.present(file) }
   }, reportFiles)
   const upload = multerOf(storage)
   const watcher = new ExpiryWatcher(sessions, config)
@@ -204,6 +211,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const methods = {
     upload,
     storage,
+    filesOf: (req: IncomingMessage) => storage.filesOf(req),
     state: (name: string, options: AnyStateOptions = {}) =>
       states.define(name, () => new StateDefinition(name, options)),
     sharedState: <T>(name: string, options: AnySharedStateOptions = {}) => {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Duration, Size } from './parse.js'
 
 // Public types: the arguments of an app's handlers, hooks and callbacks. The types of the options are in options.ts and
@@ -72,6 +73,19 @@ export interface SessionFileMethods {
    * and with the hash, size and URL that a file has after the app has changed it.
    */
   files(): Promise<CachedFile[]>
+  /**
+   * The file with this hash and name, as it is on the disk now. If the app has changed it since, both its old and its new hash lead to
+   * it. `undefined` if it doesn't exist.
+   */
+  file(file: FileReference): Promise<CachedFile | undefined>
+  /** Deletes a file, also one that is pinned. Resolves with `false` if it didn't exist. */
+  deleteFile(file: FileReference): Promise<boolean>
+  /**
+   * Sends a file as a response, with the headers, ranges and conditional requests of the library's file route. Resolves when the
+   * response is over, also when the browser has aborted it. In Koa, set `ctx.status = 200` and `ctx.respond = false` before.
+   * @throws GradioStateError `FILE_UNKNOWN`; then nothing was sent
+   */
+  sendFile(file: FileReference, res: ServerResponse): Promise<void>
   /** Protects a file from the sweep. @throws GradioStateError `FILE_UNKNOWN` */
   pin(file: FileReference): Promise<Pin>
   /**
@@ -93,6 +107,12 @@ export interface CachedFile {
   readonly sha256: string
   /** Derived from the file name extension, since the type that a browser sends with an upload can't be trusted. */
   readonly mimeType: string
+}
+
+/** A file that a request has uploaded. */
+export interface UploadedFile extends CachedFile {
+  /** The name of the form field. */
+  readonly field: string
 }
 
 /** Identifies a file of the session. */

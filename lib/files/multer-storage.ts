@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
+import type { CachedFile, UploadedFile } from '../types.js'
 import type { SessionFiles } from './session-files.js'
 import type { StoredFile } from './stored-file.js'
 
 /** The fields of multer's file object that are used here. */
-interface UploadedFile {
+interface MulterFile {
+  readonly fieldname: string
   readonly originalname: string
   readonly stream: Readable & { readonly truncated?: boolean }
   readonly sha256?: string
@@ -22,10 +24,11 @@ export interface StoredFields {
   readonly url: string
 }
 
-/** The files of a request's session, and how to build the URL of a file. */
+/** The files of a request's session. */
 export interface UploadTarget {
   readonly files: SessionFiles
-  urlOf(sha256: string, name: string): string
+  /** What the app is given of a file. */
+  present(file: StoredFile): CachedFile
 }
 
 /**
@@ -48,10 +51,10 @@ export class MulterStorage {
 
   _handleFile(
     req: IncomingMessage,
-    { originalname, stream }: UploadedFile,
+    { fieldname, originalname, stream }: MulterFile,
     done: (error?: unknown, stored?: StoredFields) => void,
   ): void {
-    this.#store(req, originalname, stream).then(
+    this.#store(req, fieldname, originalname, stream).then(
       stored => done(null, stored),
       error => {
         // The multipart parser waits until each part has been read.
@@ -64,33 +67,33 @@ export class MulterStorage {
   /** Called by multer for each stored file of a request that failed. */
   _removeFile(
     req: IncomingMessage,
-    { sha256, filename }: UploadedFile,
+    { sha256, filename }: MulterFile,
     done: (error: Error | null) => void,
   ): void {
     const undone = this.#uploads
       .get(req)
-      ?.undo(file => file.name === filename && file.hashes.includes(sha256 ?? ''))
+      ?.undoOne(file => file.name === filename && file.hashes.includes(sha256 ?? ''))
     Promise.resolve(undone).then(() => done(null), done)
   }
 
-  async #store(req: IncomingMessage, name: string, stream: UploadedFile['stream']): Promise<StoredFields> {
-    const { files, urlOf } = this.#targetOf(req)
+  /** The files that a request has uploaded, in their order. */
+  filesOf(req: IncomingMessage): UploadedFile[] {
+    return this.#uploads.get(req)?.files ?? []
+  }
+
+  async #store(
+    req: IncomingMessage,
+    field: string,
+    name: string,
+    stream: MulterFile['stream'],
+  ): Promise<StoredFields> {
+    const { files, present } = this.#targetOf(req)
     const uploads = this.#uploads.get(req) ?? new RequestUploads(req, this.#report)
     this.#uploads.set(req, uploads)
     // When a file exceeds multer's own `fileSize`, the stream ends without an error.
-    const file = await uploads.track(
-      stream,
-      files.save(stream, name, () => stream.truncated !== true),
-    )
-    const { path, size, sha256 } = file
-    return {
-      destination: dirname(path),
-      filename: file.name,
-      path,
-      size,
-      sha256,
-      url: urlOf(sha256, file.name),
-    }
+    const saving = files.save(stream, name, () => stream.truncated !== true)
+    const { path, size, sha256, url, name: filename } = await uploads.track(field, stream, saving, present)
+    return { destination: dirname(path), filename, path, size, sha256, url }
   }
 }
 
@@ -99,8 +102,8 @@ export class MulterStorage {
  * those that are stored. multer 2 undoes them itself, and has taken its parser off the request by then.
  */
 class RequestUploads {
-  /** Not those of other requests with equal content, which stay when this request fails. */
-  readonly #stored: StoredFile[] = []
+  /** In the order of the request. Not those of other requests with equal content, which stay when this request fails. */
+  readonly #uploads: Upload[] = []
   readonly #incoming = new Set<Readable>()
   #abortError: Error | undefined
 
@@ -111,29 +114,56 @@ class RequestUploads {
     })
   }
 
-  async track(stream: Readable, saving: Promise<StoredFile>): Promise<StoredFile> {
+  get files(): UploadedFile[] {
+    return this.#uploads.flatMap(({ field, stored }) => (stored === undefined ? [] : [{ ...stored, field }]))
+  }
+
+  async track(
+    field: string,
+    stream: Readable,
+    saving: Promise<StoredFile>,
+    present: UploadTarget['present'],
+  ): Promise<CachedFile> {
     this.#incoming.add(stream)
+    const upload: Upload = { field }
+    this.#uploads.push(upload)
     try {
       const file = await saving
-      this.#stored.push(file)
-      if (this.#abortError === undefined) return file
+      const stored = present(file)
+      Object.assign(upload, { file, stored })
+      if (this.#abortError === undefined) return stored
     } finally {
       this.#incoming.delete(stream)
     }
-    await this.undo()
+    await this.#undoAll()
     throw this.#abortError
   }
 
-  async undo(matches: (file: StoredFile) => boolean = () => true): Promise<void> {
-    for (let i = this.#stored.findIndex(matches); i >= 0; i = this.#stored.findIndex(matches)) {
-      const [file] = this.#stored.splice(i, 1)
-      await file?.owner.undoUpload(file)
-    }
+  /** Undoes one of the stored uploads that match. @returns whether there was one */
+  async undoOne(matches: (file: StoredFile) => boolean): Promise<boolean> {
+    const index = this.#uploads.findIndex(({ file }) => file !== undefined && matches(file))
+    if (index < 0) return false
+    const [upload] = this.#uploads.splice(index, 1)
+    await upload?.file?.owner.undoUpload(upload.file)
+    return true
+  }
+
+  async #undoAll(): Promise<void> {
+    while (await this.undoOne(() => true));
   }
 
   async #abort(): Promise<void> {
     this.#abortError = new Error('Request closed')
     for (const stream of this.#incoming) stream.destroy(this.#abortError)
-    await this.undo()
+    await this.#undoAll()
   }
+}
+
+/** One upload of a request. */
+interface Upload {
+  readonly field: string
+  /** Set when it is stored. */
+  readonly file?: StoredFile
+  /** What the app was given of it. */
+  readonly stored?: CachedFile
 }

@@ -1,6 +1,8 @@
+import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { invalid } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
+import { unknownFile } from '../files/file-index.js'
 import type { SessionFiles } from '../files/session-files.js'
 import { sourceOf } from '../files/sources.js'
 import type { StoredFile } from '../files/stored-file.js'
@@ -9,6 +11,8 @@ import type { Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { StateAccess } from '../sessions/value-access.js'
 import type { CachedFile, FileData, FileReference, Pin, SessionFileMethods } from '../types.js'
+import { whenOver } from '../util/response-over.js'
+import { type ServedFile, sendOpenFile } from './file-response.js'
 import { mimeTypeOf } from './mime-type.js'
 
 /** The path of the library's routes in URLs. Only requests show it, since it includes the path that a router is mounted on. */
@@ -54,6 +58,26 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     return files.map(file => this.present(file))
   }
 
+  async file({ sha256, name }: FileReference): Promise<CachedFile | undefined> {
+    const session = this.peek()
+    const file = session && (await filesOf(this.#cache, session).find(sha256, name))
+    return file && this.present(file)
+  }
+
+  async deleteFile({ sha256, name }: FileReference): Promise<boolean> {
+    const session = this.peek()
+    return session !== undefined && filesOf(this.#cache, session).delete(sha256, name)
+  }
+
+  async sendFile({ sha256, name }: FileReference, res: ServerResponse): Promise<void> {
+    const session = this.peek()
+    const file = session && (await this.#open(session, sha256, name))
+    if (file === undefined) throw unknownFile(name)
+    const { req } = res
+    sendOpenFile(file, req, res)
+    await new Promise<void>(resolve => whenOver({ req, res }, resolve))
+  }
+
   async pin({ sha256, name }: FileReference): Promise<Pin> {
     const file = await this.store().pin(sha256, name)
     let isPinned = true
@@ -70,6 +94,13 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     return this.store().adopt(sha256, name, destination)
   }
 
+  async #open(session: Session, sha256: string, name: string): Promise<ServedFile | undefined> {
+    const own = await filesOf(this.#cache, session).open(sha256, name)
+    if (own !== undefined || !this.sessions.isShared) return own
+    const file = await this.#cache.peers.open(session.id, sha256, name)
+    return file && { file }
+  }
+
   /** The files of the session. Begins the session if there is none. */
   store(): SessionFiles {
     return filesOf(this.#cache, this.use())
@@ -79,7 +110,7 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     return `${this.base}/file/${sha256}/${encodeURIComponent(name)}`
   }
 
-  protected present({ name, path, sha256, size }: StoredFile): CachedFile {
+  present({ name, path, sha256, size }: StoredFile): CachedFile {
     return { url: this.urlOf(sha256, name), path, name, size, sha256, mimeType: mimeTypeOf(name) }
   }
 }

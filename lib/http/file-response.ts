@@ -4,18 +4,23 @@ import contentDisposition from 'content-disposition'
 import { contentType } from 'mime-types'
 import send from 'send'
 import type { PinnedFile } from '../files/session-files.js'
-import type { OpenStoredFile } from '../files/stored-file.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import { mimeTypeOf } from './mime-type.js'
 
+/** A file to send: one of the session in this process, which is pinned, or one of another instance, which has no record here. */
+export type ServedFile = Pick<PinnedFile, 'file'> & Partial<PinnedFile>
+
 /**
- * Sends an open file: with ranges, conditional requests, and headers that keep it from running scripts. Closes it when the response is
- * over. What is read is the file that was opened, even if another one is at its path by now.
+ * Sends an open file: with ranges, conditional requests, and headers that keep it from running scripts. Closes and unpins it when the
+ * response is over. What is read is the file that was opened, even if another one is at its path by now.
  */
-export function sendOpenFile(file: OpenStoredFile, req: IncomingMessage, res: ServerResponse): void {
+export function sendOpenFile({ file, record }: ServedFile, req: IncomingMessage, res: ServerResponse): void {
   const { handle, name, sha256, stats } = file
-  // An error of closing a file that was only read means nothing.
-  whenOver({ req, res }, () => void handle.close().catch(() => {}))
+  whenOver({ req, res }, () => {
+    if (record !== undefined) record.pins--
+    // An error of closing a file that was only read means nothing.
+    handle.close().catch(() => {})
+  })
   if (isOver({ req, res })) return
   const type = mimeTypeOf(name)
   res.setHeader('Content-Type', contentType(type) || type)
@@ -42,14 +47,6 @@ export function sendOpenFile(file: OpenStoredFile, req: IncomingMessage, res: Se
     // A pipelined response that waits for its turn emits nothing when the connection is lost, and `send` would keep the file open.
     .on('stream', (stream: ReadStream) => whenOver({ req, res }, () => stream.destroy()))
     .pipe(res)
-}
-
-/** Like {@link sendOpenFile}, and unpins the file when the response is over: a sweep must not delete it while it is being sent. */
-export function sendPinned({ file, record }: PinnedFile, req: IncomingMessage, res: ServerResponse): void {
-  whenOver({ req, res }, () => {
-    record.pins--
-  })
-  sendOpenFile(file, req, res)
 }
 
 const CACHE_CONTROL = 'private, no-cache'

@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 import type { FileCache } from '../files/cache.js'
-import type { PeerFile } from '../files/peer-instances.js'
 import { hideFrameworkSession } from '../identity/express-session.js'
 import type { FrameworkRequest } from '../identity/request-context.js'
 import { isOver, whenOver } from '../util/response-over.js'
-import { sendOpenFile, sendPinned } from './file-response.js'
+import { type ServedFile, sendOpenFile } from './file-response.js'
 import type { RequestHandle } from './request-handle.js'
 
 /** Serves a file to the user it belongs to. The response doesn't reveal whether another user has the file. */
@@ -35,12 +34,10 @@ async function findAndSend(
 ): Promise<void> {
   const session = state.find()
   const own = session === undefined ? undefined : await cache.peek(session.id)?.open(sha256, name)
-  const file =
-    own === undefined && state.isShared ? await openOnOtherNode(cache, sha256, name, state) : undefined
-  if (own === undefined && file === undefined) throw fileUnknown()
+  const file = own ?? (state.isShared ? await openOnOtherNode(cache, sha256, name, state) : undefined)
+  if (file === undefined) throw fileUnknown()
   whenOver({ req, res }, hideFrameworkSession(req))
-  if (own !== undefined) sendPinned(own, req, res)
-  else if (file !== undefined) sendOpenFile(file, req, res)
+  sendOpenFile(file, req, res)
 }
 
 /**
@@ -52,10 +49,11 @@ async function openOnOtherNode(
   sha256: string,
   name: string,
   state: RequestHandle,
-): Promise<PeerFile | undefined> {
+): Promise<ServedFile | undefined> {
   if (state.find() === undefined) await state.arrive()
   const session = state.find()
-  return session && cache.peers.open(session.id, sha256, name)
+  const file = session && (await cache.peers.open(session.id, sha256, name))
+  return file && { file }
 }
 
 function decode(name: string): string | undefined {

@@ -81,10 +81,12 @@ export function harness(t: TestContext, options: GradioStateOptions = {}, clock 
 /** A user of an instance whose `identify` reads the header `x-user`. */
 export function testUser(gradio: GradioState, name = 'somebody'): TestUser {
   async function begin(headers: Record<string, string> = {}): Promise<TestRequest> {
-    const req = {
+    const req: TestIncoming = {
       method: 'GET',
       url: '/',
       headers: { ...headers, 'x-user': name },
+      // It never closes.
+      once: () => req,
     } as unknown as TestIncoming
     const res = new TestResponse()
     await new Promise<void>((resolve, reject) => {
