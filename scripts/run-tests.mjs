@@ -22,12 +22,14 @@ const CONCURRENCY = 2 * availableParallelism()
 
 /** Begun first, in this order, so that none of them runs alone in the end. */
 const SLOWEST = [
-  'test/client/client.test.ts',
+  'test/client/reconnect.test.ts',
+  'test/client/leaving.test.ts',
   'test/browser/tabs.test.ts',
   'test/cluster/crashes.test.ts',
   'test/cluster/outages.test.ts',
   'test/cluster/spread.test.ts',
   'test/browser/cluster.test.ts',
+  'test/client/client.test.ts',
   'test/heap/sessions.test.ts',
   'test/browser/staying.test.ts',
   'test/package/consumers.test.ts',
