@@ -14,7 +14,7 @@ import { recordCalls, type StoreCalls } from '../support/stores/store-calls.ts'
 // of their own. Only where the slow poll is waited for does the library's time go faster.
 
 export interface StoreTraits {
-  /** How many seconds a framework session lives in the tests. More than 2 for a store that may forget it a second early. @default 2 */
+  /** How many seconds a framework session lives in the tests. Long enough for the requests of a busy machine; a second more for a store that may forget it a second early. @default 6 */
   lifetime?: number
   /** What the store does when its server is away. Without one, its sessions are in this process or on its disk. */
   whenAway?: 'fails' | 'hangs'
@@ -33,7 +33,7 @@ const POLL = 600
 export function describeExpressStore(
   name: string,
   open: () => Promise<StoreKind>,
-  { lifetime = 2, whenAway, canForget = false }: StoreTraits = {},
+  { lifetime = 6, whenAway, canForget = false }: StoreTraits = {},
 ): void {
   // Within, one after the other, whatever is around it: a server that is stopped is away for all.
   describe(name, { concurrency: 1 }, () => {
@@ -127,7 +127,7 @@ export function describeExpressStore(
       }
 
       test('that are regenerated end, and the request has a new one', async app => {
-        const { user, log } = await app(LONG)
+        const { user, log } = await app({ ...LONG, options: { gracePeriod: 60 } })
         const me = user()
         const { id, page } = await me.come('mine')
         const previous = me.frameworkSessionId()
@@ -143,7 +143,7 @@ export function describeExpressStore(
       })
 
       test("that are regenerated go on, with onRegenerate: 'keep', until the new one expires", async app => {
-        const { user, log, gradio } = await app({ lifetime: 4, options: { onRegenerate: 'keep' } })
+        const { user, log, gradio } = await app({ lifetime: 8, options: { onRegenerate: 'keep' } })
         const me = user()
         const { id, page } = await me.come('mine')
         const { url } = (await json<{ url: string }>(me.fetch('/file', POST))).body
@@ -158,7 +158,7 @@ export function describeExpressStore(
         assert.equal(gradio.session(id)?.pages, 1)
         assert.deepEqual(log.of(id), [])
         assert.equal(await disconnectionOf(page), 'expired')
-        log.notBefore(begun + 4_000, 'unload')
+        log.notBefore(begun + 8_000, 'unload')
         await log.until('ended')
         assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
       })
@@ -220,12 +220,12 @@ export function describeExpressStore(
       })
 
       test('that an open page keeps alive live on, and are not made anew when they are lost', async app => {
-        const { user, log, sessionStore, calls } = await app({ lifetime: 4, options: { keepAlive: true } })
+        const { user, log, sessionStore, calls } = await app({ lifetime: 8, options: { keepAlive: true } })
         const me = user()
         const { id, page } = await me.come('mine')
         const before = await sessionStore.expiryOf(me.frameworkSessionId())
         calls.take()
-        await sleep(7_000)
+        await sleep(14_000)
         assert.deepEqual(log.of(id), [])
         const since = await sessionStore.expiryOf(me.frameworkSessionId())
         assert.ok(before !== undefined && since !== undefined && since > before)

@@ -3,7 +3,7 @@ import { describeExpressStore } from '../contract/express-store.ts'
 import { STORE_KINDS } from '../support/stores/express-stores.ts'
 
 /** It waits for the disk with each write (write-file-atomic, `fsync`), which a busy one makes wait for a second or two. */
-const SLOW = { lifetime: 5 }
+const SLOW = { lifetime: 7 }
 
 describe('session-file-store', { concurrency: true }, () => {
   describeExpressStore('with retries', STORE_KINDS['session-file-store'], SLOW)
