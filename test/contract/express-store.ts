@@ -14,7 +14,11 @@ import { recordCalls, type StoreCalls } from '../support/stores/store-calls.ts'
 // of their own. Only where the slow poll is waited for does the library's time go faster.
 
 export interface StoreTraits {
-  /** How many seconds a framework session lives in the tests. Long enough for the requests of a busy machine; a second more for a store that may forget it a second early. @default 6 */
+  /**
+   * After how many seconds a framework session expires in the tests, so late that a busy machine can send its requests before. A
+   * second more for a store that may forget it a second early.
+   * @default 6
+   */
   lifetime?: number
   /** What the store does when its server is away. Without one, its sessions are in this process or on its disk. */
   whenAway?: 'fails' | 'hangs'
