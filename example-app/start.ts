@@ -46,10 +46,9 @@ function stopOnSignal(server: Server, demo: Demo, beforeClose?: NodeOptions['bef
     stoppingSince = performance.now()
     server.close()
     await beforeClose?.(demo)
-    // Disconnects the pages, runs all unload hooks and delete callbacks, and reports those that timed out.
-    const { timedOut } = await demo.gradio.close({ timeout: '25s' })
+    // Disconnects the pages, runs all unload hooks and delete callbacks, closes all connections, and reports what timed out.
+    const { timedOut } = await demo.gradio.close({ server, timeout: '25s' })
     for (const late of timedOut) console.error('Timed out:', late)
-    server.closeAllConnections()
     console.log('CLOSED')
     process.exit(0)
   }

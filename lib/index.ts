@@ -7,6 +7,7 @@ import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, handle, stateOf } from './http/middleware.js'
 import { Routes } from './http/routes.js'
+import { type ClosableServer, ServerClosing } from './http/server-closing.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
@@ -39,6 +40,7 @@ import type {
 
 export type { CookieOptions } from './cookie-options.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
+export type { ClosableServer } from './http/server-closing.js'
 export type { Closable } from './http/tracked-socket.js'
 export type { GradioStateOptions, SessionStore } from './options.js'
 export type { Duration, Size } from './parse.js'
@@ -88,6 +90,17 @@ declare global {
 
 /** The result of `stats()`. */
 export interface Stats extends SessionStats, FileStats {}
+
+/** The options of `close()`. */
+export interface CloseOptions {
+  /**
+   * The server, also one of https or HTTP/2, which is closed at the same time: it accepts no connections any more, closes idle ones, waits
+   * for responses, and closes the rest after `timeout`. Sockets that were upgraded for the app are left to the app.
+   */
+  server?: ClosableServer
+  /** The promise resolves at the latest after this time. @default '25s' */
+  timeout?: Duration
+}
 
 /** The middleware, with the methods of the instance. */
 export interface GradioState {
@@ -169,10 +182,12 @@ export interface GradioState {
   endSession(id: string): Promise<boolean>
   stats(): Stats
   /**
-   * Refuses new use (`CLOSED`, 503), closes all streams, and ends all sessions with their hooks and callbacks (reason
-   * `shutdown`). Resolves at the latest after `timeout`, with what had not settled by then. Default: 25 s.
+   * Refuses new use (`CLOSED`, 503), closes the sockets of all pages, and ends all sessions with their hooks and callbacks (reason
+   * `shutdown`). With `server`, the process can exit afterwards.
+   * @returns what had not settled within the time limit
+   * @throws GradioStateError `OPTION_INVALID`
    */
-  close(options?: { timeout?: Duration }): Promise<CloseReport>
+  close(options?: CloseOptions): Promise<CloseReport>
 }
 
 /**
@@ -245,16 +260,32 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       return session !== undefined
     },
     stats: () => ({ ...sessions.stats(), ...cache.stats() }),
-    close: async (options: { timeout?: Duration } = {}) => {
-      known('the options of close()', options, { timeout: true })
-      const { timeout = '25s' } = options
+    close: async (options: CloseOptions = {}) => {
+      known('the options of close()', options, { server: true, timeout: true })
+      const { server, timeout = '25s' } = options
       const limit = duration('timeout of close()', timeout, { from: 0, to: Number.POSITIVE_INFINITY })
+      const { deadlines } = sessions
+      const until = deadlines.now + limit
+      const serverClosing = server === undefined ? undefined : new ServerClosing(server, deadlines)
       closing ??= shutDown(limit)
-      return closing
+      const report = await closing
+      if (serverClosing === undefined || (await serverClosing.finish(until - deadlines.now))) return report
+      return { timedOut: [...report.timedOut, { source: 'server' as const }] }
     },
   }
 
   async function shutDown(limit: number): Promise<CloseReport> {
+    // The timer of the time limits doesn't keep the process alive. Without this one, it could exit while a hook hangs, and the rest of
+    // them would never run.
+    const keepAlive = setInterval(() => {}, 60_000)
+    try {
+      return await endAll(limit)
+    } finally {
+      clearInterval(keepAlive)
+    }
+  }
+
+  async function endAll(limit: number): Promise<CloseReport> {
     const { deadlines } = sessions
     const until = deadlines.now + limit
     upgrades.close()

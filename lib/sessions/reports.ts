@@ -2,8 +2,11 @@ import type { ErrorContext, Reason } from '../types.js'
 
 /** What `close()` resolves with. */
 export interface CloseReport {
-  /** What had not settled in time: a hook or callback that exceeded its time limit, or a session whose end was not finished. */
-  readonly timedOut: readonly (ErrorContext | { source: 'session'; session: string })[]
+  /**
+   * What had not settled in time: a hook or callback that exceeded its time limit, a session whose end was not finished, or a server
+   * with connections that were still open.
+   */
+  readonly timedOut: readonly (ErrorContext | { source: 'session'; session: string } | { source: 'server' })[]
 }
 
 /** The session counts in `stats()`. */

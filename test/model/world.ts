@@ -318,7 +318,8 @@ export class World {
   /** Closes the instance; the promise resolves with the result. It looks at the disk too, which takes other time than the clock's. */
   close(timeout: number): void {
     this.closing = this.gradio.close({ timeout: `${timeout}ms` }).then(({ timedOut }) => {
-      const givenUp = timedOut.flatMap(({ source, session, ...rest }) => {
+      const givenUp = timedOut.flatMap(given => {
+        const { source, session, ...rest } = { session: undefined, ...given }
         // How long the disk takes is no matter of this clock.
         if (source === 'files') return []
         return this.#named(`${source} ${session}${'name' in rest ? ` ${rest.name}` : ''}`)

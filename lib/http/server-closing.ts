@@ -1,0 +1,43 @@
+import { shaped } from '../parse.js'
+import type { Deadlines } from '../util/scheduler.js'
+
+/** A server of `node:http`, `node:https` or `node:http2`, as far as it is used here. */
+export interface ClosableServer {
+  close(done: () => void): unknown
+  /** Servers of `node:http2` don't have it: they close idle sessions themselves. */
+  closeIdleConnections?(): void
+  closeAllConnections?(): void
+}
+
+/**
+ * Closes a server: it accepts no connections any more, and closes each when its response is over. `server.close()` alone leaves
+ * those that become idle later open for `keepAliveTimeout` (5 s). A connection that has sent nothing yet doesn't count as idle before
+ * Node.js 26.4 (nodejs/node#63470), so it is waited for.
+ */
+export class ServerClosing {
+  readonly #server: ClosableServer
+  readonly #deadlines: Deadlines
+  readonly #closed: Promise<void>
+  readonly #stop: () => void
+
+  /** @throws GradioStateError `OPTION_INVALID` */
+  constructor(server: ClosableServer, deadlines: Deadlines) {
+    this.#server = shaped('the server of close()', server, { close: true }, 'a server')
+    this.#deadlines = deadlines
+    // The callback is also called for a server that doesn't listen, with an error that says so.
+    this.#closed = new Promise(resolve => server.close(() => resolve()))
+    this.#stop = deadlines.every(100, async () => server.closeIdleConnections?.())
+  }
+
+  /**
+   * Waits until all connections are closed, at most `ms`. Then it closes them all, except those that were upgraded for the app,
+   * for example by its own WebSocket library.
+   * @returns whether all were closed in time
+   */
+  async finish(ms: number): Promise<boolean> {
+    const isClosed = await this.#deadlines.within(this.#closed, Math.max(ms, 0))
+    this.#stop()
+    if (!isClosed) this.#server.closeAllConnections?.()
+    return isClosed
+  }
+}
