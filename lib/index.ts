@@ -7,7 +7,7 @@ import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, handle, stateOf } from './http/middleware.js'
 import { Routes } from './http/routes.js'
-import { type ClosableServer, ServerClosing } from './http/server-closing.js'
+import { type CloseOptions, Shutdown } from './http/shutdown.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
@@ -18,7 +18,6 @@ import { Identity } from './identity/identity.js'
 import { type GradioStateOptions, parseOptions } from './options.js'
 import { PageUpgrades } from './pages/page-upgrades.js'
 import { Pages } from './pages/pages.js'
-import { type Duration, duration, known } from './parse.js'
 import { addHook, checkEvent, checkFunction } from './sessions/hooks.js'
 import type { CloseReport, SessionStats } from './sessions/reports.js'
 import { Sessions } from './sessions/sessions.js'
@@ -41,6 +40,7 @@ import type {
 export type { CookieOptions } from './cookie-options.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { ClosableServer } from './http/server-closing.js'
+export type { CloseOptions } from './http/shutdown.js'
 export type { Closable } from './http/tracked-socket.js'
 export type { GradioStateOptions, SessionStore } from './options.js'
 export type { Duration, Size } from './parse.js'
@@ -90,17 +90,6 @@ declare global {
 
 /** The result of `stats()`. */
 export interface Stats extends SessionStats, FileStats {}
-
-/** The options of `close()`. */
-export interface CloseOptions {
-  /**
-   * The server, also one of https or HTTP/2, which is closed at the same time: it accepts no connections any more, closes idle ones, waits
-   * for responses, and closes the rest after `timeout`. Sockets that were upgraded for the app are left to the app.
-   */
-  server?: ClosableServer
-  /** The promise resolves at the latest after this time. @default '25s' */
-  timeout?: Duration
-}
 
 /** The middleware, with the methods of the instance. */
 export interface GradioState {
@@ -216,7 +205,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
   const instance = { ...shared, routes, upgrades }
   const { hooks, states } = sessions
-  let closing: Promise<CloseReport> | undefined
+  const shutdown = new Shutdown({ cache, sessions, upgrades, watcher })
 
   cache.start({
     every: (ms, task) => sessions.deadlines.every(ms, task),
@@ -260,43 +249,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       return session !== undefined
     },
     stats: () => ({ ...sessions.stats(), ...cache.stats() }),
-    close: async (options: CloseOptions = {}) => {
-      known('the options of close()', options, { server: true, timeout: true })
-      const { server, timeout = '25s' } = options
-      const limit = duration('timeout of close()', timeout, { from: 0, to: Number.POSITIVE_INFINITY })
-      const { deadlines } = sessions
-      const until = deadlines.now + limit
-      const serverClosing = server === undefined ? undefined : new ServerClosing(server, deadlines)
-      closing ??= shutDown(limit)
-      const report = await closing
-      if (serverClosing === undefined || (await serverClosing.finish(until - deadlines.now))) return report
-      return { timedOut: [...report.timedOut, { source: 'server' as const }] }
-    },
-  }
-
-  async function shutDown(limit: number): Promise<CloseReport> {
-    // The timer of the time limits doesn't keep the process alive. Without this one, it could exit while a hook hangs, and the rest of
-    // them would never run.
-    const keepAlive = setInterval(() => {}, 60_000)
-    try {
-      return await endAll(limit)
-    } finally {
-      clearInterval(keepAlive)
-    }
-  }
-
-  async function endAll(limit: number): Promise<CloseReport> {
-    const { deadlines } = sessions
-    const until = deadlines.now + limit
-    upgrades.close()
-    watcher.close()
-    const { timedOut } = await sessions.close(limit)
-    const removed = cache.close()
-    const left = until - deadlines.now
-    // Without time left, the files are deleted in the background while the app closes.
-    const isLate = left > 0 && !(await deadlines.within(removed, left))
-    deadlines.resetTimer()
-    return { timedOut: isLate ? [...timedOut, { source: 'files' }] : timedOut }
+    close: (options?: CloseOptions) => shutdown.close(options),
   }
 
   const middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) =>
