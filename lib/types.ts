@@ -57,7 +57,7 @@ export interface SessionValues {
 /** The files of one session. */
 export interface SessionFileMethods {
   /**
-   * The session's own directory, for files that the app writes itself. The sweep includes them, they count towards the limits once
+   * A directory of the session, for files that the app writes itself. Saved files can't be reached through it. The sweep includes them, they count towards the limits once
    * the sweep has found them, and they are deleted when the session ends.
    */
   directory(): Promise<string>
@@ -152,7 +152,7 @@ export interface SessionView {
   readonly createdAt: Date
   /** The result of the `info` option when the session began. */
   readonly info: unknown
-  /** The path of the session's files, if it has any. Deleted after all hooks and callbacks. */
+  /** The path of the session's files, if it has any, which contains that of `directory()`. Deleted after all hooks and callbacks. */
   readonly directory: string
   /**
    * The current value, without creating the initial one; in `ended` hooks, the final value. A shared value is read through its

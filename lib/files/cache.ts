@@ -4,6 +4,7 @@ import { AgeQueue } from './age-queue.js'
 import { removeDeadInstances } from './dead-instances.js'
 import type { FilesContext } from './file-saver.js'
 import { InstanceDirectory } from './instance-directory.js'
+import type { OpenFile } from './open-file.js'
 import { RENEWAL_INTERVAL } from './owner.js'
 import { PeerInstances } from './peer-instances.js'
 import { Publisher } from './publisher.js'
@@ -100,6 +101,11 @@ export class FileCache {
   /** The path of a session's directory, whether it exists or not. */
   pathOf(id: string): string {
     return join(this.#instance.path, id)
+  }
+
+  /** See {@link InstanceDirectory.open}. */
+  open(path: string): Promise<OpenFile | undefined> {
+    return this.#instance.open(path)
   }
 
   /** Called when a session has ended: refuses new files and aborts its uploads. */

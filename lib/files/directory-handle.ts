@@ -1,8 +1,8 @@
 import { closeSync, constants, open, type Stats } from 'node:fs'
 import { lstat, mkdir, readdir, realpath, rmdir, unlink, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, sep } from 'node:path'
 import { promisify } from 'node:util'
-import { attemptEach, codeOf, PRIVATE_DIRECTORY, unlessCode, unsafe } from './disk.js'
+import { attemptEach, codeOf, NOT_EMPTY, PRIVATE_DIRECTORY, unlessCode, unsafe } from './disk.js'
 import { type OpenFile, openFile, versionOf } from './open-file.js'
 
 /**
@@ -38,14 +38,39 @@ export class DirectoryAccess {
     return run(at, base => work(new DirectoryHandle(this, path, base)))
   }
 
+  /**
+   * Opens a regular file below a directory. No part of the path below it may be a link.
+   * @returns `undefined` if there is no regular file
+   * @throws ENOENT, ENOTDIR if a directory on the path doesn't exist, or is a link or a file
+   */
+  openBelow(root: string, path: string): Promise<OpenFile | undefined> {
+    const open = (
+      directory: DirectoryHandle,
+      [name = '', ...rest]: string[],
+    ): Promise<OpenFile | undefined> =>
+      rest.length === 0 ? directory.open(name) : directory.use(name, next => open(next, rest))
+    return this.use(root, directory => open(directory, path.split(sep)))
+  }
+
   /** Removes a directory with its contents, or a file or link at this path. Only the library may write to the parent directory. */
   async removeTree(path: string): Promise<void> {
     const parent = await realpath(dirname(path)).catch(unlessCode('ENOENT'))
-    if (parent !== undefined) await this.use(parent, directory => directory.remove(basename(path)))
+    if (parent === undefined) return
+    for (let attempts = 50; ; attempts--) {
+      try {
+        return await this.use(parent, directory => directory.remove(basename(path)))
+      } catch (error) {
+        // A program of the app may still be changing the directory.
+        if (attempts === 0 || !CHANGED_MEANWHILE.includes(codeOf(error) ?? '')) throw error
+      }
+    }
   }
 }
 
 const PROBE = '.probe'
+
+/** The error codes of removing something that has become a directory, or isn't empty any more. */
+const CHANGED_MEANWHILE = ['EISDIR', ...NOT_EMPTY]
 
 /** An open directory. On Linux its entries are accessed by its descriptor, not by its path. */
 export class DirectoryHandle {

@@ -1,6 +1,6 @@
 import { lstatSync, type Stats } from 'node:fs'
-import { mkdir, rename, utimes, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, realpath, rename, utimes, writeFile } from 'node:fs/promises'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { v4 as uuid } from 'uuid'
 import { DirectoryAccess } from './directory-handle.js'
 import {
@@ -13,6 +13,7 @@ import {
   unlessCode,
   unsafe,
 } from './disk.js'
+import { type OpenFile, openFile } from './open-file.js'
 import { OWNER_FILE, type Owner, ownerOf } from './owner.js'
 
 /** The directory of one `gradioState()` instance in the cache directory. Created when the first file is saved. */
@@ -59,6 +60,21 @@ export class InstanceDirectory {
       throw explainDiskFull(error)
     })
     return this.#created
+  }
+
+  /**
+   * Opens a file that the app has named. In the directories of sessions, where others may put links at any time, no part of the path
+   * may be a link; elsewhere not the last part.
+   * @returns `undefined` if there is no regular file
+   */
+  async open(path: string): Promise<OpenFile | undefined> {
+    const absolute = resolve(path)
+    for (const root of [this.path, await realpath(this.path).catch(() => this.path)]) {
+      const below = relative(root, absolute)
+      if (below !== '' && !below.startsWith('..') && !isAbsolute(below))
+        return this.access.openBelow(root, below)
+    }
+    return openFile(absolute)
   }
 
   /** Shows instances on other machines and in other containers that this process is alive. */

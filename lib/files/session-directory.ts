@@ -5,6 +5,7 @@ import { attemptEach, codeOf, isNoDirectory, makeDirectory, NOT_EMPTY, unlessCod
 import { copyTo, type OpenFile } from './open-file.js'
 import { tryLink } from './publisher.js'
 import { directoryOfName, nameOfDirectory, type Place, SavedDirectories } from './saved-directories.js'
+import { deferred, SharedHandles } from './shared-handles.js'
 import type { StoredFile } from './stored-file.js'
 import { type SweepContext, sweepUntracked, UnchangedSince } from './untracked-files.js'
 
@@ -13,8 +14,9 @@ export class SessionDirectory {
   readonly path: string
   readonly #access: DirectoryAccess
   readonly #saved = new SavedDirectories()
-  readonly #shared = new Map<number, SharedDirectory>()
+  readonly #shared = new SharedHandles((number, work) => this.#use(number, work))
   readonly #unchanged = new UnchangedSince()
+  #hasAppDirectory = false
 
   constructor(path: string, access: DirectoryAccess) {
     this.path = path
@@ -24,6 +26,14 @@ export class SessionDirectory {
   /** Creates the directory, unless it exists. */
   create(): Promise<void> {
     return makeDirectory(this.path)
+  }
+
+  /** Creates the directory for files that the app writes itself, unless it exists. @returns its path */
+  async createForApp(): Promise<string> {
+    const path = join(this.path, APP_DIRECTORY)
+    if (!(await this.#makeDirectory(APP_DIRECTORY))) throw unsafe(path, 'it is a link or a file')
+    this.#hasAppDirectory = true
+    return path
   }
 
   pathOf({ directory }: Place, name: string): string {
@@ -150,7 +160,7 @@ export class SessionDirectory {
   #sweep(isDue: SweepContext['isDue'], report: SweepContext['report']): Promise<number> {
     return sweepUntracked(this.#access, this.path, {
       claim: path => this.#claim(path),
-      isInUse: path => this.#saved.isInUse(directoryOfName(relative(this.path, path)) ?? -1),
+      isInUse: path => this.#isInUse(relative(this.path, path)),
       isDue,
       report,
     })
@@ -172,7 +182,7 @@ export class SessionDirectory {
   async #move(file: string, number: number, name: string): Promise<boolean> {
     for (let attempts = 3; ; attempts--) {
       try {
-        const isMoved = await this.#useShared(number, async directory => {
+        const isMoved = await this.#shared.use(number, async directory => {
           if ((await directory.find(name)) !== undefined) return false
           await rename(file, directory.at(name))
           return true
@@ -182,50 +192,19 @@ export class SessionDirectory {
       } catch (error) {
         // A concurrent removal found the directory empty and removed it.
         if (codeOf(error) !== 'ENOENT' || attempts === 0) throw error
-        this.#shared.delete(number)
+        this.#shared.forget(number)
       }
-      if (!(await this.#makeSaved(nameOfDirectory(number)))) return false
+      if (!(await this.#makeDirectory(nameOfDirectory(number)))) return false
     }
   }
 
   /** @returns whether it is a directory, and not a link or a file */
-  async #makeSaved(name: string): Promise<boolean> {
+  async #makeDirectory(name: string): Promise<boolean> {
     await this.create()
     return this.#access.use(this.path, async session => {
       await session.mkdir(name).catch(unlessCode('EEXIST'))
       return (await session.find(name))?.isDirectory() === true
     })
-  }
-
-  /** Like `#use`, but concurrent calls share one descriptor, because opening takes two system calls. */
-  async #useShared<T>(
-    number: number,
-    work: (directory: DirectoryHandle) => Promise<T>,
-  ): Promise<T | undefined> {
-    const shared = this.#shared.get(number) ?? this.#share(number)
-    shared.users++
-    try {
-      const directory = await shared.opened
-      return directory && (await work(directory))
-    } finally {
-      if (--shared.users === 0) {
-        if (this.#shared.get(number) === shared) this.#shared.delete(number)
-        shared.close()
-        await shared.closed
-      }
-    }
-  }
-
-  #share(number: number): SharedDirectory {
-    const [opened, last] = [deferred<DirectoryHandle | undefined>(), deferred<void>()]
-    const closed = this.#use(number, async directory => {
-      opened.resolve(directory)
-      await last.promise
-    })
-    closed.then(() => opened.resolve(undefined), opened.reject)
-    const shared = { users: 0, opened: opened.promise, close: () => last.resolve(), closed }
-    this.#shared.set(number, shared)
-    return shared
   }
 
   /** Runs `work` with a `saved` directory. Resolves with `undefined` if it doesn't exist. */
@@ -247,6 +226,11 @@ export class SessionDirectory {
     }
   }
 
+  #isInUse(name: string): boolean {
+    if (name === APP_DIRECTORY) return this.#hasAppDirectory
+    return this.#saved.isInUse(directoryOfName(name) ?? -1)
+  }
+
   /** Reserves the place at a path, if the path is one. @returns releases it; `undefined` if it is already reserved */
   #claim(path: string): (() => void) | undefined {
     const [directory = '', name, below] = relative(this.path, path).split(sep)
@@ -257,22 +241,8 @@ export class SessionDirectory {
   }
 }
 
-/** An open directory, which is closed after its last use. */
-interface SharedDirectory {
-  users: number
-  readonly opened: Promise<DirectoryHandle | undefined>
-  close(): void
-  readonly closed: Promise<unknown>
-}
-
-function deferred<T>() {
-  let resolve!: (value: T) => void
-  let reject!: (error: unknown) => void
-  const promise = new Promise<T>((...settle) => {
-    ;[resolve, reject] = settle
-  })
-  return { promise, resolve, reject }
-}
+/** Apart from saved files, so that a process that is let into it can't reach them. */
+const APP_DIRECTORY = 'app'
 
 /** Removes a file. @returns whether there was one */
 export type Unlink = (name: string) => Promise<boolean>

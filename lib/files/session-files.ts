@@ -115,13 +115,13 @@ export class SessionFiles implements FileOwner {
     return this.#run(() => this.#saver.save(content, safeName(name), isComplete))
   }
 
-  /** Creates the session's directory, for files that the app writes itself. @returns its path */
+  /** Creates the directory for files that the app writes itself. @returns its path */
   directory(): Promise<string> {
     return this.#run(async () => {
       await this.#context.instance.create()
-      await this.#directory.create()
+      const path = await this.#directory.createForApp()
       this.#hasUntracked = true
-      return this.path
+      return path
     })
   }
 

@@ -1,9 +1,9 @@
-import { createReadStream } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { invalid } from '../errors.js'
+import type { OpenFile } from './open-file.js'
 
 /** The content to save, and its own name, if it has one. */
 export interface Source {
@@ -13,7 +13,11 @@ export interface Source {
   readonly origin?: { destroy?(): unknown }
 }
 
-export async function sourceOf(data: unknown): Promise<Source> {
+/** @param open opens a regular file by its path, without following a link */
+export async function sourceOf(
+  data: unknown,
+  open: (path: string) => Promise<OpenFile | undefined>,
+): Promise<Source> {
   if (typeof data === 'string') return { content: Buffer.from(data) }
   if (data instanceof Uint8Array) return { content: data }
   if (data instanceof ArrayBuffer) return { content: new Uint8Array(data) }
@@ -29,9 +33,13 @@ export async function sourceOf(data: unknown): Promise<Source> {
   }
   const path = (data as { path?: unknown } | null | undefined)?.path
   if (typeof path !== 'string') throw invalid('the data of saveFile()', DATA, data)
-  // Not `stat`: a user may have made the app put a link into an upload directory, to read another file.
-  if (!(await lstat(path)).isFile()) throw invalid('the path given to saveFile()', 'a regular file', path)
-  return { content: withErrorListener(createReadStream(path)), name: basename(path) }
+  // A user may have made the app put a link into an upload directory, to read another file.
+  const file = await open(path)
+  if (file !== undefined)
+    return { content: withErrorListener(file.handle.createReadStream()), name: basename(path) }
+  // If there is nothing, its own error says so.
+  await lstat(path)
+  throw invalid('the path given to saveFile()', 'a regular file', path)
 }
 
 /**

@@ -41,7 +41,7 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     if (options.name !== undefined && typeof options.name !== 'string')
       throw invalid('the name given to saveFile()', 'a string', options.name)
     const store = this.store()
-    const { content, name, origin } = await sourceOf(data)
+    const { content, name, origin } = await sourceOf(data, path => this.#cache.open(path))
     try {
       return this.present(await store.save(content, options.name ?? name ?? 'file'))
     } catch (error) {

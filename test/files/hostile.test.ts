@@ -147,14 +147,14 @@ describe('a symbolic link planted', () => {
   })
 
   it('among what the app writes goes with the session, and what it leads to stays', async t => {
-    const { site, directory, canary, unchanged } = await hostile(t)
+    const { site, directory, app, canary, unchanged } = await hostile(t)
     for (const [name, target] of Object.entries({
       file: join(canary, 'a.txt'),
       all: canary,
       root: '/',
       up: '../../..',
     }))
-      symlinkSync(target, join(directory, name))
+      for (const place of [directory, app]) symlinkSync(target, join(place, name))
     await site.clock.advance(400)
     await site.gradio.endSession(basename(directory))
     unchanged()
@@ -193,7 +193,8 @@ async function hostile(t: TestContext) {
     },
   )
   const { user } = await site.newUser()
-  const directory = (await (await user.fetch('/directory', { method: 'POST' })).json()) as string
+  const app = (await (await user.fetch('/directory', { method: 'POST' })).json()) as string
+  const directory = dirname(app)
   const { body } = await upload<(CachedFile & { filename: string })[]>(user, [
     { name: 'a.txt', bytes: 'own' },
   ])
@@ -203,6 +204,7 @@ async function hostile(t: TestContext) {
     site,
     user,
     directory,
+    app,
     own,
     canary,
     /** Puts a link to the canary in the place of what is there. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { createReadStream, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { createReadStream, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { it, type TestContext } from 'node:test'
 import type { FileData, GradioStateOptions } from '../../lib/index.ts'
-import { assertNothingLeft, openBelow, scratch } from '../support/files/disk.ts'
+import { assertNothingLeft, filesBelow, openBelow, scratch } from '../support/files/disk.ts'
 import { unique } from '../support/files/multipart.ts'
 import { until } from '../support/http/express.ts'
 import { isAbout } from '../support/option-error.ts'
@@ -190,4 +190,29 @@ it('what an upload gave back stays while another counts on it', async t => {
   end()
   await gradio.endSession(state.id)
   assertNothingLeft(gradio, cacheDir)
+})
+
+it('a path in the session’s directory is not saved through a link, in whatever part of it', async t => {
+  const { session: state } = await session(t)
+  const secret = scratch(t)
+  writeFileSync(join(secret, 'a.txt'), 'secret')
+  const directory = await state.directory()
+  symlinkSync(secret, join(directory, 'out'))
+  await assert.rejects(state.saveFile({ path: join(directory, 'out/a.txt') }), { code: 'ENOTDIR' })
+  mkdirSync(join(directory, 'own/below'), { recursive: true })
+  writeFileSync(join(directory, 'own/below/a.txt'), 'own')
+  const { path, name } = await state.saveFile({ path: join(directory, 'own/below/../below/a.txt') })
+  assert.deepEqual([readFileSync(path, 'utf8'), name], ['own', 'a.txt'])
+  await assert.rejects(state.saveFile({ path: directory }), isAbout('path given to saveFile()'))
+})
+
+it('what the app writes lies apart from saved files, and its directory stays', async t => {
+  const { session: state, cacheDir } = await session(t)
+  const { path } = await state.saveFile('saved', { name: 'a.txt' })
+  const directory = await state.directory()
+  assert.deepEqual([readdirSync(directory), relative(directory, path)], [[], '../saved/a.txt'])
+  writeFileSync(join(directory, 'a.txt'), 'own')
+  assert.equal(await state.directory(), directory)
+  assert.equal((await state.files()).length, 1)
+  assert.ok(filesBelow(cacheDir).some(file => file.endsWith('app/a.txt')))
 })

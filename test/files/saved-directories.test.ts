@@ -66,7 +66,8 @@ describe('files of one name', () => {
   it('leave what the app has put in their place as it is', async t => {
     const { session } = testCache(t)
     const files = session()
-    const directory = await files.directory()
+    const directory = files.path
+    await files.directory()
     writeFileSync(join(directory, 'saved'), 'a file')
     mkdirSync(join(directory, 'saved-2/a.txt'), { recursive: true })
     mkdirSync(join(directory, 'saved-3'))
@@ -74,13 +75,14 @@ describe('files of one name', () => {
     const { path } = await files.save(Buffer.from('saved'), 'a.txt')
     assert.equal(relative(directory, path), 'saved-4/a.txt')
     assert.equal(readFileSync(join(directory, 'saved-3/a.txt'), 'utf8'), 'the app’s')
-    assert.deepEqual(readdirSync(directory), ['saved', 'saved-2', 'saved-3', 'saved-4'])
+    assert.deepEqual(readdirSync(directory), ['app', 'saved', 'saved-2', 'saved-3', 'saved-4'])
   })
 
   it('are not taken for what a sweep is just removing at their path', async t => {
     const { cache, session, errors } = testCache(t)
     const files = session()
-    mkdirSync(join(await files.directory(), 'saved'))
+    await files.directory()
+    mkdirSync(join(files.path, 'saved'))
     writeFileSync(join(files.path, 'saved/stray.txt'), 'old')
     const { reached, resume } = pausing(t, 'unlink', 'stray.txt')
     const swept = cache.sweep(-1e6)

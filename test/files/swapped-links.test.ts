@@ -37,7 +37,7 @@ async function victim(t: TestContext, options: Partial<CacheConfig> = {}) {
     utimesSync(path, new Date(), new Date(Date.now() + 3_600_000))
   }
   const canary = join(scratch(t), 'canary')
-  for (const directory of ['.', 'saved', 'own', 'own/below', 'below']) {
+  for (const directory of ['.', 'saved', 'app', 'app/own', 'app/own/below', 'own', 'own/below', 'below']) {
     mkdirSync(join(canary, directory), { recursive: true })
     writeFileSync(join(canary, directory, NAME), 'precious')
   }
@@ -152,7 +152,7 @@ describe('a link that is swapped in', LINUX, () => {
       const ended = made.cache.end(id)
       await reached
       const [discarded] = readdirSync(join(made.folder, '.trash')) as [string]
-      made.swap(join(made.folder, '.trash', discarded, 'own', call === 'readdir' ? '' : 'below'))
+      made.swap(join(made.folder, '.trash', discarded, 'app/own', call === 'readdir' ? '' : 'below'))
       resume()
       await ended
       made.unchanged()

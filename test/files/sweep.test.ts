@@ -179,7 +179,7 @@ describe('a sweep', () => {
     pass(100)
     const restore = failing(t, 'unlink', 'stuck')
     await cache.sweep(50)
-    assert.deepEqual(filesBelow(files.path), ['saved/stuck', 'stuck-too'])
+    assert.deepEqual(filesBelow(files.path), ['app/stuck-too', 'saved/stuck'])
     assert.deepEqual(
       errors.map(error => (error as NodeJS.ErrnoException).code),
       ['EACCES', 'EACCES'],
