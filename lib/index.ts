@@ -198,7 +198,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const upload = multerOf(storage)
   const watcher = new ExpiryWatcher(sessions, config)
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
-  const identity = new Identity(config, watcher)
+  const identity = new Identity(config, watcher, sessions)
   const shared = { config, sessions, cache, identity, base: { path: config.publicPath + config.path } }
   const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat)

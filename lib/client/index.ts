@@ -1,5 +1,7 @@
 import { type Goodbye, listenForGoodbye } from './goodbye.js'
-import { proofOfOrigin } from './own-origin.js'
+import { postHeartbeat } from './heartbeat.js'
+import { isOwnOrigin } from './own-origin.js'
+import { watchSession } from './session-mark.js'
 import { sendFiles, type UploadOptions } from './upload.js'
 
 export type { UploadError, UploadOptions, UploadProgress } from './upload.js'
@@ -74,7 +76,6 @@ export function connect(base: string | URL = '/gradio_api'): Promise<Page> {
 }
 
 const second = 1000
-const heartbeatTimeout = 10 * second
 const heartbeatInterval = 20 * second
 const openTimeout = 10 * second
 /** The server sends a message at least every 30 s, since scripts can't see its pings. */
@@ -89,36 +90,15 @@ const maxSocketBackoff = 300
 const backoff = (failures: number, max: number): number =>
   Math.min(2 ** failures, max) * second * (1 - Math.random() / 2)
 
-async function postHeartbeat(
-  url: string,
-  request: AbortController,
-): Promise<{ status?: number; ticket?: string }> {
-  const limit = setTimeout(() => request.abort(), heartbeatTimeout)
-  try {
-    // No `keepalive`: Chromium continues such a request for 30 s after its abort, on one of the six connections that all tabs share.
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: proofOfOrigin(url),
-      credentials: 'include',
-      redirect: 'error',
-      signal: request.signal,
-    })
-    return response.ok ? { ticket: (await response.json()).ticket } : { status: response.status }
-  } catch {
-    // Refused, offline, timed out, or the response of a captive portal: retried in each case.
-    return {}
-  } finally {
-    clearTimeout(limit)
-  }
-}
-
 function keepConnected(root: string, resolve: (page: Page) => void): void {
   const page = Object.assign(new EventTarget(), {
     // Not `randomUUID()`, which insecure origins lack. Not stored in `sessionStorage`, which is copied to a duplicated tab.
     id: crypto.getRandomValues(new Uint32Array(4)).join('-'),
     connected: false,
-    upload: (files: Iterable<Blob> | Blob, options?: UploadOptions) =>
-      sendFiles(page, `${root}/upload`, files, options),
+    upload(files: Iterable<Blob> | Blob, options?: UploadOptions) {
+      if (!page.connected) reconnectIfLost()
+      return sendFiles(page, `${root}/upload`, files, options)
+    },
   })
 
   /** `false` from `pagehide` to `pageshow`, for example in the back/forward cache. */
@@ -172,11 +152,12 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
     clearTimeout(heartbeatTimer)
     const mine = new AbortController()
     request = mine
-    void postHeartbeat(url('heartbeat'), mine).then(({ status, ticket }) => {
+    void postHeartbeat(url('heartbeat'), mine).then(({ status, ticket, mark }) => {
       if (request !== mine) return
       request = undefined
       if (ticket) onAccepted(ticket)
       else onFailed(status === 409)
+      if (mark) session.enter(mark)
     })
   }
 
@@ -217,8 +198,8 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
       socket = mine
       mine.onopen = mine.onmessage = (event: Event & { data?: string }) => {
         if (socket !== mine) return
-        // The response renews the cookie. Its body is ignored.
-        if (event.data === 'renew') void postHeartbeat(`${url('heartbeat')}&renew`, new AbortController())
+        if (event.data === 'renew') void renew()
+        session.compare()
         clearTimeout(heartbeatTimer)
         clearTimeout(watchdog)
         watchdog = setTimeout(onSocketLost, silenceTimeout)
@@ -244,12 +225,30 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
     failedSockets++
     if (event?.code === 4000 || event?.code === 1012) {
       // Tabs must not all reconnect at once: each would begin a session. After a login or logout, the response has to set its cookie first.
-      heartbeatIn(second / 2 + Math.random() * second)
+      // If the framework session has expired, the app's next request begins another one.
+      heartbeatIn((event.reason === 'expired' ? heartbeatInterval : second / 2) + Math.random() * second)
       setConnected(false, event.reason)
     } else {
       heartbeatWhenDue()
     }
   }
+
+  /** The response renews the cookie of the session. */
+  const renew = async () => {
+    const { status, mark = '' } = await postHeartbeat(`${url('heartbeat')}&renew`, new AbortController())
+    return status ? mark : undefined
+  }
+
+  const session = watchSession(
+    isOwnOrigin(root),
+    () => !!request || !isShown,
+    renew,
+    () => {
+      if (request || !isShown) return
+      closeSocket(1000)
+      start()
+    },
+  )
 
   const start = () => {
     isShown = true

@@ -13,6 +13,12 @@ export function isNavigation({ headers }: IncomingMessage): boolean {
   )
 }
 
+/** Whether a page in a browser has sent the request: its scripts, or its content. `Sec-Fetch-Site` is sent to trustworthy origins only. */
+export function isFromPage({ headers }: IncomingMessage): boolean {
+  const site = headers['sec-fetch-site'] ?? 'none'
+  return site !== 'none' || headers.origin !== undefined || headers.referer !== undefined
+}
+
 /** Whether the response to a navigation makes the browser load a page: HTML, or a 304 for the HTML in its cache. */
 export function isPage(res: ServerResponse | undefined): boolean {
   if (!res?.writableEnded) return false

@@ -1,5 +1,6 @@
 import { GradioStateError } from '../errors.js'
 import type { SessionRequest } from '../identity/request-context.js'
+import type { SessionMark } from '../identity/session-mark.js'
 import type { TokenStorage } from '../identity/token-storage.js'
 import type { ClusterNode } from '../sessions/cluster-node.js'
 import type { EntryInit, EntryKind, SessionInit } from '../sessions/entry.js'
@@ -7,7 +8,7 @@ import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import type { InstanceContext } from './instance.js'
-import { isNavigation, isPage } from './navigation.js'
+import { isFromPage, isNavigation, isPage } from './navigation.js'
 import { RequestSignal } from './request-signal.js'
 
 /** Enters a request into its session: on arrival if the session exists, else at the first use, which begins the session. */
@@ -25,6 +26,8 @@ export class RequestEntry {
   /** Pending until the coordinator has responded. */
   #entering: Promise<Entry> | undefined
   #storage: TokenStorage | undefined
+  /** Whether a script of a page has begun the session: then that page is expected to follow, as that of a navigation. */
+  #isByScript = false
   readonly #signal = new RequestSignal()
 
   constructor(instance: InstanceContext, request: SessionRequest) {
@@ -37,6 +40,10 @@ export class RequestEntry {
   /** Where the token of the request is stored. A login may have changed it since the request arrived. */
   get storage(): TokenStorage {
     return this.#instance.identity.tokenStorageOf(this.request)
+  }
+
+  get mark(): SessionMark {
+    return this.#instance.identity.mark
   }
 
   /** Aborts at the end of the load that the request belongs to. */
@@ -126,23 +133,29 @@ export class RequestEntry {
   }
 
   #enterNow(init: EntryInit): Entry {
-    return this.#enterWithToken((token, sessionInit) => this.#sessions.enter(token, init, sessionInit))
+    return this.#enterWithToken(init, (token, ...inits) => this.#sessions.enter(token, ...inits))
   }
 
   #enterInCluster(cluster: ClusterNode, init: EntryInit): Promise<Entry> {
-    return this.#enterWithToken((token, sessionInit) => cluster.enter(token, init, sessionInit))
+    return this.#enterWithToken(init, (token, ...inits) => cluster.enter(token, ...inits))
   }
 
   /** Enters with the request's token, or a new one, and stores it. */
-  #enterWithToken<T>(enter: (token: string, sessionInit: SessionInit) => T): T {
+  #enterWithToken<T>(init: EntryInit, enter: (token: string, ...inits: [EntryInit, SessionInit]) => T): T {
     this.#expectMountedAfterSession()
-    const { storage } = this
+    const { request, storage } = this
+    const { joinedSessions } = this.#instance.identity
     const token = storage.prepare()
+    const { staleCredential } = storage
     const isKnown = storage.find() === token
-    const entered = enter(token, { info: this.#info })
+    const begins = !(isKnown && this.#sessions.isShared) && this.#sessions.find(token) === undefined
+    this.#isByScript = begins && init.kind === 'request' && isFromPage(request.req)
+    const entered = enter(token, this.#isByScript ? { kind: 'navigation' } : init, { info: this.#info })
     storage.keep(token)
     this.#storage = storage
     this.setsCookie ||= !isKnown
+    if (!isKnown && !storage.isWithheld) this.mark.set(token, request)
+    if (!isKnown && staleCredential !== undefined) joinedSessions.begun(token, staleCredential, request)
     return entered
   }
 
@@ -178,7 +191,7 @@ export class RequestEntry {
     if (isOver(request)) entry.leave()
     else
       whenOver(request, () => {
-        entry.leave({ awaitPage: isNavigating && isPage(request.res) })
+        entry.leave({ awaitPage: isNavigating && (this.#isByScript || isPage(request.res)) })
         if (storage?.isWithheld) void this.#sessions.end(entry.session, 'ended')
       })
     return entry

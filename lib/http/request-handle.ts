@@ -69,12 +69,12 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.#entry.setsCookie
   }
 
-  /** Whether this request has the token of a session that exists, or that may exist on another node. */
-  get hasSession(): boolean {
+  /** The request's token, if it leads to a session that exists, or that may exist on another node. */
+  get token(): string | undefined {
     const { storage } = this.#entry
     const token = storage.find()
-    if (token === undefined) return false
-    return this.sessions.find(token) !== undefined || (this.sessions.isShared && storage.hasToken !== false)
+    if (token === undefined || this.sessions.find(token) !== undefined) return token
+    return this.sessions.isShared && storage.hasToken !== false ? token : undefined
   }
 
   /** The session of this request's token, if it is in this process. Notes that its user has returned. */
@@ -88,6 +88,17 @@ export class RequestHandle extends FileAccess implements RequestState {
   /** See {@link RequestEntry.persistBeforeHeaders}. */
   persistBeforeHeaders(): Promise<void> {
     return this.#entry.persistBeforeHeaders()
+  }
+
+  /** The request is a heartbeat of a page. */
+  noteHeartbeat(): void {
+    this.#entry.request.isHeartbeat = true
+    this.#entry.mark.isUsed = true
+  }
+
+  /** What the cookie contains by which a page notices that its browser has got another session. */
+  markOf(token: string): string {
+    return this.#entry.mark.of(token)
   }
 
   /** Sends the own cookie again, if the session was found by it. */

@@ -102,10 +102,11 @@ export class Routes {
 
   async #open(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
+    state.noteHeartbeat()
     const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
     const ticket = this.#pages.issueTicket(page)
     state.renewOwnCookie()
-    respond(req, res, 200, { ticket }, state.setsCookie)
+    respond(req, res, 200, { ticket, mark: state.markOf(page.token) }, state.setsCookie)
   }
 
   /** Responds to a request for a page's socket that can't be upgraded, or whose upgrade headers a proxy has removed. */
@@ -147,13 +148,19 @@ export class Routes {
     }
   }
 
-  /** The session middleware takes part in this response, as in those of the app: with `rolling`, it renews its cookie. */
+  /**
+   * Renews the cookie of the request's session, and sends the page the mark of that session. The session middleware takes part in this
+   * response, as in those of the app: with `rolling`, it renews its cookie.
+   */
   async #renew(...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
-    if (state.hasSession) state.renewOwnCookie()
-    const isRenewed = this.#config.keepAlive && state.hasSession
-    if (isRenewed) await state.renew()
-    respond(req, res, 204, undefined, isRenewed)
+    state.noteHeartbeat()
+    const { token } = state
+    if (token === undefined) return respond(req, res, 204)
+    state.renewOwnCookie()
+    const { keepAlive } = this.#config
+    if (keepAlive) await state.renew()
+    respond(req, res, 200, { mark: state.markOf(token) }, keepAlive)
   }
 
   /** The origin isn't checked: a page of another site would have to know the page id, which is random. */

@@ -62,6 +62,11 @@ export class ExpressSession extends StoredSession {
     return cameWithCookie(this.#req)
   }
 
+  /** Only express-session knows the name of its cookie, but signed values begin with `s:`. */
+  protected get credential(): string | undefined {
+    return this.#req.headers.cookie?.match(/[^;\s]+=s(:|%3A)[^;]*/gi)?.join()
+  }
+
   expires(): number | undefined {
     return expiryOf(this.#req.session)
   }

@@ -1,19 +1,24 @@
 import { GradioStateError, invalid } from '../errors.js'
 import type { Config } from '../options.js'
+import type { Sessions } from '../sessions/sessions.js'
 import { neglect } from '../util/foreign-promise.js'
 import { Warnings, warnOfLateSession } from '../warnings.js'
 import { CustomSession, type CustomSessions } from './custom-session.js'
 import type { ExpiryWatcher } from './expiry-watcher.js'
 import { ExpressSession, hasExpressSession } from './express-session.js'
+import { JoinedSessions } from './joined-sessions.js'
 import { koaSessionStorage } from './koa-session.js'
 import { OwnCookie, type OwnCookieContext } from './own-cookie.js'
 import type { SessionRequest } from './request-context.js'
+import { SessionMark } from './session-mark.js'
 import type { StoredSessionContext } from './stored-session.js'
 import { isRandomToken, tokenOfUser } from './token.js'
 import type { TokenStorage } from './token-storage.js'
 
 /** Decides where a request's session token is stored: framework session, own cookie, or the result of `identify()`. */
 export class Identity {
+  readonly mark: SessionMark
+  readonly joinedSessions: JoinedSessions
   readonly #config: Config
   readonly #watcher: ExpiryWatcher
   readonly #customSessions: CustomSessions
@@ -24,11 +29,13 @@ export class Identity {
   /** Whether sessions have begun by the own cookie because there was no framework session. */
   #usedOwnCookie = false
 
-  constructor(config: Config, watcher: ExpiryWatcher) {
+  constructor(config: Config, watcher: ExpiryWatcher, sessions: Sessions) {
     this.#config = config
     this.#watcher = watcher
     this.#customSessions = { isProven: false }
     this.#ownCookies = { config: config.cookie, warnings: new Warnings() }
+    this.mark = new SessionMark(config.cookie)
+    this.joinedSessions = new JoinedSessions(sessions)
     this.#stored = { watcher, onRegenerate: config.onRegenerate }
     this.#expectsSession = config.store !== undefined || config.session === 'framework'
   }
@@ -43,7 +50,9 @@ export class Identity {
     if (typeof frameworkSession === 'object' && frameworkSession !== null) {
       if (this.#usedOwnCookie && !this.#expectsSession) warnOfLateSession()
       this.#expectsSession = true
-      return this.#frameworkSession(request, frameworkSession)
+      const storage = this.#frameworkSession(request, frameworkSession)
+      const joined = this.joinedSessions.tokenFor(storage, request)
+      return joined === undefined ? storage : stored(joined)
     }
     return this.#expectsSession ? UNAVAILABLE : this.#ownCookie(request, this.#noteOwnCookie)
   }
@@ -54,18 +63,17 @@ export class Identity {
   }
 
   #frameworkSession(request: SessionRequest, session: object): TokenStorage {
-    const { req, res, endedSerial, koaSession } = request
+    const { req, res, koaSession } = request
     if (koaSession === undefined && hasExpressSession(req))
-      return new ExpressSession(req, res, this.#stored, endedSerial, this.#config.store)
+      return new ExpressSession(req, res, this.#stored, request.endedSerial, this.#config.store)
     const customSessions = this.#customSessions
     const ownCookie = this.#ownCookie(request)
     if (koaSession === undefined) return new CustomSession(session, res, ownCookie, customSessions)
     return koaSessionStorage({
       koaSession,
       session,
-      res,
+      request,
       context: this.#stored,
-      endedSerial,
       ownCookie,
       customSessions,
     })
@@ -96,6 +104,11 @@ function identified(own: unknown): TokenStorage {
     throw invalid('the result of identify()', 'a string or undefined', own)
   }
   const token = tokenOfUser(own)
+  return stored(token)
+}
+
+/** The storage of a token that the request has already, without a cookie or session of its own. */
+function stored(token: string): TokenStorage {
   return { find: () => token, prepare: () => token, keep: () => {}, persist: async () => {} }
 }
 

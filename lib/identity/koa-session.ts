@@ -1,9 +1,10 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { parse } from 'cookie'
 import { replaceMethod } from '../util/replace-method.js'
 import { CustomSession, type CustomSessions } from './custom-session.js'
 import { KoaStore } from './koa-store.js'
 import type { OwnCookie } from './own-cookie.js'
-import type { KoaSession, KoaSessionContent, RequestContext } from './request-context.js'
+import type { KoaSession, KoaSessionContent, RequestContext, SessionRequest } from './request-context.js'
 import { StoredSession, type StoredSessionContext } from './stored-session.js'
 import { canSetCookie, type MarkedSession, type TokenStorage } from './token-storage.js'
 import { changesUser } from './user-change.js'
@@ -13,38 +14,32 @@ export interface KoaSessionParts {
   readonly koaSession: KoaSession
   /** `ctx.session`. */
   readonly session: object
-  readonly res: ServerResponse | undefined
+  readonly request: SessionRequest
   readonly context: StoredSessionContext
-  readonly endedSerial: number
   readonly ownCookie: OwnCookie
   readonly customSessions: CustomSessions
 }
 
 /** The token storage for a session of koa-session, in a store or in the cookie. */
 export function koaSessionStorage(parts: KoaSessionParts): TokenStorage {
-  const { koaSession, session, res, context, endedSerial, ownCookie, customSessions } = parts
+  const { koaSession, session, request, context, ownCookie, customSessions } = parts
   const { externalKey } = koaSession
-  if (externalKey !== undefined)
-    return new KoaSessionInStore(externalKey, koaSession, res, context, endedSerial)
+  if (externalKey !== undefined) return new KoaSessionInStore(externalKey, koaSession, request, context)
   customSessions.isProven = true
-  return new KoaSessionInCookie(session, res, ownCookie, customSessions, koaSession)
+  return new KoaSessionInCookie(session, request.res, ownCookie, customSessions, koaSession)
 }
 
 /** A session of koa-session in an external store. */
 class KoaSessionInStore extends StoredSession {
   readonly #koaSession: KoaSession
+  readonly #req: IncomingMessage
   readonly #res: ServerResponse | undefined
 
-  constructor(
-    id: string,
-    koaSession: KoaSession,
-    res: ServerResponse | undefined,
-    context: StoredSessionContext,
-    endedSerial: number,
-  ) {
-    super(id, context, endedSerial)
+  constructor(id: string, koaSession: KoaSession, request: SessionRequest, context: StoredSessionContext) {
+    super(id, context, request.endedSerial)
     this.#koaSession = koaSession
-    this.#res = res
+    this.#req = request.req
+    this.#res = request.res
   }
 
   /** koa-session saves and sets its cookie when the app's middleware has returned, which is too late for a streamed response. */
@@ -71,6 +66,11 @@ class KoaSessionInStore extends StoredSession {
 
   isStored(): boolean {
     return !this.#content.isNew
+  }
+
+  protected get credential(): string | undefined {
+    const { key } = this.#koaSession.opts
+    return key === undefined ? undefined : parse(this.#req.headers.cookie ?? '')[key]
   }
 
   expires(): number | undefined {

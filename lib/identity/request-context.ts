@@ -32,7 +32,7 @@ export interface KoaSession {
   /** The session store; without one, the cookie contains the session. */
   readonly store?: KoaExternalStore
   readonly externalKey?: string
-  readonly opts: { readonly ContextStore?: unknown }
+  readonly opts: { readonly ContextStore?: unknown; readonly key?: string }
   readonly ctx: unknown
   commit(options?: { save?: boolean; regenerate?: boolean }): Promise<void>
 }
@@ -72,6 +72,10 @@ export class SessionRequest {
   readonly base: string
   /** `EndedSessions.serial` when the request arrived. */
   readonly endedSerial: number
+  /** The framework session's id when the request arrived. */
+  readonly #arrivedWith: unknown
+  /** Whether a page has sent the request, to say that it is open. */
+  isHeartbeat = false
 
   constructor(
     req: IncomingMessage,
@@ -84,6 +88,7 @@ export class SessionRequest {
     this.context = context
     this.base = context.baseUrl ?? ''
     this.endedSerial = endedSerial
+    this.#arrivedWith = context.sessionID
   }
 
   /** The current framework session, if there is one. */
@@ -94,6 +99,11 @@ export class SessionRequest {
   /** The framework session's id. */
   get sessionID(): unknown {
     return this.context.sessionID
+  }
+
+  /** Whether the request has another framework session than when it arrived, after a login. */
+  get hasNewSession(): boolean {
+    return this.sessionID !== this.#arrivedWith
   }
 
   /** Whether the framework trusts the headers of the proxy that sent the request. */

@@ -7,11 +7,28 @@ import onHeaders from 'on-headers'
  * @param onWithheld called instead, for such a response
  */
 export function addCookie(res: ServerResponse, cookie: string, onWithheld?: () => void): void {
+  const earlier = added.get(res)
+  if (earlier !== undefined) {
+    earlier.push({ cookie, onWithheld })
+    return
+  }
+  const cookies: AddedCookie[] = [{ cookie, onWithheld }]
+  added.set(res, cookies)
   onHeaders(res, function () {
-    if (isForSharedCaches(this)) onWithheld?.()
-    else this.appendHeader('Set-Cookie', cookie)
+    const isWithheld = isForSharedCaches(this)
+    for (const { cookie, onWithheld } of cookies) {
+      if (isWithheld) onWithheld?.()
+      else this.appendHeader('Set-Cookie', cookie)
+    }
   })
 }
+
+interface AddedCookie {
+  readonly cookie: string
+  readonly onWithheld: (() => void) | undefined
+}
+
+const added = new WeakMap<ServerResponse, AddedCookie[]>()
 
 /**
  * Whether the app lets shared caches store the response. RFC 9111 allows them to store one with `Set-Cookie`, and some CDNs do.

@@ -33,6 +33,8 @@ export abstract class StoredSession implements TokenStorage, ObservedSession {
   abstract expires(): number | undefined
   /** Whether the browser has received the session's id, or can still receive it with this response. */
   protected abstract canReachBrowser(): boolean
+  /** The cookie that the browser has sent for a framework session, which may have been another one; `undefined` without one. */
+  protected abstract get credential(): string | undefined
   abstract persist(): Promise<void>
 
   get unsaved(): MarkedSession | undefined {
@@ -45,6 +47,10 @@ export abstract class StoredSession implements TokenStorage, ObservedSession {
 
   get isWatched(): boolean {
     return this.context.watcher.watches(this.id)
+  }
+
+  get staleCredential(): string | undefined {
+    return this.#isOver || this.find() !== undefined ? undefined : this.credential
   }
 
   find(): string | undefined {

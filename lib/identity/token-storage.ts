@@ -24,6 +24,8 @@ export interface TokenStorage {
   watchSession?(session: Session): void
   /** Resolves when a response whose head is written next will bring the browser the token. Not needed by every storage. */
   persistBeforeHeaders?(): Promise<void>
+  /** The credential of a framework session that its store doesn't know; see `JoinedSessions`. */
+  readonly staleCredential?: string | undefined
   /** Whether the response doesn't bring the browser the token: then nothing leads to the session that it has begun. */
   readonly isWithheld?: boolean
   /** Sends the own cookie again, so that the browser keeps it longer. */

@@ -22,7 +22,7 @@ import {
   startServer,
 } from '../support/browser/client-site.ts'
 
-const maxGzipSize = 2048
+const maxGzipSize = 3072
 
 describeClient('client', () => {
   describe('the module', () => {

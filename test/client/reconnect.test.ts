@@ -280,15 +280,26 @@ describeClient('a page that reconnects', () => {
     each('with 4000: the reason is reported, then the page connects again', async () => {
       const tab = await openStoppedConnected()
       const id = await idOf(tab)
-      server.socket().close(4000, 'expired')
+      server.socket().close(4000, 'ended')
       await until(async () => (await changes(tab)).length === 1, 'the event')
-      assert.deepEqual(await changes(tab), [['disconnected', 'expired']])
+      assert.deepEqual(await changes(tab), [['disconnected', 'ended']])
       assert.equal(await isConnected(tab), false)
       await advance(tab, 2)
       await until(() => server.count('open') === 2, 'the socket opens again')
       await settle(tab)
       assert.deepEqual((await changes(tab)).at(-1), ['connected', null])
       assert.equal(server.all('post')[1]?.page, id)
+    })
+
+    each('when the framework session has expired: the next request of the app goes first', async () => {
+      const tab = await openStoppedConnected()
+      server.socket().close(4000, 'expired')
+      await until(async () => (await changes(tab)).length === 1, 'the event')
+      assert.deepEqual(await changes(tab), [['disconnected', 'expired']])
+      await advance(tab, 19)
+      assert.equal(server.count('post'), 1)
+      await advance(tab, 3)
+      await until(() => server.count('open') === 2, 'the socket opens again')
     })
 
     each('with 4000: the answer that brings the next session has half a second', async () => {

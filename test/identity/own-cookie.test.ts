@@ -60,7 +60,7 @@ forEachExpress((_name, express) => {
     const first = await user.fetch('/gradio_api/heartbeat/page?n=1', POST)
     assert.deepEqual(attributesOf(first), ['HttpOnly', 'Max-Age=86400', 'Path=/', 'SameSite=Lax'])
     const second = await user.fetch('/gradio_api/heartbeat/page?n=1', POST)
-    assert.deepEqual(second.headers.getSetCookie(), first.headers.getSetCookie())
+    assert.deepEqual(second.headers.getSetCookie(), first.headers.getSetCookie().slice(0, 1))
   })
 
   it('the cookie is Secure on https, as a trusted proxy reports it', async t => {

@@ -24,7 +24,7 @@ forEachExpress((_name, express) => {
       assert.deepEqual([me.cookies.size, gradio.stats().sessions, store.take()], [0, 0, []])
       store.emit('connect')
       const { id } = await me.set('mine')
-      assert.deepEqual([...me.cookies.keys()], ['connect.sid'])
+      assert.deepEqual([...me.cookies.keys()], ['gradio_state_page', 'connect.sid'])
       assert.deepEqual(await me.get(), { status: 200, id, value: 'mine' })
     })
   }

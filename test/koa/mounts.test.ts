@@ -107,7 +107,7 @@ forEachKoa(Koa => {
       app.proxy = true
       const user = visitor()
       const answer = await user.fetch('/gradio_api/heartbeat/page?n=1', { method: 'POST', headers: BY_HTTPS })
-      assert.deepEqual([answer.status, secureCookies(answer)], [200, [true, true]])
+      assert.deepEqual([answer.status, secureCookies(answer)], [200, [true, true, true]])
       assert.equal((await get(user)).id, gradio.sessions()[0]?.id)
       assert.deepEqual(failures, [])
     })

@@ -18,7 +18,8 @@ import { World } from './world.ts'
 
 /** What can be done in a run. Numbers choose among what is there, so that a smaller run still makes sense. */
 export type Action =
-  | { do: 'request'; user: number; navigation: boolean }
+  | { do: 'request'; user: number; by: 'nobody' | 'script' | 'navigation' }
+  | { do: 'cookie'; user: number; which: number }
   | { do: 'use'; request: number; use: Use; name: Name }
   | { do: 'end'; request: number; how: 'html' | 'json' | 'broken' }
   | { do: 'track'; request: number }
@@ -61,6 +62,8 @@ export class Run {
   #labels = 0
   readonly #pages = new Map<string, BrowserPage>()
   readonly #tickets: string[] = []
+  /** The cookies that each user's browser has had. */
+  readonly #cookies = new Map<User, Set<string>>()
   readonly #settings: Settings
   readonly #isCluster: boolean
   #isClosed = false
@@ -86,6 +89,23 @@ export class Run {
     if (!this.#do(action)) return
     this.steps += action.do === 'burst' ? action.actions.length : 1
     await this.#pass(0)
+    if (!this.#isClosed) await this.#follow()
+  }
+
+  /** Open pages move to the session that their browser's cookie leads to, as the client does. */
+  async #follow(): Promise<void> {
+    const { model } = this
+    for (const page of this.#pages.values()) {
+      if (page.user.identified) continue
+      const target = model.sessionOf(page.user)
+      const session = model.sessionWithPage([...this.#cookiesOf(page.user)], page.id)
+      if (target === undefined || session === undefined || session === target) continue
+      await this.#passUntilQuiet()
+      const { connection } = session.pages.get(page.id) ?? {}
+      if (connection !== undefined) this.#disconnect(connection.label, 'goodbye')
+      this.#openPage(`follow${++this.#labels}`, page, 1)
+      await this.#pass(0)
+    }
   }
 
   /** Everybody leaves and the time passes, or the instance is closed: either way nothing may be left. */
@@ -129,6 +149,7 @@ export class Run {
     for (const user of this.model.users) {
       const last = this.world.lastBrought(user)
       if (last !== undefined) this.model.noteLast(user, last)
+      if (user.token !== undefined) this.#cookiesOf(user).add(user.token)
     }
     this.#compare()
     if (this.model.givenUp !== undefined) assert.deepEqual(await this.world.closing, this.model.givenUp)
@@ -166,8 +187,18 @@ export class Run {
     switch (action.do) {
       case 'request': {
         const user = pick(model.users, action.user)!
-        model.request(label, user, action.navigation ? 'navigation' : 'request')
-        world.request(label, user, action.navigation)
+        const isNavigation = action.by === 'navigation'
+        const isByScript = action.by === 'script'
+        model.request(label, user, isNavigation ? 'navigation' : 'request', isByScript)
+        world.request(label, user, { isNavigation, isByScript })
+        return true
+      }
+      case 'cookie': {
+        const user = pick(model.users, action.user)!
+        if (user.identified) return false
+        const cookie = pick([undefined, ...this.#cookiesOf(user)], action.which)
+        model.changeCookie(user, cookie)
+        world.changeCookie(user, cookie)
         return true
       }
       case 'use': {
@@ -264,6 +295,12 @@ export class Run {
       case 'burst':
         return action.actions.filter(action => this.#do(action)).length > 0
     }
+  }
+
+  #cookiesOf(user: User): Set<string> {
+    const cookies = this.#cookies.get(user) ?? new Set()
+    this.#cookies.set(user, cookies)
+    return cookies
   }
 
   #ongoing(): Request[] {
@@ -379,7 +416,11 @@ const mode: fc.Arbitrary<Mode> = fc.oneof(
 )
 
 const simple = fc.oneof(
-  { weight: 12, arbitrary: action('request', { user, navigation: fc.boolean() }) },
+  {
+    weight: 12,
+    arbitrary: action('request', { user, by: fc.constantFrom('nobody', 'script', 'navigation') }),
+  },
+  { weight: 3, arbitrary: action('cookie', { user, which: index }) },
   { weight: 24, arbitrary: action('use', { request: index, use, name: fc.constantFrom(...NAMES) }) },
   {
     weight: 10,

@@ -22,7 +22,7 @@ const found: Record<string, Action[]> = {
     },
   ],
   'of two first answers that come in one moment, the browser keeps the cookie of the last': [
-    { do: 'request', user: 0, navigation: false },
+    { do: 'request', user: 0, by: 'nobody' },
     { do: 'use', request: 0, use: 'set', name: 'history' },
     {
       do: 'burst',

@@ -152,11 +152,13 @@ export class Model {
 
   // Requests of the app
 
-  request(label: string, user: User, kind: Kind): void {
+  request(label: string, user: User, kind: Kind, isByScript: boolean): void {
     const request: Request = {
       label,
       user,
       kind,
+      isByScript,
+      isFollowed: false,
       token: user.token,
       newToken: undefined,
       entry: undefined,
@@ -186,7 +188,8 @@ export class Model {
   end(request: Request, how: 'html' | 'json' | 'broken'): void {
     request.ended = how
     if (how !== 'broken') this.#deliver(request.user, request.newToken)
-    if (request.entry !== undefined) this.#leave(request.entry, { html: how === 'html' })
+    if (request.entry !== undefined)
+      this.#leave(request.entry, { html: how === 'html' || request.isFollowed })
   }
 
   use(request: Request, use: Use, name: Name, label: string): void {
@@ -321,9 +324,12 @@ export class Model {
       if (this.settings.isAsync) this.#soon.push(() => bind(entry))
       else bind(entry)
     }
-    const { token, kind, label } = request
+    const { token, kind, label, isByScript } = request
     if (token === undefined) request.newToken = label
-    this.#come(token ?? label, kind, label, arrived, code => {
+    // In a cluster, the session of a known token may be on another node.
+    const begins = token === undefined || (!this.settings.isAsync && !this.sessions.has(token))
+    request.isFollowed = isByScript && kind === 'request' && begins
+    this.#come(token ?? label, request.isFollowed ? 'navigation' : kind, label, arrived, code => {
       request.newToken = undefined
       refused(code)
     })
@@ -342,6 +348,21 @@ export class Model {
     if (newToken === undefined) return
     user.token = newToken
     this.#broughtAt.set(newToken, this.now)
+  }
+
+  /** The browser's cookie is another one, or none. */
+  changeCookie(user: User, token: string | undefined): void {
+    user.token = token
+  }
+
+  /** The session that the browser's cookie leads to. */
+  sessionOf({ token }: User): Session | undefined {
+    return token === undefined ? undefined : this.sessions.get(token)
+  }
+
+  /** The session in which the page of a user is open. */
+  sessionWithPage(tokens: readonly string[], id: string): Session | undefined {
+    return tokens.map(token => this.sessions.get(token)).find(session => session?.pages.get(id)?.entry)
   }
 
   /** Of two answers that come in the same moment, either may be the last: it was that with this token. */
@@ -365,7 +386,7 @@ export class Model {
     }
     if (known?.entry !== undefined) {
       this.#beat(known, n)
-      this.#soon.push(() => this.#opened(label, user, undefined, known, n))
+      this.#soon.push(() => this.#opened(label, user, token, known, n))
       return
     }
     const newToken = token === undefined ? label : undefined
@@ -377,7 +398,7 @@ export class Model {
           return this.#answer(label, 'gone')
         }
         this.#beat(page, n)
-        this.#soon.push(() => this.#opened(label, user, newToken, page, n))
+        this.#soon.push(() => this.#opened(label, user, token ?? label, page, n))
       })
     }
     this.#come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'))
@@ -407,10 +428,13 @@ export class Model {
     if (page.connection === undefined) page.due = this.#in(BEAT_LEASE)
   }
 
-  #opened(label: string, user: User, newToken: string | undefined, page: Page, n: number): void {
+  /** @param token of the session, which the answer brings to the browser: again, or anew */
+  #opened(label: string, user: User, token: string | undefined, page: Page, n: number): void {
     const { entry } = page
+    const isNew = token === label
     this.#whenReady(entry, () => {
-      this.#deliver(user, newToken)
+      const isOpen = page.entry !== undefined && !page.isOutdated(n)
+      if (isOpen || isNew) this.#deliver(user, token)
       if (page.entry === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
       this.#answer(label, '200')
       page.ticket = { label, at: this.now }

@@ -135,6 +135,10 @@ export interface Request {
   readonly label: string
   readonly user: User
   readonly kind: Kind
+  /** Whether a script of a page has sent it. */
+  readonly isByScript: boolean
+  /** Whether a page follows it: it has begun the session, and a script of a page has sent it. */
+  isFollowed: boolean
   /** The token that it came with. */
   readonly token: string | undefined
   /** What it has made for a browser that had none: the answer brings it. */

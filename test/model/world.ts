@@ -47,6 +47,12 @@ interface LiveRequest {
   signal: AbortSignal | undefined
 }
 
+interface Sender {
+  readonly isNavigation: boolean
+  /** Whether a script of a page sends the request. */
+  readonly isByScript: boolean
+}
+
 export interface WorldUser {
   readonly name: string
   readonly identified: boolean
@@ -66,8 +72,8 @@ export class World {
   readonly #modes: Modes
   readonly #server = new StubServer()
   readonly #jars = new Map<string, string>()
-  /** By user: the label of the request whose answer was the last to bring a cookie. */
-  readonly #brought = new Map<string, string>()
+  /** By cookie: the label of the request whose answer was the first to bring it. */
+  readonly #labels = new Map<string, string>()
   readonly #views = new Map<string, SessionView>()
   readonly #history: State<Thing>
   readonly #model: State<Thing | undefined>
@@ -127,9 +133,10 @@ export class World {
 
   // Requests of the app
 
-  request(label: string, user: WorldUser, isNavigation: boolean): void {
+  request(label: string, user: WorldUser, { isNavigation, isByScript }: Sender): void {
     const req = this.#incoming('GET', '/', user, label)
     if (isNavigation) req.headers['upgrade-insecure-requests'] = '1'
+    if (isByScript) req.headers['sec-fetch-site'] = 'same-origin'
     const res = this.#outgoing(user, label)
     const request: LiveRequest = {
       get state() {
@@ -292,18 +299,25 @@ export class World {
     return Object.assign(stubRequest(method, url, headers), { label })
   }
 
-  /** The label of the request whose answer was the last to bring the user's browser a cookie. */
+  /** The label of the request whose answer brought the cookie that the user's browser has. */
   lastBrought({ name }: WorldUser): string | undefined {
-    return this.#brought.get(name)
+    return this.#labels.get(this.#jars.get(name) ?? '')
+  }
+
+  /** The browser's cookie is the one that came with the answer to that request, or none. */
+  changeCookie({ name }: WorldUser, brought: string | undefined): void {
+    this.#jars.delete(name)
+    for (const [cookie, label] of this.#labels) if (label === brought) this.#jars.set(name, cookie)
   }
 
   #outgoing(user: WorldUser, label: string): StubResponse {
     const res = new StubResponse()
     res.once('sent', () => {
-      const cookie = [res.getHeader('set-cookie') ?? []].flat()[0]
+      const cookies = [res.getHeader('set-cookie') ?? []].flat().map(line => line.split(';')[0]!)
+      const cookie = cookies.find(cookie => cookie.startsWith('gradio_state='))
       if (cookie === undefined) return
-      this.#jars.set(user.name, cookie.split(';')[0]!)
-      this.#brought.set(user.name, label)
+      this.#jars.set(user.name, cookie)
+      if (!this.#labels.has(cookie)) this.#labels.set(cookie, label)
     })
     return res
   }

@@ -1,0 +1,34 @@
+import { proofOfOrigin } from './own-origin.js'
+
+/** The response of the server to a heartbeat. */
+interface HeartbeatResponse {
+  /** 0 if there was no response. */
+  status: number
+  /** Admits a socket of the page. */
+  ticket?: string
+  /** See `watchSession`. */
+  mark?: string
+}
+
+const timeout = 10_000
+
+export async function postHeartbeat(url: string, request: AbortController): Promise<HeartbeatResponse> {
+  const limit = setTimeout(() => request.abort(), timeout)
+  try {
+    // No `keepalive`: Chromium continues such a request for 30 s after its abort, on one of the six connections that all tabs share.
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: proofOfOrigin(url),
+      credentials: 'include',
+      redirect: 'error',
+      signal: request.signal,
+    })
+    const { status } = response
+    return status === 200 ? { ...(await response.json()), status } : { status }
+  } catch {
+    // Refused, offline, timed out, or the response of a captive portal: retried in each case.
+    return { status: 0 }
+  } finally {
+    clearTimeout(limit)
+  }
+}

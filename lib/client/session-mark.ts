@@ -1,0 +1,81 @@
+/** What the server has answered: the mark of the session that the browser's cookies lead to, '' for none, `undefined` if it didn't answer. */
+type Answer = string | undefined
+
+export interface SessionWatch {
+  /** Sets the mark of the page's session, which the server sends with each heartbeat. */
+  enter(mark: string): void
+  /** Compares the marks again. Called now and then, in case that an event was missed or a question was not answered. */
+  compare(): void
+}
+
+/**
+ * Notices that the cookies of the browser lead to another session than that of the page. The server sets a cookie for it that scripts can
+ * read, the mark of the session, whenever it gives the browser a session.
+ *
+ * @param isReadable Whether the page can read the mark: it can't if it is of another origin than the server.
+ * @param isBusy Whether a heartbeat is in flight, which finds the session by itself.
+ * @param ask Asks the server.
+ * @param move Called when the session isn't that of the page.
+ */
+export function watchSession(
+  isReadable: boolean,
+  isBusy: () => boolean,
+  ask: () => Promise<Answer>,
+  move: () => void,
+): SessionWatch {
+  /** The mark of the page's session: `name=value`. */
+  let own = ''
+  /** The last mark about which the server was asked. Another app on the host may overwrite the mark, which must not be asked for again. */
+  let asked: string | undefined
+  /** The last mark about which the server was asked again, since it had answered that there was no session. */
+  let retried: string | undefined
+  let isAsking = false
+
+  const current = () => document.cookie.split('; ').find(pair => pair.startsWith(own.replace(/=.*/, '=')))
+
+  const check = async () => {
+    if (!own || isAsking || isBusy()) return
+    isAsking = true
+    const mark = isReadable ? current() : undefined
+    const answer = await ask()
+    isAsking = false
+    if (answer && answer !== own) {
+      move()
+    } else if (answer === '' && mark !== retried) {
+      // Session middleware may store a session only when the response that brings its cookie has been sent.
+      retried = mark
+      setTimeout(compare, 1000)
+    } else if (answer !== undefined) {
+      asked = mark
+      compare()
+    }
+  }
+
+  /** A missing mark means nothing. */
+  const compare = () => {
+    const mark = isReadable && own && current()
+    if (mark && mark !== own && mark !== asked) void check()
+  }
+
+  if (isReadable) {
+    const { cookieStore } = globalThis as { cookieStore?: EventTarget }
+    addEventListener('focus', compare)
+    if (cookieStore) {
+      cookieStore.addEventListener('change', compare)
+    } else {
+      // Browsers provide it only over https and on localhost.
+      setInterval(() => document.hidden || compare(), 1000)
+    }
+  }
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) void (isReadable ? compare() : check())
+  })
+
+  return {
+    enter(mark) {
+      own = mark
+      compare()
+    },
+    compare,
+  }
+}

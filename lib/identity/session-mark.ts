@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto'
+import type { CookieConfig } from '../cookie-options.js'
+import { serializeCookie } from './own-cookie.js'
+import type { SessionRequest } from './request-context.js'
+import { addCookie } from './response-cookies.js'
+
+/**
+ * The cookie by which an open page notices that its browser has got another session, after a login or when cookies were cleared.
+ * Scripts can read it. It contains a digest of the token, which leads to no session. The server never reads it.
+ */
+export class SessionMark {
+  /** Whether any page uses it. */
+  isUsed = false
+  readonly #config: CookieConfig
+
+  /** @param config that of the own cookie, whose scope it has */
+  constructor(config: CookieConfig) {
+    this.#config = { ...config, name: `${config.name}_page` }
+  }
+
+  /** The cookie of a page in the session with this token, as in `document.cookie`. */
+  of(token: string): string {
+    return `${this.#config.name}=${digest(token)}`
+  }
+
+  /** Sets the cookie with the response that brings the browser a session. */
+  set(token: string, request: SessionRequest): void {
+    const { res } = request
+    if (!this.isUsed || res === undefined || res.headersSent) return
+    addCookie(res, serializeCookie(this.#config, digest(token), request, {}))
+  }
+}
+
+function digest(token: string): string {
+  return createHash('sha256').update(`page of ${token}`).digest().toString('base64url', 0, 16)
+}
