@@ -16,6 +16,8 @@ export interface SessionInit {
 /** A page or request that is present in a session. Only the presence writes these fields. */
 export interface PresenceEntry {
   readonly kind: EntryKind
+  /** A page that reconnects: no navigation has brought it. */
+  readonly isReconnect?: boolean
   left: boolean
   /** Entered while unload hooks were running, and waits until the session is loaded again. */
   isWaiting: boolean

@@ -89,7 +89,8 @@ export class Presence {
    */
   enter(entry: PresenceEntry, now: number, answer?: EntryAdmission): boolean {
     if (this.parent !== undefined) {
-      entry.parentEntry = { kind: entry.kind, left: false, isWaiting: false, parentEntry: undefined }
+      const { kind, isReconnect = false } = entry
+      entry.parentEntry = { kind, isReconnect, left: false, isWaiting: false, parentEntry: undefined }
       this.parent.enter(entry.parentEntry, now)
     }
     this.keepsLoaded = this.keepsState = true
@@ -101,7 +102,8 @@ export class Presence {
     if (entry.kind === 'page') {
       this.pages++
       this.hadPage = this.everHadPage = true
-      if (answer?.isExpectedHere ?? true) this.#expectedPages.pageConnected(now)
+      // Firefox closes the socket of a page when a navigation begins, and the page reconnects until it is replaced.
+      if (!entry.isReconnect && (answer?.isExpectedHere ?? true)) this.#expectedPages.pageConnected(now)
     } else {
       if (entry.kind === 'request') this.requests++
       else this.#expectedPages.navigations++

@@ -214,6 +214,7 @@ export class Entry implements PresenceEntry {
   readonly kind: EntryKind
   /** The id of a page. */
   readonly page: string | undefined
+  readonly isReconnect: boolean
   /** Increases with each entry. */
   readonly serial = ++entries
   /** Set while unload hooks are running: the request or page awaits it before it continues. Never rejects. */
@@ -227,6 +228,7 @@ export class Entry implements PresenceEntry {
     this.session = session
     this.kind = kind
     this.page = page
+    this.isReconnect = page !== undefined && session.pageList?.find(page) !== undefined
   }
 
   /** A second call does nothing. */

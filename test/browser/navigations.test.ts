@@ -1,7 +1,7 @@
 // Reloads, links and forms in a real browser. The clock of the server stands still unless a test advances it.
 
 import { describe, it } from 'node:test'
-import { until, useBrowser } from '../support/browser/browser.ts'
+import { useBrowser } from '../support/browser/browser.ts'
 import {
   begin,
   click,
@@ -112,7 +112,7 @@ describe('no unload, though the script of the next page takes 6 s:', { concurren
           await begin(site, move)
           const release = site.hold()
           await move.move(site)
-          await site.connected(0)
+          await site.replaced()
           await site.keepsFor(6)
           release()
           await site.connected()
@@ -129,7 +129,7 @@ describe('no unload, though the script of the next page takes 6 s:', { concurren
     await begin(site, { move: reload })
     const release = site.hold()
     const reloaded = reload(site)
-    await until(() => site.requests.filter(request => request === 'GET /').length === 2, 'the reload')
+    await site.requested('GET /')
     await site.keepsFor(6)
     release()
     await reloaded
@@ -160,7 +160,7 @@ describe('no unload, though the script of the next page takes 6 s:', { concurren
     ])
     await site.requested('GET /slow.js')
     await site.tab.close()
-    await site.connected(0)
+    await site.replaced()
     await site.keepsFor(6)
     release()
     await site.connected(1, opened)

@@ -261,6 +261,20 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await unloadsAfter(), [30])
   })
 
+  it('a page that reconnects during a navigation is not the page of that navigation', async t => {
+    for (const isAnswered of [true, false]) {
+      const { visitor, unloadsAfter } = await app(t)
+      const user = visitor()
+      const page = await user.openPage({ id: 'page' })
+      await page.crash()
+      if (isAnswered) await user.fetch('/page', { headers: UIR })
+      await user.openPage({ id: 'page', socket: false })
+      if (!isAnswered) await user.fetch('/page', { headers: UIR })
+      await goodbye(user, 'page')
+      assert.deepEqual(await unloadsAfter(), [30])
+    }
+  })
+
   it('a reload counts once, whether its navigation or its hint arrives first', async t => {
     for (const order of ['navigation, hint, page', 'hint, navigation, page', 'hint, page']) {
       const { visitor, unloadsAfter } = await app(t)

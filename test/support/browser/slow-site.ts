@@ -1,25 +1,32 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import express, { type Express } from 'express'
-import type { Browser, Frame, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import type { GradioStateOptions } from '../../../lib/index.ts'
 import { site } from '../http/express.ts'
 import { deferred } from '../sessions/harness.ts'
 import { until } from './browser.ts'
 
+/** What a site needs of a tab or frame, in any browser. */
+export interface Tab {
+  evaluate(expression: string): Promise<unknown>
+}
+
 /** A site on a fake clock, whose pages load as slowly as a test wants. */
-export interface SlowSite {
+export interface SlowSite<T extends Tab = Page> {
   readonly origin: string
   readonly port: number
-  readonly tab: Page
-  /** What was requested: method and path. */
+  readonly tab: T
+  /** What was requested since the last {@link hold}: method and path. */
   readonly requests: readonly string[]
   /** Resolves when {@link SlowSite.hold} allows it. */
   gate(): Promise<void>
   /** Until the returned function is called, scripts of pages don't load, nor anything else that waits for the gate. */
   hold(): () => void
+  /** After {@link hold}: waits until a new document has replaced the page, and loads its script. */
+  replaced(): Promise<void>
   /** Waits until that many pages are connected, and the last one has its socket. */
-  connected(pages?: number, last?: Page | Frame): Promise<void>
+  connected(pages?: number, last?: Tab): Promise<void>
   /** Waits until something was requested. */
   requested(request: string): Promise<void>
   /** Lets time pass. @returns how many unloads there were since the beginning */
@@ -27,7 +34,7 @@ export interface SlowSite {
   /** Lets time pass, and expects that no session is unloaded. */
   keepsFor(seconds: number): Promise<void>
   /** Closes the last tab, and expects an unload 2 s later, or 3.5 s if the goodbye was lost. */
-  unloadsWhenClosed(last?: Page): Promise<void>
+  unloadsWhenClosed(last?: { close(): Promise<void> }): Promise<void>
 }
 
 export interface SlowSiteOptions {
@@ -36,7 +43,7 @@ export interface SlowSiteOptions {
   /** Whether the HTML comes from another server, which passes on the rest. */
   htmlFromElsewhere?: boolean
   options?: GradioStateOptions
-  routes?(app: Express, site: SlowSite): void
+  routes?(app: Express, site: Pick<SlowSite, 'gate'>): void
 }
 
 /** By this, {@link SlowSite.connected} knows whether a page has its socket. */
@@ -52,15 +59,23 @@ export const html = (body = '', connects = true): string =>
 export async function slowSite(
   t: TestContext,
   browser: Pick<Browser, 'newContext'>,
-  { host = '127.0.0.1', htmlFromElsewhere = false, options, routes }: SlowSiteOptions = {},
+  options?: SlowSiteOptions,
 ): Promise<SlowSite> {
-  const unloads: number[] = []
-  const requests: string[] = []
-  let held: Promise<void> | undefined
   const context = await browser.newContext({ acceptDownloads: true })
   t.after(() => context.close())
   await context.addInitScript(REMEMBER_SOCKET)
-  const tab = await context.newPage()
+  return slowSiteFor(t, await context.newPage(), options)
+}
+
+/** A site for a tab of any browser. The tab has to run {@link REMEMBER_SOCKET} in each document. */
+export async function slowSiteFor<T extends Tab & { close(): Promise<void> }>(
+  t: TestContext,
+  tab: T,
+  { host = '127.0.0.1', htmlFromElsewhere = false, options, routes }: SlowSiteOptions = {},
+): Promise<SlowSite<T>> {
+  const unloads: number[] = []
+  const requests: string[] = []
+  let held: Promise<void> | undefined
   const pages = express()
   const { gradio, clock, port } = await site(t, express, {
     session: false,
@@ -77,7 +92,7 @@ export async function slowSite(
   })
   gradio.unload(() => unloads.push(clock.now() / 1000))
 
-  const self: SlowSite = {
+  const self: SlowSite<T> = {
     origin: `http://${host}:${port}`,
     port,
     tab,
@@ -85,6 +100,7 @@ export async function slowSite(
     gate: async () => held,
     hold() {
       const { promise, resolve } = deferred()
+      requests.length = 0
       held = promise
       t.after(() => resolve())
       return () => {
@@ -92,9 +108,15 @@ export async function slowSite(
         resolve()
       }
     },
-    async connected(count = 1, last: Page | Frame = tab) {
+    async connected(count = 1, last: Tab = tab) {
       await until(() => gradio.stats().pages === count, `${count} pages are connected`)
-      if (count > 0) await last.waitForFunction('window.socket?.readyState === WebSocket.OPEN')
+      // Fails while a document replaces another one.
+      const isOpen = () => last.evaluate('window.socket?.readyState === WebSocket.OPEN').catch(() => false)
+      if (count > 0) await until(isOpen, 'the page has its socket')
+    },
+    async replaced() {
+      await self.requested('GET /slow.js')
+      await self.connected(0)
     },
     requested: request => until(() => requests.includes(request), `the request ${request}`),
     async advance(seconds) {
@@ -105,7 +127,7 @@ export async function slowSite(
       await clock.advance(seconds)
       assert.deepEqual(unloads, [])
     },
-    async unloadsWhenClosed(last = tab) {
+    async unloadsWhenClosed(last: { close(): Promise<void> } = tab) {
       await last.close()
       await until(() => gradio.stats().open === 0, 'the page has left, and no request is in flight')
       const closedAt = clock.now() / 1000
