@@ -10,7 +10,7 @@ import { explain } from './errors.ts'
 import { pageHeaders, publicDir } from './page.ts'
 import { memoryStore } from './sessions.ts'
 import type { Settings } from './settings.ts'
-import { type Uploaded, uploadPictures } from './uploads.ts'
+import { uploadPictures } from './uploads.ts'
 
 /** The demo on Koa. */
 export function createKoaApp(demo: Demo, { maxFileSize, sessionSecret }: Settings): Koa {
@@ -46,7 +46,7 @@ export function createKoaApp(demo: Demo, { maxFileSize, sessionSecret }: Setting
         break
       case 'POST /pictures':
         await receivePictures(ctx.req, ctx.res)
-        await demo.addUploads(ctx.gradioState, (ctx.req as { files?: Uploaded }).files)
+        await demo.addUploads(ctx.gradioState, demo.gradio.filesOf(ctx.req))
         break
       case 'GET /summary':
         break

@@ -42,7 +42,7 @@ export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings, 
   })
 
   app.post('/pictures', uploadPictures(demo.gradio), async (req, res) => {
-    await demo.addUploads(req.gradioState, req.files)
+    await demo.addUploads(req.gradioState, demo.gradio.filesOf(req))
     res.json(await demo.summary(req.gradioState))
   })
 

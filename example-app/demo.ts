@@ -1,8 +1,8 @@
-import { type Cluster, gradioState, type RequestState } from 'gradio-state'
+import { type CachedFile, type Cluster, gradioState, type RequestState } from 'gradio-state'
 import { paint, userDirectories } from './pictures.ts'
 import type { Settings } from './settings.ts'
 import { createTaskQueue } from './task-queue.ts'
-import type { Uploaded } from './uploads.ts'
+import { keepPictures, NotAPicture } from './uploads.ts'
 import { localUserData, sharedUserData } from './user-data.ts'
 
 /** What the page shows: everything that the server stores for its user. */
@@ -82,8 +82,10 @@ export function createDemo(settings: Settings, cluster?: Cluster) {
 
     find: userData.find,
 
-    async addUploads(state: RequestState, files: Uploaded): Promise<void> {
-      await userData.addUploads(state, files)
+    async addUploads(state: RequestState, files: readonly CachedFile[]): Promise<void> {
+      const { pictures, others } = await keepPictures(state, files)
+      await userData.addUploads(state, pictures)
+      if (others[0] !== undefined) throw new NotAPicture(others[0].name)
     },
 
     async summary(state: RequestState): Promise<Summary> {

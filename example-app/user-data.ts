@@ -1,6 +1,5 @@
-import type { GradioState, RequestState } from 'gradio-state'
+import type { CachedFile, GradioState, RequestState } from 'gradio-state'
 import type { Picture } from './pictures.ts'
-import type { Uploaded } from './uploads.ts'
 
 /** A picture of the history: its URL, and when it was added, in milliseconds since the epoch. */
 export interface HistoryEntry {
@@ -32,7 +31,7 @@ export interface UserDataStore {
   /** Finds a picture of the history, unless pictures are served as files. */
   find(state: RequestState, name: string): Picture | undefined
   /** Records files that the library has stored. */
-  addUploads(state: RequestState, files: Uploaded): Promise<void>
+  addUploads(state: RequestState, files: readonly CachedFile[]): Promise<void>
 }
 
 /** Stores the data in this process: the history contains the pictures themselves, and uploads are files of the session. */
@@ -103,8 +102,8 @@ export function sharedUserData(gradio: GradioState, timeToLive: number | undefin
     find: () => undefined,
 
     async addUploads(state, files) {
-      if (!Array.isArray(files) || files.length === 0) return
-      const added = files.map(({ filename, url }) => ({ name: filename, url }))
+      if (files.length === 0) return
+      const added = files.map(({ name, url }) => ({ name, url }))
       const urls = new Set(added.map(({ url }) => url))
       // The same bytes under the same name are one file.
       await uploads.update(state, (known = []) => [...known.filter(({ url }) => !urls.has(url)), ...added])

@@ -48,11 +48,18 @@ describe("pictures of a user's own", { concurrency: true }, () => {
       it('is refused what is no picture, and what is too large, and keeps what was there', async () => {
         const context = await browser.newContext()
         const tab = await open(context, example().url)
+        const id = await sessionOf(example(), tab)
         await drop(tab, { 'notes.txt': Buffer.from('no picture') }, 'text/plain')
         await until(
           async () => /not a picture/.test((await tab.textContent('#own-status')) ?? ''),
           'the refusal',
         )
+        await drop(tab, { 'fake.png': Buffer.alloc(1000) })
+        await until(
+          async () => /“fake.png” is not a picture/.test((await tab.textContent('#own-status')) ?? ''),
+          'the refusal of bytes that are no picture',
+        )
+        assert.deepEqual(filesOf(cacheDir, id), [])
         await drop(tab, { 'large.png': Buffer.alloc(11_000_000) })
         await until(
           async () => /at most 10 MB/.test((await tab.textContent('#own-status')) ?? ''),
