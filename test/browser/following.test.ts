@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BrowserContext, Page } from 'playwright-core'
 import { until, useBrowser } from '../support/browser/browser.ts'
 import { type RestartableApp, restartableApp, type SessionKind } from '../support/browser/restartable-app.ts'
+import { serve } from '../support/http/express.ts'
 
 const KINDS: SessionKind[] = ['own cookie', 'express-session', 'koa-session']
 /** A trustworthy origin, and one without the features of secure contexts. */
@@ -189,14 +190,17 @@ describe('a page of a front end of another origin', () => {
   const browser = useBrowser()
 
   it('moves when it is shown again', async t => {
-    const frontEnd = await restartableApp(t, 'own cookie')
-    const origin = `http://127.0.0.1:${frontEnd.port}`
-    const app = await restartableApp(t, 'own cookie', { options: { origins: [origin] } })
+    // Another port is another origin of the same site.
+    const frontEnd = await serve(t, (_req, res) => {
+      res.setHeader('Content-Type', 'text/html')
+      res.end(
+        `<!doctype html><script type="module" src="http://127.0.0.1:${app.port}/gradio_api/client.js"></script>`,
+      )
+    })
+    const { origin } = frontEnd
+    const app: RestartableApp = await restartableApp(t, 'own cookie', { options: { origins: [origin] } })
     const context = await browser.newContext()
     const tab = await context.newPage()
-    // Another port is another origin of the same site.
-    const html = `<!doctype html><script type="module" src="http://127.0.0.1:${app.port}/gradio_api/client.js"></script>`
-    await tab.route(`${origin}/`, route => route.fulfill({ contentType: 'text/html', body: html }))
     await tab.goto(`${origin}/`)
     await until(() => app.gradio.stats().pages === 1)
     const [before = ''] = app.openSessions()

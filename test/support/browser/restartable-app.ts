@@ -18,8 +18,6 @@ export interface AppSettings {
   options?: GradioStateOptions
   /** When framework sessions expire, in milliseconds. */
   maxAge?: number
-  /** The HTML of the page, before the client script. */
-  html?: string
 }
 
 /** An app whose server can be killed and started again without its memory. */
@@ -65,12 +63,12 @@ const routes: Record<string, Route> = {
 export async function restartableApp(
   t: TestContext,
   kind: SessionKind,
-  { options = {}, maxAge, html = '' }: AppSettings = {},
+  { options = {}, maxAge }: AppSettings = {},
 ): Promise<RestartableApp> {
   const unloaded: string[] = []
   const requests = new Map<string, number>()
   const sockets = new Set<Socket>()
-  const page = `<!doctype html><title>page</title>${html}<script type="module" src="/gradio_api/client.js"></script>`
+  const page = '<!doctype html><title>page</title><script type="module" src="/gradio_api/client.js"></script>'
   let gradio: GradioState
   let server: Server
   let port = 0
