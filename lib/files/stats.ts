@@ -1,6 +1,6 @@
 /** What `stats()` reports about files. */
 export interface FileStats {
-  /** The number of saved and uploaded files. */
+  /** The number of saved and uploaded files, as of when each was last compared with the disk. */
   readonly files: number
   /**
    * The bytes that count towards `maxCacheBytes`: saved files, uploads in progress, and files that a sweep has found in

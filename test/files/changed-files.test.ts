@@ -285,3 +285,9 @@ it('a file to which the app writes all the time is served without an ETag', asyn
   // Either it was caught between two writes, or the hash is left out.
   assert.ok(found.file.sha256 === undefined || found.file.sha256 !== sha256)
 })
+
+it('a saved file has an mtime that no later change can have, however coarse the times of the file system are', async t => {
+  const { path } = await testCache(t).session().save(BYTES, 'a')
+  const { mtimeMs } = statSync(path)
+  assert.deepEqual([mtimeMs % 1000, mtimeMs <= Date.now() - 2000], [0, true])
+})
