@@ -6,6 +6,7 @@ import type { FileStats } from './files/stats.js'
 import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, handle, stateOf } from './http/middleware.js'
+import { MountPaths } from './http/mount-paths.js'
 import { Routes } from './http/routes.js'
 import { type CloseOptions, Shutdown } from './http/shutdown.js'
 import { track } from './http/track.js'
@@ -199,7 +200,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const watcher = new ExpiryWatcher(sessions, config)
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
   const identity = new Identity(config, watcher, sessions)
-  const shared = { config, sessions, cache, identity, base: { path: config.publicPath + config.path } }
+  const shared = { config, sessions, cache, identity, mountPaths: new MountPaths() }
   const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat)
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
@@ -238,10 +239,10 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     },
     track: (req: IncomingMessage, socket: Closable) => track(sessions, req, socket),
     attach: (server: Server) => upgrades.attach(server),
-    sessions: () => sessions.all().map(session => new KnownSession(sessions, cache, session, shared.base)),
+    sessions: () => sessions.all().map(session => new KnownSession(shared, session)),
     session: (id: string) => {
       const session = sessions.findById(id)
-      return session && new KnownSession(sessions, cache, session, shared.base)
+      return session && new KnownSession(shared, session)
     },
     endSession: async (id: string) => {
       const session = sessions.findById(id)

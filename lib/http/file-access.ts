@@ -15,11 +15,6 @@ import { whenOver } from '../util/response-over.js'
 import { type ServedFile, sendOpenFile } from './file-response.js'
 import { mimeTypeOf } from './mime-type.js'
 
-/** The path of the library's routes in URLs. Only requests show it, since it includes the path that a router is mounted on. */
-export interface Base {
-  path: string
-}
-
 /** The state and the files of one session. */
 export abstract class FileAccess extends StateAccess implements SessionFileMethods {
   readonly #cache: FileCache

@@ -2,7 +2,7 @@ import type { FileCache } from '../files/cache.js'
 import type { Identity } from '../identity/identity.js'
 import type { Config } from '../options.js'
 import type { Sessions } from '../sessions/sessions.js'
-import type { Base } from './file-access.js'
+import type { MountPaths } from './mount-paths.js'
 
 /** Shared by all requests of one instance. */
 export interface InstanceContext {
@@ -10,6 +10,5 @@ export interface InstanceContext {
   readonly sessions: Sessions
   readonly cache: FileCache
   readonly identity: Identity
-  /** As the last request has shown it. */
-  readonly base: Base
+  readonly mountPaths: MountPaths
 }

@@ -1,19 +1,18 @@
-import type { FileCache } from '../files/cache.js'
 import type { Session } from '../sessions/session.js'
-import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
 import type { SessionState } from '../types.js'
-import { type Base, FileAccess } from './file-access.js'
+import { FileAccess } from './file-access.js'
+import type { InstanceContext } from './instance.js'
 
 /** The state of a session that was looked up by its id: `gradio.session(id)`. */
 export class KnownSession extends FileAccess implements SessionState {
   readonly #session: Session
-  readonly #base: Base
+  readonly #instance: InstanceContext
 
-  constructor(sessions: Sessions, cache: FileCache, session: Session, base: Base) {
-    super(sessions, cache)
+  constructor(instance: InstanceContext, session: Session) {
+    super(instance.sessions, instance.cache)
     this.#session = session
-    this.#base = base
+    this.#instance = instance
   }
 
   /** Doesn't count as a use of the session, so that it can be logged after the end. */
@@ -26,7 +25,8 @@ export class KnownSession extends FileAccess implements SessionState {
   }
 
   protected get base(): string {
-    return this.#base.path
+    const { config, mountPaths } = this.#instance
+    return config.publicPath + mountPaths.of(this.#session) + config.path
   }
 
   protected use(): Session {

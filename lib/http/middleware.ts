@@ -44,7 +44,7 @@ export function admit(
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
-  const { base, config, identity, sessions, routes, upgrades } = instance
+  const { config, identity, sessions, routes, upgrades } = instance
   const earlier = stateIn(req)
   if (earlier !== undefined) {
     // The middleware is mounted twice. The second one does nothing.
@@ -55,7 +55,6 @@ export function admit(
   const request = new SessionRequest(req, res, context, identity.endedSerial)
   const state = new RequestHandle(instance, request)
   req.gradioState = state
-  base.path = state.base
   const { koaSession } = request
   const disableCommits =
     koaSession &&

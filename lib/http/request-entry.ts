@@ -112,6 +112,7 @@ export class RequestEntry {
     const init: EntryInit = { kind: 'page', page }
     const entry = cluster === undefined ? this.#enterNow(init) : await this.#enterInCluster(cluster, init)
     this.#storage?.watchSession?.(entry.session)
+    this.#instance.mountPaths.note(entry.session, this.request.base)
     return entry
   }
 
@@ -180,6 +181,7 @@ export class RequestEntry {
       return earlier
     }
     this.#entry = entry
+    this.#instance.mountPaths.note(entry.session, this.request.base)
     this.#frameworkSessionId = this.request.sessionID
     this.#storage?.watchSession?.(entry.session)
     // For a request that waits for unload hooks, the signal belongs to the load after them.

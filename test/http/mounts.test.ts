@@ -137,6 +137,26 @@ forEachExpress((_name, express) => {
     })
   }
 
+  it('mounted on two paths, a session known by its id has the URLs of the one that its browser uses', async t => {
+    const gradio = gradioState({ clock: fakeClock(), cacheDir: scratch(t) })
+    const app = express()
+    for (const path of ['/a', '/b']) {
+      app.use(path, gradio)
+      app.get(`${path}/id`, sendId)
+    }
+    const { visitor } = await serve(t, app)
+    const users = { '/a': visitor(), '/b': visitor() }
+    const idAt = async (path: '/a' | '/b') =>
+      (await json<{ id: string }>(users[path].fetch(`${path}/id`))).body.id
+    const ids = { '/a': await idAt('/a'), '/b': await idAt('/b') }
+    for (const path of ['/a', '/b'] as const) {
+      const file = await gradio.session(ids[path])?.saveFile('hello', { name: 'a.txt' })
+      assert.equal(file?.url.startsWith(`${path}/gradio_api/file/`), true, file?.url)
+      assert.equal(await (await users[path].fetch(file.url)).text(), 'hello')
+    }
+    await gradio.close()
+  })
+
   it('one instance on two routers is one', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = express()
