@@ -50,6 +50,8 @@ test('each test that the documentation links to exists, under the text of the li
       `${quote}${title}${quote},`,
       `${quote}${title}${quote}:`,
     ])
+    // One test for each kind of session.
+    declared.push(`\`${title}: \${`)
     return !existsSync(join(root, path)) || !declared.some(text => read(path).includes(text))
   })
   assert.deepEqual(missing, [])
