@@ -11,6 +11,12 @@ const components = [
     hint: 'or point CHROMIUM_PATH at one',
   },
   {
+    name: 'Firefox',
+    paths: [process.env.FIREFOX_PATH ?? '/usr/bin/firefox-esr'],
+    package: 'firefox-esr',
+    hint: 'or point FIREFOX_PATH at one',
+  },
+  {
     name: 'Redis',
     paths: [process.env.REDIS_SERVER_PATH ?? '/usr/bin/redis-server'],
     package: 'redis-server',

@@ -1,7 +1,7 @@
-// Reloads, links, forms and closed tabs in Firefox, which has no `pageswap`. Skipped where Firefox isn't installed.
+// Reloads, links, forms and closed tabs in Firefox, which has no `pageswap`.
 
 import { describe, it } from 'node:test'
-import { type FirefoxTab, hasFirefox, useFirefox } from '../support/browser/firefox.ts'
+import { type FirefoxTab, useFirefox } from '../support/browser/firefox.ts'
 import { html, type SlowSite, type SlowSiteOptions, slowSiteFor } from '../support/browser/slow-site.ts'
 
 interface Move extends Pick<SlowSiteOptions, 'routes'> {
@@ -77,7 +77,7 @@ const others: Record<string, Move> = {
   },
 }
 
-describe('in Firefox', { skip: !hasFirefox && 'needs Firefox' }, () => {
+describe('in Firefox', () => {
   const firefox = useFirefox()
   const run = ({ tab }: SlowSite<FirefoxTab>, script: string) =>
     tab.evaluate(`void setTimeout(() => { ${script} })`)
