@@ -18,8 +18,9 @@ export interface CookieOptions {
    */
   maxAge?: Duration
   /**
-   * Whether the cookie is partitioned (CHIPS): then it also works in a frame of another site while third-party cookies are blocked. Set
-   * `sameSite: 'none'` too. Only `Secure` cookies can be partitioned, so over http the attribute isn't sent. @default false
+   * Whether the cookie is partitioned (CHIPS): then it also works in a frame of another site while third-party cookies are blocked, and
+   * each site that embeds the app has sessions of its own. Only `Secure` cookies can be partitioned, so over http the attribute isn't
+   * sent. @default true with `sameSite: 'none'`, else false
    */
   partitioned?: boolean
 }
@@ -48,7 +49,7 @@ export function parseCookie(value: CookieOptions, publicPath: string, gracePerio
     sameSite = 'lax',
     secure = 'auto',
     maxAge,
-    partitioned = false,
+    partitioned = sameSite === 'none',
   } = value
   // A token of RFC 9110 §5.6.2, as RFC 6265 §4.1.1 requires for the name of a cookie.
   if (typeof name !== 'string' || !/^[\w!#$%&'*+.^`|~-]+$/.test(name))

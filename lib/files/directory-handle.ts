@@ -1,4 +1,4 @@
-import { closeSync, constants, open, type Stats } from 'node:fs'
+import { closeSync, constants, type Dirent, open, type Stats } from 'node:fs'
 import { lstat, mkdir, readdir, realpath, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 import { promisify } from 'node:util'
@@ -89,7 +89,7 @@ export class DirectoryHandle {
     return join(this.#base, name)
   }
 
-  entries() {
+  entries(): Promise<Dirent[]> {
     return this.#withOwnPath(readdir(this.#base, { withFileTypes: true }))
   }
 

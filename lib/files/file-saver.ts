@@ -56,7 +56,8 @@ export class FileSaver {
     const { instance, publisher, signal } = this.#context
     const makeRoom = (error: unknown) => this.#makeRoom(error)
     const reservation = await this.#reserve()
-    const writer = new FileWriter(join(instance.incoming, uuid()), reservation, makeRoom)
+    const repair = () => instance.repair()
+    const writer = new FileWriter(join(instance.incoming, uuid()), reservation, makeRoom, repair)
     try {
       await instance.create()
       signal.throwIfAborted()

@@ -30,6 +30,7 @@ export class InstanceDirectory {
   readonly access = new DirectoryAccess()
   readonly #isDefault: boolean
   #created: Promise<void> | undefined
+  #repairing: Promise<void> | undefined
   #isClosed = false
 
   /**
@@ -87,9 +88,16 @@ export class InstanceDirectory {
     } catch (error) {
       if (this.#isClosed) return
       if (codeOf(error) !== 'ENOENT') throw error
-      // Something was deleted: some systems clean up their temporary directories.
-      await this.#repair()
+      await this.repair()
     }
+  }
+
+  /** Creates again what was deleted: some systems clean up their temporary directories. */
+  repair(): Promise<void> {
+    this.#repairing ??= this.#repair().finally(() => {
+      this.#repairing = undefined
+    })
+    return this.#repairing
   }
 
   /**
@@ -164,7 +172,6 @@ export class InstanceDirectory {
     }
   }
 
-  /** Creates again what was deleted. */
   async #repair(): Promise<void> {
     if (await isDirectory(this.path)) await this.#populate(this.path)
     else await this.#create()

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { GradioStateError } from '../errors.js'
-import { attemptEach } from './disk.js'
+import { attemptEach, codeOf } from './disk.js'
 import { DiskCheck } from './disk-check.js'
 import { FileIndex, unknownFile } from './file-index.js'
 import { FileSaver, type FilesContext } from './file-saver.js'
@@ -118,8 +118,13 @@ export class SessionFiles implements FileOwner {
   /** Creates the directory for files that the app writes itself. @returns its path */
   directory(): Promise<string> {
     return this.#run(async () => {
-      await this.#context.instance.create()
-      const path = await this.#directory.createForApp()
+      const { instance } = this.#context
+      await instance.create()
+      const path = await this.#directory.createForApp().catch(async error => {
+        if (codeOf(error) !== 'ENOENT') throw error
+        await instance.repair()
+        return this.#directory.createForApp()
+      })
       this.#hasUntracked = true
       return path
     })

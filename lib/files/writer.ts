@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { close, constants, fstat, futimes, open, writev } from 'node:fs'
 import { finished, type Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import { PRIVATE_FILE, unlinkIfThere } from './disk.js'
+import { codeOf, PRIVATE_FILE, unlinkIfThere } from './disk.js'
 import { versionOf } from './open-file.js'
 import type { Reservation } from './quota.js'
 
@@ -14,6 +14,7 @@ export class FileWriter {
   readonly path: string
   readonly #reservation: Reservation
   readonly #makeRoom: (error: unknown) => Promise<void>
+  readonly #makeDirectory: () => Promise<void>
   readonly #hash = createHash('sha256')
   #size = 0
   /** Chunks that are not being written yet. */
@@ -28,15 +29,18 @@ export class FileWriter {
   /**
    * @param path of the file to create, in a directory that only the library writes to
    * @param makeRoom called when the bytes exceed a limit, before they are reserved again. Rejects if there is no more room
+   * @param makeDirectory called when the directory doesn't exist, before the file is created again
    */
   constructor(
     path: string,
     reservation: Reservation,
     makeRoom: (error: unknown) => Promise<void> = error => Promise.reject(error),
+    makeDirectory: () => Promise<void> = async () => {},
   ) {
     this.path = path
     this.#reservation = reservation
     this.#makeRoom = makeRoom
+    this.#makeDirectory = makeDirectory
   }
 
   get size(): number {
@@ -167,7 +171,12 @@ export class FileWriter {
   }
 
   async #create(): Promise<number> {
-    const descriptor = await openFile(this.path, NEW_FILE, PRIVATE_FILE)
+    const create = () => openFile(this.path, NEW_FILE, PRIVATE_FILE)
+    const descriptor = await create().catch(async error => {
+      if (codeOf(error) !== 'ENOENT') throw error
+      await this.#makeDirectory()
+      return create()
+    })
     this.#isCreated = true
     return descriptor
   }

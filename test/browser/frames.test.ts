@@ -121,9 +121,9 @@ describe('on other ports and origins', { concurrency: 3 }, () => {
 describe('in a frame of another site, where third-party cookies are blocked', () => {
   const strict = useBrowser('--test-third-party-cookie-phaseout')
 
-  it('a partitioned cookie keeps the session', async t => {
+  it("a cookie with sameSite: 'none' keeps the session", async t => {
     const clock = fakeClock()
-    const cookie = { sameSite: 'none', secure: true, partitioned: true } as const
+    const cookie = { sameSite: 'none', secure: true } as const
     const gradio = gradioState({ clock, cookie, cacheDir: scratch(t) })
     const app = express().use(gradio)
     app.get('/count', (req, res) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { type RequestOptions, request } from 'node:http'
 import { it } from 'node:test'
 import type { Express, RequestHandler } from 'express'
-import type { GradioStateOptions } from '../../lib/index.ts'
+import type { CookieOptions, GradioStateOptions } from '../../lib/index.ts'
 import { type ExpressModule, forEachExpress, site, until } from '../support/http/express.ts'
 import { heartbeat } from '../support/pages/handshake.ts'
 import { warningsIn } from '../support/warnings.ts'
@@ -214,18 +214,20 @@ forEachExpress((_name, express) => {
   })
 
   it('a partitioned cookie is partitioned where it is secure', async t => {
-    const app = await site(
-      t,
-      express,
-      own(app => void app.get('/a', use, (_req, res) => res.end()), {
-        cookie: { sameSite: 'none', partitioned: true },
-      }),
-    )
-    app.app.set('trust proxy', true)
-    const lineOf = async (headers: Record<string, string>) =>
-      (await app.visitor().fetch('/a', { headers })).headers.getSetCookie().join()
-    assert.match(await lineOf({ 'x-forwarded-proto': 'https' }), /; Secure; Partitioned/)
-    assert.doesNotMatch(await lineOf({}), /Partitioned/)
+    const lineOf = async (cookie: CookieOptions, headers: Record<string, string>) => {
+      const setup = own(app => void app.get('/a', use, (_req, res) => res.end()), { cookie })
+      const { app, visitor } = await site(t, express, setup)
+      app.set('trust proxy', true)
+      return (await visitor().fetch('/a', { headers })).headers.getSetCookie().join()
+    }
+    const https = { 'x-forwarded-proto': 'https' }
+    for (const cookie of [{ partitioned: true }, { sameSite: 'none' } as const]) {
+      assert.match(await lineOf(cookie, https), /; Secure.*; Partitioned/)
+      assert.doesNotMatch(await lineOf(cookie, {}), /Partitioned/)
+    }
+    for (const cookie of [{}, { sameSite: 'none', partitioned: false } as const]) {
+      assert.doesNotMatch(await lineOf(cookie, https), /Partitioned/)
+    }
   })
 
   it('a page of a listed origin of another site stays open without its cookie', async t => {

@@ -81,6 +81,7 @@ forEachExpress((_name, express) => {
       'Domain=example.com',
       'HttpOnly',
       'Max-Age=86400',
+      'Partitioned',
       'Path=/app',
       'SameSite=None',
       'Secure',

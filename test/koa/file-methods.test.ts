@@ -30,7 +30,8 @@ forEachKoa(Koa => {
             await next()
           }),
         'GET /send': async ctx => {
-          const [file] = await ctx.gradioState.files()
+          const files = await ctx.gradioState.files()
+          const file = files.find(({ name }) => name === 'a.txt')
           ctx.status = 200
           ctx.respond = false
           await ctx.gradioState.sendFile(file!, ctx.res)
