@@ -22,6 +22,15 @@ export function warnOfLateSession(): void {
   )
 }
 
+/** Other users could put links or files of their own in place of those of the library. */
+export function warnOfWritableCacheDir(cacheDir: string): void {
+  warn(
+    'GRADIO_STATE_CACHE_DIR_WRITABLE',
+    `All users of this machine can write to cacheDir (${cacheDir}), and so replace what the library stores there. Run ` +
+      'chmod o-w on it, or set another cacheDir.',
+  )
+}
+
 /** The warnings about cookies of one instance. Each is emitted once, the one about shared caches once for each of some routes. */
 export class Warnings {
   readonly #reported = new Set<string>()

@@ -1,7 +1,8 @@
-import { lstatSync, type Stats } from 'node:fs'
+import { lstatSync, type Stats, statSync } from 'node:fs'
 import { mkdir, realpath, rename, utimes, writeFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { v4 as uuid } from 'uuid'
+import { warnOfWritableCacheDir } from '../warnings.js'
 import { DirectoryAccess } from './directory-handle.js'
 import {
   codeOf,
@@ -140,6 +141,7 @@ export class InstanceDirectory {
     if (!this.#isDefault) {
       // The app may choose a link to a directory.
       if (!found.isDirectory() && !found.isSymbolicLink()) throw unsafe(this.cacheDir, 'it is a file')
+      if (isReplaceable(this.cacheDir)) warnOfWritableCacheDir(this.cacheDir)
       return found
     }
     if (!found.isDirectory()) throw unsafe(this.cacheDir, 'it is a link or a file')
@@ -198,4 +200,13 @@ export class InstanceDirectory {
   get #incompletePath(): string {
     return join(this.cacheDir, `.${this.owner.instance}.new`)
   }
+}
+
+/**
+ * Whether every user may rename and delete what is in a directory. With the sticky bit (01000), as on /tmp, only its owner may. A group
+ * that may write is often meant: volumes of Kubernetes have one (`fsGroup`).
+ */
+function isReplaceable(directory: string): boolean {
+  const { mode } = statSync(directory, { throwIfNoEntry: false }) ?? { mode: 0 }
+  return process.platform !== 'win32' && (mode & 0o002) !== 0 && (mode & 0o1000) === 0
 }

@@ -17,12 +17,14 @@ import {
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { InstanceDirectory } from '../../lib/files/instance-directory.ts'
 import { OWNER_FILE } from '../../lib/files/owner.ts'
 import { snapshot, testCache } from '../support/files/cache.ts'
 import { filesBelow, scratch } from '../support/files/disk.ts'
 import { ageLease, DEAD, leaveInstance, ownerIn } from '../support/files/leftover-instance.ts'
 import { until } from '../support/http/express.ts'
+import { warningsIn } from '../support/warnings.ts'
 
 describe('a start', () => {
   it('removes the folders of dead processes, whole or not, and those only', async t => {
@@ -199,6 +201,22 @@ describe('the folder of an instance', () => {
     await session().save(Buffer.from('bytes'), 'a.txt')
     assert.equal(errors.length, 1, 'of the start')
   })
+})
+
+it('a cacheDir of the app that all users can write to is warned of, with its code', async t => {
+  const warnings = warningsIn(t)
+  const cacheDir = scratch(t)
+  const open = () => new InstanceDirectory(cacheDir, false, false)
+  for (const mode of [0o700, 0o770, 0o1777]) {
+    chmodSync(cacheDir, mode)
+    open()
+  }
+  await setImmediate()
+  assert.deepEqual(warnings, [])
+  chmodSync(cacheDir, 0o777)
+  open()
+  await setImmediate()
+  assert.deepEqual(warnings, ['GRADIO_STATE_CACHE_DIR_WRITABLE'])
 })
 
 describe('the default directory', () => {
