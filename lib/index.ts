@@ -146,7 +146,7 @@ export interface GradioState {
    * files and 100 text fields of 64 KiB; for other limits, use {@link storage}.
    */
   readonly upload: Multer
-  /** The same as a StorageEngine, for a multer with options and limits of your own. */
+  /** The same as a StorageEngine, for a multer instance with your own options and limits. */
   readonly storage: StorageEngine
   /**
    * The files that `req` has uploaded through {@link upload} or {@link storage}, in their order: the same for multer's `single`, `array`,

@@ -19,7 +19,7 @@ export interface GradioStateOptions extends FileOptions {
   /** The path of the library's own routes, below the path of the middleware. @default '/gradio_api' */
   path?: string
   /**
-   * The prefix that a reverse proxy strips from the paths of requests, such as `'/app'`. URLs of files and the own cookie's default path
+   * The prefix that a reverse proxy strips from the paths of requests, such as `'/app'`. URLs of files and the library's own cookie's default path
    * begin with it. @default ''
    */
   publicPath?: string
@@ -36,7 +36,7 @@ export interface GradioStateOptions extends FileOptions {
   /**
    * How the session of a request is found. `'auto'`: by `req.session`; by the library's own cookie as long as no request has had
    * one and no {@link store} is given. `'framework'`: by `req.session` alone; a use of the state without one is refused
-   * (`FRAMEWORK_SESSION_UNAVAILABLE`, 503). `'cookie'`: by the own cookie alone. @default 'auto'
+   * (`FRAMEWORK_SESSION_UNAVAILABLE`, 503). `'cookie'`: by the library's own cookie alone. @default 'auto'
    */
   session?: 'auto' | 'framework' | 'cookie'
   /**

@@ -82,7 +82,7 @@ export interface SessionFileMethods {
   deleteFile(file: FileReference): Promise<boolean>
   /**
    * Sends a file as a response, with the headers, ranges and conditional requests of the library's file route. Resolves when the
-   * response is over, also when the browser has aborted it. In Koa, set `ctx.status = 200` and `ctx.respond = false` before.
+   * response is over, even if the browser has aborted it. In Koa, set `ctx.status = 200` and `ctx.respond = false` before.
    * @throws GradioStateError `FILE_UNKNOWN`; then nothing was sent
    */
   sendFile(file: FileReference, res: ServerResponse): Promise<void>

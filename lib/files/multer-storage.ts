@@ -27,13 +27,13 @@ export interface StoredFields {
 /** The files of a request's session. */
 export interface UploadTarget {
   readonly files: SessionFiles
-  /** What the app is given of a file. */
+  /** Returns the object that the app gets for a stored file. */
   present(file: StoredFile): CachedFile
 }
 
 /**
  * A StorageEngine for multer (StorageEngine.md in its repository). Leaves `file.path` unset until the file is stored: when
- * a request is aborted, multer removes incomplete files that have a path, and another upload may use that path by then.
+ * a request is aborted, multer removes incomplete files that have a path, and by then that path may belong to another upload.
  */
 export class MulterStorage {
   readonly #targetOf: (req: IncomingMessage) => UploadTarget
@@ -98,11 +98,11 @@ export class MulterStorage {
 }
 
 /**
- * The uploads of one request. multer 1 doesn't notice that the browser has aborted the request: it would leave the incoming file, and
- * those that are stored. multer 2 undoes them itself, and has taken its parser off the request by then.
+ * The uploads of one request. multer 1 doesn't notice that the browser has aborted the request: it would keep the incomplete file and the
+ * files already stored. multer 2 removes them itself, and has detached its parser from the request before `close` is emitted.
  */
 class RequestUploads {
-  /** In the order of the request. Not those of other requests with equal content, which stay when this request fails. */
+  /** In the order of the request. Excludes uploads of the same content by other requests: they are kept when this request fails. */
   readonly #uploads: Upload[] = []
   readonly #incoming = new Set<Readable>()
   #abortError: Error | undefined
@@ -164,6 +164,6 @@ interface Upload {
   readonly field: string
   /** Set when it is stored. */
   readonly file?: StoredFile
-  /** What the app was given of it. */
+  /** The object that the app got for the file. */
   readonly stored?: CachedFile
 }

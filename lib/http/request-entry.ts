@@ -26,7 +26,7 @@ export class RequestEntry {
   /** Pending until the coordinator has responded. */
   #entering: Promise<Entry> | undefined
   #storage: TokenStorage | undefined
-  /** Whether a script of a page has begun the session: then that page is expected to follow, as that of a navigation. */
+  /** Whether a script of a page has begun the session: if so, that page is expected to connect, as after a navigation. */
   #isByScript = false
   readonly #signal = new RequestSignal()
 
@@ -60,11 +60,11 @@ export class RequestEntry {
     const { closing, cluster, isShared } = sessions
     if (closing) return
     const { storage } = this
-    // Fast path of most requests of most apps: skips hashing the token of a framework session.
+    // Fast path for most requests in most apps: skips hashing the token of a framework session.
     if (storage.hasToken === false && storage.isWatched === false && !cluster?.isEntering) return
     const token = storage.find()
     if (token === undefined) return
-    // The framework session has no session yet. Asking the cluster would cost each of its requests a round trip.
+    // No session belongs to the framework session yet. Asking the cluster would cost a round trip for each such request.
     if (isShared && storage.hasToken === false && sessions.find(token) === undefined) return
     this.#storage = storage
     const init = { kind: this.#kind }
@@ -106,7 +106,7 @@ export class RequestEntry {
     return entering
   }
 
-  /** Enters a page, which stays when the request is over. Begins the session if there is none. */
+  /** Enters a page, whose entry outlives the request. Begins the session if there is none. */
   async enterPage(page: string): Promise<Entry> {
     const { cluster } = this.#sessions
     const init: EntryInit = { kind: 'page', page }
@@ -116,12 +116,12 @@ export class RequestEntry {
     return entry
   }
 
-  /** Resolves when the browser's next request will find the session that this request has begun. */
+  /** Resolves when the session that this request has begun is stored, so that the browser's next request finds it. */
   async persist(): Promise<void> {
     await this.#storage?.persist()
   }
 
-  /** Has to be awaited before headers are written that set the cookie of the session that this request has begun. */
+  /** Must be awaited before writing headers that set the cookie of a session begun by this request. */
   async persistBeforeHeaders(): Promise<void> {
     if (this.setsCookie) await this.#storage?.persistBeforeHeaders?.()
   }
@@ -184,7 +184,7 @@ export class RequestEntry {
     this.#instance.mountPaths.note(entry.session, this.request.base)
     this.#frameworkSessionId = this.request.sessionID
     this.#storage?.watchSession?.(entry.session)
-    // For a request that waits for unload hooks, the signal belongs to the load after them.
+    // If the request waits for unload hooks, the signal follows the load that begins after them.
     if (entry.ready === undefined) this.#signal.follow(entry.session.load)
     else void entry.ready.then(() => this.#signal.follow(entry.session.load))
     const isNavigating = entry.kind === 'navigation'

@@ -101,7 +101,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.#entry.mark.of(token)
   }
 
-  /** Sends the own cookie again, if the session was found by it. */
+  /** Sends the library's own cookie again, if the session was found by it. */
   renewOwnCookie(): void {
     this.#entry.storage.renewCookie?.()
   }

@@ -4,7 +4,7 @@ import multer, { type Multer } from 'multer'
 import { ERROR_HEADER, GradioStateError } from '../errors.js'
 
 /**
- * A multer whose errors have an HTTP status when the request is to blame: 413 for a file that is too large, else 400. Multer's own
+ * A multer whose errors have an HTTP status when the request is at fault: 413 for a file that is too large, else 400. Multer's own
  * errors have none, so that Express, Koa and Connect would respond with 500. Class, `code` and message stay as they are.
  */
 export function withStatus(upload: Multer): Multer {

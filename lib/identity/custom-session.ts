@@ -11,7 +11,7 @@ export interface CustomSessions {
 
 /**
  * A `req.session` that isn't express-session's, such as that of cookie-session. It stores the token. Whether such an object persists
- * between requests is unknown until a token comes back in it. Until then the own cookie stores the token too. From then on only
+ * between requests is unknown until a token comes back in it. Until then the library's own cookie stores the token too. From then on only
  * the session does, so that destroying the framework session (a logout) ends the session here.
  */
 export class CustomSession implements TokenStorage {

@@ -26,7 +26,7 @@ export class Identity {
   readonly #stored: StoredSessionContext
   /** Whether framework sessions are expected: after the first one, or with the option `store`. Then a request without one is refused. */
   #expectsSession: boolean
-  /** Whether sessions have begun by the own cookie because there was no framework session. */
+  /** Whether sessions have begun by the library's own cookie because there was no framework session. */
   #usedOwnCookie = false
 
   constructor(config: Config, watcher: ExpiryWatcher, sessions: Sessions) {
@@ -87,7 +87,7 @@ export class Identity {
     this.#usedOwnCookie = true
   }
 
-  /** How often an open page has to renew the own cookie, in milliseconds; `Infinity` if its session has another token. */
+  /** How often an open page has to renew the library's own cookie, in milliseconds; `Infinity` if its session has another token. */
   renewalInterval(token: string): number {
     return isRandomToken(token) ? this.#config.cookie.maxAge * 500 : Number.POSITIVE_INFINITY
   }

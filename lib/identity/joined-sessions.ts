@@ -13,7 +13,8 @@ interface Beginning {
 /**
  * After a restart of the server, or when a store has lost its sessions, the heartbeats of pages and a request of the app may arrive with
  * the same stale credential of a framework session. The framework would begin a session for each, and the browser would keep only one
- * of them. So a heartbeat joins the session that a request or another heartbeat has begun a moment ago, and a request that of a heartbeat.
+ * of them. So a heartbeat joins a session that an app request or another heartbeat has just begun, and an app request joins one that a
+ * heartbeat has just begun.
  */
 export class JoinedSessions {
   readonly #sessions: Sessions
@@ -30,7 +31,7 @@ export class JoinedSessions {
     const { staleCredential: credential } = storage
     if (credential === undefined) return undefined
     const joined = this.#find(keyOf(credential, request, true))
-    // Two requests of the app could both write to their framework sessions, and the browser keeps the later one.
+    // App requests don't join each other: both may write to their framework sessions, and the browser keeps the later one.
     return joined ?? (request.isHeartbeat ? this.#find(keyOf(credential, request, false)) : undefined)
   }
 
@@ -40,9 +41,9 @@ export class JoinedSessions {
     return this.#sessions.find(beginning.token)?.token
   }
 
-  /** The request has begun a session. @param credential the stale one that it came with */
+  /** Records that the request has begun a session. @param credential the stale credential that the request had */
   begun(token: string, credential: string, request: SessionRequest): void {
-    // After a login, the session must not be reached with what led to the earlier one.
+    // After a login, the credential of the earlier session must not give access to the new one.
     if (request.hasNewSession) return
     const key = keyOf(credential, request, request.isHeartbeat)
     this.#beginnings.delete(key)
@@ -67,6 +68,6 @@ function keyOf(credential: string, { req }: SessionRequest, isHeartbeat: boolean
   return JSON.stringify([isHeartbeat, credential, req.headers['user-agent']])
 }
 
-/** A page reconnects within a few seconds of a restart; milliseconds. */
+/** In milliseconds. Pages reconnect within a few seconds of a restart. */
 const RECENT = 30_000
 const CAPACITY = 10_000

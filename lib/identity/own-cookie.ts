@@ -78,7 +78,7 @@ export class OwnCookie implements TokenStorage {
   }
 }
 
-/** Serializes a cookie with the scope of the own cookie: its path, domain and so on. */
+/** Serializes a cookie with the scope of the library's own cookie: its path, domain and so on. */
 export function serializeCookie(
   { name, path, publicPath, domain, sameSite, secure, partitioned }: CookieConfig,
   value: string,
@@ -121,9 +121,9 @@ function mayBeWithheld({ method, headers }: IncomingMessage, { sameSite }: Cooki
   return sameSite === 'strict' || !isTopLevel || !isSafe
 }
 
-/** The tokens that responses send in the own cookie. */
+/** The tokens that responses send in the library's own cookie. */
 const kept = new WeakMap<ServerResponse, string>()
-/** The responses that should have sent the own cookie and don't. */
+/** The responses that should have sent the library's own cookie and don't. */
 const withheld = new WeakSet<ServerResponse>()
 
 /** A new token for a response that can still send it to the browser. The same response gets the same token. */

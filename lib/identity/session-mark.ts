@@ -6,14 +6,14 @@ import { addCookie } from './response-cookies.js'
 
 /**
  * The cookie by which an open page notices that its browser has got another session, after a login or when cookies were cleared.
- * Scripts can read it. It contains a digest of the token, which leads to no session. The server never reads it.
+ * Scripts can read it. It contains a digest of the token, which gives access to no session. The server never reads it.
  */
 export class SessionMark {
   /** Whether any page uses it. */
   isUsed = false
   readonly #config: CookieConfig
 
-  /** @param config that of the own cookie, whose scope it has */
+  /** @param config that of the library's own cookie, whose scope it has */
   constructor(config: CookieConfig) {
     this.#config = { ...config, name: `${config.name}_page` }
   }
@@ -23,7 +23,7 @@ export class SessionMark {
     return `${this.#config.name}=${digest(token)}`
   }
 
-  /** Sets the cookie with the response that brings the browser a session. */
+  /** Sets the cookie with the response that gives the browser a session. */
   set(token: string, request: SessionRequest): void {
     const { res } = request
     if (!this.isUsed || res === undefined || res.headersSent) return

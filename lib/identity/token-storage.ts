@@ -22,13 +22,13 @@ export interface TokenStorage {
   keep(token: string): void
   /** Called when the request has reached its session: ends the session with its framework session. */
   watchSession?(session: Session): void
-  /** Resolves when a response whose head is written next will bring the browser the token. Not needed by every storage. */
+  /** Resolves when a response whose head is written next will give the browser the token. Not needed by every storage. */
   persistBeforeHeaders?(): Promise<void>
   /** The credential of a framework session that its store doesn't know; see `JoinedSessions`. */
   readonly staleCredential?: string | undefined
-  /** Whether the response doesn't bring the browser the token: then nothing leads to the session that it has begun. */
+  /** Whether the response doesn't give the browser the token: then no later request can find the session that it has begun. */
   readonly isWithheld?: boolean
-  /** Sends the own cookie again, so that the browser keeps it longer. */
+  /** Sends the library's own cookie again, so that the browser keeps it longer. */
   renewCookie?(): void
   /** Does now what the framework does at the end of each request, for a response that the library itself sends. */
   renew?(): Promise<void>
@@ -55,6 +55,6 @@ export function canSetCookie(res: ServerResponse | undefined): res is ServerResp
 export function headersSent(): GradioStateError {
   return new GradioStateError(
     'HEADERS_SENT',
-    'Expected the first use of req.gradioState before the headers of the answer are sent, since they bring the browser the cookie of its session. Use it, or await req.gradioState.establish(), earlier.',
+    'Expected the first use of req.gradioState before the headers of the answer are sent, since they give the browser the cookie of its session. Use it, or await req.gradioState.establish(), earlier.',
   )
 }

@@ -27,7 +27,7 @@ export abstract class StateAccess implements SessionValues, SessionSource {
   protected abstract use(): Session
   /** Like {@link use}, for callers that can wait for the cluster. */
   protected abstract useLater(): Promise<Session>
-  /** The session if it exists, also when it has ended. */
+  /** The session if it exists, even if it has ended. */
   protected abstract known(): Session | undefined
 
   abstract get signal(): AbortSignal
