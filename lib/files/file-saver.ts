@@ -56,8 +56,9 @@ export class FileSaver {
     const { instance, publisher, signal } = this.#context
     const makeRoom = (error: unknown) => this.#makeRoom(error)
     const reservation = await this.#reserve()
-    const repair = () => instance.repair()
-    const writer = new FileWriter(join(instance.incoming, uuid()), reservation, makeRoom, repair)
+    const writer = new FileWriter(join(instance.incoming, uuid()), reservation, makeRoom, task =>
+      instance.withRepair(task),
+    )
     try {
       await instance.create()
       signal.throwIfAborted()

@@ -89,16 +89,19 @@ export class InstanceDirectory {
     } catch (error) {
       if (this.#isClosed) return
       if (codeOf(error) !== 'ENOENT') throw error
-      await this.repair()
+      await this.#repair()
     }
   }
 
-  /** Creates again what was deleted: some systems clean up their temporary directories. */
-  repair(): Promise<void> {
-    this.#repairing ??= this.#repair().finally(() => {
-      this.#repairing = undefined
-    })
-    return this.#repairing
+  /** Runs `task`, and again if something has deleted the directory: some systems clean up their temporary directories. */
+  async withRepair<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task()
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error
+    }
+    await this.#repair()
+    return task()
   }
 
   /**
@@ -174,9 +177,16 @@ export class InstanceDirectory {
     }
   }
 
-  async #repair(): Promise<void> {
-    if (await isDirectory(this.path)) await this.#populate(this.path)
-    else await this.#create()
+  /** Creates again what was deleted. Concurrent calls share one attempt. */
+  #repair(): Promise<void> {
+    const repair = async () => {
+      if (await isDirectory(this.path)) await this.#populate(this.path)
+      else await this.#create()
+    }
+    this.#repairing ??= repair().finally(() => {
+      this.#repairing = undefined
+    })
+    return this.#repairing
   }
 
   /** Creates `owner.json` and the subdirectories, except those that exist. */

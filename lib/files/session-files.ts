@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { GradioStateError } from '../errors.js'
-import { attemptEach, codeOf } from './disk.js'
+import { attemptEach } from './disk.js'
 import { DiskCheck } from './disk-check.js'
 import { FileIndex, unknownFile } from './file-index.js'
 import { FileSaver, type FilesContext } from './file-saver.js'
@@ -120,11 +120,7 @@ export class SessionFiles implements FileOwner {
     return this.#run(async () => {
       const { instance } = this.#context
       await instance.create()
-      const path = await this.#directory.createForApp().catch(async error => {
-        if (codeOf(error) !== 'ENOENT') throw error
-        await instance.repair()
-        return this.#directory.createForApp()
-      })
+      const path = await instance.withRepair(() => this.#directory.createForApp())
       this.#hasUntracked = true
       return path
     })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { close, constants, fstat, futimes, open, writev } from 'node:fs'
 import { finished, type Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import { codeOf, PRIVATE_FILE, unlinkIfThere } from './disk.js'
+import { PRIVATE_FILE, unlinkIfThere } from './disk.js'
 import { versionOf } from './open-file.js'
 import type { Reservation } from './quota.js'
 
@@ -14,7 +14,7 @@ export class FileWriter {
   readonly path: string
   readonly #reservation: Reservation
   readonly #makeRoom: (error: unknown) => Promise<void>
-  readonly #makeDirectory: () => Promise<void>
+  readonly #withRepair: WithRepair
   readonly #hash = createHash('sha256')
   #size = 0
   /** Chunks that are not being written yet. */
@@ -29,18 +29,18 @@ export class FileWriter {
   /**
    * @param path of the file to create, in a directory that only the library writes to
    * @param makeRoom called when the bytes exceed a limit, before they are reserved again. Rejects if there is no more room
-   * @param makeDirectory called when the directory doesn't exist, before the file is created again
+   * @param withRepair runs the task that creates the file, and again if the directory was deleted
    */
   constructor(
     path: string,
     reservation: Reservation,
     makeRoom: (error: unknown) => Promise<void> = error => Promise.reject(error),
-    makeDirectory: () => Promise<void> = async () => {},
+    withRepair: WithRepair = task => task(),
   ) {
     this.path = path
     this.#reservation = reservation
     this.#makeRoom = makeRoom
-    this.#makeDirectory = makeDirectory
+    this.#withRepair = withRepair
   }
 
   get size(): number {
@@ -171,12 +171,7 @@ export class FileWriter {
   }
 
   async #create(): Promise<number> {
-    const create = () => openFile(this.path, NEW_FILE, PRIVATE_FILE)
-    const descriptor = await create().catch(async error => {
-      if (codeOf(error) !== 'ENOENT') throw error
-      await this.#makeDirectory()
-      return create()
-    })
+    const descriptor = await this.#withRepair(() => openFile(this.path, NEW_FILE, PRIVATE_FILE))
     this.#isCreated = true
     return descriptor
   }
@@ -187,6 +182,8 @@ export class FileWriter {
     if (descriptor !== undefined) await closeFile(descriptor)
   }
 }
+
+type WithRepair = <T>(task: () => Promise<T>) => Promise<T>
 
 /** How many bytes are buffered before they are written. As many again may be in the current write. */
 const BUFFER_SIZE = 256 * 1024

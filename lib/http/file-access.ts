@@ -66,7 +66,7 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
 
   async sendFile({ sha256, name }: FileReference, res: ServerResponse): Promise<void> {
     const session = this.peek()
-    const file = session && (await this.#open(session, sha256, name))
+    const file = session && (await this.openFile(session, sha256, name))
     if (file === undefined) throw unknownFile(name)
     const { req } = res
     sendOpenFile(file, req, res)
@@ -89,8 +89,9 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
     return this.store().adopt(sha256, name, destination)
   }
 
-  async #open(session: Session, sha256: string, name: string): Promise<ServedFile | undefined> {
-    const own = await filesOf(this.#cache, session).open(sha256, name)
+  /** Opens a file of a session in this process, which may be in the directory of another node. */
+  async openFile(session: Session, sha256: string, name: string): Promise<ServedFile | undefined> {
+    const own = await this.#cache.peek(session.id)?.open(sha256, name)
     if (own !== undefined || !this.sessions.isShared) return own
     const file = await this.#cache.peers.open(session.id, sha256, name)
     return file && { file }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
-import type { FileCache } from '../files/cache.js'
 import type { StoredFields } from '../files/multer-storage.js'
 import { withoutFrameworkSession } from '../identity/express-session.js'
 import type { FrameworkRequest } from '../identity/request-context.js'
@@ -23,17 +22,15 @@ export type Route = (req: FrameworkRequest, res: ServerResponse, state: RequestH
 /** The library's own routes. They write to the session store only when they begin a session. */
 export class Routes {
   readonly #config: Config
-  readonly #cache: FileCache
   readonly #pages: Pages
   readonly #upgrades: PageUpgrades
   readonly #upload: Upload
 
   constructor(
-    { config, cache }: InstanceContext,
+    { config }: InstanceContext,
     { pages, upgrades, upload }: { pages: Pages; upgrades: PageUpgrades; upload: Upload },
   ) {
     this.#config = config
-    this.#cache = cache
     this.#upload = upload
     this.#pages = pages
     this.#upgrades = upgrades
@@ -87,7 +84,7 @@ export class Routes {
           this.#goodbye(first, epoch, query.has('within') ? 'within' : undefined, ...request)
       case 'GET file 2':
       case 'HEAD file 2':
-        return (...request) => serveFile(this.#cache, first, second, ...request)
+        return (...request) => serveFile(first, second, ...request)
       case 'POST upload 0':
         return this.#config.uploadRoute ? (...request) => this.#receive(...request) : undefined
       case 'OPTIONS heartbeat 1':
