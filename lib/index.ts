@@ -210,6 +210,8 @@ export function gradioState(options?: GradioStateOptions): GradioState {
 
   cache.start({
     every: (ms, task) => sessions.deadlines.every(ms, task),
+    pause: ms => sessions.deadlines.pause(ms),
+    evict: except => sessions.evictWithCleanup(except),
     report: reportFiles,
   })
 

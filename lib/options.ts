@@ -31,7 +31,10 @@ export interface GradioStateOptions extends FileOptions {
   heartbeat?: Duration
   /** The time limit of each hook and callback. @default 5 */
   hookTimeout?: Duration
-  /** How many sessions are kept. More evict the longest closed one, never an open one. @default 10000 */
+  /**
+   * How many sessions are kept. One more evicts a closed one, never an open one: those of a single request first, then those that
+   * never had a page for 30 s, then the others, each time the longest closed first. @default 10000
+   */
   maxSessions?: number
   /**
    * How the session of a request is found. `'auto'`: by `req.session`; by the library's own cookie as long as no request has had

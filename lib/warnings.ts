@@ -11,6 +11,18 @@ export function warnOfNoPage(): void {
   )
 }
 
+/**
+ * Sessions are evicted faster than their callbacks run.
+ * @param ending how many sessions wait for callbacks
+ * @param busiest the hook or callback that most of the running calls are of
+ */
+export function warnOfSlowCallbacks(ending: number, busiest = 'the removal of their files'): void {
+  warn('GRADIO_STATE_SLOW_CALLBACKS', [
+    `${ending} sessions have ended whose hooks and callbacks have not settled yet; most wait for ${busiest}. When they are as`,
+    'many as maxSessions, no more sessions are evicted, and new ones are refused (503). Make it faster, or lower hookTimeout.',
+  ])
+}
+
 /** The first `req.session` appeared after sessions had begun by the library's own cookie: most likely its store wasn't connected. */
 export function warnOfLateSession(): void {
   warn(

@@ -1,6 +1,7 @@
 import { basename, join } from 'node:path'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
+import { CacheSpace, type Eviction } from './cache-space.js'
 import { removeDeadInstances } from './dead-instances.js'
 import type { FilesContext } from './file-saver.js'
 import { InstanceDirectory } from './instance-directory.js'
@@ -21,6 +22,10 @@ export interface CacheDependencies {
   /** Runs `task` every `ms`. @returns stops it */
   every(ms: number, task: () => Promise<unknown>): () => void
   report(error: unknown): void
+  /** Resolves after `ms`. */
+  pause(ms: number): Promise<void>
+  /** See {@link SpaceContext.evict}. */
+  evict(except: string): Eviction | undefined
 }
 
 /** The files of one instance. */
@@ -30,10 +35,6 @@ export class FileCache {
   readonly #instance: InstanceDirectory
   readonly #context: FilesContext
   readonly #sessions = new Map<string, SessionFiles>()
-  /** The last comparison of all files with the disk. */
-  #recounted: Promise<void> = Promise.resolve()
-  /** The next one, which has not begun. */
-  #nextRecount: Promise<void> | undefined
   /** Running removals of ended sessions. */
   readonly #removals = new Set<Promise<void>>()
   readonly #deleteCache: CacheConfig['deleteCache']
@@ -50,16 +51,19 @@ export class FileCache {
     this.#instance = new InstanceDirectory(cacheDir, isDefaultDir, dedup === 'cache')
     this.peers = new PeerInstances(cacheDir, basename(this.#instance.path), this.#instance.access)
     this.#deleteCache = deleteCache
+    const total = new Quota(maxCacheBytes, 'CACHE_FULL', 'maxCacheBytes')
+    const clock = { now, pause: (ms: number) => this.#started.pause(ms) }
+    const evict = (except: string) => this.#started.evict(except)
     this.#context = {
+      ...clock,
+      total,
+      space: new CacheSpace({ ...clock, total, evict, sessions: this.#sessions }),
       instance: this.#instance,
       publisher: new Publisher(this.#instance.blobs),
       ages: new AgeQueue(),
-      total: new Quota(maxCacheBytes, 'CACHE_FULL', 'maxCacheBytes'),
       maxFileSize,
       maxSessionBytes,
       maxSessionFiles,
-      recountAll: () => this.#recountAll(),
-      now,
     }
   }
 
@@ -129,7 +133,7 @@ export class FileCache {
 
   /** Deletes files that were saved, or written by the app, more than `age` (ms) ago. */
   async sweep(age: number): Promise<void> {
-    const { report } = this.#dependencies as CacheDependencies
+    const { report } = this.#started
     await sweepAged(this.#context.ages, this.#context.now() - age, report)
     for (const files of this.#sessions.values())
       if (files.mayHaveUntracked) await files.sweepUntracked(age, report).catch(report)
@@ -141,26 +145,20 @@ export class FileCache {
     for (const stop of this.#stopTimers) stop()
     await this.#deadRemoved
     // The caller of `end` reports errors of running removals.
-    const { report } = this.#dependencies as CacheDependencies
+    const { report } = this.#started
     const removals = [...this.#removals].map(removal => removal.catch(() => {}))
     await Promise.all([...removals, ...[...this.#sessions.keys()].map(id => this.end(id).catch(report))])
     await this.#instance.remove().catch(report)
   }
 
-  /** Compares all files with the disk. Calls that come while that is running share the next one. */
-  #recountAll(): Promise<void> {
-    this.#nextRecount ??= this.#recounted.then(async () => {
-      this.#nextRecount = undefined
-      for (const files of this.#sessions.values()) await files.recount()
-    })
-    const recount = this.#nextRecount
-    this.#recounted = recount.catch(() => {})
-    return recount
+  /** What {@link start} has been given. */
+  get #started(): CacheDependencies {
+    return this.#dependencies as CacheDependencies
   }
 
   #startTimers(): void {
     if (this.#stopTimers.length > 0 || this.#isClosed) return
-    const { every, report } = this.#dependencies as CacheDependencies
+    const { every, report } = this.#started
     this.#stopTimers.push(every(RENEWAL_INTERVAL, () => this.#instance.renewLease().catch(report)))
     if (this.#deleteCache === undefined) return
     const { frequency, age } = this.#deleteCache

@@ -3,19 +3,21 @@ import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
 import type { GradioStateError } from '../errors.js'
 import type { AgeQueue } from './age-queue.js'
+import type { CacheSpace } from './cache-space.js'
 import { explainDiskFull } from './disk.js'
 import type { DiskCheck } from './disk-check.js'
 import type { FileIndex } from './file-index.js'
 import type { InstanceDirectory } from './instance-directory.js'
 import type { Publisher } from './publisher.js'
-import { chargeOf, type FileLimits, type Quota, Reservation } from './quota.js'
+import { chargeOf, type FileLimits, MIN_CHARGE, type Quota, Reservation } from './quota.js'
+import type { RecountClock } from './recount.js'
 import type { SessionDirectory } from './session-directory.js'
 import { readableOf } from './sources.js'
 import type { FileOwner, StoredFile } from './stored-file.js'
 import { FileWriter } from './writer.js'
 
 /** Shared by the files of all sessions. */
-export interface FilesContext {
+export interface FilesContext extends RecountClock {
   readonly instance: InstanceDirectory
   readonly publisher: Publisher
   readonly ages: AgeQueue<StoredFile>
@@ -24,14 +26,13 @@ export interface FilesContext {
   readonly maxFileSize: number
   readonly maxSessionBytes: number
   readonly maxSessionFiles: number
-  /** Calls {@link SessionFiles.recount} for all sessions. */
-  recountAll(): Promise<void>
-  /** Milliseconds on the monotonic clock. */
-  now(): number
+  readonly space: CacheSpace
 }
 
 /** What {@link FileSaver} uses of a session's files. */
 export interface SaverContext extends FilesContext {
+  /** The id of the session. */
+  readonly id: string
   readonly owner: FileOwner
   readonly directory: SessionDirectory
   readonly index: FileIndex
@@ -53,12 +54,13 @@ export class FileSaver {
 
   /** @param name a safe name */
   async save(content: Readable | Uint8Array, name: string, isComplete: () => boolean): Promise<StoredFile> {
-    const { instance, publisher, signal } = this.#context
-    const makeRoom = (error: unknown) => this.#makeRoom(error)
-    const reservation = await this.#reserve()
-    const writer = new FileWriter(join(instance.incoming, uuid()), reservation, makeRoom, task =>
-      instance.withRepair(task),
-    )
+    const { instance, limits, maxFileSize, publisher, signal } = this.#context
+    const reservation = await this.#reserve(() => new Reservation(maxFileSize, limits))
+    const writer = new FileWriter(join(instance.incoming, uuid()), {
+      reserve: bytes => reservation.add(bytes),
+      reserveLater: bytes => this.#reserve(() => reservation.add(bytes), bytes),
+      withRepair: task => instance.withRepair(task),
+    })
     try {
       await instance.create()
       signal.throwIfAborted()
@@ -74,22 +76,22 @@ export class FileSaver {
     }
   }
 
-  async #reserve(): Promise<Reservation> {
-    const { maxFileSize, limits } = this.#context
-    try {
-      return new Reservation(maxFileSize, limits)
-    } catch (error) {
-      await this.#makeRoom(error)
-      return new Reservation(maxFileSize, limits)
+  /** Reserves what a file takes. If that exceeds a limit, makes room first. @throws GradioStateError if there is none */
+  async #reserve<T>(reserve: () => T, bytes = MIN_CHARGE): Promise<T> {
+    const { id, space, recount } = this.#context
+    // The app may have removed files that are still counted.
+    const comparisons = { SESSION_FULL: recount, CACHE_FULL: () => space.recount() }
+    for (const compared = new Set<string>(); ; ) {
+      try {
+        return reserve()
+      } catch (error) {
+        const { code } = error as GradioStateError
+        if (code === 'CACHE_FULL' && (await space.evict(bytes, id))) continue
+        if ((code !== 'SESSION_FULL' && code !== 'CACHE_FULL') || compared.has(code)) throw error
+        compared.add(code)
+        await comparisons[code]()
+      }
     }
-  }
-
-  /** Called when a file exceeds a limit: the app may have removed files that are still counted. @throws the error of other limits */
-  async #makeRoom(error: unknown): Promise<void> {
-    const { code } = error as Partial<GradioStateError>
-    if (code === 'SESSION_FULL') await this.#context.recount()
-    else if (code === 'CACHE_FULL') await this.#context.recountAll()
-    else throw error
   }
 
   async #publish(

@@ -4,7 +4,7 @@ import { type ErrorCode, GradioStateError } from '../errors.js'
  * Each file counts at least this many bytes, because an empty file occupies an inode and up to a block on the disk. Otherwise a
  * client could upload any number of empty files.
  */
-const MIN_CHARGE = 4096
+export const MIN_CHARGE = 4096
 
 /** The bytes that a file of this size counts towards the limits. */
 export function chargeOf(size: number): number {
@@ -33,11 +33,16 @@ export class Quota {
 
   /** @throws GradioStateError if adding `amount` would exceed the limit */
   check(amount: number): void {
-    if (this.#used + amount <= this.#limit) return
+    if (this.missing(amount) === 0) return
     throw new GradioStateError(
       this.#code,
       `Expected at most ${this.#limit} ${this.#unit} (${this.#option}), got more. Delete files, or raise the limit.`,
     )
+  }
+
+  /** By how much adding `amount` would exceed the limit. */
+  missing(amount: number): number {
+    return Math.max(this.#used + amount - this.#limit, 0)
   }
 
   /** Adds an amount, even if that exceeds the limit. */
@@ -80,8 +85,9 @@ export class Reservation {
     ])
   }
 
-  /** Reserves more bytes. @throws GradioStateError if that exceeds a limit; then nothing is added */
+  /** Reserves more bytes, unless it was released. @throws GradioStateError if that exceeds a limit; then nothing is added */
   add(bytes: number): void {
+    if (this.#isReleased) return
     const size = this.#own.used
     const more = chargeOf(size + bytes) - chargeOf(size)
     reserveAll([

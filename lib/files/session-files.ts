@@ -8,6 +8,7 @@ import { FileIndex, unknownFile } from './file-index.js'
 import { FileSaver, type FilesContext } from './file-saver.js'
 import { safeName } from './names.js'
 import { type FileLimits, Quota } from './quota.js'
+import { Recount } from './recount.js'
 import { SessionDirectory, type Unlink } from './session-directory.js'
 import type { FileOwner, OpenStoredFile, StoredFile } from './stored-file.js'
 
@@ -45,6 +46,7 @@ export class SessionFiles implements FileOwner {
         this.#hasUntracked = true
       },
     })
+    const recount = new Recount(context, () => this.compare())
     this.#saver = new FileSaver({
       ...context,
       owner: this,
@@ -52,8 +54,9 @@ export class SessionFiles implements FileOwner {
       index: this.#index,
       check: this.#check,
       limits: this.#limits,
+      id,
       signal: this.#ending.signal,
-      recount: () => this.recount(),
+      recount: () => recount.run(),
     })
     // Each running upload adds a listener. Node.js would warn of a leak at the eleventh.
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
@@ -182,7 +185,7 @@ export class SessionFiles implements FileOwner {
   }
 
   /** Compares all files with the disk, so that the space of those that the app has removed is available. */
-  async recount(): Promise<void> {
+  async compare(): Promise<void> {
     await this.#track(this.#check.checkAll())
     if (!this.mayHaveUntracked) return
     this.#countUntracked(await this.#track(this.#directory.countUntracked()))

@@ -4,7 +4,6 @@ import { finished, type Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { PRIVATE_FILE, unlinkIfThere } from './disk.js'
 import { versionOf } from './open-file.js'
-import type { Reservation } from './quota.js'
 
 /**
  * Writes one file while its bytes arrive. Each chunk is reserved and hashed before it is written. A small file stays in memory
@@ -12,9 +11,7 @@ import type { Reservation } from './quota.js'
  */
 export class FileWriter {
   readonly path: string
-  readonly #reservation: Reservation
-  readonly #makeRoom: (error: unknown) => Promise<void>
-  readonly #withRepair: WithRepair
+  readonly #context: WriterContext
   readonly #hash = createHash('sha256')
   #size = 0
   /** Chunks that are not being written yet. */
@@ -26,21 +23,10 @@ export class FileWriter {
   /** The last write. The descriptor must not be closed before it has finished. */
   #writing: Promise<unknown> = Promise.resolve()
 
-  /**
-   * @param path of the file to create, in a directory that only the library writes to
-   * @param makeRoom called when the bytes exceed a limit, before they are reserved again. Rejects if there is no more room
-   * @param withRepair runs the task that creates the file, and again if the directory was deleted
-   */
-  constructor(
-    path: string,
-    reservation: Reservation,
-    makeRoom: (error: unknown) => Promise<void> = error => Promise.reject(error),
-    withRepair: WithRepair = task => task(),
-  ) {
+  /** @param path of the file to create, in a directory that only the library writes to */
+  constructor(path: string, context: WriterContext) {
     this.path = path
-    this.#reservation = reservation
-    this.#makeRoom = makeRoom
-    this.#withRepair = withRepair
+    this.#context = context
   }
 
   get size(): number {
@@ -91,15 +77,15 @@ export class FileWriter {
       const onData = (data: Uint8Array | string) => {
         // A stream with an encoding emits strings.
         const chunk = typeof data === 'string' ? Buffer.from(data) : data
-        const reserve = () => {
-          if (!isSettled) this.#reservation.add(chunk.length)
+        const reserveLater = async () => {
+          if (!isSettled) await this.#context.reserveLater(chunk.length)
         }
         const earlier = waiting
-        if (earlier !== undefined) return wait(chunk, () => earlier.then(reserve))
+        if (earlier !== undefined) return wait(chunk, () => earlier.then(reserveLater))
         try {
-          reserve()
-        } catch (error) {
-          return wait(chunk, () => this.#makeRoom(error).then(reserve))
+          this.#context.reserve(chunk.length)
+        } catch {
+          return wait(chunk, reserveLater)
         }
         this.#take(chunk)
         writeIfFull()
@@ -171,7 +157,7 @@ export class FileWriter {
   }
 
   async #create(): Promise<number> {
-    const descriptor = await this.#withRepair(() => openFile(this.path, NEW_FILE, PRIVATE_FILE))
+    const descriptor = await this.#context.withRepair(() => openFile(this.path, NEW_FILE, PRIVATE_FILE))
     this.#isCreated = true
     return descriptor
   }
@@ -183,7 +169,15 @@ export class FileWriter {
   }
 }
 
-type WithRepair = <T>(task: () => Promise<T>) => Promise<T>
+/** What {@link FileWriter} needs from its caller. */
+export interface WriterContext {
+  /** Reserves bytes before they are written. @throws GradioStateError if they exceed a limit */
+  reserve(bytes: number): void
+  /** The same, for bytes that may have exceeded a limit: makes room first. */
+  reserveLater(bytes: number): Promise<void>
+  /** Runs the task that creates the file, and again if the directory was deleted. */
+  withRepair<T>(task: () => Promise<T>): Promise<T>
+}
 
 /** How many bytes are buffered before they are written. As many again may be in the current write. */
 const BUFFER_SIZE = 256 * 1024

@@ -32,6 +32,7 @@ async function findAndSend(
   // If the session isn't in this process, the request enters it, which shows whether it exists in the cluster.
   if (state.find() === undefined && state.isShared) await state.arrive()
   const session = state.find()
+  session?.noteReturn()
   const file = session && (await state.openFile(session, sha256, name))
   if (file === undefined) throw fileUnknown()
   whenOver({ req, res }, hideFrameworkSession(req))

@@ -171,7 +171,7 @@ export class RequestEntry {
 
   #afterArrival(entry: Entry | undefined): Promise<void> | undefined {
     if (entry === undefined) return undefined
-    return this.#bind(entry).ready?.then(() => {})
+    return this.#bind(entry).whenReady()
   }
 
   #bind(entry: Entry): Entry {

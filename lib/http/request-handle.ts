@@ -9,6 +9,7 @@ import { whenOver } from '../util/response-over.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceContext } from './instance.js'
 import { RequestEntry } from './request-entry.js'
+import { SessionSockets } from './session-sockets.js'
 import type { WhenClosed } from './tracked-socket.js'
 
 /** `req.gradioState`. Its methods that {@link RequestState} doesn't have are for the library's own routes. */
@@ -37,7 +38,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   async establish(): Promise<void> {
     const entry = await this.#entry.enterLater()
     usable(entry.session)
-    await entry.ready
+    await entry.whenReady()
     await this.#entry.persist()
   }
 
@@ -77,12 +78,10 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.sessions.isShared && storage.hasToken !== false ? token : undefined
   }
 
-  /** The session of this request's token, if it is in this process. Notes that its user has returned. */
+  /** The session of this request's token, if it is in this process. */
   find(): Session | undefined {
     const token = this.#entry.storage.find()
-    const session = token === undefined ? undefined : this.sessions.find(token)
-    session?.noteReturn()
-    return session
+    return token === undefined ? undefined : this.sessions.find(token)
   }
 
   /** See {@link RequestEntry.persistBeforeHeaders}. */
@@ -132,17 +131,8 @@ export class RequestHandle extends FileAccess implements RequestState {
 
   /** Counts a socket of this user as a page until it closes. */
   track(whenClosed: WhenClosed): void {
-    const { token } = this.use()
-    const { cluster } = this.sessions
-    const entering = Promise.resolve((cluster ?? this.sessions).enter(token, { kind: 'page' }))
-    entering.catch(error => this.sessions.hooks.report(error, { source: 'cluster' }))
-    whenClosed(
-      () =>
-        void entering.then(
-          entry => entry?.leave({ abrupt: true }),
-          () => {},
-        ),
-    )
+    const session = this.use()
+    whenClosed(SessionSockets.of(session).add(() => this.#enterSocket(session.token)))
   }
 
   /** Returns a function that ends the session that this request belongs to now, even if the request belongs to another by then. */
@@ -158,6 +148,18 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.sessions === sessions
   }
 
+  /** @returns lets the page leave that counts for the socket */
+  #enterSocket(token: string): () => void {
+    const { cluster, hooks } = this.sessions
+    const entering = Promise.resolve((cluster ?? this.sessions).enter(token, { kind: 'page' }))
+    entering.catch(error => hooks.report(error, { source: 'cluster' }))
+    return () =>
+      void entering.then(
+        entry => entry?.leave({ abrupt: true }),
+        () => {},
+      )
+  }
+
   protected use(): Session {
     if (this.sessions.closing) throw closed()
     return usable(this.#entry.enter().session)
@@ -166,7 +168,7 @@ export class RequestHandle extends FileAccess implements RequestState {
   protected async useLater(): Promise<Session> {
     if (this.sessions.closing) throw closed()
     const entry = await this.#entry.enterLater()
-    await entry.ready
+    await entry.whenReady()
     return usable(entry.session)
   }
 

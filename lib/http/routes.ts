@@ -100,7 +100,9 @@ export class Routes {
   async #open(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): Promise<void> {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     state.noteHeartbeat()
-    const page = await this.#pages.open(id, epoch, state.find(), () => state.enterPage(id))
+    const session = state.find()
+    session?.noteReturn()
+    const page = await this.#pages.open(id, epoch, session, () => state.enterPage(id))
     const ticket = this.#pages.issueTicket(page)
     state.renewOwnCookie()
     respond(req, res, 200, { ticket, mark: state.markOf(page.token) }, state.setsCookie)
@@ -168,6 +170,7 @@ export class Routes {
     ...[req, res, state]: Parameters<Route>
   ): Promise<void> {
     const session = state.find()
+    session?.noteGoodbye()
     const isDone = this.#pages.goodbye(session, id, epoch, hint) || (await state.goodbye(id, epoch, hint))
     if (!isDone && !this.#pages.knows(session, id)) throw pageUnknown(id)
     respond(req, res, 204)

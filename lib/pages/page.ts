@@ -26,7 +26,7 @@ interface PageLeave {
 
 /** The list that a page is in. */
 export interface PageOwner {
-  /** Removes a page that left long enough ago. */
+  /** Removes a page that has left. */
   forget(page: Page): void
 }
 
@@ -51,6 +51,8 @@ export class Page implements PageHandle {
    * and the server hasn't detected it yet.
    */
   #leasedUntil = 0
+  /** When the page, while it has no socket, has last shown that it is there. */
+  #seenAt = 0
 
   constructor(id: string, session: Session, owner: PageOwner) {
     this.id = id
@@ -67,9 +69,9 @@ export class Page implements PageHandle {
     return this.#entry !== undefined
   }
 
-  /** Set while the page has to wait for unload hooks. Never rejects. */
-  get ready(): Promise<unknown> | undefined {
-    return this.#entry?.ready
+  /** See {@link Entry.whenReady}. */
+  whenReady(): Promise<void> | undefined {
+    return this.#entry?.whenReady()
   }
 
   isOutdated(epoch: number | undefined): epoch is number {
@@ -107,7 +109,8 @@ export class Page implements PageHandle {
       this.ticket = ''
       this.#dropConnection()
     }
-    this.#leasedUntil = this.#deadlines.now + LEASE
+    this.#seenAt = this.#deadlines.now
+    this.#leasedUntil = this.#seenAt + LEASE
     if (this.#connection === undefined) this.#awaitHeartbeat()
   }
 
@@ -124,6 +127,7 @@ export class Page implements PageHandle {
   disconnect(connection: Connection, isGoodbye: boolean, hint?: PageHint): void {
     if (connection !== this.#connection) return
     this.#connection = undefined
+    this.#seenAt = this.#deadlines.now
     if (isGoodbye) this.leave({ isGone: true, hint })
     else if (this.#leasedUntil > this.#deadlines.now) this.#awaitHeartbeat()
     else this.leave({ abrupt: true })
@@ -139,6 +143,7 @@ export class Page implements PageHandle {
     const isKnownGone = this.isOutdated(epoch)
     // The goodbye may have arrived before the heartbeat of its epoch.
     this.epoch = epoch ?? this.epoch
+    this.#seenAt = this.#deadlines.now
     this.leave({ isGone: true, hint })
     return wasOpen || isKnownGone
   }
@@ -146,7 +151,8 @@ export class Page implements PageHandle {
   leave({ isGone = false, abrupt = false, hint }: PageLeave = {}): void {
     this.#isGone ||= isGone
     if (this.#entry === undefined) return
-    this.#entry.leave({ abrupt, reloads: hint === 'within' })
+    const seenAt = this.#connection === undefined ? this.#seenAt : this.#deadlines.now
+    this.#entry.leave({ abrupt, reloads: hint === 'within', seenAt })
     this.#entry = undefined
     this.ticket = ''
     this.#deadlines.schedule(this.#deadline, RETENTION)
@@ -159,6 +165,7 @@ export class Page implements PageHandle {
    */
   close(reason: Reason): void {
     const connection = this.#connection
+    if (connection !== undefined) this.#seenAt = this.#deadlines.now
     this.#connection = undefined
     this.leave()
     if (this.#session.ended !== undefined) this.#deadlines.cancel(this.#deadline)
@@ -178,7 +185,13 @@ export class Page implements PageHandle {
   expire(): void {
     if (this.renew()) this.#scheduleRenewal()
     else if (this.isOpen) this.leave()
-    else this.#owner.forget(this)
+    else this.forget()
+  }
+
+  /** Forgets that the page has left. */
+  forget(): void {
+    this.#deadlines.cancel(this.#deadline)
+    this.#owner.forget(this)
   }
 
   get #deadlines(): Deadlines {

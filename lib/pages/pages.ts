@@ -24,7 +24,7 @@ export class Pages {
    * A page has sent a heartbeat. After a goodbye, only a higher epoch opens the page again, so a late heartbeat does nothing.
    * @param session the session of the request, if there is one
    * @param enter enters the page's session, and begins one if there is none
-   * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`
+   * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`, `TOO_MANY_WAITING`
    */
   async open(
     id: string,
@@ -35,12 +35,12 @@ export class Pages {
     if (!/^[\w-]{1,64}$/.test(id)) throw pageIdInvalid(id)
     const known = this.#find(session, id)
     known?.refuseOutdated(epoch)
-    if (known === undefined) SessionPages.of(session)?.expectRoom()
+    if (known === undefined) SessionPages.of(session)?.makeRoom()
     let page = known
     if (page?.isOpen && this.#sessions.isShared) page = await this.#reenter(page, epoch)
     if (!page?.isOpen) page = this.#addEntry(await enter(), id, epoch)
     page.noteHeartbeat(epoch)
-    await page.ready
+    await page.whenReady()
     // While it waited for hooks, it may have left or its session may have ended.
     page.expectOpen(epoch)
     return page
@@ -112,13 +112,22 @@ export class Pages {
 
   /** Adds the entry to its page. */
   #addEntry(entry: Entry, id: string, epoch: number | undefined): Page {
-    const page = SessionPages.findOrAdd(entry.session, id)
+    const page = this.#findOrAdd(entry, id)
     page.renewalInterval = this.#renewalInterval(page.token)
     // The goodbye may have arrived before this heartbeat.
     if (!page.isOpen && page.isOutdated(epoch)) entry.leave()
     else page.enter(entry)
     page.refuseOutdated(epoch)
     return page
+  }
+
+  #findOrAdd(entry: Entry, id: string): Page {
+    try {
+      return SessionPages.findOrAdd(entry.session, id)
+    } catch (error) {
+      entry.leave()
+      throw error
+    }
   }
 
   #find(session: Session | undefined, id: string): Page | undefined {

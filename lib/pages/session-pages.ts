@@ -17,7 +17,7 @@ export class SessionPages implements PageList, PageOwner {
     return session?.pageList instanceof SessionPages ? session.pageList : undefined
   }
 
-  /** The page with that id in a session; a new one if there is none. */
+  /** The page with that id in a session; a new one if there is none. @throws GradioStateError `TOO_MANY_PAGES` */
   static findOrAdd(session: Session, id: string): Page {
     const pages = SessionPages.of(session) ?? new SessionPages(session)
     session.pageList = pages
@@ -28,13 +28,16 @@ export class SessionPages implements PageList, PageOwner {
     return this.#pages.get(id)
   }
 
-  /** @throws GradioStateError `TOO_MANY_PAGES` */
-  expectRoom(): void {
+  /** Forgets a page that has left, if there is no room for another page. @throws GradioStateError `TOO_MANY_PAGES` if all are open */
+  makeRoom(): void {
     if (this.#pages.size < MAX_PAGES) return
-    throw new GradioStateError(
-      'TOO_MANY_PAGES',
-      `Expected at most ${MAX_PAGES} pages in a session, got one more.`,
-    )
+    const left = [...this.#pages.values()].find(page => !page.isOpen)
+    if (left === undefined)
+      throw new GradioStateError(
+        'TOO_MANY_PAGES',
+        `Expected at most ${MAX_PAGES} pages in a session, got one more.`,
+      )
+    left.forget()
   }
 
   close(reason: Reason): void {
@@ -52,10 +55,12 @@ export class SessionPages implements PageList, PageOwner {
   }
 
   #add(id: string): Page {
+    this.makeRoom()
     const page = new Page(id, this.#session, this)
     this.#pages.set(id, page)
     return page
   }
 }
 
-const MAX_PAGES = 1_000
+/** Pages that are open or are remembered because they have just left. */
+const MAX_PAGES = 100

@@ -61,7 +61,10 @@ export function clusterEvents(
       forReturned(id, ({ presence }) => presence.pageElsewhere(isExpectedHere, deadlines.now)),
     pageMoved: (id, page) => forReturned(id, session => session.pageList?.find(page)?.leave()),
     goodbye: (id, page, epoch, hint) =>
-      forReturned(id, session => session.pageList?.find(page)?.goodbye(epoch, hint)),
+      forSession(id, session => {
+        session.noteGoodbye()
+        session.pageList?.find(page)?.goodbye(epoch, hint)
+      }),
     problem: error => context.hooks.report(error, { source: 'cluster' }),
   }
 }

@@ -252,8 +252,10 @@ export class ClusterNode {
    */
   #adopt(session: Session, admission: Admission, isFresh: boolean, hasLoaded = false): void {
     const { phase, pagesElsewhere } = admission
+    const { now } = this.#context.deadlines
     session.pagesElsewhere = pagesElsewhere
-    const isNewLoad = session.presence.answered(admission, this.#context.deadlines.now)
+    session.presence.notePagesElsewhere(pagesElsewhere > 0, now)
+    const isNewLoad = session.presence.answered(admission, now)
     const runHooks = (phase === 'returned' && !hasLoaded) || (phase === 'new' && isFresh)
     if (runHooks) this.#context.lifecycle.load(session)
     else if (isNewLoad) session.beginLoad()

@@ -31,6 +31,8 @@ export interface PresenceEntry {
 export interface LeaveOptions {
   /** The socket of a page broke: the page may reconnect. */
   readonly abrupt?: boolean
+  /** When the page has last shown that it is there, if that was earlier. On the monotonic clock. */
+  readonly seenAt?: number
   /** A navigation was answered with HTML: its page is expected to connect. */
   readonly awaitPage?: boolean
   /** A page said goodbye because it reloads or navigates: the next page is expected to connect. */

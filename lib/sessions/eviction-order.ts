@@ -1,27 +1,64 @@
 import type { Session } from './session.js'
 
-/** The sessions that can be evicted for new ones, in the order of eviction. */
+/**
+ * The sessions that can be evicted for new ones, in the order of eviction. The classes are ordered by what it costs a client to
+ * bring a session into one of them, so that sessions of a script go before those of users. In each class, the session that has
+ * been closed the longest goes first.
+ */
 export class EvictionOrder {
   /** Sessions of a single request: mostly of clients without cookies, which never return. */
   readonly #neverReturned = new Set<Session>()
-  readonly #others = new Set<Session>()
+  /** Those of them that have cleanups, such as the removal of their files. */
+  readonly #withCleanup = new Set<Session>()
+  /** Sessions that returned by requests alone, or had a page for a moment. */
+  readonly #returned = new Set<Session>()
+  /** Sessions that had a page for a while. */
+  readonly #hadPage = new Set<Session>()
+  readonly #classes = [this.#neverReturned, this.#returned, this.#hadPage]
 
-  /** Adds a closed session as the last of its kind, or removes one that is open. To be called when either has changed. */
+  /** Adds a closed session as the last of its class, or removes one that is open. To be called when either has changed. */
   update(session: Session): void {
     this.delete(session)
     if (session.isOpen) return
-    if (session.returned) this.#others.add(session)
-    else this.#neverReturned.add(session)
+    this.#classOf(session).add(session)
+    if (session.cleanups.length > 0) this.noteCleanup(session)
+  }
+
+  /** To be called when a cleanup was added to a session. */
+  noteCleanup(session: Session): void {
+    if (this.#neverReturned.has(session)) this.#withCleanup.add(session)
   }
 
   delete(session: Session): void {
-    if (!this.#others.delete(session)) this.#neverReturned.delete(session)
+    for (const sessions of this.#classes) sessions.delete(session)
+    this.#withCleanup.delete(session)
   }
 
-  /** The session to evict first: the longest closed one. A session with a pending entry counts as open. */
+  /** The session to evict first. A session with a pending entry counts as open. */
   first(): Session | undefined {
-    for (const sessions of [this.#neverReturned, this.#others])
-      for (const session of sessions) if (session.presence.pendingEntries === 0) return session
+    for (const sessions of this.#classes) {
+      const session = firstOf(sessions)
+      if (session !== undefined) return session
+    }
     return undefined
   }
+
+  /** The first of those that never returned and have cleanups. @param except the id of a session to skip */
+  firstWithCleanup(except: string): Session | undefined {
+    return firstOf(this.#withCleanup, except)
+  }
+
+  #classOf({ returned, presence }: Session): Set<Session> {
+    if (!returned) return this.#neverReturned
+    return presence.pageTime < MIN_PAGE_TIME ? this.#returned : this.#hadPage
+  }
 }
+
+function firstOf(sessions: ReadonlySet<Session>, except?: string): Session | undefined {
+  for (const session of sessions)
+    if (session.presence.pendingEntries === 0 && session.id !== except) return session
+  return undefined
+}
+
+/** How long a session has had pages, in all, that counts as a user's rather than as a script's; milliseconds. */
+const MIN_PAGE_TIME = 30_000

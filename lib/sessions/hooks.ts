@@ -26,11 +26,18 @@ export class Hooks {
   timedOut: ErrorContext[] | undefined
   readonly #deadlines: Deadlines
   readonly #timeout: number
+  /** How many calls are running of each hook, and of the delete callback of each value. */
+  readonly #running = new Map<string, number>()
 
   /** @param timeout in milliseconds */
   constructor(deadlines: Deadlines, timeout: number) {
     this.#deadlines = deadlines
     this.#timeout = timeout
+  }
+
+  /** The hook or callback of which the most calls are running; `undefined` if none is. */
+  get busiest(): string | undefined {
+    return [...this.#running].sort(([, one], [, other]) => other - one)[0]?.[0]
   }
 
   /** Runs all `load` hooks of a session. Resolves when each has settled or timed out; never rejects. */
@@ -104,8 +111,11 @@ export class Hooks {
   }
 
   #settled(result: object, context: ErrorContext, call: Call): Promise<void> {
+    const called = nameOf(context)
+    this.#countRunning(called, 1)
     return new Promise(resolve => {
       const over = () => {
+        if (call.active) this.#countRunning(called, -1)
         call.active = false
         resolve()
       }
@@ -128,6 +138,12 @@ export class Hooks {
         settle()
       })
     })
+  }
+
+  #countRunning(called: string, change: number): void {
+    const running = (this.#running.get(called) ?? 0) + change
+    if (running > 0) this.#running.set(called, running)
+    else this.#running.delete(called)
   }
 }
 
@@ -203,13 +219,15 @@ const SOURCES: Partial<Record<ErrorContext['source'], string>> = {
   store: 'the session store',
 }
 
-function describe({ source, session, name }: ErrorContext): string {
+function describe(context: ErrorContext): string {
+  const { session } = context
+  return nameOf(context) + (session === undefined ? '' : ` for session ${session}`)
+}
+
+/** The hook, or the callback with the name of its value. */
+function nameOf({ source, name }: ErrorContext): string {
   const what = SOURCES[source] ?? `the ${source} hook`
-  return (
-    what +
-    (name === undefined ? '' : ` of ${JSON.stringify(name)}`) +
-    (session === undefined ? '' : ` for session ${session}`)
-  )
+  return what + (name === undefined ? '' : ` of ${JSON.stringify(name)}`)
 }
 
 /**

@@ -2,7 +2,7 @@ import createDebug from 'debug'
 import type { Reason } from '../types.js'
 import { Limiter } from '../util/limiter.js'
 import type { Deadlines } from '../util/scheduler.js'
-import { warnOfNoPage } from '../warnings.js'
+import { warnOfNoPage, warnOfSlowCallbacks } from '../warnings.js'
 import type { Hooks } from './hooks.js'
 import type { SessionRegistry } from './registry.js'
 import type { Session } from './session.js'
@@ -38,7 +38,8 @@ export class Lifecycle {
   /** Bounds how many sessions are unloaded or ended concurrently. */
   readonly limiter: Limiter
   readonly #context: LifecycleContext
-  #hasWarned = false
+  #hasWarnedOfNoPage = false
+  #hasWarnedOfSlowEnds = false
 
   constructor(context: LifecycleContext) {
     this.#context = context
@@ -126,6 +127,14 @@ export class Lifecycle {
     await this.#cleanUp(session)
   }
 
+  /** Sessions are evicted faster than their callbacks run. @param ending how many are ending */
+  warnOfSlowEnds(ending: number): void {
+    if (this.#hasWarnedOfSlowEnds) return
+    this.#hasWarnedOfSlowEnds = true
+    const { deadlines, hooks } = this.#context
+    deadlines.context.run(() => warnOfSlowCallbacks(ending, hooks.busiest))
+  }
+
   /** Whether no function of the app has to be called or is running, and there are no files, as for most sessions. */
   #isPlain(session: Session, { isLoaded, sharedValues }: EndWork): boolean {
     const { unload, ended } = this.#context.hooks
@@ -161,8 +170,8 @@ export class Lifecycle {
   }
 
   #warnOfNoPage(reason: Reason, { hadPage }: EndWork): void {
-    if (reason !== 'disconnected' || hadPage || this.#hasWarned) return
-    this.#hasWarned = true
+    if (reason !== 'disconnected' || hadPage || this.#hasWarnedOfNoPage) return
+    this.#hasWarnedOfNoPage = true
     this.#context.deadlines.context.run(warnOfNoPage)
   }
 }

@@ -1,5 +1,6 @@
 import type { EntryAdmission, LeaveOptions, PresenceEntry } from './entry.js'
 import { ExpectedPages } from './expected-pages.js'
+import { PageTime } from './page-time.js'
 
 /** Why an unload or an end becomes due by itself. */
 export type PresenceReason = 'disconnected' | 'expired'
@@ -41,6 +42,7 @@ export class Presence {
   /** The earliest time of the unload. */
   #unloadAt = 0
   #endAt = Number.POSITIVE_INFINITY
+  #pageTime: PageTime | undefined
 
   /** Row 1: a session is loaded when it begins. @param parent the presence of the parent session */
   constructor(rules: PresenceRules, parent?: Presence) {
@@ -51,6 +53,11 @@ export class Presence {
   /** How many entries are present. */
   get entryCount(): number {
     return this.pages + this.requests + this.navigations
+  }
+
+  /** How long pages were connected, in all, as far as this process knows. */
+  get pageTime(): number {
+    return this.#pageTime?.total ?? 0
   }
 
   /** How many entries wait until the session is loaded again. */
@@ -100,6 +107,8 @@ export class Presence {
     if (loads) this.#load(this.load + 1)
     if (isWaiting) this.wait(entry)
     if (entry.kind === 'page') {
+      this.#pageTime ??= new PageTime()
+      if (this.pages === 0) this.#pageTime.begin(now)
       this.pages++
       this.hadPage = this.everHadPage = true
       // Firefox closes the socket of a page when a navigation begins, and the page reconnects until it is replaced.
@@ -131,6 +140,7 @@ export class Presence {
     const unloadAt = now + this.#rules.unloadDelay
     if (entry.kind === 'page') {
       this.pages--
+      this.#pageTime?.count(options.seenAt ?? now)
       this.#postponeUnload(options.abrupt ? unloadAt + RECONNECT : unloadAt)
       // Row 10: the navigation of the reload may be in flight already, or even have been answered.
       if (options.reloads) isReload = this.#expectedPages.pageAnnounced(now)
@@ -244,6 +254,12 @@ export class Presence {
   pageElsewhere(isExpectedHere: boolean, now: number): void {
     this.hadPage = this.everHadPage = true
     if (isExpectedHere) this.#expectedPages.pageConnected(now)
+  }
+
+  /** The cluster has answered whether other nodes have pages. */
+  notePagesElsewhere(hasPage: boolean, now: number): void {
+    if (hasPage) this.#pageTime ??= new PageTime()
+    if (this.pages === 0) this.#pageTime?.noteElsewhere(hasPage, now)
   }
 
   /** The page that a goodbye has announced here is expected on another node. @returns whether it was expected here, too */

@@ -7,6 +7,7 @@ import type { Session } from './session.js'
 /** The sessions of this process: the usable ones, and the ended ones whose callbacks are running. */
 export class SessionRegistry {
   readonly #maxSessions: number
+  readonly #onSlowEnds: (ending: number) => void
   readonly #byToken = new Map<string, Session>()
   readonly #byId = new Map<string, Session>()
   readonly #evictable = new EvictionOrder()
@@ -21,9 +22,13 @@ export class SessionRegistry {
     shutdown: 0,
   }
 
-  /** @param maxSessions how many sessions can be usable at once */
-  constructor(maxSessions: number) {
+  /**
+   * @param maxSessions how many sessions can be usable at once
+   * @param onSlowEnds called when sessions are evicted faster than their callbacks run, with the number of sessions that are ending
+   */
+  constructor(maxSessions: number, onSlowEnds: (ending: number) => void) {
     this.#maxSessions = maxSessions
+    this.#onSlowEnds = onSlowEnds
   }
 
   /** The sessions that have ended but whose callbacks are still running. */
@@ -57,6 +62,11 @@ export class SessionRegistry {
     this.#evictable.update(session)
   }
 
+  /** Updates the eviction order. To be called when a cleanup was added to a session. */
+  noteCleanup(session: Session): void {
+    this.#evictable.noteCleanup(session)
+  }
+
   /** Moves a session that has ended to {@link ending}, until {@link forget}. */
   end(session: Session, reason: Reason): void {
     if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
@@ -79,11 +89,25 @@ export class SessionRegistry {
     if (this.#byToken.size + expected < this.#maxSessions) return undefined
     const oldest = this.#evictable.first()
     if (oldest === undefined) throw tooMany(this.#maxSessions, 'all of them are open')
+    if (this.#ending.size >= this.#slowFrom) this.#onSlowEnds(this.#ending.size)
     // Evicted sessions whose callbacks hang use memory, too. At most as many are allowed again.
     if (this.#ending.size >= this.#maxSessions) {
       throw tooMany(this.#maxSessions, 'the callbacks of as many ended sessions are still running')
     }
     return oldest
+  }
+
+  /**
+   * Picks the session to evict so that its cleanups run: one that never returned, if there is one.
+   * @param except the id of a session to keep
+   */
+  sessionWithCleanup(except: string): Session | undefined {
+    return this.#ending.size < this.#maxSessions ? this.#evictable.firstWithCleanup(except) : undefined
+  }
+
+  /** From how many ending sessions on their callbacks count as slow: before new sessions are refused, and not for a few. */
+  get #slowFrom(): number {
+    return Math.min(Math.max(this.#maxSessions / 2, 100), this.#maxSessions)
   }
 
   stats(): SessionStats {

@@ -1,3 +1,4 @@
+import { GradioStateError } from '../errors.js'
 import type { Reason, SessionView } from '../types.js'
 import type { Deadlines } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
@@ -38,6 +39,8 @@ export interface SessionContext {
   readonly leave: (session: Session, entry: Entry, options: LeaveOptions) => void
   /** Called when a session has its second entry. */
   readonly returned: (session: Session) => void
+  /** Called when a cleanup was added to a session. */
+  readonly cleanupAdded: (session: Session) => void
 }
 
 /** The data of a session that never changes. */
@@ -73,6 +76,8 @@ export class Session implements LocalOwner {
   sharedAtEnd: readonly SharedValue[] | undefined
   /** Set while unload hooks are running or about to. Resolves when waiting entries may continue. Never rejects. */
   unloading: Promise<void> | undefined
+  /** How many requests wait for unload hooks in {@link Entry.whenReady}. */
+  waitingRequests = 0
   /** The last load whose unload hooks this process has started. */
   unloadsRun = 0
   readonly #context: SessionContext
@@ -143,6 +148,11 @@ export class Session implements LocalOwner {
     if (this.ended === undefined) this.#context.returned(this)
   }
 
+  /** To be called for the goodbye of a page. A late one, to a closed session, is not a return. */
+  noteGoodbye(): void {
+    if (this.presence.entryCount > 0) this.noteReturn()
+  }
+
   /**
    * Whether it can't be evicted: a request is in flight, or a page is connected. A page doesn't count before a second entry:
    * otherwise clients that open pages without cookies could evict all other sessions.
@@ -186,6 +196,7 @@ export class Session implements LocalOwner {
   addCleanup(cleanup: () => Promise<void>): void {
     this.#cleanups ??= []
     this.#cleanups.push(cleanup)
+    this.#context.cleanupAdded(this)
   }
 
   get cleanups(): readonly (() => Promise<void>)[] {
@@ -208,6 +219,16 @@ export class Session implements LocalOwner {
 
 let entries = 0
 
+/** How many requests of a session may wait for its unload hooks at the same time. */
+const MAX_WAITING = 100
+
+function tooManyWaiting(): GradioStateError {
+  return new GradioStateError(
+    'TOO_MANY_WAITING',
+    `Expected at most ${MAX_WAITING} requests of a session to wait for its unload hooks, got one more. Try again when these have run.`,
+  )
+}
+
 /** One page or request in a session, from entering until leaving. */
 export class Entry implements PresenceEntry {
   readonly session: Session
@@ -217,7 +238,7 @@ export class Entry implements PresenceEntry {
   readonly isReconnect: boolean
   /** Increases with each entry. */
   readonly serial = ++entries
-  /** Set while unload hooks are running: the request or page awaits it before it continues. Never rejects. */
+  /** Set while unload hooks are running, until they have run or the time limit is over. Never rejects. */
   ready: Promise<unknown> | undefined
   left = false
   isWaiting = false
@@ -229,6 +250,21 @@ export class Entry implements PresenceEntry {
     this.kind = kind
     this.page = page
     this.isReconnect = page !== undefined && session.pageList?.find(page) !== undefined
+  }
+
+  /**
+   * Resolves when the request or page may continue; `undefined` if it doesn't have to wait for unload hooks.
+   * @throws GradioStateError `TOO_MANY_WAITING`
+   */
+  whenReady(): Promise<void> | undefined {
+    const { ready, session } = this
+    if (ready === undefined) return undefined
+    if (session.waitingRequests >= MAX_WAITING) throw tooManyWaiting()
+    session.waitingRequests++
+    return ready.then(() => {
+      session.waitingRequests--
+      this.ready = undefined
+    })
   }
 
   /** A second call does nothing. */

@@ -58,7 +58,7 @@ export class Sessions implements DueSource {
   /** @param coordinator set if other processes share the sessions */
   constructor(config: SessionsConfig, coordinator?: Coordinator) {
     this.#config = config
-    this.#registry = new SessionRegistry(config.maxSessions)
+    this.#registry = new SessionRegistry(config.maxSessions, ending => this.#lifecycle.warnOfSlowEnds(ending))
     this.deadlines = new Deadlines(config.clock)
     this.hooks = new Hooks(this.deadlines, config.hookTimeout)
     // Not the lifecycle's limiter: an end, which occupies it, waits for the callbacks of expired values.
@@ -80,6 +80,7 @@ export class Sessions implements DueSource {
       directoryOf: config.directoryOf,
       leave: (session, entry, options) => this.#leave(session, entry, options),
       returned: session => this.#registry.updateEviction(session),
+      cleanupAdded: session => this.#registry.noteCleanup(session),
     }
     const { deadlines, hooks, shared } = this
     this.#lifecycle = new Lifecycle({ deadlines, hooks, shared, sessions: this.#registry })
@@ -157,6 +158,15 @@ export class Sessions implements DueSource {
     const endIn = Math.max(this.#config.gracePeriod - ago, 0)
     this.#noteExpiry(session, endIn)
     this.cluster?.expire(session, endIn)
+  }
+
+  /**
+   * Evicts the longest closed session of those that never returned and have cleanups.
+   * @param except the id of a session to keep
+   */
+  evictWithCleanup(except: string): { readonly id: string; readonly ended: Promise<void> } | undefined {
+    const session = this.#registry.sessionWithCleanup(except)
+    return session && { id: session.id, ended: this.end(session, 'evicted') }
   }
 
   /** Ends all sessions. Later calls return the same promise. @param timeout in milliseconds */

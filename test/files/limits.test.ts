@@ -1,25 +1,13 @@
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { GradioStateError, type GradioStateOptions } from '../../lib/index.ts'
-import { assertNothingLeft, filesBelow } from '../support/files/disk.ts'
+import { assertNothingLeft, bytesBelow, filesBelow } from '../support/files/disk.ts'
 import { type Failure, partHead, slowUpload, unique, upload } from '../support/files/multipart.ts'
 import { uploadSite } from '../support/files/upload-site.ts'
 import { forEachExpress, until } from '../support/http/express.ts'
 
 const file = (size: number, name = 'file') => ({ name, bytes: unique(size) })
-
-/** The bytes that the files below a directory take now, half-written ones too. */
-function bytesBelow(directory: string): number {
-  const sizes = new Map<number, number>()
-  for (const path of filesBelow(directory)) {
-    const found = statSync(join(directory, path), { throwIfNoEntry: false })
-    // Links to one file take its bytes once.
-    if (found !== undefined) sizes.set(found.ino, found.size)
-  }
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0)
-}
 
 forEachExpress((_name, express) => {
   const limits: [string, number, GradioStateOptions][] = [

@@ -22,7 +22,11 @@ const never = new AbortController().signal
 function writerOf(directory: string, name: string): FileWriter {
   const any = new Quota(Number.POSITIVE_INFINITY, 'CACHE_FULL', '')
   const reservation = new Reservation(Number.POSITIVE_INFINITY, { files: any, bytes: any, total: any })
-  return new FileWriter(join(directory, name), reservation)
+  return new FileWriter(join(directory, name), {
+    reserve: bytes => reservation.add(bytes),
+    reserveLater: async bytes => reservation.add(bytes),
+    withRepair: task => task(),
+  })
 }
 
 function inPieces(bytes: Uint8Array, piece: number): Readable {

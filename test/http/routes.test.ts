@@ -109,20 +109,6 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a session has a thousand pages at most', async t => {
-    const { gradio, visitor } = await site(t, express, { session: false })
-    const user = visitor()
-    await heartbeat(user, 'page')
-    for (let at = 0; at < 999; at += 111) {
-      await Promise.all(Array.from({ length: 111 }, (_, i) => heartbeat(user, `page-${at + i}`)))
-    }
-    const { status, code } = await heartbeat(user, 'one-more')
-    assert.deepEqual([status, code], [429, 'TOO_MANY_PAGES'])
-    assert.equal((await heartbeat(user, 'page')).status, 200)
-    assert.equal(gradio.stats().pages, 1000)
-    assert.equal((await heartbeat(visitor(), 'page')).status, 200)
-  })
-
   it("an error of the session store is the app's to answer, and holds no session", async t => {
     const store = new RecordingStore()
     const { gradio, visitor } = await site(t, express, {

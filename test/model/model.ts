@@ -424,6 +424,7 @@ export class Model {
       page.ticket = undefined
       page.connection = undefined
     }
+    page.seenAt = this.now
     page.leasedUntil = this.now + BEAT_LEASE
     if (page.connection === undefined) page.due = this.#in(BEAT_LEASE)
   }
@@ -444,7 +445,7 @@ export class Model {
   /** The page's goodbye, by a beacon. */
   goodbye(label: string, user: User, id: string, n: number): void {
     const session = user.token === undefined ? undefined : this.sessions.get(user.token)
-    if (session !== undefined) this.#return(session)
+    if (session?.open) this.#return(session)
     const page = session?.pages.get(id)
     if (page === undefined) {
       this.#answer(label, '404')
@@ -453,6 +454,7 @@ export class Model {
     if (n >= page.epoch) {
       page.epoch = n
       page.gone = true
+      page.seenAt = this.now
       this.#leavePage(page, {})
     }
     this.#answer(label, '204')
@@ -490,6 +492,7 @@ export class Model {
     const { page } = connection
     if (page.connection !== connection) return
     page.connection = undefined
+    page.seenAt = this.now
     if (isGoodbye) page.gone = true
     else if (page.leasedUntil > this.now) {
       page.due = this.#in(page.leasedUntil - this.now)
@@ -501,10 +504,11 @@ export class Model {
   #leavePage(page: Page, how: { abrupt?: boolean }): void {
     const { entry } = page
     if (entry === undefined) return
+    const seenAt = page.connection === undefined ? page.seenAt : this.now
     page.entry = page.ticket = undefined
     page.connection = undefined
     page.due = this.#in(REMEMBERED)
-    this.#leave(entry, how)
+    this.#leave(entry, { ...how, seenAt })
   }
 
   #answer(label: string, answer: string): void {
@@ -584,15 +588,13 @@ export class Model {
     if (tokens.has(token) || tokens.size < maxSessions) return true
     const [oldest] = [...this.sessions.values()]
       .filter(session => session.isSpare && !arriving.some(({ token }) => token === session.token))
-      .sort(
-        (one, other) => Number(one.returned) - Number(other.returned) || one.spareSince - other.spareSince,
-      )
+      .sort((one, other) => one.rank - other.rank || one.spareSince - other.spareSince)
     if (oldest === undefined || this.ending.size >= maxSessions) return false
     this.#end(oldest, 'evicted')
     return true
   }
 
-  /** Something comes after the first request of a session. If it is closed, it is from now on the last to make room. */
+  /** Something comes after the first request of a session, other than a goodbye to one that is closed. If it is closed, it is from now on the last to make room. */
   #return(session: Session): void {
     if (session.returned) return
     session.returned = true
@@ -600,6 +602,7 @@ export class Model {
   }
 
   #enter(session: Session, kind: Kind): Entry {
+    if (kind === 'page' && !session.holds('page')) session.pageTimeUntil = this.now
     const entry: Entry = { session, kind, left: false, waiting: undefined }
     session.entries.add(entry)
     if (kind === 'page') {
@@ -622,13 +625,17 @@ export class Model {
     return entry
   }
 
-  #leave(entry: Entry, { abrupt = false, html = false }): void {
+  #leave(entry: Entry, { abrupt = false, html = false, seenAt = this.now }): void {
     const { session, kind } = entry
     if (entry.left) return
     entry.left = true
     session.entries.delete(entry)
     if (session.over) return
     if (!session.open) session.spareSince = ++this.#serial
+    if (kind === 'page' && seenAt > session.pageTimeUntil) {
+      session.pageTime += seenAt - session.pageTimeUntil
+      session.pageTimeUntil = seenAt
+    }
     session.endAt = this.now + this.settings.gracePeriod
     if (kind === 'page' || !session.sawPage) {
       const delay = this.settings.unloadDelay + (abrupt ? RECONNECT : 0)

@@ -99,6 +99,8 @@ export interface Entry {
 }
 
 export class Page {
+  /** When it has last sent something, while it has no connection. */
+  seenAt = 0
   entry: Entry | undefined
   epoch = 0
   gone = false
@@ -171,6 +173,9 @@ export class Session {
   readonly pages = new Map<string, Page>()
   /** Whether anything has come after its first request. */
   returned = false
+  /** How long pages were here, in all, and until when that was counted. */
+  pageTime = 0
+  pageTimeUntil = 0
   /** Whether a page was here since the last load. */
   sawPage = false
   unloadAt = 0
@@ -203,6 +208,12 @@ export class Session {
   /** Whether it makes room for others: also while it has nothing but the page that its first request has opened. */
   get isSpare(): boolean {
     return !this.open || (!this.returned && !this.holds('request') && !this.holds('navigation'))
+  }
+
+  /** How much a session has shown that it is a user's: those that have shown less make room first. */
+  get rank(): number {
+    if (!this.returned) return 0
+    return this.pageTime < 30_000 ? 1 : 2
   }
 
   holds(kind: Kind): boolean {

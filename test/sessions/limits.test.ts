@@ -54,6 +54,36 @@ describe('maxSessions', () => {
     assert.deepEqual(errors, [])
   })
 
+  it('is a warning, once, when callbacks are so slow that half as many sessions wait for them', async t => {
+    const warnings: (Error & { code?: string })[] = []
+    const listen = (warning: Error) => warnings.push(warning)
+    process.on('warning', listen)
+    t.after(() => process.off('warning', listen))
+    const { gradio, clock, user } = harness(t, { maxSessions: 240, hookTimeout: 60 })
+    const { promise, resolve } = deferred()
+    const image = gradio.state('image', { value: 0, deleteCallback: () => promise })
+    gradio.ended(() => {})
+    const begin = (name: string) => user(name).request(state => state.set(image, 1))
+    for (let index = 0; index < 240 + 120; index++) await begin(`${index}`)
+    await clock.advance(0)
+    assert.deepEqual([gradio.stats().sessions, gradio.stats().ending, warnings.length], [240, 120, 0])
+    for (let index = 0; index < 120; index++) await begin(`more ${index}`)
+    await clock.advance(0)
+    assert.deepEqual(
+      warnings.map(({ code }) => code),
+      ['GRADIO_STATE_SLOW_CALLBACKS'],
+    )
+    assert.match(
+      warnings[0]!.message,
+      /^120 sessions have ended .* most wait for deleteCallback of "image"\. /,
+    )
+    assert.equal(gradio.stats().ending, 240)
+    await assert.rejects(begin('one more'), { code: 'TOO_MANY_SESSIONS' })
+    resolve()
+    await clock.advance(0)
+    await begin('one more')
+  })
+
   it('of Infinity is none', async t => {
     const { gradio, user } = harness(t, { maxSessions: Number.POSITIVE_INFINITY })
     for (let index = 0; index < 11_000; index++) await user(`${index}`).session()

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { HookEvent } from '../../lib/index.ts'
+import { fakeClock } from '../../lib/testing/index.ts'
+import { clusterOfOne, type Place } from '../support/cluster/places.ts'
 import { deferred, harness, RECONNECT } from '../support/sessions/harness.ts'
 
 const unloadDelay = 2
@@ -212,6 +214,37 @@ describe('who arrives while unload hooks run', () => {
     await clock.advance(0.1)
     assert.equal(gradio.stats().sessions, 0)
   })
+
+  const places: Record<string, () => Place> = {
+    alone: () => ({ clock: fakeClock() }),
+    'in a cluster': () => {
+      const { clock, cluster } = clusterOfOne()
+      return { clock, cluster }
+    },
+  }
+  for (const [where, place] of Object.entries(places)) {
+    it(`is refused beyond 100 requests of one session, ${where}; users of other sessions are not`, async t => {
+      const { clock, ...options } = place()
+      const { gradio, user } = harness(t, options, clock)
+      const { promise, resolve } = deferred()
+      gradio.unload(() => promise)
+      await user().session()
+      await clock.advance(unloadDelay)
+      const waiting = Array.from({ length: 100 }, () => user().begin())
+      const results = await Promise.allSettled(Array.from({ length: 50 }, () => user().begin()))
+      for (const result of results) {
+        assert.equal(result.status, 'rejected')
+        assert.deepEqual([result.reason.code, result.reason.status], ['TOO_MANY_WAITING', 429])
+      }
+      await user('other').request(state => state.set('x', 1))
+      resolve()
+      for (const { state, end } of await Promise.all(waiting)) {
+        assert.equal(state.signal.aborted, false)
+        end()
+      }
+      await user().request(state => state.set('x', 1))
+    })
+  }
 
   it('rejects when the session ends instead', async t => {
     const { clock, gradio, user } = harness(t)

@@ -47,6 +47,8 @@ export function testCache(t: TestContext, options: Partial<CacheConfig> = {}): T
       tasks.set(ms, task)
       return () => tasks.delete(ms)
     },
+    async pause() {},
+    evict: () => undefined,
     report: error => errors.push(error),
   })
   t.after(() => cache.close())

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, relative } from 'node:path'
@@ -21,6 +21,17 @@ export function filesBelow(directory: string): string[] {
     .map(path => relative(directory, path))
     .filter(path => basename(path) !== 'owner.json')
     .sort()
+}
+
+/** The bytes that the files below a directory take now, half-written ones too. */
+export function bytesBelow(directory: string): number {
+  const sizes = new Map<number, number>()
+  for (const path of filesBelow(directory)) {
+    const found = statSync(join(directory, path), { throwIfNoEntry: false })
+    // Links to one file take its bytes once.
+    if (found !== undefined) sizes.set(found.ino, found.size)
+  }
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0)
 }
 
 /** What goes while it is listed isn't there. */

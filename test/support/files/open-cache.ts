@@ -22,6 +22,8 @@ export function openCache(cacheDir: string, options: Partial<CacheConfig> = {}):
       const timer = setInterval(() => void task(), ms)
       return () => clearInterval(timer)
     },
+    pause: ms => new Promise(resolve => setTimeout(resolve, ms)),
+    evict: () => undefined,
     report: error => {
       throw error
     },

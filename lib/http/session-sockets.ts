@@ -1,0 +1,53 @@
+import type { Session } from '../sessions/session.js'
+
+/**
+ * The app's own sockets of one session. Each counts as a page, up to a limit, since a client can open any number of them, and each
+ * page is reported to the cluster. A socket beyond the limit takes the place of one that closes.
+ */
+export class SessionSockets {
+  static readonly #bySession = new WeakMap<Session, SessionSockets>()
+  #counted = 0
+  readonly #uncounted = new Set<CountedSocket>()
+
+  static of(session: Session): SessionSockets {
+    const sockets = SessionSockets.#bySession.get(session) ?? new SessionSockets()
+    SessionSockets.#bySession.set(session, sockets)
+    return sockets
+  }
+
+  /**
+   * Adds an open socket.
+   * @param enter lets a page enter the session, and returns a function that lets it leave
+   * @returns to be called once, when the socket closes
+   */
+  add(enter: () => () => void): () => void {
+    const socket: CountedSocket = { leave: undefined }
+    if (this.#counted < MAX_COUNTED) {
+      socket.leave = enter()
+      this.#counted++
+    } else {
+      this.#uncounted.add(socket)
+    }
+    return () => this.#close(socket)
+  }
+
+  #close(socket: CountedSocket): void {
+    if (this.#uncounted.delete(socket)) return
+    const [next] = this.#uncounted
+    if (next === undefined) {
+      this.#counted--
+      socket.leave?.()
+    } else {
+      this.#uncounted.delete(next)
+      next.leave = socket.leave
+    }
+  }
+}
+
+interface CountedSocket {
+  /** Lets the page leave that counts for the socket; `undefined` for a socket beyond the limit. */
+  leave: (() => void) | undefined
+}
+
+/** As many as a session may have pages. */
+const MAX_COUNTED = 100
