@@ -157,8 +157,8 @@ export interface GradioState {
   /**
    * Counts a socket of the app, such as a `ws` WebSocket or a long response, as a connection of the user who sent `req`,
    * until it closes. `req` must have passed the session middleware and this one.
-   * @throws GradioStateError `NOT_MOUNTED`; `OPTION_INVALID` for a socket without a known open state: pass an
-   * `AbortSignal` instead, and abort it when the socket closes
+   * @throws GradioStateError `NOT_MOUNTED`; `OPTION_INVALID` for an object whose close can't be detected: pass an
+   * `AbortSignal` instead, and abort it when the user has left
    */
   track(req: IncomingMessage, socket: Closable): void
   /** Serves the client's WebSockets at `server`. Only needed if no request leads to the server. */

@@ -228,10 +228,23 @@ gradio.track(req, socketIo)
 gradio.track(req, socketIo.conn)
 declare const sse: import('better-sse').Session
 gradio.track(req, sse)
+declare const sockJs: import('sockjs').Connection
+gradio.track(req, sockJs)
+declare const http2Response: import('node:http2').Http2ServerResponse
+gradio.track(req, http2Response)
+declare const http2Stream: import('node:http2').ServerHttp2Stream
+gradio.track(req, http2Stream)
+declare const connection: import('node:net').Socket
+gradio.track(req, connection)
+declare const standardSocket: globalThis.WebSocket
+gradio.track(req, standardSocket)
+gradio.track(req, new MessageChannel().port1)
 // @ts-expect-error shows nothing of its own
 gradio.track(req, new EventEmitter())
 // @ts-expect-error shows nothing of its own
-gradio.track(req, new MessageChannel().port1)
+gradio.track(req, new BroadcastChannel('any'))
+// @ts-expect-error its states aren't those of a WebSocket
+gradio.track(req, new EventSource('/events'))
 gradio.attach(express().listen())
 is<SessionState[]>()(gradio.sessions())
 is<SessionState | undefined>()(gradio.session('id'))

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
-import { createServer, IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, get, IncomingMessage, type ServerResponse } from 'node:http'
 import {
   connect as connectHttp2,
   createServer as createHttp2Server,
@@ -15,6 +15,7 @@ import { createSession } from 'better-sse'
 import light from 'light-my-request'
 import { Server as SocketIo } from 'socket.io'
 import { io } from 'socket.io-client'
+import sockjs, { type Connection } from 'sockjs'
 import { type WebSocket, WebSocketServer, WebSocket as WsClient } from 'ws'
 import type { Closable } from '../../lib/index.ts'
 import { until } from '../support/http/express.ts'
@@ -44,6 +45,15 @@ async function socketIo(t: TestContext, transport: 'polling' | 'websocket') {
   return { socket, leave: () => client.disconnect() }
 }
 
+/** The connection of a SockJS server, whose path is `/chat`. */
+async function sockJs(t: TestContext): Promise<{ port: number; socket: Promise<Connection> }> {
+  const server = sockjs.createServer({ prefix: '/chat', disconnect_delay: 1, log: () => {} })
+  const http = createServer()
+  server.installHandlers(http)
+  const socket = once(server, 'connection').then(([connection]) => connection as Connection)
+  return { port: await portOf(t, http), socket }
+}
+
 async function webSocket(t: TestContext): Promise<{ socket: WebSocket; client: WebSocket }> {
   const http = createServer()
   const server = new WebSocketServer({ server: http })
@@ -66,10 +76,28 @@ const ROWS: Record<string, (t: TestContext) => Open | Promise<Open>> = {
       get readyState() {
         return socket.readyState
       },
+      send: (text: string) => socket.send(text),
       close: () => socket.close(),
       addEventListener: socket.addEventListener.bind(socket),
     }
     return { socket: standard, leave: () => client.close() }
+  },
+  'a SockJS connection': async t => {
+    const { port, socket } = await sockJs(t)
+    const client = new WsClient(`ws://127.0.0.1:${port}/chat/000/user/websocket`)
+    t.after(() => client.terminate())
+    await once(client, 'open')
+    return { socket: await socket, leave: () => client.close() }
+  },
+  'a SockJS connection that polls': async t => {
+    const { port, socket } = await sockJs(t)
+    const leaving = new AbortController()
+    const poll = () =>
+      fetch(`http://127.0.0.1:${port}/chat/000/user/xhr`, { method: 'POST', signal: leaving.signal })
+    // The answer to the first request opens the connection, the second one waits.
+    await (await poll()).text()
+    poll().catch(() => {})
+    return { socket: await socket, leave: () => leaving.abort() }
   },
   'a Socket.IO socket': t => socketIo(t, 'websocket'),
   'a Socket.IO socket that polls': t => socketIo(t, 'polling'),
@@ -118,6 +146,16 @@ const ROWS: Record<string, (t: TestContext) => Open | Promise<Open>> = {
     const socket = await open.promise
     return { socket, leave: () => socket.end() }
   },
+  'the request of an HTTP client': async t => {
+    const server = createServer()
+    const socket = get({ port: await portOf(t, server), host: '127.0.0.1' }).on('error', () => {})
+    await once(server, 'request')
+    return { socket, leave: () => socket.destroy() }
+  },
+  'a MessagePort': () => {
+    const { port1, port2 } = new MessageChannel()
+    return { socket: port1, leave: () => port2.close() }
+  },
   'an AbortSignal': () => {
     const controller = new AbortController()
     return { socket: controller.signal, leave: () => controller.abort() }
@@ -145,12 +183,15 @@ for (const [name, open] of Object.entries(ROWS)) {
 const REFUSED: Record<string, () => unknown> = {
   'an emitter that shows nothing': () => new EventEmitter(),
   'an event target that shows nothing': () => new EventTarget(),
-  // It emits `close`, but nothing shows whether it did so before.
-  'a MessagePort': () => {
-    const { port1 } = new MessageChannel()
-    port1.close()
-    return port1
+  'a BroadcastChannel': () => {
+    const channel = new BroadcastChannel('any')
+    channel.close()
+    return channel
   },
+  // It is closed at 2, and emits nothing then.
+  'an EventSource': () => Object.assign(new EventTarget(), { readyState: 1, close() {} }),
+  // https://mongoosejs.com: it is closed at 0.
+  'a database connection': () => Object.assign(new EventEmitter(), { readyState: 1, close() {} }),
   'a web stream': () => new ReadableStream(),
   'a promise': () => Promise.resolve(),
   // https://github.com/primus/primus: a Spark emits `end`, and is open at 3.
@@ -174,3 +215,51 @@ for (const [name, make] of Object.entries(REFUSED)) {
     end()
   })
 }
+
+it('a Socket.IO socket counts from a middleware on, before it is connected, and also if it is refused', async t => {
+  const { gradio, user } = harness(t)
+  const http = createServer()
+  const server = new SocketIo(http)
+  t.after(() => server.close())
+  const begun = await Promise.all(['welcome', 'refused'].map(name => user(name).begin()))
+  server.use((socket, next) => {
+    const isRefused = socket.handshake.auth.name === 'refused'
+    gradio.track(begun[isRefused ? 1 : 0]!.req, socket)
+    next(isRefused ? new Error('Refused') : undefined)
+  })
+  const port = await portOf(t, http)
+  const open = (name: string) =>
+    io(`http://127.0.0.1:${port}`, { auth: { name }, forceNew: true, reconnection: false })
+  const welcome = open('welcome')
+  t.after(() => welcome.disconnect())
+  await once(welcome as unknown as EventEmitter, 'connect')
+  for (const { end } of begun) end()
+  assert.equal(gradio.stats().pages, 1)
+  const refused = open('refused')
+  t.after(() => refused.disconnect())
+  await once(refused as unknown as EventEmitter, 'connect_error')
+  assert.equal(gradio.stats().pages, 2)
+  refused.disconnect()
+  await until(() => gradio.stats().pages === 1)
+  welcome.disconnect()
+  await until(() => gradio.stats().pages === 0)
+})
+
+it('a session of better-sse that was created after its user had left counts no more', async t => {
+  const { gradio, user } = harness(t)
+  const leaving = new AbortController()
+  const answer = async (req: IncomingMessage, res: ServerResponse) => {
+    leaving.abort()
+    await once(req.socket, 'close')
+    const session = await createSession(req, res, { keepAlive: null })
+    assert.equal(session.isConnected, true)
+    const { state } = await user().begin()
+    gradio.track(Object.assign(req, { gradioState: state }), session)
+  }
+  const answered = deferred<void>()
+  const server = createServer((req, res) => void answer(req, res).then(answered.resolve, answered.reject))
+  await fetch(`http://127.0.0.1:${await portOf(t, server)}`, { signal: leaving.signal }).catch(() => {})
+  await answered.promise
+  await new Promise(setImmediate)
+  assert.equal(gradio.stats().pages, 0)
+})

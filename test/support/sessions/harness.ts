@@ -85,6 +85,7 @@ export function testUser(gradio: GradioState, name = 'somebody'): TestUser {
       method: 'GET',
       url: '/',
       headers: { ...headers, 'x-user': name },
+      socket: { destroyed: false },
       // It never closes.
       once: () => req,
     } as unknown as TestIncoming
