@@ -24,6 +24,8 @@ type Mountable = (req: IncomingMessage, res: ServerResponse, next: (error?: unkn
  *
  * It supports koa-session, with an external store or in the cookie, and express-session through koa-connect. Without a session
  * it uses the library's own cookie. For other session middleware, set the `identify` option.
+ *
+ * Import it from `gradio-state/koa`.
  * @throws GradioStateError `OPTION_INVALID` if `gradio` isn't the result of `gradioState()`
  */
 export function koa(gradio: Mountable): Middleware {

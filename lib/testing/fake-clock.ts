@@ -13,7 +13,10 @@ export interface FakeClock extends Clock {
   readonly timers: number
 }
 
-/** @param wall the initial wall clock time, in milliseconds since the epoch */
+/**
+ * Creates a clock for the `clock` option. Import it from `gradio-state/testing`.
+ * @param wall the initial wall clock time, in milliseconds since the epoch
+ */
 export function fakeClock(wall = Date.UTC(2026, 0, 1)): FakeClock {
   return steppedClock({ wall, rest: () => turn() })
 }

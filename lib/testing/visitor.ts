@@ -37,7 +37,7 @@ export interface TestPage {
 }
 
 /**
- * A user for tests. Each visitor has cookies of its own.
+ * A user for tests. Each visitor has cookies of its own. Import it from `gradio-state/testing`.
  * @param app the app, as the result of `express()` or `new Koa()`, a server of Node.js, or an origin such as `'http://localhost:3000'`.
  * What doesn't listen yet is served at a free port from the first request on, which keeps no process alive.
  */

@@ -18,7 +18,7 @@ export interface RedisOptions {
 
 /**
  * Creates the option `cluster`: several nodes share their users' sessions through Redis (or Valkey), which needs
- * `maxmemory-policy noeviction`.
+ * `maxmemory-policy noeviction`. Import it from `gradio-state/redis`.
  * @throws GradioStateError `OPTION_INVALID`
  */
 export function redis(options: RedisOptions): Cluster {
