@@ -48,9 +48,7 @@ export type PageListener = (event: CustomEvent<PageChange>) => void
  * Connects this page to the server, so that the server knows that it is open, and says goodbye when the page is closed.
  *
  * Resolves as soon as the session's cookie is set. Before that, each parallel request would begin a session of its own. Retries until it
- * succeeds. A second call with the same base returns the same promise.
- *
- * Import it from `gradio-state/client`.
+ * succeeds. A second call with the same base returns the same promise. Import it from `gradio-state/client`.
  *
  * @param base - The URL of the library's routes, relative to the document. Default: `/gradio_api`.
  * @returns A promise that rejects only if there is no document, or if `base` isn't an http(s) URL.

@@ -39,13 +39,13 @@ export class Page implements PageHandle {
   ticket = ''
   /** How often its cookie has to be renewed while it has a socket, in milliseconds. */
   renewalInterval = Number.POSITIVE_INFINITY
+  /** Whether the page has said goodbye in its epoch. */
+  isGone = false
   readonly #session: Session
   readonly #owner: PageOwner
   readonly #deadline = new PageDeadline(this)
   #connection: Connection | undefined
   #entry: Entry | undefined
-  /** Whether the page has said goodbye in its epoch. */
-  #isGone = false
   /**
    * When the lease of the last heartbeat ends. A heartbeat that arrives while there is a socket means that the page has lost that socket
    * and the server hasn't detected it yet.
@@ -97,7 +97,7 @@ export class Page implements PageHandle {
       return
     }
     this.#entry = entry
-    this.#isGone = false
+    this.isGone = false
     other?.leave()
   }
 
@@ -149,7 +149,7 @@ export class Page implements PageHandle {
   }
 
   leave({ isGone = false, abrupt = false, hint }: PageLeave = {}): void {
-    this.#isGone ||= isGone
+    this.isGone ||= isGone
     if (this.#entry === undefined) return
     const seenAt = this.#connection === undefined ? this.#seenAt : this.#deadlines.now
     this.#entry.leave({ abrupt, reloads: hint === 'within', seenAt })
@@ -199,7 +199,7 @@ export class Page implements PageHandle {
   }
 
   get #leastEpoch(): number {
-    return this.#isGone ? this.epoch + 1 : this.epoch
+    return this.isGone ? this.epoch + 1 : this.epoch
   }
 
   #scheduleRenewal(): void {

@@ -16,7 +16,7 @@ export interface SessionInit {
 /** A page or request that is present in a session. Only the presence writes these fields. */
 export interface PresenceEntry {
   readonly kind: EntryKind
-  /** A page that reconnects: no navigation has brought it. */
+  /** A page that has lost its socket and connects again, so it isn't the page of a navigation. */
   readonly isReconnect?: boolean
   left: boolean
   /** Entered while unload hooks were running, and waits until the session is loaded again. */

@@ -23,6 +23,8 @@ export interface PageList {
 
 /** One of these pages. */
 export interface PageHandle {
+  /** Whether the page has said goodbye. */
+  readonly isGone: boolean
   /** The page has connected to another node. */
   leave(): void
   /** The page has said goodbye to another node. */
@@ -249,7 +251,7 @@ export class Entry implements PresenceEntry {
     this.session = session
     this.kind = kind
     this.page = page
-    this.isReconnect = page !== undefined && session.pageList?.find(page) !== undefined
+    this.isReconnect = page !== undefined && session.pageList?.find(page)?.isGone === false
   }
 
   /**

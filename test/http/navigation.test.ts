@@ -275,6 +275,18 @@ forEachExpress((_name, express) => {
     }
   })
 
+  it('a page that returns from the back/forward cache is the one that the goodbye has announced', async t => {
+    const { visitor, unloadsAfter } = await app(t)
+    const user = visitor()
+    const first = await user.openPage({ socket: false })
+    await goodbye(user, first.id, { within: true })
+    const second = await user.openPage({ socket: false })
+    await goodbye(user, second.id, { within: true })
+    await user.openPage({ id: first.id, epoch: 2, socket: false })
+    await goodbye(user, first.id, { n: '2' })
+    assert.deepEqual(await unloadsAfter(), [2])
+  })
+
   it('a reload counts once, whether its navigation or its hint arrives first', async t => {
     for (const order of ['navigation, hint, page', 'hint, navigation, page', 'hint, page']) {
       const { visitor, unloadsAfter } = await app(t)

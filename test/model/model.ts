@@ -401,7 +401,7 @@ export class Model {
         this.#soon.push(() => this.#opened(label, user, token ?? label, page, n))
       })
     }
-    this.#come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'))
+    this.#come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'), id)
   }
 
   /** `undefined`: its session has ended meanwhile, or the page was opened anew. */
@@ -541,6 +541,7 @@ export class Model {
     name: string,
     arrived: (entry: Entry) => void,
     refused: (code: string) => void,
+    page?: string,
   ): void {
     if (this.isClosing) {
       refused('CLOSED')
@@ -554,7 +555,7 @@ export class Model {
     this.#answered(token, !isThere, () => {
       let session = this.sessions.get(token)
       // One that was found has ended meanwhile.
-      if (session === undefined && isThere) return this.#come(token, kind, name, arrived, refused)
+      if (session === undefined && isThere) return this.#come(token, kind, name, arrived, refused, page)
       if (session === undefined) {
         session = new Session(name, token)
         this.sessions.set(token, session)
@@ -562,7 +563,7 @@ export class Model {
       } else {
         this.#return(session)
       }
-      arrived(this.#enter(session, kind))
+      arrived(this.#enter(session, kind, page))
     })
   }
 
@@ -601,7 +602,9 @@ export class Model {
     session.spareSince = ++this.#serial
   }
 
-  #enter(session: Session, kind: Kind): Entry {
+  #enter(session: Session, kind: Kind, page?: string): Entry {
+    // A page that has lost its socket and returns is not the page of a navigation.
+    const isReconnect = page !== undefined && session.pages.get(page)?.gone === false
     if (kind === 'page' && !session.holds('page')) session.pageTimeUntil = this.now
     const entry: Entry = { session, kind, left: false, waiting: undefined }
     session.entries.add(entry)
@@ -609,7 +612,9 @@ export class Model {
       session.sawPage = true
       session.spareSince = ++this.#serial
       session.awaited = session.awaited.filter(until => until > this.now)
-      if (session.awaited.length > 0) session.awaited.shift()
+      if (isReconnect) {
+        // Nothing that is awaited has come.
+      } else if (session.awaited.length > 0) session.awaited.shift()
       else if (session.early < [...session.entries].filter(entry => entry.kind === 'navigation').length)
         session.early++
     } else {
