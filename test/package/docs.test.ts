@@ -58,7 +58,9 @@ test('each test that the documentation links to exists, under the text of the li
 })
 
 test('no line of prose is longer than 120 columns', () => {
-  const long = pages.flatMap(page =>
+  // docs/api.md is generated from comments, which are indented in their files.
+  const written = pages.filter(page => page !== 'docs/api.md')
+  const long = written.flatMap(page =>
     outsideCode(read(page))
       // A row of a table can't be broken.
       .filter(line => line.length > 120 && !/^\s*\|/.test(line))
