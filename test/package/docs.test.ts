@@ -113,14 +113,16 @@ function brokenLinks(page: string): string[] {
       const [path = '', heading] = link.split('#')
       const target = path === '' ? page : join(dirname(page), path)
       if (!existsSync(join(root, target))) return true
-      return heading !== undefined && !headingsOf(read(target)).includes(heading)
+      return heading !== undefined && !anchorsOf(read(target)).includes(heading)
     })
     .map(link => `${page}: ${link}`)
 }
 
-/** The anchors that GitHub gives to headings. */
-function headingsOf(page: string): string[] {
-  return outsideCode(page)
+/** The anchors in a page, and those that GitHub gives to its headings. */
+function anchorsOf(page: string): string[] {
+  const lines = outsideCode(page)
+  const anchors = [...lines.join('\n').matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id)
+  const headings = lines
     .filter(line => /^#+ /.test(line))
     .map(line =>
       line
@@ -129,4 +131,5 @@ function headingsOf(page: string): string[] {
         .replace(/[^\p{L}\p{N}_\- ]/gu, '')
         .replaceAll(' ', '-'),
     )
+  return [...anchors, ...headings]
 }
