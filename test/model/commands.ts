@@ -115,16 +115,16 @@ export class Run {
     await this.#passUntilQuiet()
     world.closeLateSockets()
     if (how === 'leave') {
-      for (const request of [...model.requests]) if (!request.ended) this.#end(request, 'broken')
-      for (const { label } of [...model.connections]) this.#disconnect(label, 'broken')
-      for (const label of [...model.tracked.keys()]) this.#closeTracked(label)
+      for (const request of [...model.requests.all]) if (!request.ended) this.#end(request, 'broken')
+      for (const { label } of [...model.pages.connections]) this.#disconnect(label, 'broken')
+      for (const label of [...model.requests.tracked.keys()]) this.#closeTracked(label)
       await this.#pass(1)
       // Pages without a socket are waited for 95 s and then remembered for 120 s, and hooks that hang take 5 s each.
       await this.#pass(this.#settings.gracePeriod + 300_000)
       world.assertNothingIsLeft()
     }
     await this.step({ do: 'close', timeout: 25_000 })
-    while (Number.isFinite(model.idle)) await this.#pass(model.idle)
+    while (Number.isFinite(model.time.idle)) await this.#pass(model.time.idle)
     // The limits of hooks and of closing sockets may leave a timer that finds nothing to do, and so do the beats of a
     // socket whose close came after the instance's.
     await this.#pass(wasClosed ? 60_000 : HOOK_TIMEOUT)
@@ -133,18 +133,18 @@ export class Run {
   }
 
   #due(but: number): number {
-    const { idle } = this.model
+    const { idle } = this.model.time
     return Number.isFinite(idle) ? Math.max(idle + but, 0) : 1
   }
 
   /** Nothing is begun in the very moment in which something was due: which came first would be anybody's guess. */
   async #passUntilQuiet(): Promise<void> {
     do await this.#pass(1)
-    while (this.model.isMoving)
+    while (this.model.time.isMoving)
   }
 
   async #pass(ms: number): Promise<void> {
-    this.model.advance(ms)
+    this.model.time.advance(ms)
     await this.world.clock.advance(`${ms}ms`)
     for (const user of this.model.users) {
       const last = this.world.lastBrought(user)
@@ -152,12 +152,13 @@ export class Run {
       if (user.token !== undefined) this.#cookiesOf(user).add(user.token)
     }
     this.#compare()
-    if (this.model.givenUp !== undefined) assert.deepEqual(await this.world.closing, this.model.givenUp)
+    if (this.model.lifecycle.givenUp !== undefined)
+      assert.deepEqual(await this.world.closing, this.model.lifecycle.givenUp)
   }
 
   #compare(): void {
     const { model, world } = this
-    assert.deepEqual(world.takeLog().sort(), model.takeLog().sort())
+    assert.deepEqual(world.takeLog().sort(), model.time.takeLog().sort())
     const known = [...model.sessions.values()]
     const { sessions, open, loaded, ending, pages, ended } = world.gradio.stats()
     assert.deepEqual(
@@ -173,7 +174,7 @@ export class Run {
     )
     for (const session of known)
       assert.equal(world.show(session.name), session.show(), `the values of ${session.name}`)
-    for (const { label, load, ended } of model.requests) {
+    for (const { label, load, ended } of model.requests.all) {
       const { signal } = world.requests.get(label)!
       if (ended || signal === undefined) continue
       assert.equal(signal.aborted, load?.over ?? false, `whether the signal of ${label} is aborted`)
@@ -189,7 +190,7 @@ export class Run {
         const user = pick(model.users, action.user)!
         const isNavigation = action.by === 'navigation'
         const isByScript = action.by === 'script'
-        model.request(label, user, isNavigation ? 'navigation' : 'request', isByScript)
+        model.requests.begin(label, user, isNavigation ? 'navigation' : 'request', isByScript)
         world.request(label, user, { isNavigation, isByScript })
         return true
       }
@@ -209,7 +210,7 @@ export class Run {
         const isFirst = request.entry === undefined
         if (this.#settings.isAsync && isFirst && !['touch', 'has', 'delete', 'end'].includes(use))
           use = 'establish'
-        model.use(request, use, name, label)
+        model.requests.use(request, use, name, label)
         world.use(request.label, use, name, label)
         return true
       }
@@ -225,12 +226,12 @@ export class Run {
       case 'track': {
         const request = pick(this.#ready(), action.request)
         if (request === undefined || (this.#settings.isAsync && request.entry === undefined)) return false
-        model.track(request, label)
+        model.requests.track(request, label)
         world.track(request.label, label)
         return true
       }
       case 'closeTracked': {
-        const tracked = pick([...model.tracked.keys()], action.socket)
+        const tracked = pick([...model.requests.tracked.keys()], action.socket)
         if (tracked === undefined) return false
         this.#closeTracked(tracked)
         return true
@@ -248,12 +249,12 @@ export class Run {
         const tickets = this.#tickets.filter(ticket => world.tickets.has(ticket))
         const ticket = pick(tickets.slice(-8), action.ticket)
         if (ticket === undefined) return false
-        model.upgrade(label, ticket)
+        model.pages.upgrade(label, ticket)
         world.upgrade(label, ticket, action.late)
         return true
       }
       case 'disconnect': {
-        const connection = pick(model.connections, action.connection)
+        const connection = pick(model.pages.connections, action.connection)
         if (connection === undefined) return false
         this.#disconnect(connection.label, action.how)
         return true
@@ -268,7 +269,7 @@ export class Run {
         const page = this.#knownPage(action.page)
         if (page === undefined) return false
         const epoch = Math.max(page.epoch - action.older, 0)
-        model.goodbye(label, page.user, page.id, epoch)
+        model.pages.goodbye(label, page.user, page.id, epoch)
         world.goodbye(label, page.user, page.id, epoch)
         return true
       }
@@ -276,7 +277,7 @@ export class Run {
         const known = [...model.sessions.values()].filter(session => world.idOf(session.name) !== undefined)
         const session = pick(known, action.session)
         if (session === undefined) return false
-        model.endSession(label, session)
+        model.lifecycle.endSession(label, session)
         void world.endSession(label, session.name)
         return true
       }
@@ -286,7 +287,7 @@ export class Run {
       case 'close':
         if (this.#isClosed) return false
         this.#isClosed = true
-        model.close(action.timeout)
+        model.lifecycle.close(action.timeout)
         world.close(action.timeout)
         return true
       case 'wait':
@@ -304,12 +305,12 @@ export class Run {
   }
 
   #ongoing(): Request[] {
-    return this.model.requests.filter(request => !request.ended)
+    return this.model.requests.all.filter(request => !request.ended)
   }
 
   /** Those whose handler runs, and a few whose handler works on although they or their session have ended. */
   #ready(): Request[] {
-    const ready = this.model.requests.filter(({ passed, label }) => {
+    const ready = this.model.requests.all.filter(({ passed, label }) => {
       const request = this.world.requests.get(label)!
       return passed && request.passed && request.pending === 0
     })
@@ -320,7 +321,7 @@ export class Run {
   #openPage(label: string, page: BrowserPage, newer: number): void {
     const n = this.#epoch(page, newer)
     this.#tickets.push(label)
-    this.model.openPage(label, page.user, page.id, n)
+    this.model.pages.open(label, page.user, page.id, n)
     this.world.openPage(label, page.user, page.id, n)
   }
 
@@ -345,22 +346,22 @@ export class Run {
   }
 
   #end(request: Request, how: 'html' | 'json' | 'broken'): void {
-    this.model.end(request, how)
+    this.model.requests.end(request, how)
     this.world.end(request.label, how)
   }
 
   #closeTracked(label: string): void {
-    this.model.closeTracked(label)
+    this.model.requests.closeTracked(label)
     this.world.closeTracked(label)
   }
 
   #disconnect(label: string, how: 'goodbye' | 'broken' | 'reload'): void {
     const { model, world } = this
-    const at = model.connections.findIndex(connection => connection.label === label)
-    const [connection] = model.connections.splice(at, 1)
+    const at = model.pages.connections.findIndex(connection => connection.label === label)
+    const [connection] = model.pages.connections.splice(at, 1)
     const socket = world.sockets.get(label)!
     // A socket that the server has dropped can say nothing any more.
-    model.disconnect(connection!, how === 'goodbye')
+    model.pages.disconnect(connection!, how === 'goodbye')
     if (how === 'broken') socket.break()
     else socket.sayClose(how === 'goodbye' ? 1000 : 4001)
   }
