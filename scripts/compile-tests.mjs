@@ -10,9 +10,21 @@ import { build } from 'esbuild'
 /** Ignored by git. Each run has a folder of its own in it, so that two runs can overlap. */
 const FOLDER = '.test-build'
 
+/** What tests start in processes of their own: see test/support/program.ts. */
+const PROGRAMS = [
+  'example-app/server.ts',
+  'example-app/server-koa.ts',
+  'test/heap/sessions.ts',
+  'test/support/files/cache-process.ts',
+  'test/support/files/upload-server.ts',
+  'test/support/pages/silent-peer.ts',
+]
+
 /**
  * @param {readonly string[]} files below the current directory
  * @returns {Promise<Map<string, CompiledTest>>} by the name of the test file
+ *
+ * The folder is in the environment variable TEST_BUILD then, for the processes that are started.
  *
  * @typedef {object} CompiledTest
  * @property {string} output the path of the program
@@ -22,8 +34,9 @@ export async function compileTests(files) {
   removeLeftovers()
   const outdir = join(FOLDER, String(process.pid))
   process.once('exit', () => rmSync(outdir, { recursive: true, force: true }))
+  process.env.TEST_BUILD = resolve(outdir)
   const { metafile } = await build({
-    entryPoints: [...files],
+    entryPoints: [...files, ...PROGRAMS],
     outdir,
     outbase: '.',
     entryNames: '[dir]/[name]',

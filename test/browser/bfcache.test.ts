@@ -20,7 +20,7 @@ declare global {
 }
 
 describe('the back/forward cache', { concurrency: true }, () => {
-  const browser = useBrowser()
+  const browser = useBrowser({ hasWindows: true })
   const example = useExample()
 
   it('gives back a page that is connected again, back and forward', async () => {

@@ -99,7 +99,7 @@ const others: Record<string, Move> = {
   },
 }
 
-const browser = useBrowser()
+const browser = useBrowser({ hasWindows: true })
 
 describe('an unload in time, when the tab is closed after', { concurrency: 4 }, () => {
   for (const [name, move] of Object.entries(others)) {

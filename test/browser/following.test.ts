@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BrowserContext, Page } from 'playwright-core'
-import { until, useBrowser } from '../support/browser/browser.ts'
+import { isConnected, until, useBrowser } from '../support/browser/browser.ts'
 import { type RestartableApp, restartableApp, type SessionKind } from '../support/browser/restartable-app.ts'
 import { serve } from '../support/http/express.ts'
 
@@ -38,10 +38,11 @@ async function settles(app: RestartableApp, id: string, pages = 1): Promise<void
   assert.ok(!app.unloaded.includes(id), 'the session in view was unloaded')
 }
 
-for (const host of HOSTS) {
-  describe(`a page at ${host}`, () => {
-    const browser = useBrowser()
+const browser = useBrowser()
 
+for (const host of HOSTS) {
+  // Most of the time they wait.
+  describe(`a page at ${host}`, { concurrency: 6 }, () => {
     for (const kind of KINDS) {
       it(`moves when cookies were cleared and a request began a session: ${kind}`, async t => {
         const app = await restartableApp(t, kind)
@@ -74,7 +75,7 @@ for (const host of HOSTS) {
         const tab = await open(context, app, host)
         await request(tab, '/use')
         await app.kill()
-        await sleep(500)
+        await until(async () => !(await isConnected(tab)), 'the page knows that the server is away')
         await app.start()
         const id = await request(tab, '/slow?ms=5000')
         await settles(app, id)
@@ -187,8 +188,6 @@ for (const host of HOSTS) {
 }
 
 describe('a page of a front end of another origin', () => {
-  const browser = useBrowser()
-
   it('moves when it is shown again', async t => {
     // Another port is another origin of the same site.
     const frontEnd = await serve(t, (_req, res) => {

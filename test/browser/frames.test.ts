@@ -119,7 +119,7 @@ describe('on other ports and origins', { concurrency: 3 }, () => {
 })
 
 describe('in a frame of another site, where third-party cookies are blocked', () => {
-  const strict = useBrowser('--test-third-party-cookie-phaseout')
+  const strict = useBrowser({ args: ['--test-third-party-cookie-phaseout'] })
 
   it("a cookie with sameSite: 'none' keeps the session", async t => {
     const clock = fakeClock()

@@ -23,7 +23,7 @@ const html = `<!doctype html>
   </script>`
 
 describe('a browser that vanishes without a word', () => {
-  const browser = useBrowser()
+  const browser = useBrowser({ hasWindows: true })
 
   it('is missed within 60 s, whether its tabs are visible, hidden or frozen', async t => {
     const { gradio, clock, unloaded, server, port } = await app(t)

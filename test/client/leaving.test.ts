@@ -203,8 +203,11 @@ describeClient('a page that is left', () => {
       assert.equal(server.all('close')[0]?.code, 1000)
     })
   })
+})
 
-  describe('the back/forward cache', () => {
+describeClient(
+  'the back/forward cache',
+  () => {
     each('keeps the page, which returns in its next epoch with one socket', async () => {
       const tab = await openTab()
       await tab.evaluate(() => {
@@ -245,5 +248,6 @@ describeClient('a page that is left', () => {
       assert.equal(await isConnected(tab), true)
       assert.equal(server.all('open')[0]?.n, 2)
     })
-  })
-})
+  },
+  { hasWindows: true },
+)

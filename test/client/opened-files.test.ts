@@ -8,7 +8,7 @@ import { useBrowser } from '../support/browser/browser.ts'
 import { scratch } from '../support/files/disk.ts'
 import { site } from '../support/http/express.ts'
 
-const browser = useBrowser('--autoplay-policy=no-user-gesture-required')
+const browser = useBrowser({ args: ['--autoplay-policy=no-user-gesture-required'] })
 
 /** A tab whose user has such a file, and the address of it. */
 async function saved(t: TestContext, name: string, content: Buffer) {

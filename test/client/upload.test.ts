@@ -31,7 +31,7 @@ declare global {
 
 const MB = 1024 * 1024
 
-const browser = useBrowser('--autoplay-policy=no-user-gesture-required')
+const browser = useBrowser({ args: ['--autoplay-policy=no-user-gesture-required'] })
 
 /** Runs in the page: a compiler's helpers don't reach it, so it is text. */
 const helpers = (base: string) => `

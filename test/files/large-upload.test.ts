@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { it, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { visitor } from '../../lib/testing/index.ts'
 import { filesBelow, scratch } from '../support/files/disk.ts'
 import { partHead, slowUpload, unique } from '../support/files/multipart.ts'
+import { program } from '../support/program.ts'
 
 /** `LARGE_UPLOAD=2147483648` for as many bytes as the promise is about. */
 const SIZE = Number(process.env.LARGE_UPLOAD ?? 512 * 1024 * 1024)
@@ -35,8 +35,9 @@ it(`an upload of ${SIZE / 2 ** 20} MiB takes no more memory than a small one`, a
 })
 
 async function start(t: TestContext, cacheDir: string) {
-  const program = fileURLToPath(new URL('../support/files/upload-server.ts', import.meta.url))
-  const child = fork(program, [cacheDir], { execArgv: ['--import', 'tsx'] })
+  const child = spawn(process.execPath, [...program('test/support/files/upload-server.ts'), cacheDir], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  })
   t.after(() => child.kill())
   const exited = once(child, 'exit')
   const [port] = (await once(child, 'message')) as [number]

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { isAlive, OWNER_FILE, type Owner, ownerOf, readOwner } from '../../lib/files/owner.ts'
 import { scratch } from '../support/files/disk.ts'
 import { DEAD, leaveInstance, ownerIn } from '../support/files/leftover-instance.ts'
 import { until } from '../support/http/express.ts'
+import { program } from '../support/program.ts'
 
 const INSTANCE = '11111111-2222-4333-8444-555555555555'
 const SELF = ownerOf(INSTANCE)
@@ -129,17 +129,8 @@ async function contained(
   t: TestContext,
   cacheDir: string,
 ): Promise<{ owner: Owner; stop(): Promise<unknown> }> {
-  const script = fileURLToPath(new URL('../support/files/cache-process.ts', import.meta.url))
-  const args = [
-    '--pid',
-    '--fork',
-    '--kill-child',
-    '--mount-proc',
-    process.execPath,
-    '--import',
-    'tsx',
-    script,
-  ]
+  const script = program('test/support/files/cache-process.ts')
+  const args = ['--pid', '--fork', '--kill-child', '--mount-proc', process.execPath, ...script]
   const child = spawn('unshare', [...args, cacheDir], { stdio: ['pipe', 'pipe', 'inherit'] })
   // `close` comes when nobody holds its output any more, the process inside included.
   const closed = once(child, 'close')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { it } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { program } from '../support/program.ts'
 import type { Report } from './sessions.ts'
 
 /** Until then the heap grows by what is made once: compiled code, the capacity of tables. */
@@ -9,8 +9,8 @@ const WARM_UP = 50_000
 const SESSIONS = 40_000
 
 it('40,000 sessions leave nothing behind: the heap returns, and no timer, listener or socket is left', t => {
-  const script = fileURLToPath(new URL('sessions.ts', import.meta.url))
-  const args = ['--expose-gc', '--no-warnings', '--import', 'tsx', script, `${WARM_UP}`, `${SESSIONS}`]
+  const counts = [`${WARM_UP}`, `${SESSIONS}`]
+  const args = ['--expose-gc', '--no-warnings', ...program('test/heap/sessions.ts'), ...counts]
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 840_000 })
   assert.equal(stderr, '')
   assert.equal(status, 0)

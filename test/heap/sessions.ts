@@ -28,7 +28,7 @@ export interface Measure {
 const CONNECTIONS = 16
 const PAGES = 100
 
-if (process.argv[1] === import.meta.filename) await main(Number(process.argv[2]), Number(process.argv[3]))
+await main(Number(process.argv[2]), Number(process.argv[3]))
 
 async function main(warmUp: number, count: number): Promise<void> {
   const clock = fakeClock()

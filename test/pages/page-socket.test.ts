@@ -6,11 +6,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { WebSocket } from 'ws'
 import { forEachExpress, pass, type Site, site, until } from '../support/http/express.ts'
 import { dial, heartbeat } from '../support/pages/handshake.ts'
+import { program } from '../support/program.ts'
 
 const HANDSHAKE: Readonly<Record<string, string>> = {
   Connection: 'Upgrade',
@@ -246,9 +246,9 @@ forEachExpress((_name, express) => {
 })
 
 it('a process exits although the peer of a page does not answer its Close frame', async () => {
-  const program = fileURLToPath(new URL('../support/pages/silent-peer.ts', import.meta.url))
+  const peer = program('test/support/pages/silent-peer.ts')
   // Less than the 30 s for which ws waits by default.
   const options = { timeout: 20_000 }
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program], options)
+  const { stdout } = await promisify(execFile)(process.execPath, peer, options)
   assert.equal(stdout, 'HTTP/1.1 101 Switching Protocols 1\n')
 })

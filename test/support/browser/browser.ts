@@ -11,15 +11,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContext, chromium, type LaunchOptions, type Page } from 'playwright-core'
 import { visitor } from '../../../lib/testing/index.ts'
+import { program } from '../program.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** For how many seconds is waited for what a busy machine may be late with. */
 const PATIENCE = 120
 
+const chromiumPath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
+/** Chromium without windows, which opens a page in a fifth of the time. */
+const shellPath = process.env.CHROMIUM_SHELL_PATH ?? '/usr/bin/chromium-headless-shell'
+
 export const launchOptions: LaunchOptions = {
   timeout: PATIENCE * 1000,
-  executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
+  executablePath: existsSync(shellPath) ? shellPath : chromiumPath,
   ignoreDefaultArgs: ['--disable-back-forward-cache'],
   args: [
     '--no-sandbox',
@@ -34,16 +39,38 @@ export const launchOptions: LaunchOptions = {
   ],
 }
 
-/** One Chromium for all tests of a file or suite, with more arguments. Each test takes a context of its own: a user with cookies of their own. */
-export function useBrowser(...args: string[]): Pick<Browser, 'newContext' | 'newBrowserCDPSession'> {
+export type TestBrowser = Pick<Browser, 'newContext' | 'newBrowserCDPSession'>
+
+/** Those that suites of this process use or will use. */
+const shared = new Map<string, { suites: number; launched?: Promise<Browser> }>()
+
+export interface BrowserSettings {
+  /** More arguments. */
+  args?: readonly string[]
+  /** Whether it has windows: without them it hides no tab, and has no back/forward cache. @default false */
+  hasWindows?: boolean
+}
+
+/** A Chromium that the suites of a file share. Each test takes a context of its own: a user with cookies of their own. */
+export function useBrowser({ args = [], hasWindows = false }: BrowserSettings = {}): TestBrowser {
+  const options = { ...launchOptions, args: [...(launchOptions.args ?? []), ...args] }
+  if (hasWindows) options.executablePath = chromiumPath
+  const key = JSON.stringify(options)
+  const sharing = shared.get(key) ?? { suites: 0 }
+  shared.set(key, sharing)
+  sharing.suites++
   let browser: Browser
   before(async () => {
-    browser = await chromium.launch({ ...launchOptions, args: [...(launchOptions.args ?? []), ...args] })
+    sharing.launched ??= chromium.launch(options)
+    browser = await sharing.launched
   })
-  after(() => browser?.close())
+  after(async () => {
+    if (--sharing.suites === 0) await browser?.close()
+  })
   return {
     async newContext(options) {
-      const context = await browser.newContext(options)
+      // The example app's animations would be drawn all the time, without a graphics card.
+      const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
       context.setDefaultTimeout(PATIENCE * 1000)
       return context
     },
@@ -93,7 +120,7 @@ export async function startExample(
 ): Promise<Example> {
   const folder = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
   const pictureDir = path.join(folder, 'pictures')
-  const child = spawn(process.execPath, ['--import', 'tsx', `example-app/${SERVERS[app]}`], {
+  const child = spawn(process.execPath, program(`example-app/${SERVERS[app]}`), {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PORT: '0', PICTURE_DIR: pictureDir, ...settings },

@@ -8,7 +8,7 @@ import { build } from 'esbuild'
 import type { BrowserContext, Page as Tab } from 'playwright-core'
 import { type WebSocket as ServerSocket, WebSocketServer } from 'ws'
 import type { Page } from '../../../lib/client/index.ts'
-import { until, useBrowser } from './browser.ts'
+import { type BrowserSettings, type TestBrowser, until, useBrowser } from './browser.ts'
 
 export const second = 1000
 
@@ -187,7 +187,7 @@ export async function buildScript(minify: boolean): Promise<string> {
 }
 
 let script: string
-let browser: ReturnType<typeof useBrowser>
+let browser: TestBrowser
 export let server: Server
 export let context: BrowserContext
 
@@ -326,11 +326,12 @@ export async function openStoppedConnected(): Promise<Tab> {
   return tab
 }
 
-/** Declares tests with a Chromium of their own. */
-export function describeClient(name: string, define: () => void): void {
+/** Declares tests with a Chromium. */
+export function describeClient(name: string, define: () => void, settings?: BrowserSettings): void {
   describe(name, () => {
-    browser = useBrowser()
+    const own = useBrowser(settings)
     before(async () => {
+      browser = own
       script = await buildScript(false)
     })
     define()
