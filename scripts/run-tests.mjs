@@ -3,12 +3,12 @@
 //   node scripts/run-tests.mjs --part unit
 //   node scripts/run-tests.mjs timer-wheel identity/
 
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { compileTests } from './compile-tests.mjs'
 
@@ -52,6 +52,12 @@ const SLOWEST = [
   'test/model/model.test.ts',
 ]
 
+/**
+ * The small files of a folder share a process, since each process has to load the library and Express anew. Not those that
+ * change or inspect what is the process's: warnings, signals, globals, built-in modules, the heap.
+ */
+const NEEDS_PROCESS = /\bprocess\b|\bglobal(This)?\.|syncBuiltinESMExports|warningsIn|failing-calls/
+
 /** What a test file needs beyond Node.js. A file belongs to the first part that fits. */
 const PARTS = {
   package: file => file.startsWith('test/package/'),
@@ -83,13 +89,38 @@ if (files.length === 0) fail(`No test file matches ${filters.join(' or ') || 'te
 
 // Each test process gets the options of this one.
 process.execArgv.push('--enable-source-maps')
-run({ files: files.map(file => compiled.get(file).output), concurrency: CONCURRENCY, timeout: LIMIT })
+run({ files: entriesOf(files), concurrency: CONCURRENCY, timeout: LIMIT })
   .on('test:fail', () => {
     process.exitCode = 1
   })
   // Only the last lines of a long log may be kept, and this reporter repeats there what has failed.
   .compose(new spec())
   .pipe(process.stdout)
+
+/** The programs to run: a test file, or the files of a folder that share a process. */
+function entriesOf(files) {
+  const groups = new Map()
+  for (const file of files) groups.set(groupOf(file), [...(groups.get(groupOf(file)) ?? []), file])
+  return [...groups.values()].map(entryOf)
+}
+
+function groupOf(file) {
+  const isAlone =
+    SLOWEST.includes(file) || partOf(file) === 'browser' || NEEDS_PROCESS.test(readFileSync(file, 'utf8'))
+  return isAlone ? file : dirname(file)
+}
+
+/** Reports the tests of several files below the names of the files. */
+function entryOf(files) {
+  if (files.length === 1) return compiled.get(files[0]).output
+  const entry = join(process.env.TEST_BUILD, `${dirname(files[0]).replaceAll('/', '-')}.mjs`)
+  const suites = files.map(file => {
+    const url = pathToFileURL(compiled.get(file).output)
+    return `describe('${file}', async () => void (await import('${url}')))\n`
+  })
+  writeFileSync(entry, `import { describe } from 'node:test'\n\n${suites.join('')}`)
+  return entry
+}
 
 function partOf(file) {
   return Object.keys(PARTS).find(part => PARTS[part](file, compiled.get(file)))
