@@ -6,6 +6,8 @@ export type ErrorCode =
   | 'CACHE_DIR_UNSAFE'
   | 'CACHE_FULL'
   | 'CLOSED'
+  | 'CLUSTER_MISMATCH'
+  | 'CLUSTER_RECORD_DAMAGED'
   | 'CLUSTER_UNAVAILABLE'
   | 'CROSS_SITE'
   | 'DISK_FULL'

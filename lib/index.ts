@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Multer, StorageEngine } from 'multer'
+import { agreedOptions } from './agreed-options.js'
 import { FileCache } from './files/cache.js'
 import { MulterStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
@@ -192,7 +193,10 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   explainMissingState()
   const cache = new FileCache(config, () => config.clock.now())
   const directoryOf = (id: string) => cache.pathOf(id)
-  const sessions = new Sessions({ ...config, directoryOf }, config.cluster?.())
+  const sessions = new Sessions(
+    { ...config, directoryOf, agreedOptions: agreedOptions(config) },
+    config.cluster?.(),
+  )
   const reportFiles = (error: unknown) => sessions.hooks.report(error, { source: 'files' })
   const storage = new MulterStorage(req => {
     const state = stateOf(sessions, req)

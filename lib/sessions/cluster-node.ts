@@ -6,7 +6,7 @@ import { detachString } from '../util/detach-string.js'
 import { ClaimWorker, type WorkerContext } from './claim-worker.js'
 import { clusterEvents, type EventsContext } from './cluster-events.js'
 import { ClusterShares, type SharesContext } from './cluster-shares.js'
-import type { Admission, Coordinator, PageHint, Proposal } from './coordinator.js'
+import type { Admission, Coordinator, NodeContext, PageHint, Proposal } from './coordinator.js'
 import type { EntryInit, EntryKind, SessionInit } from './entry.js'
 import { PendingEntries } from './pending-entries.js'
 import { RECONNECT } from './presence.js'
@@ -22,6 +22,8 @@ export interface ClusterNodeContext extends WorkerContext, SharesContext, Events
     readonly gracePeriod: number
     readonly hookTimeout: number
   }
+  /** See {@link NodeContext.options}. */
+  agreedOptions(): Readonly<Record<string, string>>
   find(token: string): Session | undefined
   all(): Session[]
   /** @throws GradioStateError `CLOSED` */
@@ -65,7 +67,8 @@ export class ClusterNode {
     const { clock, unloadDelay, gracePeriod } = config
     const shares = () => this.#context.all().map(session => this.shares.of(session))
     // The sockets of a node that crashed count as broken, so their pages get time to reconnect.
-    const context = { clock, unloadDelay: unloadDelay + RECONNECT, gracePeriod, shares }
+    const options = () => this.#context.agreedOptions()
+    const context = { clock, unloadDelay: unloadDelay + RECONNECT, gracePeriod, shares, options }
     const events = clusterEvents(this.#context, this.#worker, this.shares)
     void this.#coordinator.connect(context, events).catch(error => hooks.report(error, { source: 'cluster' }))
   }

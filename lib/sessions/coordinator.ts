@@ -119,6 +119,8 @@ export interface NodeContext {
   readonly unloadDelay: number
   /** The least time from then to their end, in milliseconds, or `Infinity`. */
   readonly gracePeriod: number
+  /** The options that have to be the same on all nodes, with their values as text. Called whenever this node connects. */
+  options(): Readonly<Record<string, string>>
   /** The shares of all sessions that have begun here and not ended. Called when an outage is over. */
   shares(): Iterable<Share>
 }

@@ -33,6 +33,8 @@ export interface SessionsConfig {
   readonly maxSessions: number
   /** The path of a session's directory, which need not exist. */
   readonly directoryOf: (id: string) => string
+  /** The options that all nodes of a cluster need to have the same, as text. */
+  readonly agreedOptions: Readonly<Record<string, string>>
 }
 
 /** The sessions of this process: lets pages and requests enter and leave, and does what is due. */
@@ -260,6 +262,7 @@ export class Sessions implements DueSource {
     return {
       ...{ deadlines, hooks, shared },
       config: this.#config,
+      agreedOptions: () => ({ ...this.#config.agreedOptions, ...this.states.agreedOptions() }),
       lifecycle: this.#lifecycle,
       sharedValues: this.#sharedValues,
       find: token => this.find(token),

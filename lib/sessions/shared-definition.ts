@@ -26,6 +26,17 @@ export class SharedDefinition extends Definition {
     this.initial = this.#initial(value)
   }
 
+  override agreedOptions(): Record<string, string> {
+    const { timeToLive, deleteCallback, deleteReplaced } = this.config
+    return {
+      timeToLive: `${timeToLive / 1000} s`,
+      deleteCallback: deleteCallback === undefined ? 'none' : 'a function',
+      deleteReplaced: String(deleteReplaced),
+      codec: this.#codec === v8Codec ? 'default' : 'a codec of its own',
+      maxSize: `${this.#maxSize} bytes`,
+    }
+  }
+
   encode(value: unknown): string {
     const text = this.#textOf(value)
     const length = Buffer.byteLength(text)

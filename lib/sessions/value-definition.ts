@@ -28,6 +28,11 @@ export abstract class Definition {
     this.name = name
     this.config = valueConfig(what, options)
   }
+
+  /** The options that all nodes of a cluster need to have the same, as text. */
+  agreedOptions(): Readonly<Record<string, string>> {
+    return {}
+  }
 }
 
 export class StateDefinition extends Definition implements State<unknown> {
@@ -57,6 +62,15 @@ export class StateRegistry {
     const definition = make()
     this.#definitions.set(name, definition)
     return definition
+  }
+
+  /** See {@link Definition.agreedOptions}. */
+  agreedOptions(): Record<string, string> {
+    const all: Record<string, string> = {}
+    for (const [name, definition] of this.#definitions)
+      for (const [option, value] of Object.entries(definition.agreedOptions()))
+        all[`${option} of shared state ${show(name)}`] = value
+    return all
   }
 
   find(name: string): Definition | undefined {

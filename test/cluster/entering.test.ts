@@ -237,7 +237,7 @@ describe('a coordinator', () => {
   it('that has work from elsewhere is asked for it once at a time', async t => {
     const { clock, all, coordinator, log, user, rest } = far(t, { unloadDelay: 2 })
     const other = new MemoryCoordinator(all)
-    const context = { clock, unloadDelay: 2_000, gracePeriod: 60_000, shares: () => [] }
+    const context = { clock, unloadDelay: 2_000, gracePeriod: 60_000, shares: () => [], options: () => ({}) }
     await other.connect(context, {} as never)
     const ref = { token: 'theirs', id: 'theirs', createdAt: clock.wall() }
     await other.enter({ ...ref, isBegun: false, expected: [], navigations: 0 }, { kind: 'request' }, true)

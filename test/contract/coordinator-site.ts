@@ -92,6 +92,7 @@ export class TestNode {
         unloadDelay: UNLOAD_DELAY * 1000,
         gracePeriod: GRACE_PERIOD * 1000,
         shares: () => this.#shares.values(),
+        options: () => ({}),
       },
       events,
     )
@@ -103,6 +104,11 @@ export class TestNode {
     await node.connect()
     await this.#place.rest()
     return node
+  }
+
+  /** Whether this node keeps anything of the session of that token. */
+  has(token: string): boolean {
+    return this.#shares.has(token)
   }
 
   /** What this node keeps of the session of that token. */

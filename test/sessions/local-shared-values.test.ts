@@ -13,6 +13,7 @@ describeSharedValues('in one process', () => {
     hookTimeout: 5_000,
     maxSessions: 100,
     directoryOf: id => id,
+    agreedOptions: {},
   })
   const expired: ValueClaim[] = []
   const values = new LocalSharedValues(

@@ -24,7 +24,7 @@ for (const kind of ['page', 'request'] as const) {
     const clock = fakeClock()
     const directoryOf = (id: string) => id
     const times = { gracePeriod: 1_000, unloadDelay: 1_000, hookTimeout: 1_000 }
-    const sessions = new Sessions({ clock, ...times, maxSessions: 1_000, directoryOf })
+    const sessions = new Sessions({ clock, ...times, maxSessions: 1_000, directoryOf, agreedOptions: {} })
     const each = heldByEach(index => {
       const page = { page: cutOut('page', index) }
       const visiting = kind === 'page' ? { kind, ...page } : { kind }

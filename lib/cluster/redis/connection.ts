@@ -114,6 +114,7 @@ async function closeNow(client: RedisClient): Promise<void> {
 }
 
 export function unavailable(cause?: unknown): GradioStateError {
+  if (cause instanceof GradioStateError && cause.code === 'CLUSTER_UNAVAILABLE') return cause
   return new GradioStateError(
     'CLUSTER_UNAVAILABLE',
     'Expected Redis to answer, but it is unavailable. Local values work meanwhile; nothing is deleted. Try again later.',

@@ -1,5 +1,6 @@
 import type { CoordinatorEvents, Share } from '../../sessions/coordinator.js'
 import type { Reason } from '../../types.js'
+import { recordDamaged } from './agreement.js'
 import type { Claims } from './claims.js'
 import type { Message, ResyncAnswer } from './protocol.js'
 import type { SessionLink, SessionLinks } from './session-links.js'
@@ -21,9 +22,10 @@ export class EventDispatcher {
     this.#claims = claims
   }
 
-  /** Handles a message: its kind, the id and the version of the session, and arguments. */
+  /** Handles a message: its kind, the id and the version of the session, and arguments. For `damaged`, the key of the record. */
   message(shard: Shard, [what, clusterId, version, ...rest]: Message): void {
     if (what === 'due') shard.noteDue(0)
+    if (what === 'damaged') this.#context.events?.problem(recordDamaged(String(clusterId)))
     const link = this.#links.byClusterId(String(clusterId))
     const { events } = this.#context
     if (link === undefined || events === undefined) return

@@ -105,6 +105,18 @@ export type ResyncAnswer =
 /** A message from one node to another: its kind, the id and the version of the session, and arguments. */
 export type Message = readonly [what: string, id?: string, version?: string, ...rest: (string | number)[]]
 
+/** @returns `undefined` for a text that no node has written */
+export function parseMessage(text: string): Message | undefined {
+  try {
+    const message: unknown = JSON.parse(text)
+    return Array.isArray(message) && typeof message[0] === 'string'
+      ? (message as unknown as Message)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Converts a delay for the scripts, where -1 stands for never. */
 export function delay(ms: number): number {
   return ms === Number.POSITIVE_INFINITY ? -1 : Math.max(Math.ceil(ms), 0)

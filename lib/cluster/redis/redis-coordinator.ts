@@ -17,13 +17,15 @@ import type {
 import type { EntryInit } from '../../sessions/entry.js'
 import type { Reason } from '../../types.js'
 import { type Clock, systemClock } from '../../util/clock.js'
+import { type AgreedOptions, Agreement } from './agreement.js'
 import { Claims } from './claims.js'
 import { type ClientSource, Connection, unavailable } from './connection.js'
 import { Entries } from './entries.js'
 import { EventDispatcher } from './events.js'
 import { delay, type Message, type ResyncAnswer } from './protocol.js'
 import { type SessionLink, SessionLinks } from './session-links.js'
-import type { Shard, ShardContext } from './shard.js'
+import type { Shard } from './shard.js'
+import type { ShardContext } from './shard-context.js'
 import { Shards } from './shards.js'
 import { RedisValues } from './shared-values.js'
 
@@ -42,6 +44,7 @@ export class RedisCoordinator implements Coordinator, ShardContext {
   readonly #claims: Claims
   readonly #entries: Entries
   readonly #dispatcher: EventDispatcher
+  readonly #agreement = new Agreement(error => this.problem(error))
   #context: NodeContext | undefined
   #secret = randomBytes(32)
   #hasReported = false
@@ -139,6 +142,14 @@ export class RedisCoordinator implements Coordinator, ShardContext {
       .filter(([, link]) => this.#shards.of(link) === shard)
   }
 
+  get agreedOptions(): AgreedOptions {
+    return this.#context?.options() ?? {}
+  }
+
+  compareOptions(others: readonly string[]): void {
+    this.#agreement.compare(this.agreedOptions, others)
+  }
+
   joined(shard: Shard): void {
     // All nodes use the secret of the first shard.
     if (shard === this.#shards.all[0]) this.#secret = Buffer.from(shard.secret, 'base64url')
@@ -160,6 +171,10 @@ export class RedisCoordinator implements Coordinator, ShardContext {
     this.#shards.setBeat()
   }
 
+  problem(error: Error): void {
+    this.events?.problem(error)
+  }
+
   onUnavailable(_shard: Shard, error: unknown): void {
     this.#reportUnavailable(error)
   }
@@ -175,7 +190,7 @@ export class RedisCoordinator implements Coordinator, ShardContext {
   #reportUnavailable(error: unknown): void {
     if (this.#hasReported) return
     this.#hasReported = true
-    this.events?.problem(error instanceof GradioStateError ? error : unavailable(error))
+    this.problem(error instanceof GradioStateError ? error : unavailable(error))
   }
 }
 

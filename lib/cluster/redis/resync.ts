@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Share } from '../../sessions/coordinator.js'
 import type { Clock } from '../../util/clock.js'
+import { otherFormat, RECORD_FORMAT } from './agreement.js'
 import { BATCH_SIZE, DEAD_AFTER, delay, type ResyncAnswer } from './protocol.js'
 import type { SessionLink } from './session-links.js'
 
@@ -12,8 +13,10 @@ export interface ResyncContext {
   readonly delays: readonly [string, string]
   /** This node's shares in the shard. @param onlyDropped only for sessions with a command that was dropped since the last call */
   shares(onlyDropped: boolean): readonly (readonly [Share, SessionLink])[]
-  /** Redis has registered the node. */
-  begun(epoch: string, secret: string): void
+  /** This node's options, see {@link Agreement}. */
+  readonly options: string
+  /** Redis has registered the node. @param others the options of the other nodes */
+  begun(epoch: string, secret: string, others: readonly string[]): void
   resynced(share: Share, link: SessionLink, answer: ResyncAnswer): void
 }
 
@@ -25,11 +28,13 @@ export async function resync(
   context: ResyncContext,
   run: (stage: 'begin' | 'shares' | 'end', ...args: string[]) => Promise<unknown[]>,
 ): Promise<void> {
-  const { clock, secret, delays } = context
+  const { clock, secret, delays, options } = context
   const proposal = randomBytes(9).toString('base64url')
-  const begun = await run('begin', proposal, secret.toString('base64url'), String(DEAD_AFTER))
-  const [epoch, clusterSecret, lapsed] = begun as [string, string, number]
-  context.begun(epoch, clusterSecret)
+  const ownSecret = secret.toString('base64url')
+  const begun = await run('begin', proposal, ownSecret, String(DEAD_AFTER), RECORD_FORMAT, options)
+  if (begun[0] === 'FORMAT') throw otherFormat(String(begun[1]))
+  const [, epoch, clusterSecret, lapsed, ...others] = begun as ['OK', string, string, number, ...string[]]
+  context.begun(epoch, clusterSecret, others)
   const send = async (shares: ReturnType<ResyncContext['shares']>) => {
     for (let i = 0; i < shares.length; i += BATCH_SIZE) {
       const portion = shares.slice(i, i + BATCH_SIZE)

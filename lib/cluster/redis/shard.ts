@@ -1,7 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Share } from '../../sessions/coordinator.js'
-import type { Clock } from '../../util/clock.js'
-import { type Connection, unavailable } from './connection.js'
+import { commandFailed, recordDamaged } from './agreement.js'
+import { unavailable } from './connection.js'
 import {
   type Answers,
   BATCH_SIZE,
@@ -9,37 +8,12 @@ import {
   type Command,
   type CommandName,
   DEAD_AFTER,
-  type Message,
-  type ResyncAnswer,
+  parseMessage,
 } from './protocol.js'
 import { type ResyncContext, resync } from './resync.js'
 import { type Script, scripts } from './scripts/index.js'
-import type { SessionLink } from './session-links.js'
+import type { ShardContext } from './shard-context.js'
 import { pause, withTimeout } from './timeout.js'
-
-/** What a shard needs from its coordinator. */
-export interface ShardContext {
-  readonly node: string
-  readonly connection: Connection
-  readonly clock: Clock
-  readonly channel: string
-  readonly secret: Buffer
-  /** The delays after which the sessions of a crashed node unload and end, for the scripts. */
-  readonly delays: readonly [string, string]
-  /** This node's shares in that shard. */
-  shares(shard: Shard): (readonly [Share, SessionLink])[]
-  /** Redis has registered this node, and has all its shares. */
-  joined(shard: Shard): void
-  /** Receives the answer to a share that was sent in a resync. */
-  resynced(share: Share, link: SessionLink, shard: Shard, answer: ResyncAnswer): void
-  message(shard: Shard, message: Message): void
-  /** The shard's {@link Shard.dueAt} has become earlier. */
-  wake(): void
-  /** The shard's {@link Shard.beatAt} has changed. */
-  setBeat(): void
-  /** The shard has become unavailable. */
-  onUnavailable(shard: Shard, error: unknown): void
-}
 
 /**
  * One of the parts into which the sessions in Redis are divided. Commands issued in one event-loop tick are sent as one numbered
@@ -162,8 +136,7 @@ export class Shard {
       const args = commands.map(command => JSON.stringify(command.args()))
       const [outcome, ...answers] = await this.#run(scripts.apply, String(batch), ...args)
       if (outcome === 'OK') {
-        for (const [index, command] of commands.entries())
-          command.answered(answers[index] as Answers[CommandName])
+        for (const [index, command] of commands.entries()) this.#answer(command, answers[index])
         return
       }
       this.#lostBatches.push({ batch, commands })
@@ -172,6 +145,18 @@ export class Shard {
       this.#lostBatches.push({ batch, commands })
       this.#connectionLost(error)
     }
+  }
+
+  #answer(command: Command, answer: unknown): void {
+    const [outcome, message] = answer as unknown[]
+    if (outcome !== 'FAILED') {
+      command.answered(answer as Answers[CommandName])
+      return
+    }
+    const error = commandFailed(command.args()[0], String(message))
+    this.#context.problem(error)
+    command.failed?.(error)
+    command.delayed?.()
   }
 
   async #beatOnce(): Promise<void> {
@@ -199,7 +184,7 @@ export class Shard {
         this.#received = messages.length
         // After the continuations of earlier answers.
         if (messages.length > 0) await turn()
-        for (const message of messages) this.#context.message(this, JSON.parse(message) as Message)
+        for (const message of messages) this.#receive(message)
         this.#beatsAgain ||= more === 1
       } while (this.#beatsAgain && this.#state === 'joined')
       this.#context.setBeat()
@@ -208,6 +193,12 @@ export class Shard {
     } finally {
       this.#beating = undefined
     }
+  }
+
+  #receive(text: string): void {
+    const message = parseMessage(text)
+    if (message !== undefined) this.#context.message(this, message)
+    else this.#context.problem(recordDamaged(`${this.tag}:in:${this.#context.node}`))
   }
 
   /** Redis doesn't answer: commands that can't wait fail. */
@@ -258,7 +249,7 @@ export class Shard {
       } catch (error) {
         if (isOver()) return
         this.#state = 'unavailable'
-        this.#failCommands(error)
+        this.#failCommands(unavailable(error))
         this.#context.onUnavailable(this, error)
         const { over, end } = pause(this.#context.clock, Math.min(100 * 2 ** tries, 1_000))
         this.#retry = end
@@ -285,9 +276,11 @@ export class Shard {
         if (onlyDropped && missed.size === 0) return []
         return this.#context.shares(this).filter(([, { key }]) => !onlyDropped || missed.has(key))
       },
-      begun: (epoch, sharedSecret) => {
+      options: JSON.stringify(this.#context.agreedOptions),
+      begun: (epoch, sharedSecret, others) => {
         this.epoch = epoch
         this.secret = sharedSecret
+        this.#context.compareOptions(others)
       },
       resynced: (share, link, answer) => this.#context.resynced(share, link, this, answer),
     }

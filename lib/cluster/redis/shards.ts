@@ -1,5 +1,6 @@
 import { type SessionLinks, shardIndexOf } from './session-links.js'
-import { Shard, type ShardContext } from './shard.js'
+import { Shard } from './shard.js'
+import type { ShardContext } from './shard-context.js'
 
 /** All shards, and the timer of their heartbeats. */
 export class Shards {

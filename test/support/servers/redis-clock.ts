@@ -65,8 +65,7 @@ export function redisClock(server: StillRedisServer): RedisClock {
       const coordinator = new RedisCoordinator(prefix, async () => ({ client: watched, isOwn: false }))
       const connect = coordinator.connect.bind(coordinator)
       coordinator.connect = (context, events) => {
-        const { unloadDelay, gracePeriod } = context
-        return connect({ clock: own, unloadDelay, gracePeriod, shares: () => context.shares() }, events)
+        return connect({ ...context, clock: own }, events)
       }
       return coordinator
     },

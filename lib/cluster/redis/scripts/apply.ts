@@ -9,7 +9,7 @@ import { VALUES } from './values.js'
  *
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the nodes' channels, the number of the batch, then each command as a JSON array.
- * Returns `{ 'OK', answer, … }`, with an answer for each command as described there; or `{ 'LAPSED' }` when nothing was done, because
+ * Returns `{ 'OK', answer, … }`, with an answer for each command as described there, or `{ 'FAILED', message }`; or `{ 'LAPSED' }` when nothing was done, because
  * the node was taken for dead or a batch was lost.
  */
 export const APPLY = `${PRELUDE}${SHARES}
@@ -19,10 +19,22 @@ redis.call('HSET', key('seq'), me, ARGV[3])
 -- The commands, by name.
 local commands = {}
 ${VALUES}${CLAIMS}${ENTRIES}
+-- Whether an error is one of this script, not of Redis.
+local function is_mistake(message)
+  return string.find(message, 'attempt to', 1, true) or string.find(message, 'bad argument', 1, true)
+end
+
 local answers = { 'OK' }
 for i = 4, #ARGV do
   local command = cjson.decode(ARGV[i])
-  answers[#answers + 1] = commands[command[1]](unpack(command, 2))
+  local is_done, answer = pcall(commands[command[1]], unpack(command, 2))
+  if not is_done then
+    local message = type(answer) == 'table' and answer.err or tostring(answer)
+    -- If Redis refuses a command, such as all writes when it is out of memory, the whole batch has to be sent again.
+    if not is_mistake(message) then error(message, 0) end
+    answer = { 'FAILED', message }
+  end
+  answers[#answers + 1] = answer
 end
 return answers
 `

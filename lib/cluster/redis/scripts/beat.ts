@@ -26,10 +26,7 @@ for _, node in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), '-inf', now - de
   remove_from_sessions(node, me, seen + 5000, unload_in, end_in, limit)
   transfer_work(node, me, limit)
   if redis.call('EXISTS', key('n', node), key('due', node)) > 0 then more = 1
-  else
-    redis.call('ZREM', key('nodes'), node)
-    redis.call('DEL', key('in', node))
-  end
+  else forget_node(node) end
 end
 -- The work of nodes that had no successor.
 transfer_work('', me, limit)

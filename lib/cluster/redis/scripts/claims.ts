@@ -1,20 +1,30 @@
 /** Lua: the commands that end sessions, and that claim, extend and complete work. */
 export const CLAIMS = `
 local function values_of(at)
-  local list, fields = {}, redis.call('HGETALL', at)
-  for i = 1, #fields, 2 do
-    local version, _, data = string.match(fields[i + 1], '^(%d+) (%S+) (.*)$')
-    list[#list + 1] = { fields[i], version, data }
+  local list = {}
+  for name, found in pairs(fields_of(at)) do
+    local version, _, data = parse_value(found)
+    if version then list[#list + 1] = { name, version, data }
+    else notify(me, 'damaged', at .. ' ' .. name) end
   end
   return list
 end
 
+local END = { k = '^[%w_-]+$', why = WORD, b = SESSION.b, l = NUMBER, p = SESSION.p, f = NUMBER }
+
+-- The claim of an end; nil if there is no such end.
 local function end_claim(id)
   local x = key('x', id)
-  local f = redis.call('HMGET', x, 'k', 'why', 'b', 'l', 'p', 'y')
+  local f = fields_of(x)
+  if not has(f, END) then
+    if next(f) then discard(x) end
+    redis.call('ZREM', key('due', me), 'x:' .. id)
+    redis.call('DEL', key('xv', id))
+    return nil
+  end
   local fence = redis.call('HINCRBY', x, 'f', 1)
   redis.call('ZADD', key('due', me), now + CLAIM_TIME, 'x:' .. id)
-  return { 'end', f[1], id, f[2], fence, f[3], f[4], f[5] ~= 'n' and 1 or 0, f[6] and 1 or 0, values_of(key('xv', id)), '0' }
+  return { 'end', f.k, id, f.why, fence, f.b, f.l, f.p ~= 'n' and 1 or 0, f.y and 1 or 0, values_of(key('xv', id)), '0' }
 end
 
 -- Ends the session, and notifies all other nodes with a share. Node 'claimer' gets the claim of the end; returns it to the caller.
@@ -26,9 +36,7 @@ local function end_session(s, reason, claimer)
   end
   redis.call('ZREM', key('due', s.f.o), s.k)
   redis.call('DEL', key('s', s.k))
-  redis.call('HSET', key('x', id), 'k', s.k, 'why', reason, 'b', s.f.b, 'l', s.f.l, 'p', s.f.p, 'f', s.f.f)
-  if s.f.y then redis.call('HSET', key('x', id), 'y', '1') end
-  if redis.call('EXISTS', key('v', s.k)) == 1 then redis.call('RENAME', key('v', s.k), key('xv', id)) end
+  save_end(s.k, s.f, reason)
   if claimer == me then return end_claim(id) end
   redis.call('ZADD', key('due', claimer), now, 'x:' .. id)
   notify(claimer, 'due')
@@ -79,10 +87,11 @@ end
 local function claim_expired_value(member)
   redis.call('ZREM', key('due', me), member)
   local k, name = string.match(member, '^v:([^:]+):(.*)$')
-  local s = read_session(k)
+  local s = k and read_session(k)
+  if not s then return nil end
   local version, expiry, data = value_of(k, name)
   -- It was written again since, and its deadline is another node's, or later.
-  if not s or not version or expiry == '-' or tonumber(expiry) > now then return nil end
+  if not version or expiry == '-' or tonumber(expiry) > now then return nil end
   redis.call('HDEL', key('v', k), name)
   return value_claim(release(s, name, version, data, 'timeToLive'))
 end
@@ -105,7 +114,7 @@ function commands.claim(limit)
 end
 
 local function is_claimed(kind, id, fence)
-  return redis.call('HGET', key(kind, id), 'f') == text(fence)
+  return field_of(key(kind, id), 'f') == text(fence)
 end
 
 -- The session, if its unload is claimed with that fence.

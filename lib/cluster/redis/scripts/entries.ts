@@ -44,7 +44,7 @@ end
 -- or { 'ENDED', reason }.
 function commands.report(k, id, load_count, loaded, state, end_in, navigations, expected, page, values)
   local s = update_session(k)
-  if not s or s.f.id ~= id then return { 'ENDED', redis.call('HGET', key('x', id), 'why') or 'disconnected' } end
+  if not s or s.f.id ~= id then return { 'ENDED', reason_of_end(id) or 'disconnected' } end
   local before = share_of(s, me)
   -- Only an entry loads a session: a node that doesn't know the current load can't keep it loaded.
   local may_keep = (s.f.p == 'l' and tonumber(s.f.l) == load_count) or (before and before.loaded)

@@ -20,10 +20,6 @@ local left = redis.call('SCARD', key('n', me))
 if left > 0 then return { left } end
 transfer_work(me, successor, limit)
 left = redis.call('ZCARD', key('due', me))
-if left == 0 then
-  redis.call('ZREM', key('nodes'), me)
-  redis.call('HDEL', key('seq'), me)
-  redis.call('DEL', key('in', me), key('old', me))
-end
+if left == 0 then forget_node(me) end
 return { left }
 `

@@ -1,5 +1,11 @@
 /** Lua: what happens to a node's shares and work when it closes or crashes. */
 export const NODES = `
+local function forget_node(node)
+  redis.call('ZREM', key('nodes'), node)
+  for _, name in ipairs({ 'seq', 'about' }) do redis.call('HDEL', key(name), node) end
+  for _, name in ipairs({ 'in', 'old' }) do redis.call('DEL', key(name, node)) end
+end
+
 -- Removes a node that was lost at time 'at' from a session, as if its sockets broke: what it kept becomes due after the delays.
 local function remove_node(s, node, at, unload_in, end_in)
   local share = share_of(s, node)
@@ -52,5 +58,26 @@ local function renew_all_nodes(dead)
   local newest = redis.call('ZREVRANGE', key('nodes'), 0, 0, 'WITHSCORES')
   if not newest[2] or now - newest[2] < dead / 2 then return end
   for _, node in ipairs(redis.call('ZRANGE', key('nodes'), 0, -1)) do redis.call('ZADD', key('nodes'), now, node) end
+end
+
+-- Deletes records of the shard and its nodes that are of another type. The nodes then report again what is in them.
+local function repair_node_records()
+  local function check(name, wanted)
+    local found = redis.call('TYPE', name).ok
+    if found == 'none' or found == wanted then return end
+    discard(name)
+  end
+  -- First, since the others are reported in it.
+  check(key('in', me), 'list')
+  check(key('nodes'), 'zset')
+  for name, wanted in pairs({ seq = 'hash', about = 'hash', epoch = 'string', secret = 'string' }) do check(key(name), wanted) end
+  local nodes = redis.call('ZRANGE', key('nodes'), 0, -1)
+  nodes[#nodes + 1], nodes[#nodes + 2] = me, ''
+  for _, node in ipairs(nodes) do
+    for name, wanted in pairs({ n = 'set', old = 'set', due = 'zset', ['in'] = 'list' }) do check(key(name, node), wanted) end
+  end
+  -- 32 bytes in base64url.
+  local secret = redis.call('GET', key('secret'))
+  if secret and (#secret ~= 43 or string.find(secret, '[^%w_-]')) then discard(key('secret')) end
 end
 `

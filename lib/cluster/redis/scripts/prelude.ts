@@ -1,4 +1,6 @@
-/** Lua: the beginning of all scripts: keys, times, notifications, and the session hash. Fields are documented in index.ts. */
+import { RECORDS } from './records.js'
+
+/** Lua: the beginning of all scripts: keys, times, notifications, and the records. Fields are documented in index.ts. */
 export const PRELUDE = `
 local tag, me, channel = KEYS[1], ARGV[1], ARGV[2]
 local time = redis.call('TIME')
@@ -19,35 +21,4 @@ local function notify(node, ...)
   redis.call('RPUSH', key('in', node), cjson.encode({...}))
   redis.call('PUBLISH', channel .. node, tag)
 end
-
-local function read_session(k)
-  local fields = redis.call('HGETALL', key('s', k))
-  if #fields == 0 then return nil end
-  local s = { k = k, f = {}, old = {} }
-  for i = 1, #fields, 2 do s.f[fields[i]] = fields[i + 1]; s.old[fields[i]] = fields[i + 1] end
-  return s
-end
-
--- Reads a session in order to change it: increases its version.
-local function update_session(k)
-  local s = read_session(k)
-  if s then s.f.ver = text(s.f.ver + 1) end
-  return s
-end
-
-local function write_session(s)
-  local set, del = {}, {}
-  for field, value in pairs(s.f) do
-    if s.old[field] ~= value then set[#set + 1] = field; set[#set + 1] = value end
-  end
-  for field in pairs(s.old) do if s.f[field] == nil then del[#del + 1] = field end end
-  if #set > 0 then redis.call('HSET', key('s', s.k), unpack(set)) end
-  if #del > 0 then redis.call('HDEL', key('s', s.k), unpack(del)) end
-end
-
-local function new_session(k, id, created_at)
-  local s = { k = k, old = {} }
-  s.f = { id = id, b = text(created_at), l = '1', p = 'l', w = 'disconnected', f = '0', o = me, ua = '0', ea = '0', vs = '0', ver = '1' }
-  return s
-end
-`
+${RECORDS}`

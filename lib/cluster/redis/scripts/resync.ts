@@ -7,8 +7,10 @@ import { SHARES } from './shares.js'
  *
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, the stage, and its arguments:
- * `begin`: a random epoch, the node's secret, and the time without a heartbeat after which a node is dead. Returns
- * `{ epoch, secret, whether the node was taken for dead }`: the stored epoch and secret, or those of the node if there were none.
+ * `begin`: a random epoch, the node's secret, the time without a heartbeat after which a node is dead, the format of the records, and
+ * the node's options. Returns `{ 'OK', epoch, secret, whether the node was taken for dead, options of another node, … }`: the stored
+ * epoch and secret, or those of the node if there were none. Or `{ 'FORMAT', format }` when nothing was done, because a living node has
+ * another format.
  * `shares`: unload and end delays, then each share as a JSON array. Returns an answer for each:
  * `{ 'kept', id, version, load, phase, had a page, reason, whether this has loaded it again, due in }`, where `id` may be another
  * session that replaces it, or `{ 'ended', reason }`.
@@ -17,14 +19,24 @@ import { SHARES } from './shares.js'
 export const RESYNC = `${PRELUDE}${SHARES}${NODES}
 local stage = ARGV[3]
 if stage == 'begin' then
+  repair_node_records()
+  local others = {}
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), now - tonumber(ARGV[6]), '+inf')) do
+    local format, options = string.match(redis.call('HGET', key('about'), node) or '', '^(%d+) (.*)$')
+    if node ~= me and format then
+      if format ~= ARGV[7] then return { 'FORMAT', format } end
+      others[#others + 1] = options
+    end
+  end
   redis.call('SET', key('epoch'), ARGV[4], 'NX')
   redis.call('SET', key('secret'), ARGV[5], 'NX')
   renew_all_nodes(tonumber(ARGV[6]))
   redis.call('ZADD', key('nodes'), now, me)
   local lapsed = 1 - redis.call('HEXISTS', key('seq'), me)
   redis.call('HSET', key('seq'), me, '0')
+  redis.call('HSET', key('about'), me, ARGV[7] .. ' ' .. ARGV[8])
   for _, k in ipairs(redis.call('SMEMBERS', key('n', me))) do redis.call('SADD', key('old', me), k) end
-  return { redis.call('GET', key('epoch')), redis.call('GET', key('secret')), lapsed }
+  return { 'OK', redis.call('GET', key('epoch')), redis.call('GET', key('secret')), lapsed, unpack(others) }
 end
 
 local unload_in, end_in = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -48,8 +60,8 @@ local function restore_share(k, id, created_at, load_count, is_confirmed, was_kn
   local s = update_session(k)
   redis.call('SREM', key('old', me), k)
   if not s or s.f.id ~= id then
-    if redis.call('EXISTS', key('x', id)) == 1 then
-      return { 'ended', redis.call('HGET', key('x', id), 'why') }
+    local ended = reason_of_end(id)
+    if ended then return { 'ended', ended }
     elseif redis.call('EXISTS', key('gone', id)) == 1 or (was_known and is_lapsed) then
       -- It existed and is gone, so it has ended. If this node was never taken for dead, it can't have ended: Redis has lost it.
       return { 'ended', 'disconnected' }

@@ -1,9 +1,13 @@
 /** Lua: the commands for shared values. */
 export const VALUES = `
 local function value_of(k, name)
-  local found = redis.call('HGET', key('v', k), name)
+  local v = key('v', k)
+  local found = field_of(v, name)
   if not found then return nil end
-  return string.match(found, '^(%d+) (%S+) (.*)$')
+  local version, expiry, data = parse_value(found)
+  if version then return version, expiry, data end
+  redis.call('HDEL', v, name)
+  notify(me, 'damaged', v .. ' ' .. name)
 end
 
 local function save_value(k, name, version, ttl, data)
@@ -15,21 +19,30 @@ end
 -- Moves a deleted shared value to a hash of its own, until its callback has run.
 local function release(s, name, version, data, reason)
   local id = s.f.id .. ':' .. version
+  redis.call('DEL', key('r', id))
   redis.call('HSET', key('r', id), 'k', s.k, 'id', s.f.id, 'n', name, 'v', version, 'd', data, 'why', reason, 'b', s.f.b, 'f', '0')
   return id
 end
 
+local DELETED = { k = '^[%w_-]+$', id = SESSION.id, n = '', v = NUMBER, d = '', why = '^%a+$', b = SESSION.b, f = NUMBER }
+
+-- The claim of a deleted value; nil if there is none.
 local function value_claim(id)
   local r = key('r', id)
-  local f = redis.call('HMGET', r, 'k', 'id', 'n', 'v', 'd', 'why', 'b')
+  local f = fields_of(r)
+  if not has(f, DELETED) then
+    if next(f) then discard(r) end
+    redis.call('ZREM', key('due', me), 'r:' .. id)
+    return nil
+  end
   local fence = redis.call('HINCRBY', r, 'f', 1)
   redis.call('ZADD', key('due', me), now + CLAIM_TIME, 'r:' .. id)
-  return { 'value', f[1], f[2], f[6], fence, f[7], f[3], f[4], f[5] }
+  return { 'value', f.k, f.id, f.why, fence, f.b, f.n, f.v, f.d }
 end
 
 -- A shared value: { version, text }, or {}. This and the following commands return { 'ENDED' } if the session has ended.
 function commands.read(k, id, name)
-  if redis.call('HGET', key('s', k), 'id') ~= id then return { 'ENDED' } end
+  if not is_current(k, id) then return { 'ENDED' } end
   local version, _, data = value_of(k, name)
   if not version then return {} end
   return { tonumber(version), data }
@@ -54,7 +67,7 @@ end
 
 -- { whether there is a value (1 or 0), due in }
 function commands.touch(k, id, name, ttl)
-  if redis.call('HGET', key('s', k), 'id') ~= id then return { 'ENDED' } end
+  if not is_current(k, id) then return { 'ENDED' } end
   local version, _, data = value_of(k, name)
   if not version then return { 0, -1 } end
   save_value(k, name, version, ttl, data)
