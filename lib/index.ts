@@ -208,7 +208,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const identity = new Identity(config, watcher, sessions)
   const shared = { config, sessions, cache, identity, mountPaths: new MountPaths() }
   const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
-  const upgrades = new PageUpgrades(pages, sessions, config.heartbeat)
+  const upgrades = new PageUpgrades(pages, sessions, config.heartbeat, (page, req) =>
+    identity.returningCookies.socketOpened(page, req),
+  )
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
   const instance = { ...shared, routes, upgrades }
   const { hooks, states } = sessions

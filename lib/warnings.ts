@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import type { IncomingMessage } from 'node:http'
 
 // Warnings are emitted as the `warning` event of the process, which Node.js prints on stderr.
@@ -43,6 +44,22 @@ export function warnOfWritableCacheDir(cacheDir: string): void {
   )
 }
 
+/** Another process answers some requests of the same pages. */
+export function warnOfSeveralProcesses(): void {
+  warn('GRADIO_STATE_SEVERAL_PROCESSES', [
+    `Another process answers some requests of the pages that this one${processName()} serves, but each process keeps its own sessions.`,
+    'So users lose their state, and are unloaded while their tab is open. Use sticky sessions, which node:cluster and PM2 have not',
+    "by themselves, or one process, or share the sessions: gradioState({ cluster: redis({ … }) }), with redis from 'gradio-state/redis'.",
+  ])
+}
+
+/** What started this process, if that can be seen. */
+function processName(): string {
+  const { pm_id: pm2 } = process.env
+  if (pm2 !== undefined) return ` (instance ${pm2} of PM2)`
+  return cluster.isWorker ? ` (worker ${cluster.worker?.id} of node:cluster)` : ''
+}
+
 /** The warnings about cookies of one instance. Each is emitted once, the one about shared caches once for each of some routes. */
 export class Warnings {
   readonly #reported = new Set<string>()
@@ -63,6 +80,14 @@ export class Warnings {
     ])
   }
 
+  /** @param cause why, as far as it can be seen */
+  cookieLost(cause: 'proxy' | 'http' | 'frame' | undefined): void {
+    this.#once('GRADIO_STATE_COOKIE_LOST', () => [
+      'Pages that have just received the cookie of their session come back without it, so each of their requests begins another session.',
+      LOSS_CAUSES[cause ?? 'unknown'],
+    ])
+  }
+
   sharedCache(req: IncomingMessage): void {
     const route = routeOf(req)
     if (this.#reported.size > MAX_ROUTES || this.#reported.has(route)) return
@@ -79,6 +104,20 @@ export class Warnings {
     this.#reported.add(code)
     warn(code, text())
   }
+}
+
+const LOSS_CAUSES = {
+  proxy:
+    'The session middleware has cookie.secure, and a proxy has received the requests over https (X-Forwarded-Proto), but is not ' +
+    "trusted. Call app.set('trust proxy', 1).",
+  http:
+    'The cookie has the attribute Secure, and the requests came over http. Serve the app over https, or set cookie.secure to ' +
+    "'auto'.",
+  frame:
+    "The pages are in frames of another site. Use { sameSite: 'none', secure: true, partitioned: true } for the cookie.",
+  unknown:
+    'The browsers may block cookies, a proxy may remove Set-Cookie or Cookie, or the attributes of the cookie (domain, path, ' +
+    'secure, sameSite) may not fit the URL of the pages.',
 }
 
 /** Express's routers change `url`. */

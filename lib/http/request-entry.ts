@@ -1,5 +1,6 @@
 import { GradioStateError } from '../errors.js'
 import type { SessionRequest } from '../identity/request-context.js'
+import type { ReturningCookies } from '../identity/returning-cookies.js'
 import type { SessionMark } from '../identity/session-mark.js'
 import type { TokenStorage } from '../identity/token-storage.js'
 import type { ClusterNode } from '../sessions/cluster-node.js'
@@ -40,6 +41,10 @@ export class RequestEntry {
   /** Where the token of the request is stored. A login may have changed it since the request arrived. */
   get storage(): TokenStorage {
     return this.#instance.identity.tokenStorageOf(this.request)
+  }
+
+  get returningCookies(): ReturningCookies {
+    return this.#instance.identity.returningCookies
   }
 
   get mark(): SessionMark {

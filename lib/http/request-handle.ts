@@ -95,6 +95,13 @@ export class RequestHandle extends FileAccess implements RequestState {
     this.#entry.mark.isUsed = true
   }
 
+  /** The request is a heartbeat of a page in the session with that token: notes whether the browser returns the cookie. */
+  noteCookie(page: string, token: string): void {
+    const { request, setsCookie, returningCookies } = this.#entry
+    if (setsCookie) returningCookies.given(page, token, request, this.#entry.storage)
+    else returningCookies.returned(page)
+  }
+
   /** What the cookie contains by which a page notices that its browser has got another session. */
   markOf(token: string): string {
     return this.#entry.mark.of(token)

@@ -104,6 +104,7 @@ export class Routes {
     session?.noteReturn()
     const page = await this.#pages.open(id, epoch, session, () => state.enterPage(id))
     const ticket = this.#pages.issueTicket(page)
+    state.noteCookie(id, page.token)
     state.renewOwnCookie()
     respond(req, res, 200, { ticket, mark: state.markOf(page.token) }, state.setsCookie)
   }

@@ -3,7 +3,7 @@ import type { SessionStore } from '../options.js'
 import { ExpressStore, expiryOf } from './express-store.js'
 import type { FrameworkRequest } from './request-context.js'
 import { StoredSession, type StoredSessionContext } from './stored-session.js'
-import { canSetCookie, type MarkedSession } from './token-storage.js'
+import { canSetCookie, type MarkedSession, type TokenCookie } from './token-storage.js'
 
 /** A request with a session of express-session. A structural type, so that users need not install `@types/express-session`. */
 export interface ExpressSessionRequest extends FrameworkRequest {
@@ -64,7 +64,12 @@ export class ExpressSession extends StoredSession {
 
   /** Only express-session knows the name of its cookie, but signed values begin with `s:`. */
   protected get credential(): string | undefined {
-    return this.#req.headers.cookie?.match(/[^;\s]+=s(:|%3A)[^;]*/gi)?.join()
+    return this.#req.headers.cookie?.match(new RegExp(CREDENTIAL, 'gi'))?.join()
+  }
+
+  get cookie(): TokenCookie {
+    const { cookie } = this.#req.session as { readonly cookie?: { readonly secure?: unknown } }
+    return { pattern: CREDENTIAL, secure: cookie?.secure ? 'checked' : undefined }
   }
 
   expires(): number | undefined {
@@ -82,6 +87,8 @@ export class ExpressSession extends StoredSession {
     )
   }
 }
+
+const CREDENTIAL = /[^;\s]+=s(:|%3A)[^;]*/i
 
 /** Whether the browser sent the session's id: then the session was loaded from the store. */
 export function cameWithCookie(req: ExpressSessionRequest): boolean {

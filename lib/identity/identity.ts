@@ -10,6 +10,7 @@ import { JoinedSessions } from './joined-sessions.js'
 import { koaSessionStorage } from './koa-session.js'
 import { OwnCookie, type OwnCookieContext } from './own-cookie.js'
 import type { SessionRequest } from './request-context.js'
+import { ReturningCookies } from './returning-cookies.js'
 import { SessionMark } from './session-mark.js'
 import type { StoredSessionContext } from './stored-session.js'
 import { isRandomToken, tokenOfUser } from './token.js'
@@ -19,6 +20,7 @@ import type { TokenStorage } from './token-storage.js'
 export class Identity {
   readonly mark: SessionMark
   readonly joinedSessions: JoinedSessions
+  readonly returningCookies: ReturningCookies
   readonly #config: Config
   readonly #watcher: ExpiryWatcher
   readonly #customSessions: CustomSessions
@@ -33,7 +35,9 @@ export class Identity {
     this.#config = config
     this.#watcher = watcher
     this.#customSessions = { isProven: false }
-    this.#ownCookies = { config: config.cookie, warnings: new Warnings() }
+    const warnings = new Warnings()
+    this.#ownCookies = { config: config.cookie, warnings }
+    this.returningCookies = new ReturningCookies(warnings, token => sessions.find(token) !== undefined)
     this.mark = new SessionMark(config.cookie)
     this.joinedSessions = new JoinedSessions(sessions)
     this.#stored = { watcher, onRegenerate: config.onRegenerate }

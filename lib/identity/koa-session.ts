@@ -6,7 +6,13 @@ import { KoaStore } from './koa-store.js'
 import type { OwnCookie } from './own-cookie.js'
 import type { KoaSession, KoaSessionContent, RequestContext, SessionRequest } from './request-context.js'
 import { StoredSession, type StoredSessionContext } from './stored-session.js'
-import { canSetCookie, type MarkedSession, type TokenStorage } from './token-storage.js'
+import {
+  canSetCookie,
+  type MarkedSession,
+  patternOf,
+  type TokenCookie,
+  type TokenStorage,
+} from './token-storage.js'
 import { changesUser } from './user-change.js'
 
 /** The inputs of {@link koaSessionStorage}. */
@@ -71,6 +77,11 @@ class KoaSessionInStore extends StoredSession {
   protected get credential(): string | undefined {
     const { key } = this.#koaSession.opts
     return key === undefined ? undefined : parse(this.#req.headers.cookie ?? '')[key]
+  }
+
+  get cookie(): TokenCookie | undefined {
+    const { key } = this.#koaSession.opts
+    return key === undefined ? undefined : { pattern: patternOf(key), secure: undefined }
   }
 
   expires(): number | undefined {

@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { TLSSocket } from 'node:tls'
 import { parse, serialize } from 'cookie'
 import type { CookieConfig } from '../cookie-options.js'
 import type { Warnings } from '../warnings.js'
-import type { SessionRequest } from './request-context.js'
+import { isEncrypted, type SessionRequest } from './request-context.js'
 import { addCookie } from './response-cookies.js'
 import { randomToken, wellFormedToken } from './token.js'
-import { canSetCookie, headersSent, type TokenStorage } from './token-storage.js'
+import { canSetCookie, headersSent, patternOf, type TokenCookie, type TokenStorage } from './token-storage.js'
 
 /** Shared by all own cookies of an instance. */
 export interface OwnCookieContext {
@@ -30,6 +29,11 @@ export class OwnCookie implements TokenStorage {
   get isWithheld(): boolean {
     const { res } = this.#request
     return res !== undefined && withheld.has(res)
+  }
+
+  get cookie(): TokenCookie {
+    const { name, secure } = this.#context.config
+    return { pattern: patternOf(name), secure: secure === true ? 'unchecked' : undefined }
   }
 
   find(): string | undefined {
@@ -94,11 +98,6 @@ export function serializeCookie(
     partitioned: partitioned && isSecure,
     ...(domain !== undefined && { domain }),
   })
-}
-
-/** Frameworks take the `X-Forwarded-Proto` of a trusted proxy into account. */
-function isEncrypted({ context, req }: SessionRequest): boolean {
-  return context.secure ?? (req.socket as TLSSocket).encrypted === true
 }
 
 function hasSeveral(header: string, name: string): boolean {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { TLSSocket } from 'node:tls'
 import type { MarkedSession } from './token-storage.js'
 
 /** What a framework and its session middleware provide for a request. In Express, the request itself has these properties. */
@@ -57,6 +58,11 @@ export interface KoaSessionContent extends MarkedSession {
   readonly isNew: boolean
   readonly _expire?: number
   toJSON(): object
+}
+
+/** Whether the browser's connection is encrypted. Frameworks take the `X-Forwarded-Proto` of a trusted proxy into account. */
+export function isEncrypted({ context, req }: Pick<SessionRequest, 'context' | 'req'>): boolean {
+  return context.secure ?? (req.socket as TLSSocket).encrypted === true
 }
 
 /**

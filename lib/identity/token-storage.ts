@@ -2,6 +2,14 @@ import type { ServerResponse } from 'node:http'
 import { GradioStateError } from '../errors.js'
 import type { Session } from '../sessions/session.js'
 
+/** The cookie by which a browser returns a token. */
+export interface TokenCookie {
+  /** Whether it is in a `Cookie` header. */
+  readonly pattern: RegExp
+  /** Set for a `Secure` cookie. `checked`: the framework doesn't send it unless it knows that the connection is encrypted. */
+  readonly secure: 'checked' | 'unchecked' | undefined
+}
+
 /** Where the token of one request's session is stored. */
 export interface TokenStorage {
   /**
@@ -26,6 +34,8 @@ export interface TokenStorage {
   persistBeforeHeaders?(): Promise<void>
   /** The credential of a framework session that its store doesn't know; see `JoinedSessions`. */
   readonly staleCredential?: string | undefined
+  /** The cookie that leads to the token, if its name or the form of its value is known. */
+  readonly cookie?: TokenCookie | undefined
   /** Whether the response doesn't give the browser the token: then no later request can find the session that it has begun. */
   readonly isWithheld?: boolean
   /** Sends the library's own cookie again, so that the browser keeps it longer. */
@@ -34,6 +44,11 @@ export interface TokenStorage {
   renew?(): Promise<void>
   /** Resolves when the browser's next request will find the token, even while this response is still being written. */
   persist(): Promise<void>
+}
+
+/** Finds the cookie with that name in a `Cookie` header. */
+export function patternOf(name: string): RegExp {
+  return new RegExp(`(^|; ?)${name.replace(/[^\w-]/g, '\\$&')}=`)
 }
 
 /** A framework session with a token. */

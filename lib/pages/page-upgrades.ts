@@ -18,6 +18,7 @@ export class PageUpgrades implements UpgradeHandler {
   readonly #pages: Pages
   readonly #sessions: Sessions
   readonly #pings: PingSchedule
+  readonly #onOpened: SocketListener
   readonly #unhook = new Map<Server, () => void>()
   /** The paths that the library's routes are mounted on, as far as requests have shown them. */
   readonly #bases = new Set<string>()
@@ -25,8 +26,12 @@ export class PageUpgrades implements UpgradeHandler {
   readonly #takeovers = new Set<Duplex>()
   #isClosed = false
 
-  /** @param heartbeat the ping interval, in milliseconds */
-  constructor(pages: Pages, sessions: Sessions, heartbeat: number) {
+  /**
+   * @param heartbeat the ping interval, in milliseconds
+   * @param onOpened called with each request that opens the socket of a page of this process
+   */
+  constructor(pages: Pages, sessions: Sessions, heartbeat: number, onOpened: SocketListener) {
+    this.#onOpened = onOpened
     this.#pages = pages
     this.#sessions = sessions
     this.#pings = new PingSchedule(sessions.deadlines, heartbeat)
@@ -73,7 +78,10 @@ export class PageUpgrades implements UpgradeHandler {
     }
     const page = this.#pages.useTicket(ticket)
     if (page === undefined) void this.#takeOver(sealed, ticket, upgrade)
-    else acceptUpgrade(upgrade, page, this.#pings)
+    else {
+      this.#onOpened(page.id, req)
+      acceptUpgrade(upgrade, page, this.#pings)
+    }
   }
 
   /** The status for a request that should open a socket but wasn't upgraded: 426 if its ticket is valid. */
@@ -81,6 +89,7 @@ export class PageUpgrades implements UpgradeHandler {
     if (this.#isClosed) return 503
     const address = isWebSocketUpgrade(req) ? parse(req) : undefined
     const ticket = address && this.#ticketOf(address)
+    if (ticket === 401) this.#pages.noteRefused(address?.sealed ?? '')
     return typeof ticket === 'number' ? ticket : 426
   }
 
@@ -131,6 +140,8 @@ export class PageUpgrades implements UpgradeHandler {
     )
   }
 }
+
+type SocketListener = (page: string, req: IncomingMessage) => void
 
 /** The parts of the URL of a page's socket. */
 interface SocketAddress {

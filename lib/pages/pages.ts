@@ -3,6 +3,7 @@ import type { PageHint } from '../sessions/coordinator.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
+import { ForeignTickets } from './foreign-tickets.js'
 import type { Page } from './page.js'
 import { SessionPages } from './session-pages.js'
 import { type Ticket, Tickets } from './tickets.js'
@@ -12,11 +13,14 @@ export class Pages {
   readonly #sessions: Sessions
   readonly #tickets: Tickets
   readonly #renewalInterval: (token: string) => number
+  /** Without a cluster. */
+  readonly #foreignTickets: ForeignTickets | undefined
 
   /** @param renewalInterval how often a page with that token has to renew its cookie, in milliseconds */
   constructor(sessions: Sessions, clock: Clock, renewalInterval: (token: string) => number) {
     this.#sessions = sessions
     this.#renewalInterval = renewalInterval
+    this.#foreignTickets = sessions.isShared ? undefined : new ForeignTickets()
     this.#tickets = new Tickets(() => sessions.secret, clock)
   }
 
@@ -63,7 +67,16 @@ export class Pages {
   issueTicket(page: Page): string {
     const { id, token, epoch } = page
     page.ticket = this.#tickets.seal({ token, page: id, epoch })
+    const issuedAt = this.#tickets.issuedAt(page.ticket)
+    if (issuedAt !== undefined) this.#foreignTickets?.noteOwn(issuedAt)
     return page.ticket
+  }
+
+  /** A socket was refused, since {@link findTicket} has found nothing. */
+  noteRefused(sealed: string): void {
+    const issuedAt = this.#tickets.issuedAt(sealed)
+    if (issuedAt === undefined || this.#tickets.open(sealed) !== undefined) return
+    this.#foreignTickets?.noteForeign(issuedAt)
   }
 
   /**

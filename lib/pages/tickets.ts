@@ -27,21 +27,33 @@ export class Tickets {
   }
 
   seal({ token, page, epoch }: Ticket): string {
-    const content: Content = [this.#issuer, this.#clock.wall(), token, page, epoch]
-    const nonce = randomBytes(NONCE)
-    const cipher = createCipheriv(CIPHER, this.#key(), nonce)
-    const sealed = [nonce, cipher.update(JSON.stringify(content)), cipher.final(), cipher.getAuthTag()]
+    const content: Content = [this.#issuer, token, page, epoch]
+    const head = Buffer.alloc(HEAD)
+    head.writeUIntBE(Math.floor(this.#clock.wall()), 0, TIME)
+    randomBytes(NONCE).copy(head, TIME)
+    const cipher = createCipheriv(CIPHER, this.#key(), head.subarray(TIME)).setAAD(head)
+    const sealed = [head, cipher.update(JSON.stringify(content)), cipher.final(), cipher.getAuthTag()]
     return Buffer.concat(sealed).toString('base64url')
   }
 
   /** Decrypts a ticket; `undefined` for an invalid or expired one. */
   open(sealed: string): (Ticket & { readonly isOwn: boolean }) | undefined {
-    const content = sealed.length <= MAX_LENGTH ? this.#decipher(sealed) : undefined
+    const content = this.issuedAt(sealed) === undefined ? undefined : this.#decipher(sealed)
     if (content === undefined) return undefined
-    const [issuer, issuedAt, token, page, epoch] = content
-    // The absolute value, since the clock of the other node may be ahead.
-    if (Math.abs(this.#clock.wall() - issuedAt) > VALID) return undefined
+    const [issuer, token, page, epoch] = content
     return { token, page, epoch, isOwn: issuer === this.#issuer }
+  }
+
+  /**
+   * When a ticket was issued; `undefined` for one that has expired. It isn't encrypted, so that it can be read in tickets of other
+   * processes, too, but only {@link open} proves it.
+   */
+  issuedAt(sealed: string): number | undefined {
+    const head = Buffer.from(sealed.slice(0, TIME_LENGTH), 'base64url')
+    if (sealed.length > MAX_LENGTH || head.length < TIME) return undefined
+    const at = head.readUIntBE(0, TIME)
+    // The absolute value, since the clock of the other node may be ahead.
+    return Math.abs(this.#clock.wall() - at) > VALID ? undefined : at
   }
 
   /** Uses up the ticket of another node. @returns `false` if it was used here before */
@@ -60,11 +72,12 @@ export class Tickets {
   #decipher(sealed: string): Content | undefined {
     const bytes = Buffer.from(sealed, 'base64url')
     // Several strings decode to the same bytes. Only one of them is accepted, so that a ticket can't be used twice.
-    if (bytes.toString('base64url') !== sealed || bytes.length <= NONCE + TAG) return undefined
+    if (bytes.toString('base64url') !== sealed || bytes.length <= HEAD + TAG) return undefined
+    const head = bytes.subarray(0, HEAD)
     try {
-      const decipher = createDecipheriv(CIPHER, this.#key(), bytes.subarray(0, NONCE), { authTagLength: TAG })
-      decipher.setAuthTag(bytes.subarray(-TAG))
-      const text = Buffer.concat([decipher.update(bytes.subarray(NONCE, -TAG)), decipher.final()])
+      const decipher = createDecipheriv(CIPHER, this.#key(), head.subarray(TIME), { authTagLength: TAG })
+      decipher.setAAD(head).setAuthTag(bytes.subarray(-TAG))
+      const text = Buffer.concat([decipher.update(bytes.subarray(HEAD, -TAG)), decipher.final()])
       return JSON.parse(text.toString()) as Content
     } catch {
       return undefined
@@ -76,10 +89,15 @@ export class Tickets {
   }
 }
 
-type Content = [issuer: string, issuedAt: number, token: string, page: string, epoch: number]
+type Content = [issuer: string, token: string, page: string, epoch: number]
 
 const CIPHER = 'aes-256-gcm'
+/** A ticket begins with the time at which it was issued and a nonce; in bytes. */
+const TIME = 6
 const NONCE = 12
+const HEAD = TIME + NONCE
+/** The time in base64url. */
+const TIME_LENGTH = 8
 const TAG = 16
 const MAX_LENGTH = 1_024
 /** How long a page may take to open its socket after the response to its heartbeat; milliseconds. */

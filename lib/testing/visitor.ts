@@ -47,8 +47,7 @@ export function visitor(app: VisitedApp): Visitor {
     cookies,
     async fetch(path, init = {}) {
       const headers = new Headers(init.headers)
-      const pairs = [...cookies].map(([name, value]) => `${name}=${value}`)
-      if (pairs.length > 0) headers.set('cookie', pairs.join('; '))
+      if (cookies.size > 0) headers.set('cookie', headerOf(cookies))
       const response = await fetch(new URL(path, await originOf(app)), {
         redirect: 'manual',
         ...init,
@@ -60,6 +59,10 @@ export function visitor(app: VisitedApp): Visitor {
     openPage: async options => openPage(self, await originOf(app), options),
   }
   return self
+}
+
+function headerOf(cookies: Visitor['cookies']): string {
+  return [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
 }
 
 /** Values are kept as they are written, since they go back as they came. */
@@ -81,7 +84,7 @@ async function openPage(user: Visitor, origin: URL, options: TestPageOptions = {
     throw new Error(`Expected the page to be opened, got ${response.status}: ${await response.text()}`)
   const { ticket } = (await response.json()) as { ticket: string }
   const dialed = socket
-    ? await dial(new URL(`${path}/heartbeat/${id}?n=${epoch}&ticket=${ticket}`, origin))
+    ? await dial(new URL(`${path}/heartbeat/${id}?n=${epoch}&ticket=${ticket}`, origin), user.cookies)
     : undefined
   const closed = dialed ? closeOf(dialed) : new Promise<never>(() => {})
   return {
@@ -105,9 +108,9 @@ async function openPage(user: Visitor, origin: URL, options: TestPageOptions = {
   }
 }
 
-async function dial(url: URL): Promise<WebSocket> {
+async function dial(url: URL, cookies: Visitor['cookies']): Promise<WebSocket> {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-  const socket = new WebSocket(url)
+  const socket = new WebSocket(url, cookies.size > 0 ? { headers: { cookie: headerOf(cookies) } } : {})
   await once(socket, 'open')
   return socket
 }
