@@ -10,6 +10,7 @@ import { admit, handle, stateOf } from './http/middleware.js'
 import { MountPaths } from './http/mount-paths.js'
 import { Routes } from './http/routes.js'
 import { type CloseOptions, Shutdown } from './http/shutdown.js'
+import { Succession } from './http/succession.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
@@ -212,9 +213,15 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     identity.returningCookies.socketOpened(page, req),
   )
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
-  const instance = { ...shared, routes, upgrades }
+  const succession = new Succession({
+    tokenOf: request => identity.tokenStorageOf(request).find(),
+    hasSession: token => sessions.find(token) !== undefined,
+    hasPage: page => sessions.all().some(({ pageList }) => pageList?.find(page) !== undefined),
+    close: () => void shutdown.close(),
+  })
+  const instance = { ...shared, routes, upgrades, succession }
   const { hooks, states } = sessions
-  const shutdown = new Shutdown({ cache, sessions, upgrades, watcher })
+  const shutdown = new Shutdown({ cache, sessions, upgrades, watcher, succession })
 
   cache.start({
     every: (ms, task) => sessions.deadlines.every(ms, task),
@@ -248,7 +255,10 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       return gradio
     },
     track: (req: IncomingMessage, socket: Closable) => track(sessions, req, socket),
-    attach: (server: Server) => upgrades.attach(server),
+    attach: (server: Server) => {
+      upgrades.attach(server)
+      succession.join(server)
+    },
     sessions: () => sessions.all().map(session => new KnownSession(shared, session)),
     session: (id: string) => {
       const session = sessions.findById(id)

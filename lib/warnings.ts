@@ -44,6 +44,15 @@ export function warnOfWritableCacheDir(cacheDir: string): void {
   )
 }
 
+/** An instance was closed because another one had replaced it, and still receives requests: most likely both are in use. */
+export function warnOfReplacedInstance(): void {
+  warn(
+    'GRADIO_STATE_INSTANCE_REPLACED',
+    'A gradioState() instance was closed because a later one at the same server, host and path has received a request of one of its ' +
+      'users, as after a hot reload, and now the closed one has received a request. Create one instance and share it between routers.',
+  )
+}
+
 /** Another process answers some requests of the same pages. */
 export function warnOfSeveralProcesses(): void {
   warn('GRADIO_STATE_SEVERAL_PROCESSES', [

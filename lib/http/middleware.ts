@@ -7,12 +7,14 @@ import type { Sessions } from '../sessions/sessions.js'
 import type { InstanceContext } from './instance.js'
 import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
+import type { Succession } from './succession.js'
 import { expectExpress, notMounted, stateIn } from './wiring.js'
 
 /** The parts of an instance that its middleware uses. */
 export interface MiddlewareContext extends InstanceContext {
   readonly routes: Routes
   readonly upgrades: PageUpgrades
+  readonly succession: Succession
 }
 
 /** A request, before or after this middleware. */
@@ -44,15 +46,16 @@ export function admit(
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
-  const { config, identity, sessions, routes, upgrades } = instance
+  const { config, identity, sessions, routes, upgrades, succession } = instance
   const earlier = stateIn(req)
   if (earlier !== undefined) {
     // The middleware is mounted twice. The second one does nothing.
     if (isOf(sessions, earlier)) return false
     throw twoInstances()
   }
-  attachTo(upgrades, req)
+  attachTo(instance, req)
   const request = new SessionRequest(req, res, context, identity.endedSerial)
+  succession.note(request)
   const state = new RequestHandle(instance, request)
   req.gradioState = state
   const { koaSession } = request
@@ -77,11 +80,13 @@ async function runRoute(route: Route, ...request: Parameters<Route>): Promise<bo
   return true
 }
 
-function attachTo(upgrades: PageUpgrades, req: IncomingMessage): void {
+function attachTo({ upgrades, succession }: MiddlewareContext, req: IncomingMessage): void {
   // Node.js sets it on each socket (lib/_http_server.js). Where it doesn't, apps call `gradio.attach()`.
   // It is `null` on a socket that no server has accepted, as in tests that create one.
   const server = (req.socket as { server?: Server | null } | undefined)?.server
-  if (server) upgrades.attach(server)
+  if (!server) return
+  upgrades.attach(server)
+  succession.join(server)
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */

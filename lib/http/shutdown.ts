@@ -5,6 +5,7 @@ import { type Duration, duration, known } from '../parse.js'
 import type { CloseReport } from '../sessions/reports.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { type ClosableServer, ServerClosing } from './server-closing.js'
+import type { Succession } from './succession.js'
 
 /** The options of `close()`. */
 export interface CloseOptions {
@@ -23,6 +24,7 @@ interface Parts {
   readonly sessions: Sessions
   readonly upgrades: PageUpgrades
   readonly watcher: ExpiryWatcher
+  readonly succession: Succession
 }
 
 /** Closes an instance, once, and the servers that the calls of `close()` bring. */
@@ -59,10 +61,11 @@ export class Shutdown {
   }
 
   async #endSessions(limit: number): Promise<CloseReport> {
-    const { cache, sessions, upgrades, watcher } = this.#parts
+    const { cache, sessions, upgrades, watcher, succession } = this.#parts
     const { deadlines } = sessions
     const until = deadlines.now + limit
     upgrades.close()
+    succession.leave()
     watcher.close()
     const { timedOut } = await sessions.close(limit)
     const removed = cache.close()
