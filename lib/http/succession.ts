@@ -53,7 +53,7 @@ export class Succession implements Predecessor {
   /** The lists that this instance is in, one for each server. */
   readonly #lists = new Set<Set<Predecessor>>()
   readonly #predecessors = new Set<Predecessor>()
-  /** The hosts of the requests, by mount path. */
+  /** The hosts by mount path, as far as requests have shown them. */
   readonly #hosts = new Map<string, Set<string | undefined>>()
   #isReplaced = false
   #hasWarned = false
@@ -74,8 +74,8 @@ export class Succession implements Predecessor {
 
   /** A request for this instance has arrived. */
   note(request: SessionRequest): void {
-    const { base } = request
-    const { host } = request.req.headers
+    const { base, req } = request
+    const { host } = req.headers
     const hosts = this.#hosts.get(base) ?? new Set()
     if (hosts.size < MAX_ADDRESSES) hosts.add(host)
     if (this.#hosts.size < MAX_ADDRESSES) this.#hosts.set(base, hosts)

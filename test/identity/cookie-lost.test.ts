@@ -65,7 +65,7 @@ async function beats(user: Visitor, headers = {}): Promise<void> {
   for (let times = 0; times < 3; times++) await heartbeat(user, id, { headers: { ...SCRIPT, ...headers } })
 }
 
-it('cookie.secure behind a proxy that is not trusted: told once, with the fix', async t => {
+it('cookie.secure behind a proxy that is not trusted: one warning, with the fix', async t => {
   const { served, warnings } = await place(t, { session: { cookie: { secure: true } } })
   const user = served.visitor()
   await page(t, served, HTTPS, user)
@@ -113,7 +113,7 @@ it('frames of another site', async t => {
   assert.match((await warnings())[0] ?? '', /frames of another site/)
 })
 
-it('browsers that block cookies: told when it is three of them, and none has returned a cookie', async t => {
+it('browsers that block cookies: a warning when it is three of them, and none has returned a cookie', async t => {
   const { served, warnings } = await place(t)
   for (let times = 0; times < 2; times++) await page(t, served)
   assert.deepEqual(await warnings(), [])

@@ -30,7 +30,7 @@ import { Shards } from './shards.js'
 import { RedisValues } from './shared-values.js'
 
 /** Implements {@link Coordinator} on Redis. */
-export class RedisCoordinator implements Coordinator, ShardContext {
+export class RedisCoordinator implements Coordinator, ShardContext<Shard> {
   readonly values: RedisValues
   readonly node = uuid()
   readonly connection: Connection

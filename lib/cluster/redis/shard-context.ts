@@ -4,10 +4,9 @@ import type { AgreedOptions } from './agreement.js'
 import type { Connection } from './connection.js'
 import type { Message, ResyncAnswer } from './protocol.js'
 import type { SessionLink } from './session-links.js'
-import type { Shard } from './shard.js'
 
-/** What a shard needs from its coordinator. */
-export interface ShardContext {
+/** What a shard needs from its coordinator. `Shard` is its class. */
+export interface ShardContext<Shard> {
   readonly node: string
   readonly connection: Connection
   readonly clock: Clock
@@ -17,7 +16,7 @@ export interface ShardContext {
   readonly delays: readonly [string, string]
   /** This node's options, see {@link Agreement}. */
   readonly agreedOptions: AgreedOptions
-  /** Redis has told the options of the other nodes. */
+  /** Redis has sent the options of the other nodes. */
   compareOptions(others: readonly string[]): void
   /** This node's shares in that shard. */
   shares(shard: Shard): (readonly [Share, SessionLink])[]
@@ -26,9 +25,9 @@ export interface ShardContext {
   /** Receives the answer to a share that was sent in a resync. */
   resynced(share: Share, link: SessionLink, shard: Shard, answer: ResyncAnswer): void
   message(shard: Shard, message: Message): void
-  /** The shard's {@link Shard.dueAt} has become earlier. */
+  /** The shard's `dueAt` has become earlier. */
   wake(): void
-  /** The shard's {@link Shard.beatAt} has changed. */
+  /** The shard's `beatAt` has changed. */
   setBeat(): void
   /** Emits an error to the app. */
   problem(error: Error): void

@@ -22,7 +22,7 @@ import { pause, withTimeout } from './timeout.js'
  */
 export class Shard {
   readonly tag: string
-  readonly #context: ShardContext
+  readonly #context: ShardContext<Shard>
   #state: 'unavailable' | 'joining' | 'joined' | 'closed' = 'joining'
   #batch = 0
   epoch = ''
@@ -44,7 +44,7 @@ export class Shard {
   dueAt = Number.POSITIVE_INFINITY
   beatAt = Number.POSITIVE_INFINITY
 
-  constructor(tag: string, context: ShardContext) {
+  constructor(tag: string, context: ShardContext<Shard>) {
     this.tag = tag
     this.#context = context
   }

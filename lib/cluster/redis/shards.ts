@@ -5,12 +5,12 @@ import type { ShardContext } from './shard-context.js'
 /** All shards, and the timer of their heartbeats. */
 export class Shards {
   readonly all: readonly Shard[]
-  readonly #context: ShardContext
+  readonly #context: ShardContext<Shard>
   readonly #links: SessionLinks
   #cancelBeat = () => {}
   #beatAt = Number.POSITIVE_INFINITY
 
-  constructor(prefix: string, context: ShardContext, links: SessionLinks) {
+  constructor(prefix: string, context: ShardContext<Shard>, links: SessionLinks) {
     this.all = Array.from({ length: SHARDS }, (_, index) => new Shard(`{${prefix}:${index}}`, context))
     this.#context = context
     this.#links = links
