@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import ts from 'typescript'
-import { read, root } from '../support/package/files.ts'
+import { filesBelow, read, root } from '../support/package/files.ts'
 
 // Compiles each block of TypeScript in the README and the guides against the built package, as strictly as the library itself. The
 // blocks of docs/api.md are generated from the library's own types.
 
 const pages = [
   'README.md',
-  ...readdirSync(join(root, 'docs'))
-    .filter(file => file.endsWith('.md') && file !== 'api.md')
+  ...filesBelow('docs', '.md')
+    .filter(file => file !== 'api.md')
     .map(file => `docs/${file}`),
 ]
 
