@@ -125,7 +125,8 @@ app.post('/work', async (req, res) => {
 })
 
 const server = createServer(app)
-server.keepAliveTimeout = 60_000
+// Otherwise it closes an idle connection after 5 s, perhaps at the moment in which the test sends a request on it.
+server.keepAliveTimeout = 0
 server.listen(0, '127.0.0.1', 16_384, () => {
   const { port } = server.address() as AddressInfo
   // Under another name first: who waits for it must not read half of it.

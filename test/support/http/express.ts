@@ -43,6 +43,8 @@ export async function serve(t: TestContext, app: RequestListener | Server): Prom
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
+  // Otherwise it closes an idle connection after 5 s, perhaps at the moment in which the test sends a request on it.
+  server.keepAliveTimeout = 0
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.after(async () => {
     const closed = new Promise(resolve => server.close(resolve))
