@@ -10,9 +10,9 @@ export interface Opening {
   readonly port: number
   readonly manner: Manner
   readonly id: string
-  /** Of the requests before the socket. `false`: each has a connection of its own. */
+  /** Shared by the requests before the socket. `false`: each has its own connection. */
   readonly agent: Agent | false
-  /** What the browser has from earlier. */
+  /** The cookies that the browser already has. */
   readonly cookie?: string
 }
 
@@ -106,7 +106,7 @@ export class ClientPage {
       this.#join = resolve
     })
     if (isUpgraded) socket.on('data', bytes => this.read(bytes))
-    // What is written at once comes at once, and nothing else for seconds.
+    // Everything that is written at once arrives at once, and then nothing for seconds.
     else socket.on('data', () => this.beats++)
   }
 

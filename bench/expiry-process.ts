@@ -38,7 +38,7 @@ answering({ expire })
 let pace = 0.02
 
 /**
- * @param patience how many times longer than the first ones all others may take until they are there
+ * @param patience how many times longer than the first ones all others may take to be added
  * @returns in milliseconds; `undefined` when they took longer
  */
 async function expire(count: number, patience: number) {
@@ -62,7 +62,7 @@ async function expire(count: number, patience: number) {
   const stop = watchLoop()
   const last = await Promise.race([over, pause(TOO_LONG)])
   if (last === undefined) throw new Error(`Expected ${count} callbacks within ${TOO_LONG} ms, got ${deleted}`)
-  // A block is known to the watch once it has ticked again. Meanwhile a value that is deleted twice would be noticed.
+  // A block is known to the watch once it has ticked again. Until then, a value that is deleted twice would be detected.
   await pause(SHORTLY)
   const delay = stop()
   if (deleted !== count) throw new Error(`Expected ${count} callbacks, got ${deleted}`)

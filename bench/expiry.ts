@@ -52,6 +52,6 @@ export async function expiryOf(contender: string, count: number, patience = 4): 
   } finally {
     await keeper.stop()
   }
-  // A busy machine needs longer until all values are there.
+  // A busy machine takes longer to add all values.
   return expiryOf(contender, count, patience * 2)
 }

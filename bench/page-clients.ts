@@ -34,7 +34,7 @@ answering({
       fewest: beats.reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY),
     }
   },
-  /** Gives the time when it began. */
+  /** Returns the time when it started. */
   close(how: 'goodbye' | 'break'): number {
     const begun = Date.now()
     for (const page of pages) page.close(how)

@@ -15,7 +15,7 @@ const answer: RequestHandler = (_req, res) => {
   res.send(BODY)
 }
 
-/** What each has between express-session and the same routes. */
+/** The middleware of each contender, between express-session and the same routes. */
 const CONTENDERS: Readonly<Record<string, (app: Express) => RequestHandler>> = {
   bare: () => answer,
   empty(app) {

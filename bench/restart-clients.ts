@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClientPage, type Manner, openPage } from './client-page.js'
 import { answering } from './harness/process.js'
 
-/** How many pages are open, and when the last one of them was opened, in milliseconds since the epoch. */
+/** How many pages are open, and when the last one was opened, in milliseconds since the epoch. */
 export interface Back {
   readonly open: number
   readonly last: number
@@ -34,7 +34,7 @@ answering({
     agent.destroy()
   },
   back: (): Back => ({ open, last }),
-  /** How many of the users find exactly one page, theirs, in the session that their cookie leads to. */
+  /** How many of the users find exactly one page, their own, in the session that their cookie leads to. */
   async together(port: number): Promise<number> {
     let found = 0
     const rest = cookies.values()

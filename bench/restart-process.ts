@@ -12,7 +12,7 @@ import { MOST_SESSIONS } from './page-servers.js'
 
 export type RestartServerName = 'gradio-state' | 'Socket.IO'
 
-/** What the server has seen since it started. */
+/** The server's counts since it started. */
 export interface Seen extends LoopDelay {
   readonly pages: number
   readonly unloads: number
@@ -32,7 +32,7 @@ const servers: Readonly<Record<RestartServerName, () => { server: Server; counts
     })
     const app = express()
     app.use(gradio)
-    // How many pages the session has that the cookie of this request leads to.
+    // How many pages there are in the session that the cookie of this request leads to.
     app.get('/pages', (req, res) => {
       res.send(String(req.gradioState.pages))
     })
@@ -50,7 +50,7 @@ let watched: () => LoopDelay
 let cpuBefore: NodeJS.CpuUsage
 
 answering({
-  /** Gives the port. */
+  /** Sends the port. */
   async listen(port: number): Promise<number> {
     watched = watchLoop()
     cpuBefore = process.cpuUsage()

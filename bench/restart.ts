@@ -39,7 +39,7 @@ const ALL: Goal = { text: 'all of them', isMet: pages => pages === PAGES }
 
 interface Restart {
   readonly back: number
-  /** The pages that are in the session that their browser's cookie leads to, and alone there. */
+  /** The pages that are in the session that their browser's cookie leads to, and are the only page there. */
   readonly together: number
   readonly unloads: number
   /** Milliseconds. */
@@ -50,7 +50,7 @@ interface Restart {
   readonly cpu: number
 }
 
-/** Opens the pages, each of a user of its own, kills their server, and starts it again on the same port. */
+/** Opens the pages, each of a different user, kills their server, and starts it again on the same port. */
 async function restart(name: RestartServerName): Promise<Restart> {
   const clients = await launch('restart-clients')
   const killed = await launch('restart-process', [name])
@@ -72,7 +72,7 @@ async function restart(name: RestartServerName): Promise<Restart> {
       back = await clients.ask<Back>('back')
     }
     const seen = await server.ask<Seen>('seen')
-    // By then, a page that was taken for gone would have been unloaded.
+    // By then, a page that was considered gone would have been unloaded.
     await sleep(5_000)
     const { pages, unloads } = await server.ask<Seen>('counts')
     return {

@@ -1,6 +1,6 @@
 import type { Clock } from 'gradio-state'
 
-/** The system's clock, which can be moved forward: whatever becomes due runs at once. */
+/** The system's clock, which can be moved forward: everything that becomes due runs at once. */
 export interface ShiftedClock extends Clock {
   shift(ms: number): void
 }

@@ -47,16 +47,16 @@ const ALL: Goal = { text: 'all of them', isMet: hooks => hooks === PAGES }
 export interface Storm {
   /** The unload hooks that ran, counted once per user. */
   readonly hooks: number
-  /** Milliseconds from when the hook of the first page that went was due, to the end of the last hook. */
+  /** Milliseconds from when the hook of the first closed page was due, to the end of the last hook. */
   readonly late: number
-  /** How long the event loop kept others waiting, from before the first page goes to the end of the last hook; milliseconds. */
+  /** The longest delay of the event loop, from before the first page closes to the end of the last hook; milliseconds. */
   readonly p99: number
   readonly longest: number
   /** For each page, from its close to its hook; microseconds. */
   readonly cpu: number
 }
 
-/** Opens that many pages, each of a user of its own, and closes them all. */
+/** Opens that many pages, each of a different user, and closes them all. */
 export async function stormOf(name: StormServerName, way: Way, count: number): Promise<Storm> {
   const { delay } = WAYS[way]
   const server = await launch('storm-process', [name, String(delay)])

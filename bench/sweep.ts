@@ -64,7 +64,7 @@ function resultsOf(ours: readonly Sweep[], theirs: readonly Sweep[]): Result[] {
   ]
 }
 
-/** The tree that both delete from. The library has created it, for a number of sessions. Half of its files are old. */
+/** The directory tree that both delete from. The library has created it, for a number of sessions. Half of its files are old. */
 interface Tree {
   readonly server: Launched
   readonly cacheDir: string

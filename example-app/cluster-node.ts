@@ -8,7 +8,7 @@ import type { Demo } from './demo.ts'
 import { start } from './start.ts'
 
 const client = createClient({ url: process.env.REDIS_URL as string, disableOfflineQueue: true })
-// Without a listener, a lost connection would end the process. The library reports an outage by itself.
+// Without a listener, a lost connection would crash the process. The library reports outages itself.
 client.on('error', () => {})
 await client.connect()
 

@@ -1,6 +1,6 @@
 import { NotAPicture } from './uploads.ts'
 
-/** The status of the response to an error, and a message for the user. */
+/** The status of an error's response, and a message for the user. */
 export function explain(
   error: Error & { status?: number; code?: string },
   maxFileSize: string,

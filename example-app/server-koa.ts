@@ -3,6 +3,6 @@ import { start } from './start.ts'
 
 await start((demo, settings) => {
   const answer = createKoaApp(demo, settings).callback()
-  // What it gives settles when the answer is written; a server waits for nothing.
+  // The promise settles when the response is sent; the server doesn't use it.
   return (req, res) => void answer(req, res)
 })

@@ -28,7 +28,7 @@ export function uploadPictures({ storage }: GradioState) {
     defParamCharset: 'utf8',
     limits: { files: 20 },
     fileFilter(_req, { mimetype, originalname }, done) {
-      // A file is served with the type of its name.
+      // The type of a served file depends on its name.
       if (pictureTypes.includes(mimetype) && pictureNames.test(originalname)) done(null, true)
       else done(new NotAPicture(originalname))
     },
@@ -36,7 +36,7 @@ export function uploadPictures({ storage }: GradioState) {
   return upload.array('files')
 }
 
-/** Deletes what is no picture, whatever its name says, and returns the pictures. */
+/** Deletes files that are not images, whatever their names say, and returns the images. */
 export async function keepPictures(
   state: RequestState,
   files: readonly CachedFile[],

@@ -67,8 +67,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 }
 
 /**
- * The response header that contains the code of an error. Express and Koa send the `headers` of an error that nobody handles, beside
- * a body of their own, so that `client.js` can tell the code there too.
+ * The response header that contains the code of an error. Express and Koa send the `headers` of an unhandled error, along with
+ * their own body, so that `client.js` can read the code there too.
  */
 export const ERROR_HEADER = 'Gradio-State-Error'
 
@@ -85,7 +85,7 @@ export class GradioStateError extends Error {
   readonly status: number
   /** The same as {@link status}: NestJS and `http-errors` read this name. */
   readonly statusCode: number
-  /** With these headers, Express and Koa respond if the error isn't handled. Only errors that a browser may receive have any. */
+  /** Headers that Express and Koa send if the error isn't handled. Only errors that a browser may receive have any. */
   readonly headers: Readonly<Record<string, string>>
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
@@ -97,7 +97,7 @@ export class GradioStateError extends Error {
     this.headers = status === undefined ? {} : { [ERROR_HEADER]: code }
   }
 
-  /** Whether the message is meant for the browser: of errors with a status below 500. Koa and `http-errors` read it. */
+  /** Whether the message may be sent to the browser: that of errors with a status below 500. Koa and `http-errors` read it. */
   get expose(): boolean {
     return this.status < 500
   }

@@ -6,8 +6,8 @@ import { count, type Duration, duration, flag, oneOf, type Size, size } from './
 /** The options of `gradioState()` that concern files. */
 export interface FileOptions {
   /**
-   * The directory that contains the files. Other processes may use the same directory; the library changes nothing in it that isn't
-   * its own.
+   * The directory that contains the files. Other processes may use the same directory; the library changes nothing in it that it
+   * didn't create.
    * @default $GRADIO_TEMP_DIR, else `gradio-state-<uid>` in the system's directory for temporary files
    */
   cacheDir?: string

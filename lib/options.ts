@@ -32,8 +32,8 @@ export interface GradioStateOptions extends FileOptions {
   /** The time limit of each hook and callback. @default 5 */
   hookTimeout?: Duration
   /**
-   * How many sessions are kept. One more evicts a closed one, never an open one: those of a single request first, then those that
-   * never had a page for 30 s, then the others, each time the longest closed first. @default 10000
+   * The maximum number of sessions. One more evicts a closed session, never an open one: first those of a single request, then those
+   * that had pages for less than 30 s in total, then the others; in each group, the session that has been closed the longest. @default 10000
    */
   maxSessions?: number
   /**
@@ -43,8 +43,8 @@ export interface GradioStateOptions extends FileOptions {
    */
   session?: 'auto' | 'framework' | 'cookie'
   /**
-   * The store of express-session. Needed if the requests don't have it, and to refuse requests (503) while it isn't connected at the
-   * start: express-session then passes requests on without a session, and without this option they get the library's own cookie.
+   * The store of express-session. Needed if the requests don't have it, and to refuse requests (503) while it isn't connected at
+   * startup: express-session then passes requests on without a session, and without this option they get the library's own cookie.
    */
   store?: SessionStore
   /**
@@ -66,7 +66,7 @@ export interface GradioStateOptions extends FileOptions {
    * same one share a session. If it returns `undefined`, the `session` option applies.
    */
   identify?: (req: IncomingMessage) => string | undefined
-  /** Called when a session begins. Its result is passed to hooks as `session.info`: a user's name, an address. */
+  /** Called when a session starts. Its result is passed to hooks as `session.info`: a user's name, an address. */
   info?: (req: IncomingMessage) => unknown
   /** Shares sessions between several processes: `redis({ … })`. @default no other process */
   cluster?: Cluster

@@ -74,7 +74,7 @@ export interface SessionFileMethods {
    */
   files(): Promise<CachedFile[]>
   /**
-   * The file with this hash and name, as it is on the disk now. If the app has changed it since, both its old and its new hash lead to
+   * The file with this hash and name, as it is on the disk now. If the app has changed it since, both its old and its new hash identify
    * it. `undefined` if it doesn't exist.
    */
   file(file: FileReference): Promise<CachedFile | undefined>
@@ -124,7 +124,7 @@ export interface Pin extends Disposable {
 }
 
 /**
- * The data of a file: bytes, a string as text, a stream, a Blob. A file on the disk only as `{ path }`: a string is never taken for a
+ * The data of a file: bytes, a string as text, a stream, a Blob. A file on the disk only as `{ path }`: a string is never interpreted as a
  * path, since it may come from a user.
  */
 export type FileData =
@@ -150,7 +150,7 @@ export interface SessionView {
   /** A UUID v4, new for each session. Not a credential, so it may appear in logs and directory names. */
   readonly id: string
   readonly createdAt: Date
-  /** The result of the `info` option when the session began. */
+  /** The result of the `info` option when the session started. */
   readonly info: unknown
   /** The path of the session's files, if it has any, which contains that of `directory()`. Deleted after all hooks and callbacks. */
   readonly directory: string
@@ -192,7 +192,7 @@ export interface SharedState<T> {
   has(session: SessionValues | SessionView): Promise<boolean>
   /** Deletes the value. Resolves when its callback has run, or with `false` if there was no value. */
   delete(session: SessionValues): Promise<boolean>
-  /** For the compiler only: a shared state is no {@link State}. */
+  /** For the compiler only: a shared state isn't a {@link State}. */
   readonly [valueType]?: { readonly shared: (value: T) => T }
 }
 

@@ -41,5 +41,5 @@ if (gzipSize > maxGzipSize) {
 const text =
   `// Generated from lib/client/index.ts by scripts/build-client.mjs. Do not edit.\n` +
   `export const clientScript =\n  ${JSON.stringify(script)}\n`
-// Others may be reading the file.
+// Another process may be reading the file.
 if (!existsSync(target) || readFileSync(target, 'utf8') !== text) writeFileSync(target, text)

@@ -15,7 +15,7 @@ const require = createRequire(import.meta.url)
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8'))
 const entries = Object.entries(exports).filter(([, entry]) => entry.require)
 
-/** Written last, so that an interrupted build has none. */
+/** Written last, so that an interrupted build doesn't have it. */
 const STAMP = 'dist/.built-from'
 const sources = digest()
 if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === sources && isComplete()) process.exit()
@@ -32,7 +32,7 @@ for (const [path, entry] of entries) {
 }
 write(STAMP, sources)
 
-/** Of the contents of all that the build reads. */
+/** A hash of everything that the build reads. */
 function digest() {
   const files = readdirSync('lib', { recursive: true, withFileTypes: true })
     .filter(file => file.isFile())
@@ -62,7 +62,7 @@ function compile(...args) {
   execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', ...args], { stdio: 'inherit' })
 }
 
-/** The ES module over a CommonJS entry. */
+/** The ES module that re-exports a CommonJS entry. */
 function layer(path, { import: esm, require: cjs }) {
   const from = relative(dirname(esm.default), cjs.default)
   write(esm.types, `export * from '${from}'\n`)
@@ -71,7 +71,7 @@ function layer(path, { import: esm, require: cjs }) {
   write(esm.default, `import cjs from '${from}'\n\nexport const { ${names} } = cjs\n`)
 }
 
-/** A folder that leads to an entry where "exports" is not read: by TypeScript's `node10` resolution, or Jest before 28. */
+/** A folder that forwards to an entry where "exports" is not read: by TypeScript's `node10` resolution, or Jest before 28. */
 function stub(path, { types, default: main }) {
   const to = target => relative(path, target)
   write(`${path}/package.json`, `${JSON.stringify({ main: to(main), types: to(types) }, null, 2)}\n`)

@@ -1,4 +1,4 @@
-// Packs the package as `npm publish` would and has the tarball judged by publint and by Are The Types Wrong.
+// Packs the package as `npm publish` would, and checks the tarball with publint and Are The Types Wrong.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// Compiles test files to JavaScript, all at once: a loader in each test process would compile lib and the helpers of the
-// tests over and over.
+// Compiles test files to JavaScript, all at once: a loader in each test process would compile lib and the test helpers
+// again for each process.
 
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
-/** Ignored by git. Each run has a folder of its own in it, so that two runs can overlap. */
+/** Ignored by git. Each run has its own folder in it, so that two runs can overlap. */
 const FOLDER = '.test-build'
 
 /** What tests start in processes of their own: see test/support/program.ts. */
@@ -28,7 +28,7 @@ const PROGRAMS = [
  *
  * @typedef {object} CompiledTest
  * @property {string} output the path of the program
- * @property {ReadonlySet<string>} sources what it imports, directly or not: files of this repository, names of modules
+ * @property {ReadonlySet<string>} sources direct and indirect imports: files of this repository, names of modules
  */
 export async function compileTests(files) {
   removeLeftovers()
@@ -42,7 +42,7 @@ export async function compileTests(files) {
     entryNames: '[dir]/[name]',
     outExtension: { '.js': '.mjs' },
     bundle: true,
-    // What several tests import is compiled and written once.
+    // Modules that several tests import are compiled and written once.
     splitting: true,
     packages: 'external',
     format: 'esm',
@@ -65,7 +65,7 @@ export async function compileTests(files) {
   )
 }
 
-/** Lets `import.meta` of a file say where its source is. */
+/** Makes `import.meta` of a file refer to its source. */
 const keepLocation = {
   name: 'keep-location',
   setup({ initialOptions, onLoad }) {
@@ -78,7 +78,7 @@ const keepLocation = {
   },
 }
 
-/** The inputs that lead from one of them by imports. */
+/** The inputs that one of them imports, directly or indirectly. */
 function reach(inputs, file, seen = new Set()) {
   if (seen.has(file)) return seen
   seen.add(file)
@@ -86,7 +86,7 @@ function reach(inputs, file, seen = new Set()) {
   return seen
 }
 
-/** Removes what runs left that were killed. */
+/** Removes the folders of runs that were killed. */
 function removeLeftovers() {
   mkdirSync(FOLDER, { recursive: true })
   for (const pid of readdirSync(FOLDER)) {

@@ -20,7 +20,7 @@ const LIMIT = 15 * 60_000
 /** Most of the slow files wait: for leases, timeouts, browsers. So more of them run at a time than there are processors. */
 const CONCURRENCY = 2 * availableParallelism()
 
-/** Begun first, in this order, so that none of them runs alone in the end. */
+/** Started first, in this order, so that none of them runs alone at the end. */
 const SLOWEST = [
   'test/client/reconnect.test.ts',
   'test/client/leaving.test.ts',
@@ -58,7 +58,7 @@ const SLOWEST = [
  */
 const NEEDS_PROCESS = /\bprocess\b|\bglobal(This)?\.|syncBuiltinESMExports|warningsIn|failing-calls/
 
-/** What a test file needs beyond Node.js. A file belongs to the first part that fits. */
+/** What a test file needs in addition to Node.js. A file belongs to the first part that matches. */
 const PARTS = {
   package: file => file.startsWith('test/package/'),
   browser: (_file, { sources }) => sources.has('playwright-core'),
@@ -87,13 +87,13 @@ const files = candidates
 
 if (files.length === 0) fail(`No test file matches ${filters.join(' or ') || 'test/**/*.test.ts'}`)
 
-// Each test process gets the options of this one.
+// Each test process inherits the options of this one.
 process.execArgv.push('--enable-source-maps')
 run({ files: entriesOf(files), concurrency: CONCURRENCY, timeout: LIMIT })
   .on('test:fail', () => {
     process.exitCode = 1
   })
-  // Only the last lines of a long log may be kept, and this reporter repeats there what has failed.
+  // If only the last lines of a long log are kept: this reporter repeats the failures there.
   .compose(new spec())
   .pipe(process.stdout)
 

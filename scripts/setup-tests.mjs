@@ -1,4 +1,4 @@
-// Makes sure that what the tests need from outside npm is there, and installs what is missing where it can.
+// Checks that everything the tests need from outside npm is installed, and installs what is missing where possible.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
@@ -30,12 +30,12 @@ const components = [
     hint: 'or point REDIS_SERVER_PATH at one',
   },
   {
-    // It lets the time of a Redis be what a test says.
+    // Lets a test set the time of a Redis.
     name: 'libfaketime',
     get paths() {
       const given = process.env.LIBFAKETIME_PATH
       if (given !== undefined) return [given]
-      // Below a folder for the architecture.
+      // In a folder per architecture.
       return ['*', ...readdirSync('/usr/lib')].map(name => `/usr/lib/${name}/faketime/libfaketime.so.1`)
     },
     package: 'libfaketime',
@@ -49,7 +49,7 @@ const components = [
   },
   {
     name: 'PostgreSQL',
-    // A folder for each major version, of which Debian has one that it calls just `postgresql`.
+    // A folder for each major version. Debian calls one of them just `postgresql`.
     get paths() {
       const root = '/usr/lib/postgresql'
       const versions = existsSync(root) ? readdirSync(root) : []

@@ -211,7 +211,7 @@ const wrongInCookie: [name: string, value: unknown, shown: string][] = [
   ['partitioned', 'yes', '"yes"'],
 ]
 
-describe('a wrong option throws at once: which one, what was expected, what was received', () => {
+describe('an invalid option throws at once: which one, what was expected, what was received', () => {
   for (const [name, cases] of Object.entries(wrong)) {
     for (const [value, shown] of cases) {
       it(`${name}: ${shown}`, () => {
@@ -232,26 +232,26 @@ describe('a wrong option throws at once: which one, what was expected, what was 
     ['cachedir', 'cacheDir'],
     ['origin', 'origins'],
   ] as const) {
-    it(`a misspelt option, with the list of those there are, and what was meant: ${misspelt}`, () => {
+    it(`a misspelt option, with the list of valid ones and the nearest: ${misspelt}`, () => {
       const options = { [misspelt]: '5m' } as GradioStateOptions
       assert.throws(() => gradioState(options), isAbout('hookTimeout', `"${misspelt}"`))
       assert.throws(() => gradioState(options), { message: new RegExp(`Did you mean "${meant}"\\?$`) })
     })
   }
 
-  it('an option that resembles none, without a guess', () => {
+  it('an option that resembles none, without a suggestion', () => {
     const options = { verbose: true } as GradioStateOptions
     assert.throws(() => gradioState(options), { message: /got "verbose" too\.$/ })
   })
 
   for (const value of [null, 5, 'x', []]) {
-    it(`options that are no object: ${JSON.stringify(value)}`, () => {
+    it(`options that are not an object: ${JSON.stringify(value)}`, () => {
       assert.throws(() => gradioState(value as never), isAbout('the options'))
     })
   }
 })
 
-describe('what is right is taken', () => {
+describe('valid options are accepted', () => {
   const right: GradioStateOptions[] = [
     {},
     { gracePeriod: 0, unloadDelay: 0 },
@@ -274,7 +274,7 @@ describe('what is right is taken', () => {
     })
   }
 
-  it('undefined is the same as nothing', () => {
+  it('undefined is the same as no value', () => {
     const names = Object.keys(wrong)
     gradioState(Object.fromEntries(names.map(name => [name, undefined])))
   })

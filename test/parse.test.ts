@@ -15,7 +15,7 @@ test('a size is a number of bytes, a string of digits, or a string with a unit',
   assert.equal(size('it', '0'), 0)
 })
 
-test('a number in another notation is refused', () => {
+test('a number in another notation is rejected', () => {
   for (const value of ['1e3', '-1', ' 1', '1.5', '0x10', '']) {
     assert.throws(() => duration('it', value, ANY), { code: 'OPTION_INVALID' }, value)
     assert.throws(() => size('it', value), { code: 'OPTION_INVALID' }, value)

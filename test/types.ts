@@ -1,4 +1,4 @@
-// The types of the public surface, as a user's compiler sees them. This file is compiled and never run.
+// The public types, as a user's compiler sees them. This file is compiled and never run.
 
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -75,7 +75,7 @@ gradio.state<Picture[]>('wrong', { value: 'none' })
 // @ts-expect-error there is no such option
 gradio.state<Picture[]>('wrong', { ttl: 60 })
 
-// What is read and written under a definition has its type.
+// Values of a definition are read and written with its type.
 is<Picture[]>()(req.gradioState.get(history))
 is<Picture | undefined>()(req.gradioState.get(gradio.state<Picture>('maybe')))
 req.gradioState.set(history, [picture])
@@ -95,7 +95,7 @@ void req.gradioState.update(history, async pictures => pictures)
 // @ts-expect-error the options of a definition stand in it
 req.gradioState.set(history, [], { timeToLive: 60 })
 
-// A shared state has methods of its own, which take the session first and give promises.
+// A shared state has its own methods, which take the session first and return promises.
 const count = gradio.sharedState('count', { value: 0 as number, maxSize: '1kb', timeToLive: '1d' })
 is<SharedState<number>>()(count)
 is<SharedState<Picture | undefined>>()(gradio.sharedState<Picture>('shared without a value'))
@@ -164,7 +164,7 @@ is<SharedState<Picture[]>>()(history satisfies SharedState<Picture[]>)
 // @ts-expect-error shared
 is<State<number>>()(count satisfies State<number>)
 
-// A plain name takes anything, and gives back what nobody knows.
+// A plain name accepts anything, and returns `unknown`.
 is<unknown>()(req.gradioState.get('model'))
 req.gradioState.set('model', picture, {
   timeToLive: 90,

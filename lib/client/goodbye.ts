@@ -1,13 +1,13 @@
 /** The goodbye of a page. */
 export interface Goodbye {
   url: string
-  /** What the goodbye says about the next document: `within` if it is of the same origin, else nothing. */
+  /** What the goodbye says about the next document: `within` if it has the same origin, otherwise empty. */
   hint: string
 }
 
 /**
  * Says goodbye to the server when the browser leaves the document, and then calls `afterGoodbye`.
- * @param goodbye What to say then. It has to be complete before.
+ * @param goodbye What to send. It has to be complete before the browser leaves.
  */
 export function listenForGoodbye(goodbye: Goodbye, afterGoodbye: () => void): void {
   // Chromium emits it before `pagehide`, but not when the tab is closed. The browser goes to another origin if there is no `activation`.

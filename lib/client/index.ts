@@ -47,7 +47,7 @@ export type PageListener = (event: CustomEvent<PageChange>) => void
 /**
  * Connects this page to the server, so that the server knows that it is open, and says goodbye when the page is closed.
  *
- * Resolves as soon as the session's cookie is set. Before that, each parallel request would begin a session of its own. Retries until it
+ * Resolves as soon as the session's cookie is set. Before that, each parallel request would start its own session. Retries until it
  * succeeds. A second call with the same base returns the same promise. Import it from `gradio-state/client`.
  *
  * @param base - The URL of the library's routes, relative to the document. Default: `/gradio_api`.
@@ -63,7 +63,7 @@ export function connect(base: string | URL = '/gradio_api'): Promise<Page> {
     const { protocol, origin, pathname, href } = new URL(base, location.href)
     if (!protocol.startsWith('http')) throw new TypeError(`Expected an http(s) base, received ${href}`)
 
-    // A document may load this module twice, from its own bundle and from the server. It must be only one page.
+    // A document may load this module twice, from its own bundle and from the server. Both share one page.
     const key = Symbol.for('gradio-state')
     const scope = globalThis as { [key]?: Record<string, Promise<Page>> }
     const pages = scope[key] || {}
@@ -88,7 +88,7 @@ const stableAfter = 20 * second
 const maxHeartbeatBackoff = 60
 const maxSocketBackoff = 300
 
-/** Milliseconds: a random part of 2^`failures` s, at least half, so that pages don't all return at once after a restart of the server. */
+/** In milliseconds: a random part of 2^`failures` s, at least half, so that pages don't all return at once after a restart of the server. */
 const backoff = (failures: number, max: number): number =>
   Math.min(2 ** failures, max) * second * (1 - Math.random() / 2)
 
@@ -226,8 +226,8 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
     nextSocketAt = performance.now() + (failedSockets ? backoff(failedSockets, maxSocketBackoff) : 0)
     failedSockets++
     if (event?.code === 4000 || event?.code === 1012) {
-      // Tabs must not all reconnect at once: each would begin a session. After a login or logout, the response has to set its cookie first.
-      // If the framework session has expired, the app's next request begins another one.
+      // Tabs must not all reconnect at once: each would start a session. After a login or logout, the response has to set its cookie first.
+      // If the framework session has expired, the app's next request starts another one.
       heartbeatIn((event.reason === 'expired' ? heartbeatInterval : second / 2) + Math.random() * second)
       setConnected(false, event.reason)
     } else {
@@ -262,7 +262,7 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
   const reconnectIfLost = () => {
     if (!isShown || (socket && Date.now() - lastMessageAt < messageInterval)) return
     failedHeartbeats = nextSocketAt = 0
-    // Two parallel heartbeats without a cookie would begin two sessions.
+    // Two parallel heartbeats without a cookie would start two sessions.
     if (request) return
     closeSocket(4001)
     sendHeartbeat()

@@ -1,18 +1,18 @@
-/** What the server has answered: the mark of the session that the browser's cookies lead to, '' for none, `undefined` if it didn't answer. */
+/** The server's answer: the mark of the session that the browser's cookies lead to, '' for none, `undefined` if it didn't answer. */
 type Answer = string | undefined
 
 export interface SessionWatch {
   /** Sets the mark of the page's session, which the server sends with each heartbeat. */
   enter(mark: string): void
-  /** Compares the marks again. Called now and then, in case that an event was missed or a question was not answered. */
+  /** Compares the marks again. Called now and then, in case an event was missed or a query was not answered. */
   compare(): void
 }
 
 /**
- * Notices that the cookies of the browser lead to another session than that of the page. The server sets a cookie for it that scripts can
+ * Detects that the browser's cookies lead to a different session from that of the page. The server sets a cookie that scripts can
  * read, the mark of the session, whenever it gives the browser a session.
  *
- * @param isReadable Whether the page can read the mark: it can't if it is of another origin than the server.
+ * @param isReadable Whether the page can read the mark: it can't if its origin differs from the server's.
  * @param isBusy Whether a heartbeat is in flight, which finds the session by itself.
  * @param ask Asks the server.
  * @param move Called when the session isn't that of the page.
@@ -25,9 +25,9 @@ export function watchSession(
 ): SessionWatch {
   /** The mark of the page's session: `name=value`. */
   let own = ''
-  /** The last mark about which the server was asked. Another app on the host may overwrite the mark, which must not be asked for again. */
+  /** The last mark that the server was asked about. Another app on the host may overwrite the mark, which must not cause further queries. */
   let asked: string | undefined
-  /** The last mark about which the server was asked again, since it had answered that there was no session. */
+  /** The last mark that the server was asked about a second time, because it had answered that there was no session. */
   let retried: string | undefined
   let isAsking = false
 
@@ -51,7 +51,7 @@ export function watchSession(
     }
   }
 
-  /** A missing mark means nothing. */
+  /** A missing mark is ignored. */
   const compare = () => {
     const mark = isReadable && own && current()
     if (mark && mark !== own && mark !== asked) void check()

@@ -14,7 +14,7 @@ export interface UploadOptions {
   url?: string | URL
   /** The name of the form field. Default: `files`. */
   field?: string
-  /** Called while the request is sent, the last time when all was sent. The server may not have responded by then. */
+  /** Called while the request is sent, and a last time when all of it was sent. The server may not have responded by then. */
   onProgress?(progress: UploadProgress): void
   /** Aborts the upload. The server keeps none of its files. */
   signal?: AbortSignal
@@ -38,7 +38,7 @@ interface Sender extends EventTarget {
   readonly connected: boolean
 }
 
-/** Sends files from `page` when it is connected. Without the session's cookie, the request would begin a session of its own. */
+/** Sends files from `page` when it is connected. Without the session's cookie, the request would start its own session. */
 export function sendFiles(
   page: Sender,
   route: string,

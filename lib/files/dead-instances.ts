@@ -31,7 +31,7 @@ export async function removeDeadInstances(
 
 /**
  * Removes the directory of a process that was killed before it had written `owner.json`: it is empty, or the file in it is. A
- * directory with any content is kept, because its owner is unknown, and so is a new one, because it may be just being created.
+ * directory with any content is kept, because its owner is unknown. A new one is kept too, because it may not be complete yet.
  */
 async function removeEmpty(directory: string): Promise<void> {
   try {

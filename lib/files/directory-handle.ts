@@ -8,7 +8,7 @@ import { type OpenFile, openFile, versionOf } from './open-file.js'
 /**
  * Opens directories that the app may write to. A directory may be replaced by a symbolic link, for example when the app unpacks
  * an archive, even between a check and the system call that relies on it. On Linux, `/proc/self/fd/N/name` is an entry of the
- * directory that was opened, no matter where its path leads by now. On other systems, the identity of the directory is
+ * directory that was opened, no matter where its path leads now. On other systems, the identity of the directory is
  * compared before and after: a swap is detected, but not prevented.
  */
 export class DirectoryAccess {
@@ -104,7 +104,7 @@ export class DirectoryHandle {
     return stats?.isFile() ? versionOf(stats) : undefined
   }
 
-  /** Opens a regular file for reading. `undefined` if there is none; a link is none. */
+  /** Opens a regular file for reading. `undefined` if there is none, or it is a link. */
   open(name: string): Promise<OpenFile | undefined> {
     return this.#withOwnPath(openFile(this.at(name)))
   }

@@ -115,7 +115,7 @@ export class FileIndex {
   }
 }
 
-/** By how many contents a file is found, so that a file that changes all the time takes no more and more memory. */
+/** How many contents a file can be found by. This bounds the memory for a file that changes all the time. */
 const MAX_HASHES = 10
 
 export function unknownFile(name: string): GradioStateError {

@@ -98,7 +98,7 @@ export class MulterStorage {
 }
 
 /**
- * The uploads of one request. multer 1 doesn't notice that the browser has aborted the request: it would keep the incomplete file and the
+ * The uploads of one request. multer 1 doesn't detect that the browser has aborted the request: it would keep the incomplete file and the
  * files already stored. multer 2 removes them itself, and has detached its parser from the request before `close` is emitted.
  */
 class RequestUploads {

@@ -75,7 +75,7 @@ export function nameOfDirectory(directory: number): string {
   return directory === 0 ? 'saved' : `saved-${directory + 1}`
 }
 
-/** The number of the directory with this name; `undefined` if it is none of them. */
+/** The number of the directory with this name; `undefined` if it isn't one of them. */
 export function directoryOfName(name: string): number | undefined {
   const number = /^saved(?:-([1-9]\d*))?$/.exec(keyOf(name))
   if (number === null || number[1] === '1') return undefined

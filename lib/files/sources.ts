@@ -33,7 +33,7 @@ export async function sourceOf(
   }
   const path = (data as { path?: unknown } | null | undefined)?.path
   if (typeof path !== 'string') throw invalid('the data of saveFile()', DATA, data)
-  // A user may have made the app put a link into an upload directory, to read another file.
+  // A user may have tricked the app into creating a link in an upload directory, to read another file.
   const file = await open(path)
   if (file !== undefined)
     return { content: withErrorListener(file.handle.createReadStream()), name: basename(path) }

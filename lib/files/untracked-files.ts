@@ -17,8 +17,8 @@ export interface SweepContext {
 }
 
 /**
- * Measures on the monotonic clock for how long entries have not changed: since the first sweep that has found them as they are. Their
- * own times are of the wall clock, which may jump.
+ * Measures on the monotonic clock how long entries have been unchanged: since the first sweep that found them in their current state. Their
+ * own times are from the wall clock, which may jump.
  */
 export class UnchangedSince {
   #before = new Map<string, number>()

@@ -12,13 +12,13 @@ export type ServedFile = Pick<PinnedFile, 'file'> & Partial<PinnedFile>
 
 /**
  * Sends an open file: with ranges, conditional requests, and headers that keep it from running scripts. Closes and unpins it when the
- * response is over. What is read is the file that was opened, even if another one is at its path by now.
+ * response is over. It sends the file that was opened, even if there is another one at its path now.
  */
 export function sendOpenFile({ file, record }: ServedFile, req: IncomingMessage, res: ServerResponse): void {
   const { handle, name, sha256, stats } = file
   whenOver({ req, res }, () => {
     if (record !== undefined) record.pins--
-    // An error of closing a file that was only read means nothing.
+    // An error when closing a file that was only read can be ignored.
     handle.close().catch(() => {})
   })
   if (isOver({ req, res })) return

@@ -17,7 +17,7 @@ export async function serveFile(
   const name = decode(encodedName)
   if (name === undefined) throw fileUnknown()
   if (isOver({ req, res })) return
-  // A disk may take long to answer. Nobody waits for it when the browser has left.
+  // Doesn't wait for a slow disk when the browser has left.
   const over = new Promise<void>(resolve => whenOver({ req, res }, resolve))
   await Promise.race([findAndSend(sha256, name, req, res, state), over])
 }

@@ -12,7 +12,7 @@ import type { InstanceContext } from './instance.js'
 import { isFromPage, isNavigation, isPage } from './navigation.js'
 import { RequestSignal } from './request-signal.js'
 
-/** Enters a request into its session: on arrival if the session exists, else at the first use, which begins the session. */
+/** Enters a request into its session: on arrival if the session exists, else at the first use, which starts the session. */
 export class RequestEntry {
   /** Whether the response has to set the session cookie, since the browser doesn't have the token yet. */
   setsCookie = false
@@ -27,7 +27,7 @@ export class RequestEntry {
   /** Pending until the coordinator has responded. */
   #entering: Promise<Entry> | undefined
   #storage: TokenStorage | undefined
-  /** Whether a script of a page has begun the session: if so, that page is expected to connect, as after a navigation. */
+  /** Whether a script of a page has started the session: if so, that page is expected to connect, as after a navigation. */
   #isByScript = false
   readonly #signal = new RequestSignal()
 
@@ -111,7 +111,7 @@ export class RequestEntry {
     return entering
   }
 
-  /** Enters a page, whose entry outlives the request. Begins the session if there is none. */
+  /** Enters a page, whose entry outlives the request. Starts the session if there is none. */
   async enterPage(page: string): Promise<Entry> {
     const { cluster } = this.#sessions
     const init: EntryInit = { kind: 'page', page }
@@ -121,12 +121,12 @@ export class RequestEntry {
     return entry
   }
 
-  /** Resolves when the session that this request has begun is stored, so that the browser's next request finds it. */
+  /** Resolves when the session that this request has started is stored, so that the browser's next request finds it. */
   async persist(): Promise<void> {
     await this.#storage?.persist()
   }
 
-  /** Must be awaited before writing headers that set the cookie of a session begun by this request. */
+  /** Must be awaited before writing headers that set the cookie of a session started by this request. */
   async persistBeforeHeaders(): Promise<void> {
     if (this.setsCookie) await this.#storage?.persistBeforeHeaders?.()
   }

@@ -102,7 +102,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     else returningCookies.returned(page)
   }
 
-  /** What the cookie contains by which a page notices that its browser has got another session. */
+  /** The content of the cookie that lets a page detect that its browser has a different session. */
   markOf(token: string): string {
     return this.#entry.mark.of(token)
   }
@@ -117,7 +117,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     await this.#entry.storage.renew?.()
   }
 
-  /** Enters a page into this request's session. Begins the session if there is none. */
+  /** Enters a page into this request's session. Starts the session if there is none. */
   async enterPage(page: string): Promise<Entry> {
     const entry = await this.#entry.enterPage(page)
     // If the store hangs, the session must not stay open after the browser has given up.
@@ -155,7 +155,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     return this.sessions === sessions
   }
 
-  /** @returns lets the page leave that counts for the socket */
+  /** @returns a function that makes the page that represents the socket leave */
   #enterSocket(token: string): () => void {
     const { cluster, hooks } = this.sessions
     const entering = Promise.resolve((cluster ?? this.sessions).enter(token, { kind: 'page' }))

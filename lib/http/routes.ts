@@ -19,7 +19,7 @@ import { expectMultipart, type Upload } from './upload-route.js'
 /** Responds to a request for one of the library's own routes. */
 export type Route = (req: FrameworkRequest, res: ServerResponse, state: RequestHandle) => void | Promise<void>
 
-/** The library's own routes. They write to the session store only when they begin a session. */
+/** The library's own routes. They write to the session store only when they start a session. */
 export class Routes {
   readonly #config: Config
   readonly #pages: Pages
@@ -53,7 +53,7 @@ export class Routes {
         await route(req, res, state)
       } catch (error) {
         if (!(error instanceof GradioStateError) || res.headersSent) throw error
-        // The session may have begun before the error. Without its cookie, the next attempt would begin another.
+        // The session may have started before the error. Without its cookie, the next attempt would start another.
         await state.persistBeforeHeaders()
         respond(
           req,

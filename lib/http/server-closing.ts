@@ -10,7 +10,7 @@ export interface ClosableServer {
 }
 
 /**
- * Closes a server: it accepts no connections any more, and closes each when its response is over. `server.close()` alone leaves
+ * Closes a server: it stops accepting connections, and closes each when its response is over. `server.close()` alone leaves
  * those that become idle later open for `keepAliveTimeout` (5 s). A connection that has sent nothing yet doesn't count as idle before
  * Node.js 26.4 (nodejs/node#63470), so it is waited for.
  */

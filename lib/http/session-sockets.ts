@@ -17,7 +17,7 @@ export class SessionSockets {
 
   /**
    * Adds an open socket.
-   * @param enter lets a page enter the session, and returns a function that lets it leave
+   * @param enter makes a page enter the session, and returns a function that makes it leave
    * @returns to be called once, when the socket closes
    */
   add(enter: () => () => void): () => void {
@@ -45,7 +45,7 @@ export class SessionSockets {
 }
 
 interface CountedSocket {
-  /** Lets the page leave that counts for the socket; `undefined` for a socket beyond the limit. */
+  /** Makes the page that represents the socket leave; `undefined` for a socket beyond the limit. */
   leave: (() => void) | undefined
 }
 

@@ -10,7 +10,7 @@ import type { Succession } from './succession.js'
 /** The options of `close()`. */
 export interface CloseOptions {
   /**
-   * The server, also one of https or HTTP/2, which is closed at the same time: it accepts no connections any more, closes idle ones, waits
+   * The server, also one of https or HTTP/2, which is closed at the same time: it stops accepting connections, closes idle ones, waits
    * for responses, and closes the rest after `timeout`. Sockets that were upgraded for the app are left to the app.
    */
   server?: ClosableServer
@@ -27,7 +27,7 @@ interface Parts {
   readonly succession: Succession
 }
 
-/** Closes an instance, once, and the servers that the calls of `close()` bring. */
+/** Closes an instance, once, and each server that is passed to a call of `close()`. */
 export class Shutdown {
   readonly #parts: Parts
   #report: Promise<CloseReport> | undefined

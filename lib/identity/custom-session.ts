@@ -5,13 +5,13 @@ import { type MarkedSession, type TokenStorage, tokenIn } from './token-storage.
 
 /** What the requests of an instance have shown about its custom sessions. */
 export interface CustomSessions {
-  /** Whether a token has ever come back in a custom session: then such sessions persist between requests. */
+  /** Whether a token was ever received back in a custom session: then such sessions persist between requests. */
   isProven: boolean
 }
 
 /**
  * A `req.session` that isn't express-session's, such as that of cookie-session. It stores the token. Whether such an object persists
- * between requests is unknown until a token comes back in it. Until then the library's own cookie stores the token too. From then on only
+ * between requests is unknown until a request contains the token. Until then the library's own cookie stores the token too. From then on only
  * the session does, so that destroying the framework session (a logout) ends the session here.
  */
 export class CustomSession implements TokenStorage {

@@ -1,6 +1,6 @@
 /**
  * Framework sessions that were destroyed or regenerated recently. A request that arrived earlier may still hold the old session
- * object. It must neither begin a session here with it, nor make the session middleware write it to the store again.
+ * object. It must neither start a session here with it, nor make the session middleware write it to the store again.
  */
 export class EndedSessions {
   /** Increases with each ended session. Each request records it on arrival. */

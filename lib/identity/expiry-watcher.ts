@@ -24,7 +24,7 @@ export interface ObservedSession {
   readonly id: string
   /** The store that keeps it, if it can be queried. */
   readonly store: FrameworkStore | undefined
-  /** Whether the browser sent its id: then it was loaded from the store, and isn't a new session that has yet to be saved. */
+  /** Whether the browser sent its id, so that it was loaded from the store and isn't a new session that has yet to be saved. */
   isStored(): boolean
   /** When it expires (ms since the epoch), or `undefined` if unknown. */
   expires(): number | undefined
@@ -59,7 +59,7 @@ export class ExpiryWatcher implements DueSource {
     this.#watchedStore(store)
   }
 
-  /** A request has reached `session` by the framework session `seen`. */
+  /** A request has found `session` through the framework session `seen`. */
   watchSession(session: Session, seen: ObservedSession): void {
     if (session.ended !== undefined) return
     const { token } = session
@@ -159,7 +159,7 @@ export class ExpiryWatcher implements DueSource {
     })
   }
 
-  /** Lets the request's new framework session lead to the same session as the old one. */
+  /** Makes the request's new framework session lead to the same session as the old one. */
   #keepSession(watched: WatchedSession, context: RequestContext): void {
     this.endedSessions.add(watched.id)
     watched.removeToken()
@@ -194,14 +194,14 @@ export class ExpiryWatcher implements DueSource {
     watched.isMissing = false
     watched.seenAt = now
     watched.checkAt = this.#nextCheck(watched, now)
-    // An earlier deadline in the wheel is moved when it is reached. Moving it on each request would cost more.
+    // An earlier deadline in the wheel is rescheduled when it is reached. Doing so on each request would cost more.
     if (watched.slot < 0 || watched.checkAt < watched.due) this.#schedule(watched, watched.checkAt)
   }
 
   #nextCheck(watched: WatchedSession, now: number): number {
     const poll = now + jitter(Math.max(CHECK_INTERVAL, this.#byToken.size * CHECK_SPACING))
     const { expires } = watched
-    // It exists after its deadline: another process has touched it, or the store deletes it late.
+    // The session exists after its deadline: another process has touched it, or the store deletes it late.
     if (expires <= now) return Math.min(poll, now + EXPIRY_GRANULARITY * 2 ** watched.overdueChecks++)
     return Math.min(poll, this.#isKeptAlive(watched) ? now + (expires - now) / 2 : expires + EXPIRY_MARGIN)
   }
@@ -239,7 +239,7 @@ export class ExpiryWatcher implements DueSource {
   }
 
   async #sessionFound(watched: WatchedSession, found: FoundSession): Promise<void> {
-    // Many stores keep the deadline apart from the session data, so an earlier deadline in the data means nothing.
+    // Many stores keep the deadline apart from the session data, so an earlier deadline in the data is ignored.
     const expires = this.#onMonotonic(found.expires)
     if (expires !== Number.POSITIVE_INFINITY && expires > watched.expires) this.#saved(watched, expires)
     else this.#seen(watched)
@@ -257,7 +257,7 @@ export class ExpiryWatcher implements DueSource {
     if (session !== undefined) this.#sessions.expire(session, now - since)
   }
 
-  /** Rejects when the store takes too long: one that hangs counts as failed. */
+  /** Rejects when the store takes too long: a store that hangs counts as failed. */
   #withTimeout<T>(answer: Promise<T>): Promise<T> {
     const { deadlines } = this.#sessions
     return new Promise((resolve, reject) => {
@@ -280,10 +280,11 @@ function timedOut(): GradioStateError {
   )
 }
 
-/** How often the store is queried for a session without requests, and the least interval between two such queries. */
+/** How often the store is queried for a session without requests, unless there are very many sessions. */
 const CHECK_INTERVAL = 300_000
+/** The minimum average interval between such queries for all sessions. */
 const CHECK_SPACING = 10
-/** How long after its deadline a session is queried. */
+/** How long after its deadline the store is queried for a session. */
 const EXPIRY_MARGIN = 50
 /** Stores round deadlines up to whole seconds (connect-redis, the columns of SQL stores), so the next query comes after this time. */
 const EXPIRY_GRANULARITY = 1_000

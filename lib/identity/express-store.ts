@@ -21,7 +21,7 @@ const known = new WeakMap<object, ExpressStore>()
 export class ExpressStore implements FrameworkStore {
   readonly #store: FullStore
   readonly #listeners = new Set<FrameworkStoreListener>()
-  /** Sessions that are being regenerated: their `destroy` is no logout. */
+  /** Sessions that are being regenerated: their `destroy` isn't a logout. */
   readonly #regenerating = new Set<string>()
   #restore: (() => void)[] = []
 
@@ -141,7 +141,7 @@ function whenDone(done: unknown, succeeded: () => void, settled: () => void = ()
 }
 
 /**
- * express-session takes ENOENT for "no such session", because session-file-store reports it so. A database whose Unix socket
+ * express-session interprets ENOENT as "no such session", because session-file-store reports it so. A database whose Unix socket
  * doesn't exist reports it too, but has only failed to connect.
  */
 function isMissing(error: unknown): boolean {

@@ -28,7 +28,7 @@ export class Identity {
   readonly #stored: StoredSessionContext
   /** Whether framework sessions are expected: after the first one, or with the option `store`. Then a request without one is refused. */
   #expectsSession: boolean
-  /** Whether sessions have begun by the library's own cookie because there was no framework session. */
+  /** Whether sessions have started with the library's own cookie because there was no framework session. */
   #usedOwnCookie = false
 
   constructor(config: Config, watcher: ExpiryWatcher, sessions: Sessions) {

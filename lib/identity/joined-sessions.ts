@@ -3,7 +3,7 @@ import { isOver } from '../util/response-over.js'
 import type { SessionRequest } from './request-context.js'
 import type { TokenStorage } from './token-storage.js'
 
-/** A session that was begun by a request with a stale credential. */
+/** A session that was started by a request with a stale credential. */
 interface Beginning {
   readonly token: string
   readonly request: SessionRequest
@@ -12,9 +12,9 @@ interface Beginning {
 
 /**
  * After a restart of the server, or when a store has lost its sessions, the heartbeats of pages and a request of the app may arrive with
- * the same stale credential of a framework session. The framework would begin a session for each, and the browser would keep only one
- * of them. So a heartbeat joins a session that an app request or another heartbeat has just begun, and an app request joins one that a
- * heartbeat has just begun.
+ * the same stale credential of a framework session. The framework would start a session for each, and the browser would keep only one
+ * of them. So a heartbeat joins a session that an app request or another heartbeat has just started, and an app request joins one that a
+ * heartbeat has just started.
  */
 export class JoinedSessions {
   readonly #sessions: Sessions
@@ -41,7 +41,7 @@ export class JoinedSessions {
     return this.#sessions.find(beginning.token)?.token
   }
 
-  /** Records that the request has begun a session. @param credential the stale credential that the request had */
+  /** Records that the request has started a session. @param credential the stale credential that the request had */
   begun(token: string, credential: string, request: SessionRequest): void {
     // After a login, the credential of the earlier session must not give access to the new one.
     if (request.hasNewSession) return

@@ -19,7 +19,7 @@ export class OwnCookie implements TokenStorage {
   readonly #context: OwnCookieContext
   readonly #onUse: (() => void) | undefined
 
-  /** @param onUse called when this cookie begins or enters a session */
+  /** @param onUse called when a request starts or enters a session with this cookie */
   constructor(request: SessionRequest, context: OwnCookieContext, onUse?: () => void) {
     this.#request = request
     this.#context = context
@@ -102,7 +102,7 @@ export function serializeCookie(
 
 function hasSeveral(header: string, name: string): boolean {
   const isOwn = (pair: string) => pair.trimStart().startsWith(`${name}=`)
-  // First the cheap test: nearly all requests have one.
+  // The cheap test first: nearly all requests have one.
   return (
     header.indexOf(`${name}=`) !== header.lastIndexOf(`${name}=`) &&
     header.split(';').filter(isOwn).length > 1

@@ -5,7 +5,7 @@ import type { SessionRequest } from './request-context.js'
 import { addCookie } from './response-cookies.js'
 
 /**
- * The cookie by which an open page notices that its browser has got another session, after a login or when cookies were cleared.
+ * The cookie that lets an open page detect that its browser has a different session, after a login or when cookies were cleared.
  * Scripts can read it. It contains a digest of the token, which gives access to no session. The server never reads it.
  */
 export class SessionMark {
@@ -13,7 +13,7 @@ export class SessionMark {
   isUsed = false
   readonly #config: CookieConfig
 
-  /** @param config that of the library's own cookie, whose scope it has */
+  /** @param config the configuration of the library's own cookie, whose scope this cookie shares */
   constructor(config: CookieConfig) {
     this.#config = { ...config, name: `${config.name}_page` }
   }

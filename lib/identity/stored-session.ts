@@ -33,7 +33,7 @@ export abstract class StoredSession implements TokenStorage, ObservedSession {
   abstract expires(): number | undefined
   /** Whether the browser has received the session's id, or can still receive it with this response. */
   protected abstract canReachBrowser(): boolean
-  /** The cookie that the browser has sent for a framework session, which may have been another one; `undefined` without one. */
+  /** The cookie that the browser has sent for a framework session, possibly a different one; `undefined` without one. */
   protected abstract get credential(): string | undefined
   abstract persist(): Promise<void>
 

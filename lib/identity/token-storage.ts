@@ -19,16 +19,16 @@ export interface TokenStorage {
   readonly hasToken?: boolean
   /** Whether the framework session leads to a session of this process. Defined together with {@link hasToken}. */
   readonly isWatched?: boolean
-  /** The token that the request brought. Has no side effects. */
+  /** The token that the request contained. Has no side effects. */
   find(): string | undefined
   /**
-   * The token under which this request's session begins: the one that it brought, or a new one. Has no side effects.
+   * The token under which this request's session starts: the one that the request contained, or a new one. Has no side effects.
    * @throws GradioStateError `HEADERS_SENT` when the browser can't receive a new token with this response
    */
   prepare(): string
-  /** Stores the token that {@link prepare} returned, so that the browser's later requests bring it. */
+  /** Stores the token that {@link prepare} returned, so that the browser's later requests contain it. */
   keep(token: string): void
-  /** Called when the request has reached its session: ends the session with its framework session. */
+  /** Called when the request has entered its session. From then on, the session ends with its framework session. */
   watchSession?(session: Session): void
   /** Resolves when a response whose head is written next will give the browser the token. Not needed by every storage. */
   persistBeforeHeaders?(): Promise<void>
@@ -36,7 +36,7 @@ export interface TokenStorage {
   readonly staleCredential?: string | undefined
   /** The cookie that leads to the token, if its name or the form of its value is known. */
   readonly cookie?: TokenCookie | undefined
-  /** Whether the response doesn't give the browser the token: then no later request can find the session that it has begun. */
+  /** Whether the response doesn't give the browser the token: then no later request can find the session that it has started. */
   readonly isWithheld?: boolean
   /** Sends the library's own cookie again, so that the browser keeps it longer. */
   renewCookie?(): void

@@ -25,7 +25,7 @@ export function randomToken(): string {
 
 /**
  * Returns a token that a browser has sent, if it is well-formed. It need not be known: a token outlives its session, a restart of the
- * server, and may come from another app on the same host. Whoever sends one that is unknown begins a session of his own.
+ * server, and may come from another app on the same host. A client that sends an unknown token starts its own session.
  */
 export function wellFormedToken(value: unknown): string | undefined {
   return typeof value === 'string' && WELL_FORMED.test(value) ? value : undefined
@@ -37,7 +37,7 @@ export function isRandomToken(token: string): boolean {
 }
 
 const BYTES = 16
-/** Distinguishes random tokens from derived ones, which somebody who knows a user's id could compute. */
+/** Distinguishes random tokens from derived ones, which can be computed from a user's id. */
 const PREFIX = 'm.'
 /** At least 128 bits, in base64url. */
 const WELL_FORMED = /^m\.[\w-]{22,64}$/

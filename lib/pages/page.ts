@@ -24,7 +24,7 @@ interface PageLeave {
   hint?: PageHint
 }
 
-/** The list that a page is in. */
+/** The collection that contains a page. */
 export interface PageOwner {
   /** Removes a page that has left. */
   forget(page: Page): void
@@ -35,11 +35,11 @@ export class Page implements PageHandle {
   readonly id: string
   /** The highest epoch that the page has sent. The client adds 1 each time the page returns from the back/forward cache. */
   epoch = 0
-  /** The last ticket, until it is used. */
+  /** The last ticket that was issued; empty once it was used or revoked. */
   ticket = ''
   /** How often its cookie has to be renewed while it has a socket, in milliseconds. */
   renewalInterval = Number.POSITIVE_INFINITY
-  /** Whether the page has said goodbye in its epoch. */
+  /** Whether the page has said goodbye in its current epoch. */
   isGone = false
   readonly #session: Session
   readonly #owner: PageOwner
@@ -51,7 +51,7 @@ export class Page implements PageHandle {
    * and the server hasn't detected it yet.
    */
   #leasedUntil = 0
-  /** When the page, while it has no socket, has last shown that it is there. */
+  /** For a page without a socket: when it was last known to be open. */
   #seenAt = 0
 
   constructor(id: string, session: Session, owner: PageOwner) {
@@ -105,7 +105,7 @@ export class Page implements PageHandle {
   noteHeartbeat(epoch = this.epoch): void {
     if (epoch > this.epoch) {
       this.epoch = epoch
-      // The document was in the back/forward cache, where it lost its socket. The request for an earlier socket may still arrive.
+      // The document was in the back/forward cache, where it lost its socket. The upgrade request for the lost socket may still arrive.
       this.ticket = ''
       this.#dropConnection()
     }
@@ -171,24 +171,24 @@ export class Page implements PageHandle {
     if (this.#session.ended !== undefined) this.#deadlines.cancel(this.#deadline)
     if (connection === undefined) return
     const end = () => connection.end(reason)
-    if (reason === 'destroyed' || reason === 'regenerated') this.#afterAnswers(end)
+    if (reason === 'destroyed' || reason === 'regenerated') this.#afterResponses(end)
     else end()
   }
 
-  /** @returns whether the page has a socket through which it was asked */
+  /** Asks the page, through its socket, to renew the cookie. @returns whether it has a socket */
   renew(): boolean {
     this.#connection?.requestRenewal()
     return this.#connection !== undefined
   }
 
-  /** What {@link PageDeadline} waits for has become due. */
+  /** The {@link PageDeadline} is due. */
   expire(): void {
     if (this.renew()) this.#scheduleRenewal()
     else if (this.isOpen) this.leave()
     else this.forget()
   }
 
-  /** Forgets that the page has left. */
+  /** Drops the record of a page that has left. */
   forget(): void {
     this.#deadlines.cancel(this.#deadline)
     this.#owner.forget(this)
@@ -213,23 +213,23 @@ export class Page implements PageHandle {
 
   #dropConnection(): void {
     const connection = this.#connection
-    // First, so that the later `close` event of the socket does nothing.
+    // Cleared first, so that the socket's `close` event is ignored.
     this.#connection = undefined
     connection?.terminate()
   }
 
   /** Runs `task` when no request of the session is in flight, or after a time limit. May run it twice. */
-  #afterAnswers(task: () => void): void {
+  #afterResponses(task: () => void): void {
     const limit = new Deadline(task)
     this.#deadlines.schedule(limit, MAX_RESPONSE_WAIT)
-    this.#session.afterAnswers(() => {
+    this.#session.afterResponses(() => {
       this.#deadlines.cancel(limit)
       task()
     })
   }
 }
 
-/** With a socket: when the cookie has to be renewed. Without one: the end of the lease. For a page that has left: when it is forgotten. */
+/** With a socket: when the cookie has to be renewed. Without one: the end of the lease. For a page that has left: when its record is dropped. */
 class PageDeadline extends WheelNode implements Due {
   readonly #page: Page
 
@@ -252,7 +252,7 @@ function gone(least: number, received: number): GradioStateError {
 
 /** A page without a socket sends a heartbeat every 20 s, but a hidden one only once a minute: browsers throttle its timers. */
 const LEASE = 95_000
-/** How long the sockets of an ended session stay open for its requests in flight. */
+/** How long the sockets of an ended session stay open while its requests are in flight. */
 const MAX_RESPONSE_WAIT = 5_000
-/** How long a page that has left is remembered, so that a heartbeat that arrives after its goodbye doesn't open it again. */
+/** How long the record of a page that has left is kept, so that a heartbeat that arrives after its goodbye doesn't open it again. */
 const RETENTION = 120_000

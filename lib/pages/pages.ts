@@ -27,7 +27,7 @@ export class Pages {
   /**
    * A page has sent a heartbeat. After a goodbye, only a higher epoch opens the page again, so a late heartbeat does nothing.
    * @param session the session of the request, if there is one
-   * @param enter enters the page's session, and begins one if there is none
+   * @param enter enters the page's session, and starts one if there is none
    * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`, `TOO_MANY_WAITING`
    */
   async open(

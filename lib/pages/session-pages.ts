@@ -28,7 +28,7 @@ export class SessionPages implements PageList, PageOwner {
     return this.#pages.get(id)
   }
 
-  /** Forgets a page that has left, if there is no room for another page. @throws GradioStateError `TOO_MANY_PAGES` if all are open */
+  /** Drops the record of a page that has left, if there is no room for another page. @throws GradioStateError `TOO_MANY_PAGES` if all are open */
   makeRoom(): void {
     if (this.#pages.size < MAX_PAGES) return
     const left = [...this.#pages.values()].find(page => !page.isOpen)
@@ -62,5 +62,5 @@ export class SessionPages implements PageList, PageOwner {
   }
 }
 
-/** Pages that are open or are remembered because they have just left. */
+/** How many pages are open, or have a record because they have just left. */
 const MAX_PAGES = 100

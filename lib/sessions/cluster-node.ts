@@ -123,7 +123,7 @@ export class ClusterNode {
   }
 
   /**
-   * Reports an entry that could not wait for the cluster. If this process took the session for unloaded, its load hooks run when
+   * Reports an entry that could not wait for the cluster. If this process considered the session unloaded, its load hooks run when
    * the answer says so.
    */
   reportEntry(entry: Entry, loads: boolean, begins: boolean): void {
@@ -132,7 +132,7 @@ export class ClusterNode {
     const { answered } = this.pendingEntries.add(token, session, false)
     const proposal = this.#proposal(token, id, session)
     const init = page === undefined ? { kind } : { kind, page }
-    // A session that the cluster has confirmed isn't begun again.
+    // A session that the cluster has confirmed isn't started again.
     const answer = this.#coordinator.enter(proposal, init, !this.#coordinator.isConfirmed(session))
     void answer.then(
       admission => {
@@ -226,7 +226,7 @@ export class ClusterNode {
     this.#await(entry, admission)
     session.presence.enter(entry, context.deadlines.now, admission)
     context.updateEviction(session)
-    // Another node may have begun it, and then this isn't the first entry.
+    // Another node may have started it, and then this isn't the first entry.
     if (known !== undefined || admission.phase !== 'new') session.noteReturn()
     return entry
   }
@@ -250,7 +250,7 @@ export class ClusterNode {
 
   /**
    * Takes over the state that the cluster has answered.
-   * @param isFresh whether the session was begun here because of this answer
+   * @param isFresh whether the session was started here because of this answer
    * @param hasLoaded whether this process has already run the load hooks of that load
    */
   #adopt(session: Session, admission: Admission, isFresh: boolean, hasLoaded = false): void {

@@ -8,8 +8,8 @@ import type { SharedValue, SharedValueStore, ValueClaim } from './shared-value-s
  * when *this node* keeps the session loaded, and until when it keeps the session's state. The coordinator records which node
  * keeps what, and assigns the work to the last node that stops. It has no rules about delays, requests or navigations.
  *
- * **Ids.** A session has one id in the cluster. If a node could not wait, and began a session that another node had already
- * begun, it has a different id at this node. All methods and events use this node's id; the coordinator translates.
+ * **Ids.** A session has one id in the cluster. If a node could not wait, and started a session that another node had already
+ * started, it has a different id at this node. All methods and events use this node's id; the coordinator translates.
  *
  * **Order.** Calls of one node about one session take effect in the order in which they are made, also across an outage.
  * Events may arrive late. The coordinator drops outdated ones: `loaded`, `unloaded` and `expired` that are older than the last
@@ -39,7 +39,7 @@ export interface Coordinator {
    * Entering again changes nothing.
    *
    * While the answer is pending, this node must not report that it stops keeping the session: that would undo the entry.
-   * @param create begins the session under the proposed id, if the token has none
+   * @param create starts the session under the proposed id, if the token has none
    * @returns `undefined` if the token has no session and `create` is false
    * @throws GradioStateError `CLUSTER_UNAVAILABLE`: at once during an outage, else within 2 s. The caller continues with the state
    * of this process alone; {@link NodeContext.shares} reports it when the outage is over.
@@ -76,12 +76,12 @@ export interface Coordinator {
 
   /**
    * Claims work that this node didn't cause: of nodes that crashed or closed, of expired shared values, and of claims that timed
-   * out. To be called when {@link CoordinatorEvents.due} says so. Never rejects; may return less than there is.
+   * out. Has to be called when {@link CoordinatorEvents.due} says so. Never rejects; may return less than there is.
    */
   claim(limit: number): Promise<Claim[]>
 
   /**
-   * Extends a claim by 15 s. To be called before each function of the app that runs for it, and every 5 s meanwhile.
+   * Extends a claim by 15 s. Has to be called before each function of the app that runs for it, and every 5 s meanwhile.
    * @returns whether this node still has the claim. Never rejects: `false` if the coordinator can't tell
    */
   extend(claim: Claim): Promise<boolean>
@@ -103,7 +103,7 @@ export interface Coordinator {
   goodbye(token: string, page: string, epoch: number | undefined, hint: PageHint): Promise<boolean>
 
   /**
-   * Whether the coordinator has confirmed this session, and doesn't take this node for dead. Only then, and while a page is
+   * Whether the coordinator has confirmed this session, and doesn't consider this node dead. Only then, and while a page is
    * connected here, a request may continue without asking the coordinator.
    */
   isConfirmed(session: SessionRef): boolean
@@ -177,7 +177,7 @@ export interface Admission {
   /** The id of the session at this node. Differs from a proposed id if the session had already begun, or has ended. */
   readonly id: string
   /**
-   * `new`: this call began the session. `returned`: it was unloaded, this call has loaded it, and this node runs the load hooks.
+   * `new`: this call started the session. `returned`: it was unloaded, this call has loaded it, and this node runs the load hooks.
    * `unloading`: unload hooks are running on some node; event `loaded` follows. `loaded`: none of these.
    */
   readonly phase: 'new' | 'returned' | 'unloading' | 'loaded'

@@ -31,7 +31,7 @@ export interface PresenceEntry {
 export interface LeaveOptions {
   /** The socket of a page broke: the page may reconnect. */
   readonly abrupt?: boolean
-  /** When the page has last shown that it is there, if that was earlier. On the monotonic clock. */
+  /** When the page was last known to be open, if that was earlier. On the monotonic clock. */
   readonly seenAt?: number
   /** A navigation was answered with HTML: its page is expected to connect. */
   readonly awaitPage?: boolean
@@ -42,7 +42,7 @@ export interface LeaveOptions {
 /** The cluster's answer about an entry. */
 export interface EntryAdmission {
   /**
-   * `new`: the entry has begun the session. `returned`: the session was unloaded, and the entry has loaded it. `unloading`: unload
+   * `new`: the entry has started the session. `returned`: the session was unloaded, and the entry has loaded it. `unloading`: unload
    * hooks are running on some node. `loaded`: none of these.
    */
   readonly phase: 'new' | 'returned' | 'unloading' | 'loaded'

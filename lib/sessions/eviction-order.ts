@@ -1,9 +1,9 @@
 import type { Session } from './session.js'
 
 /**
- * The sessions that can be evicted for new ones, in the order of eviction. The classes are ordered by what it costs a client to
- * bring a session into one of them, so that sessions of a script go before those of users. In each class, the session that has
- * been closed the longest goes first.
+ * The sessions that can be evicted for new ones, in the order of eviction. The classes are ordered by the cost for a client to
+ * get a session into them, so that sessions of scripts are evicted before those of users. In each class, the session that has
+ * been closed the longest is evicted first.
  */
 export class EvictionOrder {
   /** Sessions of a single request: mostly of clients without cookies, which never return. */
@@ -16,7 +16,7 @@ export class EvictionOrder {
   readonly #hadPage = new Set<Session>()
   readonly #classes = [this.#neverReturned, this.#returned, this.#hadPage]
 
-  /** Adds a closed session as the last of its class, or removes one that is open. To be called when either has changed. */
+  /** Adds a closed session as the last of its class, or removes one that is open. Has to be called when either has changed. */
   update(session: Session): void {
     this.delete(session)
     if (session.isOpen) return
@@ -24,7 +24,7 @@ export class EvictionOrder {
     if (session.cleanups.length > 0) this.noteCleanup(session)
   }
 
-  /** To be called when a cleanup was added to a session. */
+  /** Has to be called when a cleanup was added to a session. */
   noteCleanup(session: Session): void {
     if (this.#neverReturned.has(session)) this.#withCleanup.add(session)
   }
@@ -60,5 +60,5 @@ function firstOf(sessions: ReadonlySet<Session>, except?: string): Session | und
   return undefined
 }
 
-/** How long a session has had pages, in all, that counts as a user's rather than as a script's; milliseconds. */
+/** A session that has had pages for this long in total counts as a user's, rather than as a script's; milliseconds. */
 const MIN_PAGE_TIME = 30_000

@@ -14,7 +14,7 @@ import { presentCall, runAs } from '../util/own-context.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 
 /**
- * Calls the app's functions so that one that throws, rejects or hangs stops nothing else, and none runs in the async context of
+ * Calls the app's functions so that one that throws, rejects or hangs doesn't stop the others, and none runs in the async context of
  * a request.
  */
 export class Hooks {

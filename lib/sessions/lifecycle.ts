@@ -52,7 +52,7 @@ export class Lifecycle {
     this.runLoadHooks(session, session.presence.load)
   }
 
-  /** Runs the hooks of a load, which may be over already. */
+  /** Runs the load hooks, even if the session has been unloaded since. */
   runLoadHooks(session: Session, load: number): void {
     const { hooks } = this.#context
     if (hooks.load.size === 0) return
@@ -76,7 +76,7 @@ export class Lifecycle {
 
   /**
    * Ends the session in this process. Resolves when its last callback has settled.
-   * @param finish runs when the limiter has room, instead of {@link finish}
+   * @param finish replaces {@link finish}; runs when the limiter has a free slot
    */
   end(session: Session, reason: Reason, work: EndWork, finish?: () => Promise<void>): Promise<void> {
     if (session.finished !== undefined) return session.finished
@@ -135,7 +135,7 @@ export class Lifecycle {
     deadlines.context.run(() => warnOfSlowCallbacks(ending, hooks.busiest))
   }
 
-  /** Whether no function of the app has to be called or is running, and there are no files, as for most sessions. */
+  /** Whether the session can end synchronously, as most do: it has no files, and no hook or callback has to run or is running. */
   #isPlain(session: Session, { isLoaded, sharedValues }: EndWork): boolean {
     const { unload, ended } = this.#context.hooks
     const hasHooks = ended.size > 0 || (isLoaded && unload.size > 0) || session.hooksRunning !== undefined
@@ -147,7 +147,7 @@ export class Lifecycle {
   #runUnload(session: Session, load: number, reason: Reason, isOurs: IsOurs): Promise<void> {
     const { hooks } = this.#context
     return session.afterHooks(async () => {
-      // An end that overtook a claimed unload has its claim, and runs the hooks that the unload couldn't start.
+      // If the session has ended before a claimed unload ran, the end has taken over the claim and runs the unload hooks.
       if (session.unloadsRun >= load || !(await isOurs())) return
       session.unloadsRun = load
       await hooks.runLeave('unload', session.view, `${session.id}:unload:${load}`, reason)

@@ -1,5 +1,5 @@
 /**
- * How long a session has had pages, in all. Of pages at the same time, only one counts. Has no clock: times are milliseconds on a
+ * How long a session has had pages in total. Overlapping pages count once. Has no clock: times are milliseconds on a
  * monotonic clock.
  */
 export class PageTime {
@@ -13,7 +13,7 @@ export class PageTime {
     this.#isElsewhere = false
   }
 
-  /** A page has left. @param seenAt when it has last shown that it was there */
+  /** A page has left. @param seenAt when it was last known to be open */
   count(seenAt: number): void {
     this.total += Math.max(seenAt - this.#countedUntil, 0)
     this.#countedUntil = Math.max(seenAt, this.#countedUntil)

@@ -55,7 +55,7 @@ export class Presence {
     return this.pages + this.requests + this.navigations
   }
 
-  /** How long pages were connected, in all, as far as this process knows. */
+  /** How long pages were connected in total, as far as this process knows. */
   get pageTime(): number {
     return this.#pageTime?.total ?? 0
   }

@@ -57,12 +57,12 @@ export class SessionRegistry {
     this.#byId.set(session.id, session)
   }
 
-  /** Updates the eviction order. To be called when a session has opened, closed or returned. */
+  /** Updates the eviction order. Has to be called when a session has opened, closed or returned. */
   updateEviction(session: Session): void {
     this.#evictable.update(session)
   }
 
-  /** Updates the eviction order. To be called when a cleanup was added to a session. */
+  /** Updates the eviction order. Has to be called when a cleanup was added to a session. */
   noteCleanup(session: Session): void {
     this.#evictable.noteCleanup(session)
   }
@@ -81,8 +81,8 @@ export class SessionRegistry {
   }
 
   /**
-   * Picks the session to evict before a new one begins; `undefined` if there is room.
-   * @param expected how many other sessions are about to begin
+   * Picks the session to evict before a new one starts; `undefined` if there is room.
+   * @param expected how many other sessions are about to start
    * @throws GradioStateError `TOO_MANY_SESSIONS` when none can be evicted
    */
   sessionToEvict(expected: number): Session | undefined {
@@ -90,7 +90,7 @@ export class SessionRegistry {
     const oldest = this.#evictable.first()
     if (oldest === undefined) throw tooMany(this.#maxSessions, 'all of them are open')
     if (this.#ending.size >= this.#slowFrom) this.#onSlowEnds(this.#ending.size)
-    // Evicted sessions whose callbacks hang use memory, too. At most as many are allowed again.
+    // Evicted sessions whose callbacks hang use memory, too. So at most `maxSessions` sessions may be ending.
     if (this.#ending.size >= this.#maxSessions) {
       throw tooMany(this.#maxSessions, 'the callbacks of as many ended sessions are still running')
     }
@@ -105,7 +105,7 @@ export class SessionRegistry {
     return this.#ending.size < this.#maxSessions ? this.#evictable.firstWithCleanup(except) : undefined
   }
 
-  /** From how many ending sessions on their callbacks count as slow: before new sessions are refused, and not for a few. */
+  /** How many ending sessions make their callbacks count as slow: fewer than make new sessions be refused, but more than a few. */
   get #slowFrom(): number {
     return Math.min(Math.max(this.#maxSessions / 2, 100), this.#maxSessions)
   }

@@ -16,11 +16,11 @@ export interface SessionAccess {
   /** The state definitions of the instance that the session belongs to. */
   readonly states: StateRegistry
   /**
-   * The session, or `undefined` if it has not begun.
+   * The session, or `undefined` if it has not started.
    * @throws GradioStateError `SESSION_ENDED`, unless {@link begin} is missing
    */
   readonly find: () => SharedOwner | undefined
-  /** The session, begun if necessary. Missing in hooks and callbacks, which can only read, and create no initial value. */
+  /** The session, started if necessary. Missing in hooks and callbacks, which can only read, and create no initial value. */
   readonly begin?: () => Promise<SharedOwner>
 }
 

@@ -143,14 +143,14 @@ export class Session implements LocalOwner {
     return this.#returned
   }
 
-  /** To be called for each entry after the first. */
+  /** Has to be called for each entry after the first. */
   noteReturn(): void {
     if (this.#returned) return
     this.#returned = true
     if (this.ended === undefined) this.#context.returned(this)
   }
 
-  /** To be called for the goodbye of a page. A late one, to a closed session, is not a return. */
+  /** Has to be called for the goodbye of a page. A late one, to a closed session, isn't a return. */
   noteGoodbye(): void {
     if (this.presence.entryCount > 0) this.noteReturn()
   }
@@ -206,13 +206,13 @@ export class Session implements LocalOwner {
   }
 
   /** Runs `task` when no request of the session is in flight. */
-  afterAnswers(task: () => void): void {
+  afterResponses(task: () => void): void {
     this.#unanswered ??= []
     this.#unanswered.push(task)
     this.noteAnswers()
   }
 
-  /** To be called when a request has left. */
+  /** Has to be called when a request has left. */
   noteAnswers(): void {
     if (this.presence.entryCount > this.presence.pages) return
     for (const task of this.#unanswered?.splice(0) ?? []) task()

@@ -23,7 +23,7 @@ export abstract class StateAccess implements SessionValues, SessionSource {
     this.sessions = sessions
   }
 
-  /** The session, begun if necessary. Throws when it has ended. */
+  /** The session, started if necessary. Throws when it has ended. */
   protected abstract use(): Session
   /** Like {@link use}, for callers that can wait for the cluster. */
   protected abstract useLater(): Promise<Session>

@@ -23,7 +23,7 @@ export abstract class Definition {
   /** Makes the initial value; `undefined` if there is none. */
   abstract readonly initial: (() => unknown) | undefined
 
-  /** @param what how messages call the options */
+  /** @param what the name of the options in messages */
   constructor(name: string, what: string, options: ValueOptions<never>) {
     this.name = name
     this.config = valueConfig(what, options)

@@ -3,7 +3,7 @@ import { createServer, type RequestListener, Server } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { type AddressInfo, isIPv6 } from 'node:net'
 
-/** The origin of a server, a server of Node.js, or an app: that of Express, of Koa, or any listener of requests. */
+/** The origin of a server, a server of Node.js, or an app: that of Express, of Koa, or any request listener. */
 export type VisitedApp = string | URL | Server | HttpsServer | RequestListener | KoaApp
 
 interface KoaApp {
@@ -11,15 +11,15 @@ interface KoaApp {
 }
 
 /**
- * The origin at which an app or a server can be reached. What doesn't listen yet is served at a free port of the loopback interface from
- * now on, without keeping the process alive.
+ * The origin at which an app or a server can be reached. An app, or a server that isn't listening yet, is served at a free port of the
+ * loopback interface from now on, without keeping the process alive.
  */
 export async function originOf(app: VisitedApp): Promise<URL> {
   if (typeof app === 'string' || app instanceof URL) return new URL(app)
   const server = isServer(app) ? app : serverOf(app)
   if (!server.listening) {
     const listening = once(server, 'listening')
-    // Another visitor may have begun a moment ago.
+    // Another visitor may have started it a moment ago.
     if (!isStarting.has(server)) server.listen(0, '127.0.0.1').unref()
     isStarting.add(server)
     await listening
@@ -33,7 +33,7 @@ export async function originOf(app: VisitedApp): Promise<URL> {
 
 const isStarting = new WeakSet<Server | HttpsServer>()
 
-/** One for each app, so that its visitors meet at the same port. */
+/** One server for each app, so that all its visitors use the same port. */
 const servers = new WeakMap<object, Server>()
 
 function serverOf(app: RequestListener | KoaApp): Server {

@@ -5,8 +5,8 @@ import type { Clock } from '../util/clock.js'
 /** A clock that stands still until `advance()` is called. For tests: `gradioState({ clock: fakeClock() })`. */
 export interface FakeClock extends Clock {
   /**
-   * Moves the time on, runs what becomes due on the way in its order, and lets the promises that this sets off settle
-   * before it goes further. It doesn't wait for what only the outside world settles, such as a file being written.
+   * Advances the time. Timers that become due run in order; after each one, the promises that it resolves settle before
+   * the next one runs. It doesn't wait for I/O, such as a file being written.
    */
   advance(time: Duration): Promise<void>
   /** How many timers are set. */
@@ -22,15 +22,15 @@ export function fakeClock(wall = Date.UTC(2026, 0, 1)): FakeClock {
 }
 
 export interface SteppedClockOptions {
-  /** What the wall clock shows at the start, in milliseconds since the epoch. */
+  /** The initial wall clock time, in milliseconds since the epoch. */
   readonly wall: number
-  /** Waits until what was set off has happened: before each step of the time, and after. */
+  /** Waits until everything that is in progress has settled. Called before the first timer, and after each. */
   rest(): Promise<void>
-  /** The time has moved. */
+  /** Called when the time has advanced. */
   moved?(now: number): void
 }
 
-/** Internal: a fake clock that goes from timer to timer, and rests before it goes further. */
+/** Internal: a fake clock that advances from timer to timer, and waits for `rest()` after each. */
 export function steppedClock({ wall, rest, moved }: SteppedClockOptions): FakeClock {
   const timers = new Set<{ readonly due: number; readonly run: () => void }>()
   let now = 0
@@ -41,7 +41,7 @@ export function steppedClock({ wall, rest, moved }: SteppedClockOptions): FakeCl
     return found
   }
 
-  function go(to: number): void {
+  function advanceTo(to: number): void {
     if (to <= now) return
     now = to
     moved?.(now)
@@ -62,11 +62,11 @@ export function steppedClock({ wall, rest, moved }: SteppedClockOptions): FakeCl
       await rest()
       for (let timer = earliest(until); timer !== undefined; timer = earliest(until)) {
         timers.delete(timer)
-        go(timer.due)
+        advanceTo(timer.due)
         timer.run()
         await rest()
       }
-      go(until)
+      advanceTo(until)
     },
     get timers() {
       return timers.size

@@ -19,7 +19,7 @@ export interface TestPageOptions {
   id?: string
   /** The epoch of the page: one more with each return from the back/forward cache. @default 1 */
   epoch?: number
-  /** Without a socket the page is only kept open by `beat()`, as behind a proxy that knows no WebSocket. @default true */
+  /** Without a socket the page is only kept open by `beat()`, as behind a proxy without WebSockets. @default true */
   socket?: boolean
 }
 
@@ -39,7 +39,7 @@ export interface TestPage {
 /**
  * A user for tests. Each visitor has cookies of its own. Import it from `gradio-state/testing`.
  * @param app the app, as the result of `express()` or `new Koa()`, a server of Node.js, or an origin such as `'http://localhost:3000'`.
- * What doesn't listen yet is served at a free port from the first request on, which keeps no process alive.
+ * An app, or a server that isn't listening yet, is served at a free port from the first request on, without keeping the process alive.
  */
 export function visitor(app: VisitedApp): Visitor {
   const cookies = new Map<string, string>()
@@ -65,7 +65,7 @@ function headerOf(cookies: Visitor['cookies']): string {
   return [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
 }
 
-/** Values are kept as they are written, since they go back as they came. */
+/** Values are kept encoded, since they are sent back unchanged. */
 function keep(cookies: Map<string, string>, line: string): void {
   const [pair = '', ...attributes] = line.split(/;\s*/)
   const at = pair.indexOf('=')

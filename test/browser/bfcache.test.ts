@@ -23,7 +23,7 @@ describe('the back/forward cache', { concurrency: true }, () => {
   const browser = useBrowser({ hasWindows: true })
   const example = useExample()
 
-  it('gives back a page that is connected again, back and forward', async () => {
+  it('restores a page that reconnects, back and forward', async () => {
     const context = await browser.newContext()
     const tab = await open(context, example().url)
     const id = await sessionOf(example(), tab)
@@ -56,14 +56,14 @@ describe('the back/forward cache', { concurrency: true }, () => {
     await context.close()
   })
 
-  it('holds a page whose user is away, and loads again on the return', async () => {
+  it('stores a page whose user has left, and loads the session again when the user returns', async () => {
     const context = await browser.newContext()
     const tab = await open(context, example().url)
     const id = await sessionOf(example(), tab)
     await generate(tab)
     const names = await gallery(tab)
     await noteShows(tab)
-    // Another site, as far as cookies and sessions go.
+    // Another site, as far as cookies and sessions are concerned.
     await tab.goto(`http://127.0.0.1:${example().port}/icon.svg`)
     await example().line(`UNLOAD ${id}`)
 
@@ -82,7 +82,7 @@ describe('the back/forward cache', { concurrency: true }, () => {
   })
 })
 
-/** From now on, each `pageshow` of this document: whether it came from the cache. */
+/** Records each `pageshow` of this document from now on: whether it came from the cache. */
 async function noteShows(tab: Page): Promise<void> {
   await tab.evaluate(() => {
     window.shown = []

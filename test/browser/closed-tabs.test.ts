@@ -15,7 +15,7 @@ import {
 } from '../support/browser/moves.ts'
 import { html, slowSite } from '../support/browser/slow-site.ts'
 
-/** What happens before the tab is closed. None of it brings a page. */
+/** What happens before the tab is closed. None of it loads a page. */
 const others: Record<string, Move> = {
   nothing: { move: async () => {} },
   'a download': {
@@ -46,7 +46,7 @@ const others: Record<string, Move> = {
   'a reload that the user takes back when asked': {
     async move({ tab }) {
       await tab.evaluate('addEventListener("beforeunload", event => event.preventDefault())')
-      // Browsers only ask where the user has done something.
+      // Browsers only ask if the user has interacted with the page.
       await tab.mouse.click(5, 5)
       const [dialog] = await Promise.all([tab.waitForEvent('dialog'), run(tab, 'location.reload()')])
       await dialog.dismiss()
@@ -85,7 +85,7 @@ const others: Record<string, Move> = {
   'fetch() of HTML': {
     move: ({ tab }) => tab.evaluate("fetch('/', { headers: { accept: 'text/html' } }).then(r => r.text())"),
   },
-  // Over plain http to another host, browsers don't say that these are none.
+  // Over plain http to another host, browsers send no headers that distinguish these from navigations.
   'an <object> and an <embed>': {
     isTrustedOnly: true,
     async move(site) {
@@ -101,7 +101,7 @@ const others: Record<string, Move> = {
 
 const browser = useBrowser({ hasWindows: true })
 
-describe('an unload in time, when the tab is closed after', { concurrency: 4 }, () => {
+describe('the session is unloaded in time when the tab is closed after', { concurrency: 4 }, () => {
   for (const [name, move] of Object.entries(others)) {
     for (const host of hosts(move)) {
       it(`${name}, on ${host}`, async t => {

@@ -18,7 +18,7 @@ import {
   useExample,
 } from '../support/browser/browser.ts'
 
-/** Long enough for a slow machine to open a page again in it. */
+/** Long enough for a slow machine to open a page again within it. */
 const GRACE_PERIOD = '8'
 
 for (const app of APPS) {
@@ -26,7 +26,7 @@ for (const app of APPS) {
     const browser = useBrowser()
     const example = useExample({ GRACE_PERIOD }, app)
 
-    it('has no directory any more within 5 s, and no history after the grace', async t => {
+    it('has no directory after 5 s, and no history after the grace period', async t => {
       const context = await browser.newContext()
       const tab = await open(context, example().url)
       const names = [await tab.textContent('#caption'), await generate(tab), await generate(tab)]
@@ -63,7 +63,7 @@ for (const app of APPS) {
       await context.close()
     })
 
-    it('is still here while another tab is open', async () => {
+    it('is still present while another tab is open', async () => {
       const context = await browser.newContext()
       const first = await open(context, example().url)
       const second = await open(context, example().url)
@@ -79,13 +79,13 @@ for (const app of APPS) {
       await context.close()
     })
 
-    it('finds everything again within the grace', async () => {
+    it('finds everything again within the grace period', async () => {
       const context = await browser.newContext()
       const before = await open(context, example().url)
       await generate(before)
       const names = await gallery(before)
       const id = await sessionOf(example(), before)
-      // Leaves at the same time and stays away.
+      // Leaves at the same time and doesn't return.
       const other = await browser.newContext()
       const away = await open(other, example().url)
       const idOfOther = await sessionOf(example(), away)
@@ -107,7 +107,7 @@ for (const app of APPS) {
       await other.close()
     })
 
-    it('never left, when a tab opens before the delay is over', async () => {
+    it('is not unloaded when another tab opens before the delay is over', async () => {
       const context = await browser.newContext()
       const before = await open(context, example().url)
       const id = await sessionOf(example(), before)
@@ -121,7 +121,7 @@ for (const app of APPS) {
       await context.close()
     })
 
-    it('is noticed to be gone when the tab crashes', async t => {
+    it('is unloaded when the tab crashes', async t => {
       const context = await browser.newContext()
       const tab = await open(context, example().url)
       const id = await sessionOf(example(), tab)
@@ -133,7 +133,7 @@ for (const app of APPS) {
       await context.close()
     })
 
-    it('is noticed to be gone when the browser is killed', async t => {
+    it('is unloaded when the browser is killed', async t => {
       const server = await chromium.launchServer(launchOptions)
       try {
         const other = await chromium.connect(server.wsEndpoint())

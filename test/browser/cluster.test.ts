@@ -32,7 +32,7 @@ interface Cluster {
   readonly lines: readonly string[]
   /** The nodes' processes. */
   readonly pids: readonly number[]
-  /** What nodes have said of this kind, without their names. */
+  /** The nodes' output lines of this kind, without the nodes' names. */
   said(what: string): string[]
 }
 
@@ -49,7 +49,7 @@ async function startCluster(t: TestContext, settings: Record<string, string> = {
     createInterface(stream).on('line', line => lines.push(line))
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) {
-      // What it has started ends by itself, then.
+      // The processes that it started then end by themselves.
       child.kill('SIGKILL')
       await once(child, 'exit')
     }
@@ -64,7 +64,7 @@ async function startCluster(t: TestContext, settings: Record<string, string> = {
   return { url, cacheDir, process: child, lines, pids, said }
 }
 
-/** Waits until some node has said so. */
+/** Waits until a node has printed this. */
 async function waitFor({ said, lines }: Cluster, what: string, seconds = 120): Promise<string[]> {
   await until(() => said(what).length > 0, what, seconds).catch(() =>
     assert.fail(`Expected ${what} within ${seconds} s, got\n${lines.join('\n')}`),
@@ -72,7 +72,7 @@ async function waitFor({ said, lines }: Cluster, what: string, seconds = 120): P
   return said(what)
 }
 
-/** Which nodes have answered so many requests of the page. */
+/** Which nodes have answered this many requests of the page. */
 function answeredBy(tab: Page, requests: number): Promise<string[]> {
   return tab.evaluate(async requests => {
     const nodes = new Set<string>()
@@ -81,7 +81,7 @@ function answeredBy(tab: Page, requests: number): Promise<string[]> {
   }, requests)
 }
 
-/** The statuses of the files at these addresses, each asked for often enough to come to every node. */
+/** The statuses of the files at these URLs, each requested often enough to reach every node. */
 function statuses(tab: Page, urls: string[]): Promise<number[]> {
   return tab.evaluate(async urls => {
     const statuses = new Set<number>()
@@ -96,7 +96,7 @@ function sources(tab: Page, images: string): Promise<string[]> {
   return tab.$$eval(images, images => images.map(image => image.getAttribute('src') ?? ''))
 }
 
-/** All images of the page have come. */
+/** All images of the page have loaded. */
 async function imagesLoad(tab: Page): Promise<void> {
   await tab.waitForFunction(() =>
     [...document.images].every(image => image.complete && image.naturalWidth > 0),
@@ -111,7 +111,7 @@ async function upload(tab: Page, name: string, to: number): Promise<void> {
   await tab.waitForFunction(to => document.querySelectorAll('#uploads li').length === to, to)
 }
 
-/** What the cluster has put into the directory for temporary files. (Its loader has a cache there, too.) */
+/** What the cluster has put into the directory for temporary files. (tsx has a cache there, too.) */
 async function own(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter(name => name.startsWith('gradio-state-cluster-'))
 }
@@ -127,7 +127,7 @@ const isAlive = (pid: number) => {
 describe('on three nodes', () => {
   const browser = useBrowser()
 
-  it('a user has one history, one set of files and one end, whichever node answers', async t => {
+  it('a user has one history, one set of files and one end, whichever node responds', async t => {
     const cluster = await startCluster(t, { GRACE_PERIOD: '6' })
     const context = await browser.newContext()
     const stranger = await browser.newContext()
@@ -182,7 +182,7 @@ describe('on three nodes', () => {
     await stranger.close()
   })
 
-  it('goes on when a node is killed, and nobody is unloaded for it', async t => {
+  it('continues when a node is killed, without unloading anyone', async t => {
     const cluster = await startCluster(t)
     const context = await browser.newContext()
     const tab = await open(context, cluster.url)
@@ -191,7 +191,7 @@ describe('on three nodes', () => {
     for (const pid of cluster.pids.slice(0, 2)) {
       process.kill(pid, 'SIGKILL')
       await until(() => isConnected(tab), 'the page is connected')
-      // What was on its way to the node is lost; the page asks again.
+      // Requests in flight to the node are lost; the page retries.
       await until(async () => {
         try {
           names.push(await generate(tab))
@@ -217,7 +217,7 @@ describe('on three nodes', () => {
   })
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`${signal} ends it in good order, and leaves nothing`, async t => {
+    it(`${signal} shuts it down gracefully, and nothing is left`, async t => {
       const cluster = await startCluster(t)
       const folder = path.dirname(cluster.cacheDir)
       assert.equal((await own(folder)).length, 1)
@@ -244,7 +244,7 @@ describe('on three nodes', () => {
     })
   }
 
-  it('says what to do where there is no Redis', async t => {
+  it('explains what to do if there is no Redis', async t => {
     await assert.rejects(startCluster(t, { PATH: '/nowhere' }), /apt install redis-server.*REDIS_URL/s)
     await assert.rejects(startCluster(t, { REDIS_URL: 'redis://127.0.0.1:1' }), /REDIS_URL: expected a Redis/)
   })

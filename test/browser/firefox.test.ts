@@ -7,9 +7,9 @@ import { html, type SlowSite, type SlowSiteOptions, slowSiteFor } from '../suppo
 interface Move extends Pick<SlowSiteOptions, 'routes'> {
   /** Runs in the page when it is connected. */
   script: string
-  /** The only host on which it is possible. */
+  /** The only host on which the move is possible. */
   host?: '127.0.0.1'
-  /** What the server receives because of it. */
+  /** The requests that the server receives because of it. */
   request?: string
 }
 
@@ -88,7 +88,7 @@ describe('in Firefox', () => {
   ] as const) {
     for (const [name, { script, request, host: only, routes }] of Object.entries(kinds)) {
       for (const host of only ? [only] : (['127.0.0.1', 'app.test'] as const)) {
-        it(`${name} is ${brings ? 'no unload' : 'no reason to delay one'}, on ${host}`, async t => {
+        it(`${name} ${brings ? "doesn't unload" : "doesn't delay an unload"}, on ${host}`, async t => {
           const site = await slowSiteFor(t, await firefox.newTab(t), { host, ...(routes && { routes }) })
           await site.tab.goto(`${site.origin}/`)
           await site.connected()
@@ -102,7 +102,7 @@ describe('in Firefox', () => {
           } else {
             await run(site, script)
             if (request !== undefined) await site.requested(request)
-            // Firefox closes the socket when a navigation begins, whatever comes of it. The page then reconnects.
+            // Firefox closes the socket when a navigation begins, whatever its outcome. The page then reconnects.
             await site.tab.evaluate("fetch('/')")
             await site.connected()
             await site.keepsFor(6)
@@ -113,7 +113,7 @@ describe('in Firefox', () => {
     }
   }
 
-  it('a reload by the browser is no unload', async t => {
+  it('a reload by the browser does not unload', async t => {
     const site = await slowSiteFor(t, await firefox.newTab(t))
     await site.tab.goto(`${site.origin}/`)
     await site.connected()

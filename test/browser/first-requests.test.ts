@@ -23,10 +23,10 @@ describe('a first visit', () => {
   const browser = useBrowser()
   const example = useExample()
 
-  it('is one session, also when five requests leave right after connect()', async () => {
+  it('is one session, also when five requests are sent right after connect()', async () => {
     const context = await browser.newContext()
     const tab = await context.newPage()
-    // In place of the example's own script, so that the requests leave as early as they can.
+    // Replaces the example's own script, so that the requests are sent as early as possible.
     await tab.route('**/app.js', route => route.fulfill({ contentType: 'text/javascript', body: script }))
     await tab.goto(example().url)
     const answers = await tab.evaluate(() => window.answers)
@@ -37,7 +37,7 @@ describe('a first visit', () => {
     const id = await sessionOf(example(), second)
     assert.equal((await readdir(path.join(example().pictureDir, id))).length, 5)
     await unloadDelayPasses(example())
-    // This user's and the other's, who has left.
+    // The sessions of this user and of the other one, who has left.
     assert.equal(example().count('LOAD '), 2)
     assert.deepEqual(await readdir(example().pictureDir), [id])
     await context.close()

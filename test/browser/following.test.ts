@@ -11,10 +11,10 @@ import { serve } from '../support/http/express.ts'
 const KINDS: SessionKind[] = ['own cookie', 'express-session', 'koa-session']
 /** A trustworthy origin, and one without the features of secure contexts. */
 const HOSTS = ['127.0.0.1', 'app.test']
-/** Longer than the delay of an unload, in milliseconds. */
+/** Longer than the unload delay, in milliseconds. */
 const UNLOAD_PASSES = 3_000
 
-/** Requests a route of the app as a script of the page does. */
+/** Requests a route of the app, as a script of the page does. */
 function request(tab: Page, path: string): Promise<string> {
   return tab.evaluate(async path => (await fetch(path)).json(), path)
 }
@@ -44,7 +44,7 @@ for (const host of HOSTS) {
   // Most of the time they wait.
   describe(`a page at ${host}`, { concurrency: 6 }, () => {
     for (const kind of KINDS) {
-      it(`moves when cookies were cleared and a request began a session: ${kind}`, async t => {
+      it(`moves when cookies were cleared and a request started a session: ${kind}`, async t => {
         const app = await restartableApp(t, kind)
         const context = await browser.newContext()
         const tab = await open(context, app, host)
@@ -58,7 +58,7 @@ for (const host of HOSTS) {
         await context.close()
       })
 
-      it(`moves with a long request that began the session: ${kind}`, async t => {
+      it(`moves with a long request that started the session: ${kind}`, async t => {
         const app = await restartableApp(t, kind)
         const context = await browser.newContext()
         const tab = await open(context, app, host)
@@ -69,7 +69,7 @@ for (const host of HOSTS) {
         await context.close()
       })
 
-      it(`is found by a request that was in flight when the server had restarted: ${kind}`, async t => {
+      it(`moves to the session of a request that was in flight when the server restarted: ${kind}`, async t => {
         const app = await restartableApp(t, kind)
         const context = await browser.newContext()
         const tab = await open(context, app, host)
@@ -99,7 +99,7 @@ for (const host of HOSTS) {
         await context.close()
       })
 
-      it(`moves with the other tab, when that has begun another session: ${kind}`, async t => {
+      it(`moves when another tab has started another session: ${kind}`, async t => {
         const app = await restartableApp(t, kind)
         const context = await browser.newContext()
         const hidden = await open(context, app, host)
@@ -132,7 +132,7 @@ for (const host of HOSTS) {
         await context.close()
       })
 
-      it(`lets the next request begin the session when the framework session has expired: ${kind}`, async t => {
+      it(`lets the next request start the session when the framework session has expired: ${kind}`, async t => {
         const app = await restartableApp(t, kind, { maxAge: 3_000 })
         const context = await browser.newContext()
         const tab = await open(context, app, host)
@@ -157,7 +157,7 @@ for (const host of HOSTS) {
       await context.close()
     })
 
-    it('asks once when another app overwrites the mark, and stays', async t => {
+    it('asks once when another app overwrites the mark, and keeps its session', async t => {
       const app = await restartableApp(t, 'own cookie')
       const context = await browser.newContext()
       const tab = await open(context, app, host)
@@ -167,7 +167,7 @@ for (const host of HOSTS) {
         document.cookie = 'gradio_state_page=of-another-app; path=/'
       })
       await settles(app, id)
-      // The heartbeat that opened the page, and the question.
+      // The heartbeat that opened the page, and the query.
       assert.equal(app.requests.get('/gradio_api/heartbeat'), 2)
       assert.equal(await request(tab, '/use'), id)
       assert.deepEqual(app.unloaded, [])
@@ -187,7 +187,7 @@ for (const host of HOSTS) {
   })
 }
 
-describe('a page of a front end of another origin', () => {
+describe('a page of a front end with another origin', () => {
   it('moves when it is shown again', async t => {
     // Another port is another origin of the same site.
     const frontEnd = await serve(t, (_req, res) => {
@@ -210,7 +210,7 @@ describe('a page of a front end of another origin', () => {
     const id = app.openSessions().find(id => id !== before) ?? ''
     await other.bringToFront()
     await tab.bringToFront()
-    // Headless Chromium hides no tab.
+    // Headless Chromium never hides a tab.
     await tab.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
     await settles(app, id, 2)
     assert.deepEqual(app.unloaded, [before])

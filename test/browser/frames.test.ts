@@ -35,7 +35,7 @@ async function framed(t: TestContext, site: SlowSite) {
 }
 
 describe('in a frame of the same site', { concurrency: 3 }, () => {
-  it('a reload of the frame is no unload, and a closed tab is one', async t => {
+  it('a reload of the frame does not unload, and closing the tab does', async t => {
     const site = await slowSite(t, browser)
     await framed(t, site)
     const release = site.hold()
@@ -47,7 +47,7 @@ describe('in a frame of the same site', { concurrency: 3 }, () => {
     await site.unloadsWhenClosed()
   })
 
-  it('a reload of the page around it is no unload', async t => {
+  it('a reload of the page around it does not unload', async t => {
     const site = await slowSite(t, browser)
     await framed(t, site)
     const release = site.hold()
@@ -59,7 +59,7 @@ describe('in a frame of the same site', { concurrency: 3 }, () => {
     await site.unloadsWhenClosed()
   })
 
-  it('a frame that is removed is an unload, though its tab stays', async t => {
+  it('removing a frame unloads, although its tab stays open', async t => {
     const site = await slowSite(t, browser)
     await framed(t, site)
     await site.tab.evaluate('document.querySelector("iframe").remove()')
@@ -86,7 +86,7 @@ describe('on other ports and origins', { concurrency: 3 }, () => {
     await other.unloadsWhenClosed()
   })
 
-  it('a front end on another port, which is listed in origins, counts as a page', async t => {
+  it('a front end on another port that is listed in origins counts as a page', async t => {
     const origins: string[] = []
     const front = await serve(t, (_req, res) =>
       res
@@ -105,7 +105,7 @@ describe('on other ports and origins', { concurrency: 3 }, () => {
     await site.unloadsWhenClosed()
   })
 
-  it('a link to another origin is an unload', async t => {
+  it('a link to another origin unloads', async t => {
     const site = await slowSite(t, browser)
     const elsewhere = await serve(t, (_req, res) =>
       res.setHeader('Content-Type', 'text/html').end('elsewhere'),

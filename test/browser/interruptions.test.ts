@@ -28,7 +28,7 @@ describe('a page', { concurrency: 3 }, () => {
     await site.unloadsWhenClosed()
   })
 
-  it('of a computer that sleeps is unloaded, and loads its session again when the computer wakes up', async t => {
+  it('of a sleeping computer is unloaded, and loads its session again when the computer wakes up', async t => {
     const site = await slowSite(t, browser)
     const line = await breakableNetwork(t, site.port)
     await site.tab.clock.install()

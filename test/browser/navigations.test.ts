@@ -1,4 +1,4 @@
-// Reloads, links and forms in a real browser. The clock of the server stands still unless a test advances it.
+// Reloads, links and forms in a real browser. The server's clock stands still unless a test advances it.
 
 import { describe, it } from 'node:test'
 import { useBrowser } from '../support/browser/browser.ts'
@@ -16,7 +16,7 @@ import {
 } from '../support/browser/moves.ts'
 import { html, slowSite } from '../support/browser/slow-site.ts'
 
-/** The next page loads, and its script doesn't. */
+/** The next page loads, but its script doesn't. */
 const moves: Record<string, Move> = {
   'a reload': { move: reload },
   'a reload by a script': { move: ({ tab }) => run(tab, 'location.reload()') },
@@ -102,7 +102,7 @@ const moves: Record<string, Move> = {
 
 const browser = useBrowser()
 
-describe('no unload, though the script of the next page takes 6 s:', { concurrency: 4 }, () => {
+describe('no unload, although the script of the next page takes 6 s to load:', { concurrency: 4 }, () => {
   for (const [name, move] of Object.entries(moves)) {
     for (const host of hosts(move)) {
       for (const announces of move.isSilent ? [true] : [true, false]) {
@@ -150,7 +150,7 @@ describe('no unload, though the script of the next page takes 6 s:', { concurren
     await site.unloadsWhenClosed()
   })
 
-  it('a link to a new tab, whose opener is closed', async t => {
+  it('a link to a new tab, whose opener is then closed', async t => {
     const site = await slowSite(t, browser)
     await begin(site, { move: reload })
     const release = site.hold()

@@ -22,7 +22,7 @@ describe('behind compression() and helmet() at their defaults', () => {
   const browser = useBrowser()
 
   forEachExpress((_name, module) => {
-    it('a page has its WebSocket, and leaves', async t => {
+    it('a page gets its WebSocket, and leaves', async t => {
       const unloaded: string[] = []
       const { gradio, clock, origin } = await site(t, module, {
         before: [helmet(), compression()],
@@ -45,13 +45,13 @@ describe('behind compression() and helmet() at their defaults', () => {
       assert.deepEqual(troubles, [])
       await tab.close()
       await until(() => gradio.stats().pages === 0, 'the page has left')
-      // As long as a page whose socket broke may take to reconnect.
+      // How long a page whose socket broke may take to reconnect.
       await clock.advance(4)
       assert.equal(unloaded.length, 1)
     })
   })
 
-  it('the example app paints', async t => {
+  it('the example app shows a picture', async t => {
     const pictureDir = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
     t.after(() => rm(pictureDir, { recursive: true, force: true }))
     const settings = readSettings({ PICTURE_DIR: pictureDir })
@@ -69,7 +69,7 @@ describe('behind compression() and helmet() at their defaults', () => {
   })
 })
 
-/** What the browser forbids or can't load, it says on the console. */
+/** The browser reports on the console what it blocks or can't load. */
 function noteTroubles(tab: Page): string[] {
   const troubles: string[] = []
   tab.on('console', message => {

@@ -26,10 +26,10 @@ const browser = useBrowser()
 
 interface Setup {
   options?: GradioStateOptions
-  /** What a proxy of the documentation is changed to. */
+  /** How a proxy differs from the documentation. */
   configure(upstream: number, port: number): string
   scheme?: 'http' | 'https'
-  /** Where the app is for browsers. */
+  /** The URL of the app for browsers. */
   prefix?: string
 }
 
@@ -50,7 +50,7 @@ async function behindNginx(t: TestContext, { options, configure, scheme = 'http'
   const tab = await context.newPage()
   const sockets: string[] = []
   tab.on('websocket', socket => sockets.push(socket.url()))
-  // A name, since browsers treat localhost as a secure origin.
+  // A host name, since browsers treat localhost as a secure origin.
   await tab.goto(`${scheme}://app.test:${port}${prefix}/`)
   const page = async () => {
     await tab.waitForFunction(() => (window as { page?: { connected: boolean } }).page?.connected)
@@ -58,7 +58,7 @@ async function behindNginx(t: TestContext, { options, configure, scheme = 'http'
   return { ...served, context, tab, port, sockets, unloaded, page }
 }
 
-/** What every deployment has to do: connect, upload, survive a reload, and notice a closed tab. */
+/** What every deployment must do: connect, upload, survive a reload, and detect a closed tab. */
 async function works({
   gradio,
   clock,
@@ -101,7 +101,7 @@ const at = (block: string, upstream: number, port: number) =>
     .replaceAll('127.0.0.1:3000', `127.0.0.1:${upstream}`)
 
 for (const host of ['$http_host', '$host', '$host:80', '$proxy_host']) {
-  it(`on an odd port of plain http, with Host ${host}`, async t => {
+  it(`on a non-standard port of plain http, with Host ${host}`, async t => {
     const configure = (upstream: number, port: number) =>
       at(whole.replace('$http_host', host), upstream, port)
     await works(await behindNginx(t, { configure }))
@@ -136,7 +136,7 @@ it('below a prefix that nginx strips', async t => {
   assert.equal(cookie?.path, '/app')
 })
 
-it('without WebSockets, by heartbeats', async t => {
+it('without WebSockets, with heartbeats', async t => {
   const configure = (upstream: number, port: number) =>
     at(whole.replace(/^.*(Upgrade|Connection) .*$/gm, ''), upstream, port)
   await works(await behindNginx(t, { configure }))

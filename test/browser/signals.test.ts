@@ -47,7 +47,7 @@ describe('a signal', { concurrency: true }, () => {
   }
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`${signal} shuts the app down cleanly while nobody is here`, async t => {
+    it(`${signal} shuts the app down cleanly while no user is present`, async t => {
       const example = await startExample({ GRACE_PERIOD: '3600', UNLOAD_DELAY: '0' })
       t.after(() => example.stop())
       const context = await browser.newContext()
@@ -68,7 +68,7 @@ describe('a signal', { concurrency: true }, () => {
     })
   }
 
-  it('and a new start leave the page connected', async t => {
+  it('and a new start reconnects the page', async t => {
     const example = await startExample()
     t.after(() => example.stop())
     const context = await browser.newContext()

@@ -11,7 +11,7 @@ import { breakableNetwork } from '../support/pages/breakable-network.ts'
 
 /** The default of the option `heartbeat`, in seconds. */
 const PING_EVERY = 15
-/** The least a browser sends for a pong: RFC 6455 §5.2, with a mask and without a payload. */
+/** The minimum that a browser sends for a pong: RFC 6455 §5.2, with a mask and without a payload. */
 const PONG = 6
 
 const html = `<!doctype html>
@@ -22,10 +22,10 @@ const html = `<!doctype html>
     document.addEventListener('freeze', () => window.frozen++)
   </script>`
 
-describe('a browser that vanishes without a word', () => {
+describe('a browser that vanishes without a goodbye', () => {
   const browser = useBrowser({ hasWindows: true })
 
-  it('is missed within 60 s, whether its tabs are visible, hidden or frozen', async t => {
+  it('is detected within 60 s, whether its tabs are visible, hidden or frozen', async t => {
     const { gradio, clock, unloaded, server, port } = await app(t)
     const sockets = collect(server)
     const line = await breakableNetwork(t, port)
@@ -42,7 +42,7 @@ describe('a browser that vanishes without a word', () => {
     await until(async () => (await frozen.evaluate('window.frozen')) === 1, 'one is frozen')
     await until(() => sockets.filter(isWebSocket).length === 3, 'each has its socket')
 
-    // Ten minutes, for as long as the network is there.
+    // For ten minutes while the network works.
     const bytesReceived = () => sockets.filter(isWebSocket).map(socket => socket.bytesRead)
     for (let passed = 0; passed < 600; passed += PING_EVERY) {
       const before = bytesReceived()
@@ -61,7 +61,7 @@ describe('a browser that vanishes without a word', () => {
     assert.equal(unloaded.length, 1)
   })
 
-  it('is missed within 100 s where it can have no WebSocket', async t => {
+  it("is detected within 100 s if it can't have a WebSocket", async t => {
     const { gradio, clock, unloaded, port } = await app(t)
     const between = await proxy(port, { upgrades: 'strip' })
     t.after(() => between.close())
@@ -69,11 +69,11 @@ describe('a browser that vanishes without a word', () => {
     const tabs = await bareTabs(t, browser)
     await tabs.open(`http://127.0.0.1:${line.port}`)
     await until(() => gradio.stats().pages === 1, 'the page is counted')
-    // Then it waits for a second at least: no heartbeat is on its way that would arrive after the cut.
+    // It then waits for at least a second, so no heartbeat is in flight that would arrive after the cut.
     await until(() => between.upgrades === 2, 'its socket was refused, and again')
 
     line.cut()
-    // A hidden tab says only once a minute that it is here.
+    // A hidden tab sends a heartbeat only once a minute.
     await clock.advance(90)
     assert.deepEqual([gradio.stats().pages, unloaded.length], [1, 0])
     await clock.advance(10)
@@ -99,7 +99,7 @@ function collect(server: Server): Socket[] {
   return sockets
 }
 
-/** Node.js takes its HTTP parser off a socket that was upgraded. */
+/** Node.js detaches its HTTP parser from a socket that was upgraded. */
 function isWebSocket(socket: Socket): boolean {
   return !socket.destroyed && (socket as { parser?: unknown }).parser === null
 }

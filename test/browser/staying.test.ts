@@ -16,10 +16,10 @@ import {
 } from '../support/browser/browser.ts'
 import { type HttpProxy, proxy } from '../support/browser/proxy.ts'
 
-/** Twice the delay of an unload. */
+/** Twice the unload delay. */
 const SLOW = 4000
 
-/** What a user does without leaving. The page has a picture when it begins. */
+/** What a user does without leaving. The page has a picture at the start. */
 const moves: Record<string, (tab: Page) => Promise<unknown>> = {
   'a reload': tab => tab.reload(),
   'a reload that is answered only after 4 s': async tab => {
@@ -70,7 +70,7 @@ const moves: Record<string, (tab: Page) => Promise<unknown>> = {
   },
   'a navigation that the user takes back when asked': async tab => {
     await tab.evaluate(() => addEventListener('beforeunload', event => event.preventDefault()))
-    // Browsers only ask where the user has done something.
+    // Browsers only ask if the user has interacted with the page.
     await generate(tab)
     const [dialog] = await Promise.all([
       tab.waitForEvent('dialog'),
@@ -85,7 +85,7 @@ const moves: Record<string, (tab: Page) => Promise<unknown>> = {
   },
 }
 
-/** What depends on the framework; the rest is between the browser and the library. */
+/** The moves that depend on the framework; the rest is between the browser and the library. */
 const BASICS = new Set([
   'a reload',
   'a reload that is answered only after 4 s',
@@ -102,7 +102,7 @@ function follow(tab: Page, attributes: Record<string, string>): Promise<void> {
 }
 
 for (const app of APPS) {
-  describe(`this is no unload, on ${app}:`, { concurrency: 5 }, () => {
+  describe(`does not unload, on ${app}:`, { concurrency: 5 }, () => {
     const browser = useBrowser()
     const example = useExample({}, app)
     let between: HttpProxy

@@ -25,17 +25,17 @@ describe('twelve tabs of one browser load, work and are counted', { concurrency:
     await allAreCounted(t, { name: 'app.test' })
   })
 
-  it('behind a proxy that knows nothing of WebSockets', async t => {
+  it("behind a proxy that doesn't support WebSockets", async t => {
     const seen = await allAreCounted(t, { name: 'app.test', upgrades: 'strip' })
     assert.ok(seen >= TABS, `${seen} upgrades`)
   })
 
-  it('and so do three behind a proxy that refuses WebSockets', async t => {
+  it('three tabs do so behind a proxy that rejects WebSockets', async t => {
     const seen = await allAreCounted(t, { upgrades: 'refuse', count: 3 })
     assert.ok(seen >= 3, `${seen} upgrades`)
   })
 
-  /** @returns how many upgrades came by the proxy */
+  /** @returns how many upgrades passed through the proxy */
   async function allAreCounted(
     t: TestContext,
     { name = 'localhost', upgrades, count = TABS }: ProxyOptions & { name?: string; count?: number },
@@ -60,7 +60,7 @@ describe('twelve tabs of one browser load, work and are counted', { concurrency:
     for (const tab of tabs) assert.ok(await isConnected(tab))
     assert.deepEqual([gradio.stats().sessions, gradio.stats().pages, loads], [1, count, 1])
 
-    // The last one alone keeps the user here; each that goes is missed.
+    // Only the last tab keeps the user present; each closed tab is detected.
     for (let left = count - 1; left > 0; left--) {
       await tabs.pop()?.close()
       await until(() => gradio.stats().pages === left, `${left} pages are left`)

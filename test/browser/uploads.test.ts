@@ -8,7 +8,7 @@ import sharp from 'sharp'
 import { APPS, open, sessionOf, until, useBrowser, useExample } from '../support/browser/browser.ts'
 import { filesBelow } from '../support/files/disk.ts'
 
-/** Long enough for a slow machine to open a page again in it. */
+/** Long enough for a slow machine to open a page again within it. */
 const GRACE_PERIOD = '8'
 
 describe("pictures of a user's own", { concurrency: true }, () => {
@@ -19,7 +19,7 @@ describe("pictures of a user's own", { concurrency: true }, () => {
       const browser = useBrowser()
       const example = useExample({ GRACE_PERIOD, CACHE_DIR: cacheDir }, app)
 
-      it('drops pictures, finds them again within the grace, and leaves none behind', async () => {
+      it('drops pictures, finds them again within the grace period, and leaves none behind', async () => {
         const [context, others] = [await browser.newContext(), await browser.newContext()]
         const tab = await open(context, example().url)
         const id = await sessionOf(example(), tab)
@@ -45,7 +45,7 @@ describe("pictures of a user's own", { concurrency: true }, () => {
         await others.close()
       })
 
-      it('is refused what is no picture, and what is too large, and keeps what was there', async () => {
+      it('rejects files that are not images and files that are too large, and keeps the existing ones', async () => {
         const context = await browser.newContext()
         const tab = await open(context, example().url)
         const id = await sessionOf(example(), tab)
@@ -89,7 +89,7 @@ function drop(tab: Page, files: Record<string, Buffer>, type = 'image/png'): Pro
   )
 }
 
-/** The addresses of the user's own pictures, once the page shows so many. */
+/** The URLs of the user's own pictures, once the page shows this many. */
 async function shown(tab: Page, count: number): Promise<string[]> {
   const images = tab.locator('#uploads img')
   await until(async () => (await images.count()) === count, `${count} pictures`)
@@ -105,7 +105,7 @@ function statusOf(tab: Page, url: string): Promise<number> {
   return tab.evaluate(async url => (await fetch(url)).status, url)
 }
 
-/** What the library holds for a session. */
+/** The files that the library stores for a session. */
 function filesOf(cacheDir: string, id: string): string[] {
   return filesBelow(cacheDir).filter(file => file.includes(id) && file.endsWith('.png'))
 }

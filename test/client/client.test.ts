@@ -26,7 +26,7 @@ const maxGzipSize = 3072
 
 describeClient('client', () => {
   describe('the module', () => {
-    it('can be imported in Node, where connect() rejects and says why', async () => {
+    it('can be imported in Node.js, where connect() rejects with the reason', async () => {
       await assert.rejects(connect(), /needs a browser/)
     })
 
@@ -159,7 +159,7 @@ describeClient('client', () => {
         await tab.close()
         await until(() => routes.count('bye') === 1, 'the goodbye')
         assert.deepEqual(
-          // The header would need a preflight.
+          // The header would cause a preflight.
           routes.all('post').map(({ method, cookie, proof }) => [method, cookie, proof]),
           [
             ['POST', undefined, undefined],
@@ -177,7 +177,7 @@ describeClient('client', () => {
 
     each('waits until a prerendered page is shown', async () => {
       const tab = await context.newPage()
-      // Stands in for a browser's prerendering, which no automation can ask for.
+      // Simulates prerendering, which automation can't trigger.
       await tab.addInitScript(() => {
         Object.defineProperty(document, 'prerendering', { value: true, writable: true })
       })

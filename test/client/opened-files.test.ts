@@ -1,4 +1,4 @@
-// What Chromium does with a file of the library that is opened by itself.
+// What Chromium does with a file of the library that is opened in a tab of its own.
 
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
@@ -10,7 +10,7 @@ import { site } from '../support/http/express.ts'
 
 const browser = useBrowser({ args: ['--autoplay-policy=no-user-gesture-required'] })
 
-/** A tab whose user has such a file, and the address of it. */
+/** A tab whose user has such a file, and the URL of the file. */
 async function saved(t: TestContext, name: string, content: Buffer) {
   const { origin } = await site(t, express, {
     session: false,
@@ -28,11 +28,11 @@ async function saved(t: TestContext, name: string, content: Buffer) {
   return { tab, url: origin + file.url }
 }
 
-describe('a file that is opened by itself', { timeout: 240_000 }, () => {
+describe('a file that is opened in its own tab', { timeout: 240_000 }, () => {
   it('a sound plays', async t => {
     const { tab, url } = await saved(t, 'sound.wav', wav())
     await tab.goto(url)
-    // Sandboxed, the document runs no timers: it is looked at from outside.
+    // The sandboxed document runs no timers, so it is observed from outside.
     const look = () =>
       tab.evaluate(() => {
         const { duration, error, readyState } = document.querySelector('video') as HTMLVideoElement
@@ -46,7 +46,7 @@ describe('a file that is opened by itself', { timeout: 240_000 }, () => {
     assert.deepEqual(await look(), { duration: 1, error: undefined, isReady: true })
   })
 
-  it('a picture shows', async t => {
+  it('a picture is displayed', async t => {
     const pixel = 'R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=='
     const { tab, url } = await saved(t, 'pixel.gif', Buffer.from(pixel, 'base64'))
     await tab.goto(url)
@@ -54,7 +54,7 @@ describe('a file that is opened by itself', { timeout: 240_000 }, () => {
   })
 
   for (const name of ['page.html', 'drawing.svg', 'paper.pdf'])
-    it(`${name} is downloaded, and runs nothing`, async t => {
+    it(`${name} is downloaded, and runs no script`, async t => {
       const script = '<svg xmlns="http://www.w3.org/2000/svg"><script>document.title="run"</script></svg>'
       const { tab, url } = await saved(t, name, Buffer.from(script))
       const downloading = tab.waitForEvent('download')

@@ -1,4 +1,4 @@
-// Uploads from Chromium, by the client as it is served, to the library itself.
+// Uploads from Chromium, with the served client, to the library itself.
 
 import assert from 'node:assert/strict'
 import { basename } from 'node:path'
@@ -22,9 +22,9 @@ declare global {
     server: Promise<Page>
     aborting: AbortController
     outcome: Promise<Outcome>
-    /** Uploads, and gives the results as plain objects. */
+    /** Uploads, and returns the results as plain objects. */
     upload(files: Parameters<Page['upload']>[0], options?: UploadOptions): Promise<Outcome>
-    /** A file of that many bytes. */
+    /** A file with this many bytes. */
     file(name: string, size: number): File
   }
 }
@@ -33,7 +33,7 @@ const MB = 1024 * 1024
 
 const browser = useBrowser({ args: ['--autoplay-policy=no-user-gesture-required'] })
 
-/** Runs in the page: a compiler's helpers don't reach it, so it is text. */
+/** Runs in the page. Text, because a compiler's helpers aren't available there. */
 const helpers = (base: string) => `
   window.server = import('${base}/client.js').then(({ connect }) => connect('${base}'))
   window.aborting = new AbortController()
@@ -54,7 +54,7 @@ const helpers = (base: string) => `
 async function uploadSite(t: TestContext, options: GradioStateOptions = {}) {
   const cacheDir = scratch(t)
   const cookies: (string | undefined)[] = []
-  /** While it is, no page can tell the server that it is open. */
+  /** While it is set, no page can connect to the server. */
   const heartbeats = { areCut: false }
   const made = await site(t, express, {
     session: false,
@@ -95,7 +95,7 @@ async function openTab(t: TestContext, { origin }: Site, base = '/gradio_api'): 
 
 const connected = (tab: Tab) => tab.evaluate(async () => void (await window.server))
 
-/** Lets no more than that leave the browser, so that an upload takes its time. */
+/** Limits the browser's upload rate, so that an upload takes time. */
 async function throttle(tab: Tab, bytesPerSecond: number): Promise<void> {
   const devtools = await tab.context().newCDPSession(tab)
   await devtools.send('Network.enable')
@@ -108,7 +108,7 @@ async function throttle(tab: Tab, bytesPerSecond: number): Promise<void> {
 }
 
 describe('upload', { timeout: 600_000 }, () => {
-  it('stores files by the library’s own route, under the session that the page has', async t => {
+  it('stores files through the library’s own route, in the session of the page', async t => {
     const made = await uploadSite(t)
     const tab = await openTab(t, made)
     const { body } = await tab.evaluate(async () =>
@@ -130,7 +130,7 @@ describe('upload', { timeout: 600_000 }, () => {
     assert.equal(text, 5)
   })
 
-  it('sends no upload before the session’s cookie is there', async t => {
+  it('sends no upload before the session’s cookie is set', async t => {
     const made = await uploadSite(t)
     const tab = await openTab(t, made)
     await tab.evaluate(() => window.upload(window.file('a.txt', 1)))
@@ -138,7 +138,7 @@ describe('upload', { timeout: 600_000 }, () => {
     assert.equal(made.gradio.stats().sessions, 1)
   })
 
-  it('takes a file, a Blob, an array, another iterable, and the files of an input', async t => {
+  it('accepts a file, a Blob, an array, another iterable, and the files of an input', async t => {
     const made = await uploadSite(t)
     const tab = await openTab(t, made)
     await tab.setInputFiles('input', [
@@ -156,7 +156,7 @@ describe('upload', { timeout: 600_000 }, () => {
         window.upload(input.files as FileList),
         window.upload([]),
       ]
-      // The list is emptied by this, before the first byte has left.
+      // This empties the list before the first byte is sent.
       await null
       input.value = ''
       return Promise.all(outcomes)
@@ -177,7 +177,7 @@ describe('upload', { timeout: 600_000 }, () => {
     ])
   })
 
-  it('tells of a progress that grows and ends at the total', async t => {
+  it('reports progress that increases and ends at the total', async t => {
     const made = await uploadSite(t)
     const tab = await openTab(t, made)
     await connected(tab)
@@ -198,7 +198,7 @@ describe('upload', { timeout: 600_000 }, () => {
     assert.equal(progress.at(-1)?.loaded, first.total)
   })
 
-  it('uses any URL of the app, and another field', async t => {
+  it('accepts any URL of the app, and another field', async t => {
     const made = await uploadSite(t)
     const tab = await openTab(t, made)
     const outcomes = await tab.evaluate(async () => [
@@ -215,7 +215,7 @@ describe('upload', { timeout: 600_000 }, () => {
     )
   })
 
-  it('rejects with what the server said', async t => {
+  it("rejects with the server's error", async t => {
     const made = await uploadSite(t, { maxFileSize: 1000 })
     const tab = await openTab(t, made)
     const tooLarge = await tab.evaluate(size => window.upload([window.file('large.bin', size)]), MB)
@@ -263,7 +263,7 @@ describe('upload', { timeout: 600_000 }, () => {
     assert.deepEqual(made.onDisk(), [])
   })
 
-  it('rejects with status 0 when the line breaks', async t => {
+  it('rejects with status 0 when the connection is lost', async t => {
     const made = await uploadSite(t)
     const tab = await openTab(t, made)
     await connected(tab)
@@ -298,7 +298,7 @@ describe('upload', { timeout: 600_000 }, () => {
       assert.equal((again.body as unknown[]).length, 1)
     })
 
-    it('that came before sends nothing, and one that comes after changes nothing', async t => {
+    it('before the upload sends nothing, and after it changes nothing', async t => {
       const made = await uploadSite(t)
       const tab = await openTab(t, made)
       const { before, after } = await tab.evaluate(async () => {
@@ -314,7 +314,7 @@ describe('upload', { timeout: 600_000 }, () => {
   })
 
   describe('without a connection', () => {
-    /** A page that was notified of its session's end, and can't come back. */
+    /** A page that was notified of its session's end, and can't reconnect. */
     async function cutOff(t: TestContext) {
       const made = await uploadSite(t)
       const tab = await openTab(t, made)
@@ -327,7 +327,7 @@ describe('upload', { timeout: 600_000 }, () => {
       return { ...made, tab }
     }
 
-    it('waits until there is one', async t => {
+    it('waits for a connection', async t => {
       const { tab, gradio, cookies, heartbeats } = await cutOff(t)
       await tab.evaluate(() => {
         window.outcome = window.upload(window.file('a.txt', 1))
@@ -341,14 +341,14 @@ describe('upload', { timeout: 600_000 }, () => {
       assert.equal((await gradio.sessions()[0]?.files())?.length, 1)
     })
 
-    it('can be given up', async t => {
+    it('can be cancelled', async t => {
       const { tab, cookies, heartbeats } = await cutOff(t)
       const { error } = await tab.evaluate(() =>
         window.upload(window.file('a.txt', 1), { signal: AbortSignal.timeout(50) }),
       )
       assert.equal(error?.name, 'TimeoutError')
       heartbeats.areCut = false
-      // This one waits as well, behind what was given up.
+      // This upload waits, too, behind the cancelled one.
       await tab.evaluate(() => window.upload(window.file('b.txt', 1)))
       assert.equal(cookies.length, 1)
     })
@@ -369,7 +369,7 @@ describe('upload', { timeout: 600_000 }, () => {
     assert.equal((await made.gradio.sessions()[0]?.files())?.length, 1)
   })
 
-  it('what was uploaded is gone with the session, after the page was closed', async t => {
+  it('uploaded files are deleted with the session, after the page was closed', async t => {
     const made = await uploadSite(t, { gracePeriod: 60 })
     const tab = await openTab(t, made)
     await tab.evaluate(() => window.upload(window.file('a.txt', 1)))

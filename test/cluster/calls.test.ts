@@ -1,4 +1,4 @@
-// How often Redis is called, as docs/cluster.md says. Calls of other nodes in the same turn would share these.
+// How often Redis is called, as docs/cluster.md says. Calls of other nodes in the same event-loop tick would be batched with these.
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -9,19 +9,19 @@ import { testUser } from '../support/sessions/harness.ts'
 
 const setting = redisSetting()
 
-// The one about sessions without a page comes once for each instance.
+// Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')
 
 async function cluster(t: TestContext) {
   const all = await nodes(t, 2, {
     setting,
-    // Nobody by that name has an identity, nor a cookie.
+    // No user has this name, so the request has neither an identity nor a cookie.
     options: { identify: req => (req.headers['x-user'] as string) || undefined, gracePeriod: 60 },
   })
   const clock = all.clock as RedisClock
   const [a, b] = all as unknown as [Node, Node]
   await clock.rest()
-  /** How many calls that makes, with what follows from it. */
+  /** How many calls this makes, including calls that it causes later. */
   async function calls(act: () => unknown): Promise<number> {
     const before = clock.calls
     await act()
@@ -49,11 +49,11 @@ test('a request of a user who has a page on the same node: none', async t => {
   assert.deepEqual(await request(a, 'user'), { made: 0, waited: 0 })
 })
 
-test('a request of a user who has none there: one, and one when the next does not follow it soon', async t => {
+test('a request of a user who has no page there: one, and one more unless the next follows soon', async t => {
   const { clock, a, b, calls, request } = await cluster(t)
   await testUser(a.gradio, 'user').connect()
   await clock.rest()
-  // Beats come each 5 s.
+  // Heartbeats are sent every 5 s.
   for (let requests = 0; requests < 2; requests++) {
     assert.deepEqual(await request(b, 'user'), { made: 1, waited: 1 })
     assert.equal(await calls(() => clock.advance(1.9)), 0)
@@ -61,7 +61,7 @@ test('a request of a user who has none there: one, and one when the next does no
   assert.equal(await calls(() => clock.advance(0.1)), 1)
 })
 
-test('a request of a user who has no page at all: one', async t => {
+test('a request of a user who has no page on any node: one', async t => {
   const { clock, a, request } = await cluster(t)
   await testUser(a.gradio, 'user').session()
   await clock.rest()
@@ -77,7 +77,7 @@ for (const [means, most] of [
   ['one request', 0.8],
   ['one page', 1.1],
 ] as const) {
-  test(`a whole session with ${means}: ${most} at most, of 256 at once`, async t => {
+  test(`a whole session with ${means}: at most ${most}, 256 at once`, async t => {
     const { clock, a, calls } = await cluster(t)
     const idle = await calls(() => clock.advance(120))
     const made = await calls(async () => {
@@ -97,7 +97,7 @@ for (const [means, most] of [
   })
 }
 
-test('of a shared value: one for get and set, two for update', async t => {
+test('a shared value: one for get and set, two for update', async t => {
   const { a, calls } = await cluster(t)
   const count = a.gradio.sharedState<number>('count', { value: 0 })
   const { state, end } = await testUser(a.gradio).begin()
@@ -110,7 +110,7 @@ test('of a shared value: one for get and set, two for update', async t => {
   end()
 })
 
-test('a node that does nothing: 3.2 a second; an open page: no more', async t => {
+test('an idle node: 3.2 a second; an open page adds none', async t => {
   const { clock, a, calls } = await cluster(t)
   const minute = () => calls(() => clock.advance(60))
   const idle = await minute()

@@ -1,4 +1,4 @@
-// How visitors enter sessions that several processes share, and what one process makes of the answers.
+// How requests and pages enter sessions that several processes share, and how a process handles the answers.
 
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
@@ -15,7 +15,7 @@ function far(t: TestContext, options: GradioStateOptions = {}) {
   const made = harness(t, { cluster, ...options }, clock)
   const log: string[] = []
   for (const name of ['load', 'unload', 'ended'] as const) made.gradio[name](() => log.push(name))
-  /** Lets what goes to and fro come to rest. */
+  /** Waits until no command or answer is in flight. */
   const rest = () => all.rest()
   const establish = async (name?: string) => {
     const request = await made.user(name).begin()
@@ -26,7 +26,7 @@ function far(t: TestContext, options: GradioStateOptions = {}) {
 }
 
 describe('the first use', () => {
-  it('without establish() begins the session at once, and the cluster is notified', async t => {
+  it('without establish() starts the session at once, and the cluster is notified', async t => {
     const { user, rest, gradio, clock, all, log } = far(t)
     const { state, end } = await user().begin()
     state.set('x', 1)
@@ -44,7 +44,7 @@ describe('the first use', () => {
     assert.equal(gradio.stats().sessions + all.sessions.size, 0)
   })
 
-  it('after establish() is as ever', async t => {
+  it('after establish() works as without a cluster', async t => {
     const { establish, user, gradio, clock, log, rest } = far(t)
     const { state, end } = await establish()
     state.set('x', 1)
@@ -63,7 +63,7 @@ describe('the first use', () => {
     assert.deepEqual([gradio.stats().sessions, gradio.stats().ending], [0, 0])
   })
 
-  it('establish() twice, also at once, is one visit', async t => {
+  it('establish() twice, also concurrently, is one entry', async t => {
     const { user, gradio, rest, clock } = far(t)
     const { state, end } = await user().begin()
     await Promise.all([state.establish(), state.establish()])
@@ -75,7 +75,7 @@ describe('the first use', () => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('of one user in many requests at once is one session', async t => {
+  it('of one user in many concurrent requests is one session', async t => {
     const { establish, gradio, log } = far(t)
     const requests = await Promise.all(Array.from({ length: 10 }, () => establish()))
     assert.equal(new Set(requests.map(({ state }) => state.id)).size, 1)
@@ -84,7 +84,7 @@ describe('the first use', () => {
     for (const { end } of requests) end()
   })
 
-  it('that cannot wait takes the id that others on the way have proposed', async t => {
+  it('that cannot wait takes the id that pending entries have proposed', async t => {
     const { user, gradio, rest, log } = far(t)
     const [first, second] = [await user().begin(), await user().begin()]
     const establishing = first.state.establish()
@@ -128,8 +128,8 @@ describe('pages', () => {
   })
 })
 
-describe('a session that ends while a request asks for it', () => {
-  it('leaves no shadow behind, and the request begins another one', async t => {
+describe('a session that ends while a request enters it', () => {
+  it('leaves nothing behind, and the request starts another one', async t => {
     const { establish, user, gradio, rest, clock, all } = far(t)
     const { state, end } = await establish()
     const { id } = state
@@ -149,7 +149,7 @@ describe('a session that ends while a request asks for it', () => {
     assert.equal(gradio.stats().sessions + all.sessions.size, 0)
   })
 
-  it('before a visitor who could not wait was answered: nothing is kept for nobody', async t => {
+  it('before a synchronous entry was answered: nothing is kept for it', async t => {
     const { user, gradio, clock, all, coordinator } = far(t)
     const { state, end } = await user().begin()
     const release = coordinator.hold('orders')
@@ -163,7 +163,7 @@ describe('a session that ends while a request asks for it', () => {
     assert.equal(gradio.stats().sessions + all.sessions.size, 0)
   })
 
-  it('not by eviction: who is on the way to a session keeps it', async t => {
+  it('not by eviction: a pending entry keeps its session', async t => {
     const { establish, user, gradio, rest, clock } = far(t, { maxSessions: 1 })
     const first = await establish('one')
     const { id } = first.state
@@ -183,7 +183,7 @@ describe('a session that ends while a request asks for it', () => {
 })
 
 describe('maxSessions', () => {
-  it('holds for those that arrive at once', async t => {
+  it('holds for simultaneous entries', async t => {
     const { establish, gradio, rest } = far(t, { maxSessions: 3 })
     const arriving = Array.from({ length: 10 }, (_, index) => establish(`${index}`))
     const settled = await Promise.allSettled(arriving)
@@ -194,7 +194,7 @@ describe('maxSessions', () => {
 })
 
 describe('a coordinator', () => {
-  it('that fails rejects in the request', async t => {
+  it('that fails makes the request reject', async t => {
     const { establish, gradio, coordinator } = far(t)
     const failure = new Error('a mistake')
     const { enter } = coordinator
@@ -207,7 +207,7 @@ describe('a coordinator', () => {
     assert.equal(gradio.stats().sessions, 1)
   })
 
-  it('that is away lets visitors go on by what this process knows, and is notified later', async t => {
+  it('that is unavailable lets entries continue with the state of this process, and is notified later', async t => {
     const { establish, user, gradio, clock, rest, coordinator, all, log } = far(t)
     const { state, end } = await establish('known')
     const { id } = state
@@ -217,14 +217,14 @@ describe('a coordinator', () => {
     const back = coordinator.cut()
     const known = await user('known').begin()
     assert.equal(known.state.id, id)
-    // What was unloaded is loaded by this process.
+    // A session that was unloaded is loaded by this process.
     assert.deepEqual(log.splice(0), ['load'])
     assert.equal(known.state.signal.aborted, false)
     const unknown = await user('unknown').begin()
     await unknown.state.establish()
     assert.deepEqual(log.splice(0), ['load'])
     for (const { end } of [known, unknown]) end()
-    // Nothing is deleted meanwhile.
+    // Nothing is deleted during the outage.
     await clock.advance('2h')
     assert.deepEqual([log, gradio.stats().sessions], [[], 2])
     back()
@@ -234,7 +234,7 @@ describe('a coordinator', () => {
     assert.equal(gradio.stats().sessions + all.sessions.size, 0)
   })
 
-  it('that has work from elsewhere is asked for it once at a time', async t => {
+  it('that has work of other nodes is asked for it by one call at a time', async t => {
     const { clock, all, coordinator, log, user, rest } = far(t, { unloadDelay: 2 })
     const other = new MemoryCoordinator(all)
     const context = { clock, unloadDelay: 2_000, gracePeriod: 60_000, shares: () => [], options: () => ({}) }
@@ -261,7 +261,7 @@ describe('a coordinator', () => {
   })
 })
 
-it('who arrives after an unload was claimed, but before the claim is reported, is loaded after it', async t => {
+it('an entry after an unload was claimed, but before the claim arrived, loads the session after it', async t => {
   const { establish, user, gradio, clock, rest, log, coordinator } = far(t)
   const { end } = await establish()
   end()
@@ -297,7 +297,7 @@ describe('several nodes', () => {
     return { all, clock: all.clock, log, at }
   }
 
-  it('whose requests come during an unload wait for it, and one of them loads the session', async t => {
+  it('whose requests arrive during an unload wait for it, and one of them loads the session', async t => {
     const unloaded = deferred()
     const { clock, log, at } = await cluster(t, { unload: () => unloaded.promise })
     await at(0).request(state => state.establish())
@@ -320,7 +320,7 @@ describe('several nodes', () => {
     assert.equal(log.filter(line => line.startsWith('unload')).length, 1)
   })
 
-  it('let a visitor go on after the time limit of hooks', async t => {
+  it('let an entry continue after the time limit of hooks', async t => {
     const unloaded = deferred()
     const { all, clock, log, at } = await cluster(t, { unload: () => unloaded.promise })
     await at(0).request(state => state.establish())
@@ -345,7 +345,7 @@ describe('several nodes', () => {
     ;(await arriving).end()
   })
 
-  it('expect a page where its navigation was answered, though it connects elsewhere', async t => {
+  it('expect a page where its navigation was answered, although it connects elsewhere', async t => {
     const { clock, log, at } = await cluster(t)
     const navigation = await at(0).begin({ 'upgrade-insecure-requests': '1' })
     await navigation.state.establish()
@@ -361,7 +361,7 @@ describe('several nodes', () => {
     assert.equal(log.length, 1)
   })
 
-  it('hold against an expiry that a visitor has taken back meanwhile', async t => {
+  it('ignore an expiry that an entry has cancelled since', async t => {
     const { all, clock, log, at } = await cluster(t)
     const request = await at(1).begin()
     await request.state.establish()

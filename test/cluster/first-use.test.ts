@@ -1,4 +1,4 @@
-// Two nodes begin the session of one user in the same moment, by first uses that can't wait for Redis.
+// Two nodes start the session of one user at the same time, by first uses that can't wait for Redis.
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -18,7 +18,7 @@ interface Side extends Node {
   readonly shared: SharedState<string[]>
 }
 
-/** Both sides of a session with a local value on each, a shared one, and a page that only one of them has seen. */
+/** Both parts of a session with a local value on each node, a shared one, and a page that is known to only one of them. */
 async function begunTwice(t: TestContext) {
   const log: string[] = []
   const identify = (req: { headers: Record<string, unknown> }) => req.headers['x-user'] as string
@@ -58,7 +58,7 @@ async function begunTwice(t: TestContext) {
   await clock.rest()
   log.sort()
   assert.deepEqual(log.splice(0), ['load at a', 'load at b'])
-  // Also for later requests, nothing is lost.
+  // Later requests find everything, too.
   for (const { user, local, shared, name } of [a, b]) {
     await user.request(async state => {
       assert.equal(state.pages, 1)
@@ -70,7 +70,7 @@ async function begunTwice(t: TestContext) {
   const nothingIsLeft = () => {
     for (const { gradio } of [a, b]) assert.equal(gradio.stats().sessions, 0)
     for (const signal of signals) assert(signal.aborted)
-    // Once, since each node has a value of its own.
+    // Once per node, since each node has its own value.
     for (const error of [...a.errors, ...b.errors])
       assert.equal((error as { code: string }).code, 'VALUES_ON_TWO_NODES')
   }

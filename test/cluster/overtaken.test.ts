@@ -3,7 +3,7 @@ import { it } from 'node:test'
 import { pass, until } from '../support/http/express.ts'
 import { type Node, nodes, roamingUser } from '../support/http/nodes.ts'
 
-it('an end that overtakes an unload, which waits for a load hook, runs the unload hooks in its place', async t => {
+it('an end during an unload that waits for a load hook runs the unload hooks', async t => {
   const log: string[] = []
   let loaded = () => {}
   const { clock, 0: node } = await nodes(t, 1, {
@@ -24,7 +24,7 @@ it('an end that overtakes an unload, which waits for a load hook, runs the unloa
   })
   const { gradio, visitor } = node!
   const id = await (await visitor().fetch('/id')).text()
-  // The unload is claimed, and waits; its claim is lost with the end of the session.
+  // The unload is claimed, and waits; its claim is lost when the session ends.
   await pass(clock, 3)
   assert.deepEqual(log, [])
   const ended = gradio.endSession(id)
@@ -35,7 +35,7 @@ it('an end that overtakes an unload, which waits for a load hook, runs the unloa
   assert.deepEqual(log, ['unload ended', 'ended ended'])
 })
 
-it('a load whose news an answer overtakes has its load hooks run, once, by the node that was chosen', async t => {
+it('if an answer arrives before the message of a load, its load hooks run once, on the chosen node', async t => {
   const log: string[] = []
   let unloaded = () => {}
   let requests = 0
@@ -60,7 +60,7 @@ it('a load whose news an answer overtakes has its load hooks run, once, by the n
   const idAt = async (node: Node) => (await user.at(node).fetch('/id')).text()
   await idAt(a)
   await pass(two.clock, 1)
-  // The last to stop keeping it unloads it.
+  // The last node that stops keeping the session unloads it.
   await idAt(b)
   await pass(two.clock, 3)
   await until(() => log.length === 2, 'the unload hooks to begin')
@@ -70,7 +70,7 @@ it('a load whose news an answer overtakes has its load hooks run, once, by the n
   const release = a.hold('messages')
   unloaded()
   await two.clock.advance(0)
-  // It is loaded again by now, and this answer says so.
+  // The session was loaded again, and this answer says so.
   await idAt(a)
   release()
   await waiting

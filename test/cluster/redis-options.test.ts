@@ -13,7 +13,7 @@ const wrong: Record<string, unknown> = {
   'a url of something else': { url: 'http://localhost:6379' },
   'a url that is none': { url: 6379 },
   'an empty prefix': { client, prefix: '' },
-  // It would end the hash tag, and so scatter a session's keys over a cluster.
+  // It would end the hash tag, so the keys of a session would be in different slots of a cluster.
   'a prefix with a brace': { client, prefix: 'a}b' },
   'an option that it does not know': { client, keyPrefix: 'x' },
 }
@@ -24,7 +24,7 @@ for (const [what, options] of Object.entries(wrong)) {
   })
 }
 
-it('a client, a cluster of them, and a url are taken, and nothing is connected yet', () => {
+it("accepts a client, a cluster client and a url, and doesn't connect yet", () => {
   const cluster = createCluster({ rootNodes: [{ url: 'redis://localhost:1' }] })
   for (const options of [{ client }, { client: cluster }, { url: 'rediss://localhost:1' }]) {
     assert.notEqual(coordinatorOf(redis(options)), undefined)

@@ -1,4 +1,4 @@
-// What a user notices is the same on several processes as on one: the same moves run the same hooks, at the same times.
+// Users can't distinguish several processes from one: the same moves run the same hooks, at the same times.
 
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
@@ -12,7 +12,7 @@ import { redisSetting } from '../support/cluster/places.ts'
 import { type Move, randomMoves } from '../support/cluster/random-moves.ts'
 import { type TestUser, testUser } from '../support/sessions/harness.ts'
 
-// The one about sessions without a page comes once for each instance.
+// Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')
 
 const MOVES = 60
@@ -42,7 +42,7 @@ function many<T>(count: number, make: () => T): T[] {
   return Array.from({ length: count }, make)
 }
 
-/** Plays the moves. @returns which hooks have run, and when */
+/** Performs the moves. @returns which hooks have run, and when */
 async function play({ clock, instances }: Processes, moves: readonly Move[]): Promise<string[]> {
   const log: string[] = []
   const note = (what: string) => void log.push(`${Math.round(clock.now())} ${what}`)
@@ -72,7 +72,7 @@ async function play({ clock, instances }: Processes, moves: readonly Move[]): Pr
   return log
 }
 
-/** Enters the session, as soon as it may. @returns lets it leave */
+/** Enters the session, as soon as possible. @returns makes the entry leave */
 function enter(user: TestUser, kind: Move['kind']): (contentType: string) => void {
   if (kind === 'page') {
     const connecting = user.connect()
@@ -104,7 +104,7 @@ async function compare(
 }
 
 for (const count of [2, 3, 5]) {
-  test(`${count} processes run the hooks that one runs, when it runs them`, t => {
+  test(`${count} processes run the same hooks as one, at the same times`, t => {
     return compare(t, 60, count, () => inMemory(count))
   })
 }
@@ -112,7 +112,7 @@ for (const count of [2, 3, 5]) {
 describe('on Redis', () => {
   const setting = redisSetting()
 
-  test('3 processes run the hooks that one runs, when it runs them', t => {
+  test('3 processes run the same hooks as one, at the same times', t => {
     return compare(t, 6, 3, () => {
       const { clock } = setting.place()
       return { clock, instances: many(3, () => gradioState({ ...setting.beside(clock), ...options })) }

@@ -14,10 +14,10 @@ import {
   workOf,
 } from './coordinator-site.ts'
 
-/** Nodes that close, die and are cut off. */
+/** Nodes that close, crash and are disconnected. */
 export function describeFaults(name: string, test: Declare): void {
   describe(`${name}: a node that closes`, () => {
-    test('leaves what it kept to the others, as if its sockets broke', async (a, b, c) => {
+    test('leaves its shares to the others, as if its sockets broke', async (a, b, c) => {
       await a.page('a', 'p')
       await b.enter('a')
       assert.equal(await b.unload('a'), undefined)
@@ -44,7 +44,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.deepEqual(await summaryOfWork(b, c), ['end disconnected'])
     })
 
-    test('leaves what it was working on, to be done at once', async (a, b, c) => {
+    test('leaves its claims to others, which get them at once', async (a, b, c) => {
       await a.enter('a')
       const claim = (await a.unload('a')) as SessionClaim
       await a.coordinator.close()
@@ -54,7 +54,7 @@ export function describeFaults(name: string, test: Declare): void {
       await completeAll(again)
     })
 
-    test('leaves it to the next that connects, when it was the last', async (a, b, c) => {
+    test('leaves them to the next node that connects, if it was the last', async (a, b, c) => {
       await a.enter('a')
       for (const node of [c, b, a]) await node.coordinator.close()
       await a.clock.advance(UNLOAD_DELAY + 0.1)
@@ -71,7 +71,7 @@ export function describeFaults(name: string, test: Declare): void {
       }
     })
 
-    test('is notified of nothing any more', async (a, b) => {
+    test('receives no events any more', async (a, b) => {
       await a.page('a', 'p')
       await b.enter('a')
       const release = a.under.holdMessages()
@@ -84,7 +84,7 @@ export function describeFaults(name: string, test: Declare): void {
   })
 
   describe(`${name}: a node that is killed`, () => {
-    test('is noticed after 15 s: the others unload and end what it kept, once', async (a, b, c) => {
+    test('is detected after 15 s: the others unload and end its sessions, once', async (a, b, c) => {
       await a.page('a', 'p')
       a.under.kill()
       await b.clock.advance(9)
@@ -97,7 +97,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.deepEqual(await summaryOfWork(b, c), ['end disconnected page'])
     })
 
-    test('soon after its user has left: the unload comes, in its time', async (a, b, c) => {
+    test('soon after its user has left: the unload is due at the same time', async (a, b, c) => {
       await a.page('a', 'p')
       await a.report('a', { pages: [], endIn: 30_000 }, 'p')
       a.under.kill()
@@ -111,7 +111,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.deepEqual(await summaryOfWork(b, c), ['end disconnected page'])
     })
 
-    test('leaves a session loaded that another node keeps', async (a, b, c) => {
+    test('leaves a session loaded that another node keeps loaded', async (a, b, c) => {
       await a.page('a', 'p')
       await b.page('a', 'q')
       a.under.kill()
@@ -121,7 +121,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.equal((await b.unload('a'))?.phase, 'unload')
     })
 
-    test('leaves what it was working on to the others', async (a, b, c) => {
+    test('leaves its claims to the others', async (a, b, c) => {
       await a.enter('a')
       const unload = (await a.unload('a')) as SessionClaim
       a.under.kill()
@@ -134,12 +134,12 @@ export function describeFaults(name: string, test: Declare): void {
   })
 
   describe(`${name}: an answer that is lost`, () => {
-    test('to a report: the claim is given again after 15 s, once', async (a, b, c) => {
+    test('to a report: the claim is granted again after 15 s, once', async (a, b, c) => {
       await a.enter('a')
       await b.enter('a')
       await b.unload('a')
       const reported = a.unload('a')
-      // What was asked in this turn has been sent.
+      // The commands of this tick have been sent.
       for (let i = 0; i < 3; i++) await undefined
       const restore = a.under.cut()
       assert.equal(await reported, undefined)
@@ -157,7 +157,7 @@ export function describeFaults(name: string, test: Declare): void {
   })
 
   describe(`${name}: an outage`, () => {
-    test('makes those reject who cannot be answered, and the others resolve without a claim', async a => {
+    test('makes calls that need an answer reject, and the others resolve without a claim', async a => {
       await a.enter('a')
       const restore = a.under.cut()
       await assert.rejects(a.enter('a'), { code: UNAVAILABLE })
@@ -173,9 +173,9 @@ export function describeFaults(name: string, test: Declare): void {
       assert.equal((await a.enter('a')).phase, 'loaded')
     })
 
-    test('loses nothing of what happens while the node comes back', async (a, b) => {
+    test('loses nothing that happens while the node reconnects', async (a, b) => {
       const release = a.under.cut()
-      // With a beat, which notices it.
+      // With a heartbeat, which detects it.
       await a.clock.advance(6)
       release()
       const tokens = Array.from({ length: 300 }, (_, number) => `token ${number}`)
@@ -188,7 +188,7 @@ export function describeFaults(name: string, test: Declare): void {
       for (const token of tokens) assert.equal((await b.find(token))?.id, a.share(token).id, token)
     })
 
-    test('delays what is due: it is a claim when the outage is over', async (a, b) => {
+    test('delays what is due: it can be claimed when the outage is over', async (a, b) => {
       await a.enter('a')
       await a.enter('b')
       const restore = a.under.cut()
@@ -206,7 +206,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.deepEqual(phases([...(await a.work()), ...(await b.work())]), [])
     })
 
-    test('delays what was completed: it is not given again', async (a, b) => {
+    test("delays completions: what was completed can't be claimed again", async (a, b) => {
       await a.enter('a')
       const unload = (await a.unload('a')) as SessionClaim
       const restore = a.under.cut()
@@ -219,7 +219,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.equal((await b.enter('a')).phase, 'returned')
     })
 
-    test('joins a session that has begun during it with the one that the others know', async (a, b) => {
+    test('merges a session that has started during it with the one that the other nodes have', async (a, b) => {
       const restore = a.under.cut()
       const { id, answer } = a.begin('a')
       await assert.rejects(answer, { code: UNAVAILABLE })
@@ -232,7 +232,7 @@ export function describeFaults(name: string, test: Declare): void {
       assert.deepEqual(await b.received(), ['a unloaded 1 disconnected'])
     })
 
-    test('is followed by what others have done meanwhile', async (a, b) => {
+    test('is followed by the events that it has missed', async (a, b) => {
       for (const token of ['ended', 'moved']) await b.enter(token)
       await a.enter('ended')
       await a.page('moved', 'p')
@@ -242,13 +242,13 @@ export function describeFaults(name: string, test: Declare): void {
       await a.clock.advance(1)
       restore()
       await a.clock.advance(3)
-      // What was on its way to it may be reported twice.
+      // Messages in flight to the node may be delivered twice.
       const received = new Set(await a.received())
       assert.deepEqual([...received].sort(), ['ended ended destroyed', 'moved moved p'])
       assert.equal((await b.enter('moved')).pagesElsewhere, 0)
     })
 
-    test('is followed by an expiry that was noticed during it', async (a, b) => {
+    test('is followed by an expiry that was detected during it', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await b.unload('a')
@@ -263,7 +263,7 @@ export function describeFaults(name: string, test: Declare): void {
   })
 }
 
-/** What the nodes are given to do. */
+/** The claims of the nodes. */
 const summaryOfWork = async (...nodes: TestNode[]) => (await workOf(...nodes)).map(about)
 
 function about({ claim }: Given): string {

@@ -16,36 +16,36 @@ import type { EntryInit } from '../../lib/sessions/entry.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
 import type { Reason } from '../../lib/types.ts'
 
-/** Several nodes that share their sessions: new for each test. */
+/** Several nodes that share their sessions. Created for each test. */
 export interface CoordinatorPlace {
   readonly clock: FakeClock
-  /** A node of its own, which is not connected. */
+  /** Another node, which is not connected. */
   node(): CoordinatorUnderTest
-  /** Waits until nothing is on its way any more that isn't held back. */
+  /** Waits until no message is in flight, except those that are held back. */
   rest(): Promise<void>
 }
 
-/** The coordinator of one node, and what can happen to the node. */
+/** The coordinator of one node, and the faults that can happen to the node. */
 export interface CoordinatorUnderTest {
   readonly coordinator: Coordinator
-  /** Holds back what other nodes tell this one, until the given function is called. */
+  /** Holds back the messages from other nodes, until the returned function is called. */
   holdMessages(): () => void
-  /** An outage for this node, which loses the answers that are on their way, until the given function is called. */
+  /** An outage for this node, in which answers in flight are lost, until the returned function is called. */
   cut(): () => void
-  /** The process is killed. */
+  /** Kills the process. */
   kill(): void
 }
 
-/** How long after a node is gone its sessions are unloaded and end, in seconds. */
+/** How many seconds after a node's crash its sessions are unloaded and end. */
 export const UNLOAD_DELAY = 2
 export const GRACE_PERIOD = 60
 export const NEVER = Number.POSITIVE_INFINITY
 
-/** A node, and what a test does with it. Its sessions are named by their tokens. */
+/** A node, and the operations of a test on it. Its sessions are named by their tokens. */
 export class TestNode {
   readonly coordinator: Coordinator
   readonly under: CoordinatorUnderTest
-  /** What the coordinator reported: sessions by their tokens. */
+  /** The events of the coordinator, with sessions by their tokens. */
   readonly events: string[] = []
   readonly problems: Error[] = []
   readonly clock: FakeClock
@@ -98,7 +98,7 @@ export class TestNode {
     )
   }
 
-  /** One more node at the same place, connected. Its test closes it. */
+  /** One more node in the same place, connected. The test closes it. */
   async another(): Promise<TestNode> {
     const node = new TestNode(this.#place)
     await node.connect()
@@ -118,13 +118,13 @@ export class TestNode {
     return share
   }
 
-  /** What the coordinator reported since the last call. */
+  /** The events since the last call. */
   async received(): Promise<string[]> {
     await this.#place.rest()
     return this.events.splice(0)
   }
 
-  /** Begins a session without waiting: the answer comes later. */
+  /** Starts a session without waiting: the answer arrives later. */
   begin(token: string, id: string = uuid()): { id: string; answer: Promise<Admission> } {
     const createdAt = this.#place.clock.wall()
     this.#keep({ token, id, createdAt })
@@ -137,7 +137,7 @@ export class TestNode {
     return this.#admit(token, visitor, admission)
   }
 
-  /** Enters only where there is a session. */
+  /** Enters only if there is a session. */
   async find(token: string): Promise<Admission | undefined> {
     const visitor: EntryInit = { kind: 'request' }
     const admission = await this.coordinator.enter(this.#proposal(token), visitor, false)
@@ -148,18 +148,18 @@ export class TestNode {
     return this.enter(token, { kind: 'page', page })
   }
 
-  /** Reports a change of what it keeps. */
+  /** Reports a change of this node's share. */
   report(token: string, change: Partial<Share> = {}, leftPage?: string): Promise<Reported> {
     this.#shares.set(token, { ...this.share(token), ...change })
     return this.coordinator.report(this.share(token), leftPage)
   }
 
-  /** Stops keeping the session loaded; `endIn`: keeps the state so long, in seconds. */
+  /** Stops keeping the session loaded. @param endIn seconds until it stops keeping the state */
   async unload(token: string, endIn = GRACE_PERIOD): Promise<SessionClaim | undefined> {
     return (await this.report(token, { keepsLoaded: false, endIn: endIn * 1000 })).claim
   }
 
-  /** Stops keeping anything of the session. */
+  /** Stops keeping the session. */
   async leave(token: string): Promise<SessionClaim | undefined> {
     return (await this.report(token, { keepsLoaded: false, keepsState: false, endIn: 0 })).claim
   }
@@ -174,12 +174,12 @@ export class TestNode {
     return this.coordinator.expire(this.share(token), endIn * 1000)
   }
 
-  /** What the coordinator hands out, as long as it says that something is due. */
+  /** The claims that the coordinator grants, as long as it says that something is due. */
   async work(): Promise<Claim[]> {
     return (await this.portions(100)).flatMap(({ claims }) => claims)
   }
 
-  /** As {@link work}, in portions of at most so many claims. */
+  /** Like {@link work}, at most this many claims at a time. */
   async portions(limit: number): Promise<{ readonly node: TestNode; readonly claims: Claim[] }[]> {
     await this.#place.rest()
     const portions: { node: TestNode; claims: Claim[] }[] = []
@@ -229,7 +229,7 @@ export class TestNode {
   }
 }
 
-/** Connects so many nodes. They are closed when the test is over. */
+/** Connects this many nodes. They are closed when the test is over. */
 export async function connected(t: TestContext, place: CoordinatorPlace, count: number): Promise<TestNode[]> {
   const nodes: TestNode[] = []
   for (let number = 0; number < count; number++) {
@@ -243,13 +243,13 @@ export async function connected(t: TestContext, place: CoordinatorPlace, count: 
   return nodes
 }
 
-/** Each node completes the claim that it was given, if any. */
+/** Each node completes its claim, if it has one. */
 export async function complete(nodes: TestNode[], claims: (Claim | undefined)[]): Promise<void> {
   for (const [index, claim] of claims.entries())
     if (claim !== undefined) assert.equal(await nodes[index]?.coordinator.complete(claim), true)
 }
 
-/** What any of the nodes is given to do. */
+/** The claims of all nodes. */
 export async function workOf(...nodes: TestNode[]): Promise<Given[]> {
   const given: Given[] = []
   for (const node of nodes) for (const claim of await node.work()) given.push({ node, claim })

@@ -6,7 +6,7 @@ import type { Declare, Open } from './coordinator.ts'
 import { complete, completeAll, connected, NEVER, type TestNode, workOf } from './coordinator-site.ts'
 import { describeSharedValues } from './shared-values.ts'
 
-/** The values that all nodes share: as those of a process alone, and what is claimed of them. */
+/** The values that all nodes share: the same contract as in one process, and claims. */
 export function describeCoordinatorValues(name: string, open: Open, test: Declare): void {
   describeSharedValues(name, async t => {
     const [node] = (await connected(t, await open(t), 1)) as [TestNode]
@@ -30,7 +30,7 @@ export function describeCoordinatorValues(name: string, open: Open, test: Declar
   })
 
   describe(`${name}: shared values of several nodes`, () => {
-    test('are the same on all of them', async (a, b) => {
+    test('are the same on all nodes', async (a, b) => {
       const { id } = await a.enter('a')
       await b.enter('a')
       await a.coordinator.values.write('a', id, 'x', '1', { timeToLive: NEVER })
@@ -41,7 +41,7 @@ export function describeCoordinatorValues(name: string, open: Open, test: Declar
       await complete([a, b], both)
     })
 
-    test('are claimed in portions when their time is over, each by one node', async (a, b) => {
+    test('are claimed in portions when they expire, each by one node', async (a, b) => {
       const names = Array.from({ length: 60 }, (_, index) => `v${index}`)
       for (const token of ['a', 'b', 'c']) await Promise.all([a.enter(token), b.enter(token)])
       for (const [index, name] of names.entries()) {
@@ -58,7 +58,7 @@ export function describeCoordinatorValues(name: string, open: Open, test: Declar
       await completeAll(portions.flatMap(({ node, claims }) => claims.map(claim => ({ node, claim }))))
     })
 
-    test('end with the session when that is due', async (a, b) => {
+    test('end with the session when its end is due', async (a, b) => {
       const { id } = await a.enter('a')
       await b.enter('a')
       await a.coordinator.values.write('a', id, 'x', '1', { timeToLive: NEVER })
@@ -74,7 +74,7 @@ export function describeCoordinatorValues(name: string, open: Open, test: Declar
       await complete([b], [end])
     })
 
-    test('are claimed beside an unload that goes on', async a => {
+    test('are claimed while an unload is in progress', async a => {
       const { id } = await a.enter('a')
       await a.coordinator.values.write('a', id, 'x', '1', { timeToLive: 3000 })
       const unload = (await a.unload('a')) as SessionClaim

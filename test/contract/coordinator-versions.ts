@@ -4,10 +4,10 @@ import type { SessionClaim } from '../../lib/sessions/coordinator.ts'
 import type { Declare } from './coordinator.ts'
 import { complete, type TestNode, workOf } from './coordinator-site.ts'
 
-/** Messages that are older than an answer, as both come by ways of their own. */
+/** Messages that are older than an answer. Both arrive independently. */
 export function describeVersions(name: string, test: Declare): void {
-  describe(`${name}: a message that was overtaken by an answer`, () => {
-    test('an unload, by the answer to a visitor who came during it', async (a, b) => {
+  describe(`${name}: a message that arrives after a newer answer`, () => {
+    test('an unload, after the answer to an entry during it', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       const release = a.under.holdMessages()
@@ -20,7 +20,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.received(), ['a loaded 2 hooks'])
     })
 
-    test('an expiry, by the answer to a visitor, who takes it back', async (a, b) => {
+    test('an expiry, after the answer to an entry that cancels it', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       const release = b.under.holdMessages()
@@ -30,7 +30,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await b.received(), [])
     })
 
-    test('an expiry comes when it is newer than the visitor', async (a, b) => {
+    test('an expiry is delivered if it is newer than the entry', async (a, b) => {
       await a.enter('a')
       const release = b.under.holdMessages()
       await b.enter('a')
@@ -39,7 +39,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await b.received(), ['a expired 0'])
     })
 
-    test('a load, by the claim of the unload that ended it', async (a, b, c) => {
+    test('a load, after the claim of the unload that ended it', async (a, b, c) => {
       await c.coordinator.close()
       await a.enter('a')
       await b.enter('a')
@@ -58,7 +58,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.received(), [])
     })
 
-    test('a load that this node is to run the hooks of, by the answer to its next visitor: it runs them', async (a, b) => {
+    test('a load whose hooks this node has to run, after the answer to its next entry: it runs them', async (a, b) => {
       const release = await loadAgainUnheard(a, b)
       const { phase, load } = await a.enter('a')
       assert.deepEqual([phase, load], ['loaded', 2])
@@ -66,7 +66,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.received(), ['a hooks of 2'])
     })
 
-    test('and by the claim of the unload that ends it', async (a, b) => {
+    test('and after the claim of the unload that ends it', async (a, b) => {
       const release = await loadAgainUnheard(a, b)
       await b.report('a', { keepsLoaded: false })
       assert.equal((await a.report('a', { keepsLoaded: false, load: 2 })).claim?.load, 2)
@@ -74,7 +74,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.received(), ['a hooks of 2'])
     })
 
-    test('an unload, by a load that was reported after it', async (a, b, c) => {
+    test('an unload, after a load that was reported later', async (a, b, c) => {
       for (const node of [a, b, c]) await node.enter('a')
       await a.unload('a')
       await b.unload('a')
@@ -82,11 +82,11 @@ export function describeVersions(name: string, test: Declare): void {
       await complete([c], [await c.unload('a')])
       await b.enter('a')
       release()
-      // In their order, both are news.
+      // In order, both are delivered.
       assert.deepEqual(await a.received(), ['a unloaded 1 disconnected', 'a loaded 2'])
     })
 
-    test('a page that has moved, by its return', async (a, b) => {
+    test('a page that has moved, after its return', async (a, b) => {
       await a.page('a', 'p')
       const release = a.under.holdMessages()
       await b.page('a', 'p')
@@ -95,7 +95,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual([await a.received(), await b.received()], [[], ['a moved p']])
     })
 
-    test('but not by another visitor of the session', async (a, b) => {
+    test('but not after another entry of the session', async (a, b) => {
       await a.page('a', 'p')
       const release = a.under.holdMessages()
       await b.page('a', 'p')
@@ -105,7 +105,7 @@ export function describeVersions(name: string, test: Declare): void {
       assert.deepEqual(await a.received(), ['a moved p'])
     })
 
-    test('an end and a goodbye are always told', async (a, b) => {
+    test('an end and a goodbye are always delivered', async (a, b) => {
       await a.page('a', 'p')
       await b.enter('a')
       const release = a.under.holdMessages()
@@ -118,7 +118,7 @@ export function describeVersions(name: string, test: Declare): void {
   })
 }
 
-/** A session that `b` has unloaded is loaded again for `a`, whose word of that is held back until the given function is called. */
+/** A session that `b` has unloaded is loaded again for `a`. The message about it is held back until the returned function is called. */
 async function loadAgainUnheard(a: TestNode, b: TestNode): Promise<() => void> {
   await a.enter('a')
   await b.enter('a')

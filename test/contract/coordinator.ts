@@ -9,7 +9,7 @@ import { describeVersions } from './coordinator-versions.ts'
 
 export type { CoordinatorPlace, CoordinatorUnderTest } from './coordinator-site.ts'
 
-// What every coordinator has to do.
+// The behaviour of every coordinator.
 
 export type Open = (t: TestContext) => CoordinatorPlace | Promise<CoordinatorPlace>
 
@@ -18,7 +18,7 @@ export function describeCoordinator(name: string, open: Open): void {
   const test = tests(open)
 
   describe(`${name}: sessions`, () => {
-    test('begin with the first visitor, under the proposed id, and the others share them', async (a, b) => {
+    test('start with the first entry, under the proposed id, and are shared with the other nodes', async (a, b) => {
       const first = await a.enter('a')
       assert.deepEqual([first.phase, first.load, first.hadPage], ['new', 1, false])
       const second = await b.enter('a')
@@ -28,19 +28,19 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.notEqual((await b.enter('b')).id, first.id)
     })
 
-    test('are not begun without `create`', async (a, b) => {
+    test('are not started without `create`', async (a, b) => {
       assert.equal(await a.find('a'), undefined)
       const { id } = await b.enter('a')
       assert.equal((await a.find('a'))?.id, id)
     })
 
-    test('that two nodes begin at once are one', async (a, b) => {
+    test('that two nodes start at the same time are one', async (a, b) => {
       const both = await Promise.all([a.enter('a'), b.enter('a')])
       assert.deepEqual(both.map(({ phase }) => phase).sort(), ['loaded', 'new'])
       assert.equal(both[0].id, both[1].id)
     })
 
-    test('that two nodes have begun without waiting are one, with an id for each node', async (a, b) => {
+    test('that two nodes have started without waiting are one, with an id for each node', async (a, b) => {
       const [here, there] = [a.begin('a'), b.begin('a')]
       assert.notEqual(here.id, there.id)
       assert.deepEqual([(await here.answer).id, (await there.answer).id], [here.id, there.id])
@@ -56,7 +56,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual(await b.received(), ['a ended destroyed'])
     })
 
-    test('begun without waiting take over the id that an answer is on its way for', async (a, b) => {
+    test('started without waiting take the id of an answer in flight', async (a, b) => {
       const { id } = await b.enter('a')
       const proposed = uuid()
       const asked = { token: 'a', id: proposed, createdAt: 1, expected: [], navigations: 0 }
@@ -79,11 +79,11 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(a.coordinator.isConfirmed({ token: 'a', id }), false)
     })
 
-    test('that have ended never begin again: the next visitor begins another', async (a, b) => {
+    test('that have ended never start again: the next entry starts another', async (a, b) => {
       const former = await a.enter('a')
       await b.enter('a')
       await b.end('a')
-      // Before it is notified of the end.
+      // Before the node is notified of the end.
       const next = await a.enter('a')
       assert.equal(next.phase, 'new')
       assert.notEqual(next.id, former.id)
@@ -91,7 +91,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual(await a.received(), ['a ended ended'])
     })
 
-    test('that a node ends while it enters: the visitor comes to the next', async a => {
+    test('that a node ends while it enters: the entry is in the next session', async a => {
       const former = await a.enter('a')
       const share = a.share('a')
       const entered = a.enter('a')
@@ -100,7 +100,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual([next.phase, next.id === former.id], ['new', false])
     })
 
-    test('that a node ends while a visitor loads them again: nobody runs hooks for that load', async a => {
+    test('that a node ends while an entry loads them again: no hooks run for that load', async a => {
       await a.enter('a')
       await complete([a], [await a.unload('a')])
       const share = a.share('a')
@@ -111,7 +111,7 @@ export function describeCoordinator(name: string, open: Open): void {
       await complete([a], [end])
     })
 
-    test('that a node reports and nobody knows are ended there', async (a, b) => {
+    test('that are unknown are ended when a node reports them', async (a, b) => {
       await a.enter('a')
       const share = a.share('a')
       await b.enter('a')
@@ -120,14 +120,14 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await a.coordinator.report(share)).claim, undefined)
       release()
       assert.ok((await a.received()).every(event => event.startsWith('a ended')))
-      // A second time, nobody knows it here either.
+      // The second time, this node doesn't know the session either.
       await a.coordinator.report(share)
       assert.deepEqual(await a.received(), [])
     })
   })
 
   describe(`${name}: shares`, () => {
-    test('the last node that stops to keep a session loaded gets the unload', async (a, b) => {
+    test('the last node that stops keeping a session loaded gets the unload', async (a, b) => {
       const { id, createdAt } = await a.enter('a')
       await b.page('a', 'p')
       assert.equal(await a.unload('a'), undefined)
@@ -139,7 +139,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.ok(fence > 0)
     })
 
-    test('of two that stop at once one gets the claim', async (a, b) => {
+    test('of two nodes that stop at the same time, one gets the claim', async (a, b) => {
       for (let round = 0; round < 20; round++) {
         const token = `round ${round}`
         await Promise.all([a.enter(token), b.enter(token)])
@@ -152,7 +152,7 @@ export function describeCoordinator(name: string, open: Open): void {
       }
     })
 
-    test('to report the same again changes nothing', async (a, b) => {
+    test('repeating a report changes nothing', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       assert.equal(await a.unload('a'), undefined)
@@ -165,7 +165,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal(await b.unload('a'), undefined)
     })
 
-    test('the last one that stops to keep its state gets the end, the others are notified', async (a, b) => {
+    test('the last node that stops keeping the state gets the end, and the others are notified', async (a, b) => {
       const { id } = await a.enter('a')
       await b.enter('a')
       await complete([a, b], [await a.unload('a'), await b.unload('a')])
@@ -179,7 +179,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await b.enter('a')).phase, 'new')
     })
 
-    test('an end comes without an unload when both are due', async a => {
+    test('an end is claimed without an unload if both are due', async a => {
       await a.enter('a')
       const claim = await a.leave('a')
       assert.deepEqual([claim?.phase, claim?.isLoaded, claim?.load], ['end', true, 1])
@@ -198,7 +198,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual(phases(ends), ['end'])
     })
 
-    test('a report for an earlier load does not keep the present one', async (a, b) => {
+    test('a report for an earlier load does not keep the current one', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       const release = a.under.holdMessages()
@@ -209,7 +209,7 @@ export function describeCoordinator(name: string, open: Open): void {
       release()
     })
 
-    test('a report that does not know the present load yet leaves what an entry has kept', async (a, b) => {
+    test('a report that does not know the current load leaves what an entry has kept', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       const release = a.under.holdMessages()
@@ -227,7 +227,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: loads`, () => {
-    test('a visitor loads what was unloaded, and the others are notified', async (a, b) => {
+    test('an entry loads an unloaded session, and the others are notified', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await complete([a, b], [await a.unload('a'), await b.unload('a')])
@@ -242,7 +242,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await a.unload('a'))?.load, 2)
     })
 
-    test('who comes during the unload loads it when that is completed: one of them', async (a, b, c) => {
+    test('of entries during the unload, one loads the session when it is completed', async (a, b, c) => {
       for (const node of [a, b, c]) await node.enter('a')
       assert.deepEqual([await a.unload('a'), await b.unload('a')], [undefined, undefined])
       const unload = (await c.unload('a')) as SessionClaim
@@ -256,7 +256,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await b.unload('a'))?.load, 2)
     })
 
-    test('the node that unloads may be the one that loads again', async (a, b) => {
+    test('the node that unloads may load again', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       assert.equal(await b.unload('a'), undefined)
@@ -287,7 +287,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual(await a.received(), ['a page'])
     })
 
-    test('meet the expectation that ends first, wherever it is', async (a, b, c) => {
+    test('use the expectation with the earliest deadline, on any node', async (a, b, c) => {
       for (const node of [a, b, c]) await node.enter('a')
       await a.report('a', { expected: [20_000 + a.clock.now(), 40_000 + a.clock.now()] })
       await b.report('a', { expected: [30_000 + b.clock.now()] })
@@ -302,7 +302,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await c.report('a')).pageExpected, false)
     })
 
-    test('meet an expectation of the node that they come to', async (a, b) => {
+    test('use an expectation of the node that they enter', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await a.report('a', { expected: [20_000 + a.clock.now()] })
@@ -311,7 +311,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await a.page('a', 'q')).isExpectedHere, false)
     })
 
-    test('meet no expectation that is over, and a navigation only after the expectations', async (a, b, c) => {
+    test('use no expired expectation, and a navigation only after the expectations', async (a, b, c) => {
       for (const node of [a, b, c]) await node.enter('a')
       await a.report('a', { expected: [10_000 + a.clock.now()] })
       await b.report('a', { navigations: 1 })
@@ -324,7 +324,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await a.report('a')).pageExpected, false)
     })
 
-    test('that were known meet none', async (a, b) => {
+    test('that were known use no expectation', async (a, b) => {
       await a.page('a', 'p')
       await b.enter('a')
       await b.report('a', { expected: [10_000 + b.clock.now()] })
@@ -338,14 +338,14 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await b.enter('a')).pagesElsewhere, 1)
       assert.equal((await b.page('a', 'p')).pagesElsewhere, 0)
       assert.deepEqual(await a.received(), ['a moved p'])
-      // It leaves the node that has it no more: that changes nothing.
+      // It leaves the node that no longer has it: that changes nothing.
       await a.report('a', {}, 'p')
       assert.equal((await a.enter('a')).pagesElsewhere, 1)
       await b.report('a', {}, 'p')
       assert.equal((await a.enter('a')).pagesElsewhere, 0)
     })
 
-    test('say goodbye to any node', async (a, b) => {
+    test('can say goodbye to any node', async (a, b) => {
       await a.page('a', 'p')
       const { goodbye } = b.coordinator
       const to = (token: string, page: string) => goodbye.call(b.coordinator, token, page, 3, 'within')
@@ -371,7 +371,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await a.leave('a'))?.reason, 'expired')
     })
 
-    test('is taken back by a visitor to any node', async (a, b) => {
+    test('is cancelled by an entry at any node', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await a.expire('a', 10)
@@ -403,7 +403,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: end()`, () => {
-    test('gives the claim to one caller, and the others are notified', async (a, b, c) => {
+    test('gives the claim to one caller, and notifies the others', async (a, b, c) => {
       const { id } = await a.enter('a')
       await b.enter('a')
       await c.enter('a')
@@ -415,7 +415,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.deepEqual(phases([...(await a.work()), ...(await b.work())]), [])
     })
 
-    test('evicts only what no other node keeps', async (a, b) => {
+    test('evicts only sessions that no other node keeps', async (a, b) => {
       const { id } = await a.enter('a')
       await b.enter('a')
       assert.equal(await a.end('a', 'evicted'), undefined)
@@ -441,7 +441,7 @@ export function describeCoordinator(name: string, open: Open): void {
   })
 
   describe(`${name}: a claim`, () => {
-    test('is the only one of its fence, and later ones have higher fences', async a => {
+    test('is the only one with its fence, and later ones have higher fences', async a => {
       await a.enter('a')
       const first = (await a.unload('a')) as SessionClaim
       assert.equal(await a.coordinator.extend(first), true)
@@ -454,7 +454,7 @@ export function describeCoordinator(name: string, open: Open): void {
       await complete([a], [second])
     })
 
-    test('that is extended is given to nobody else', async (a, b) => {
+    test('that is extended is granted to no other node', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await b.unload('a')

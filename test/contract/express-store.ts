@@ -10,27 +10,27 @@ import { json, site } from '../support/http/express.ts'
 import type { ExpressStore, StoreKind } from '../support/stores/express-stores.ts'
 import { recordCalls, type StoreCalls } from '../support/stores/store-calls.ts'
 
-// What becomes of sessions whose framework sessions are in a store of express-session. The time is real: stores have clocks
-// of their own. Only where the slow poll is waited for does the library's time go faster.
+// What happens to sessions whose framework sessions are in a store of express-session. The time is real, since stores have their own
+// clocks. Only while tests wait for the slow poll does the library's time run faster.
 
 export interface StoreTraits {
   /**
-   * After how many seconds a framework session expires in the tests, so late that a busy machine can send its requests before. A
-   * second more for a store that may forget it a second early.
+   * After how many seconds a framework session expires in the tests: long enough for a busy machine to send its requests before. One
+   * second more for a store that may delete it a second early.
    * @default 6
    */
   lifetime?: number
-  /** What the store does when its server is away. Without one, its sessions are in this process or on its disk. */
+  /** How to stop and start the store's server. Without it, the sessions are in this process or on its disk. */
   whenAway?: 'fails' | 'hangs'
   /** Whether its server can come back without its data. */
   canForget?: boolean
 }
 
-/** Of the library, in seconds. */
+/** The grace period, in seconds. */
 const GRACE = 1
-/** Timers may be early by as much, in milliseconds. */
+/** Timers may be early by this much, in milliseconds. */
 const EARLY = 20
-/** How long the longest pause between two polls is, in seconds. */
+/** The longest interval between two polls, in seconds. */
 const POLL = 600
 
 /** Declares the tests of the contract for one kind of store. */
@@ -39,7 +39,7 @@ export function describeExpressStore(
   open: () => Promise<StoreKind>,
   { lifetime = 6, whenAway, canForget = false }: StoreTraits = {},
 ): void {
-  // Within, one after the other, whatever is around it: a server that is stopped is away for all.
+  // One after the other inside, whatever is outside: a stopped server is unavailable to all tests.
   describe(name, { concurrency: 1 }, () => {
     let kind: StoreKind
     before(async () => {
@@ -47,13 +47,13 @@ export function describeExpressStore(
     })
     after(() => kind?.close())
 
-    /** Declares a test, which is given what opens its app. */
+    /** Declares a test. It receives a function that opens its app. */
     function test(behaviour: string, run: (app: (setup?: Setup) => Promise<App>) => Promise<void>): void {
       it(behaviour, t => run(setup => openApp(t, kind, { lifetime, ...setup })))
     }
 
     describe('sessions', { concurrency: true }, () => {
-      test('that expire without any traffic unload then, and end a grace later', async app => {
+      test('that expire without any traffic unload then, and end one grace period later', async app => {
         const { user, log, gradio, diagnose } = await app()
         const me = user()
         const page = await me.openPage()
@@ -69,7 +69,7 @@ export function describeExpressStore(
         diagnose(`noticed ${log.at('unload') - expiry} ms after the cookie's time`)
       })
 
-      test('that expire while nobody is there end a grace after the expiry, not after the leave', async app => {
+      test('that expire after the user has left end one grace period after the expiry, not after the leave', async app => {
         const { user, log } = await app({ options: { gracePeriod: lifetime + 1, unloadDelay: 0 } })
         const expiry = Date.now() + lifetime * 1000
         const id = await user().set('mine')
@@ -79,7 +79,7 @@ export function describeExpressStore(
         log.notBefore(expiry + (lifetime + 1) * 1000, 'ended')
       })
 
-      test('whose cookies come again after the expiry begin anew', async app => {
+      test('whose cookies are sent again after the expiry start anew', async app => {
         const { user, log } = await app()
         const me = user()
         const { id, page } = await me.come('mine')
@@ -92,14 +92,14 @@ export function describeExpressStore(
       })
 
       for (const rolling of [true, false]) {
-        test(`that requests prolong outlive their first deadline (rolling: ${rolling})`, async app => {
+        test(`that requests extend outlive their first deadline (rolling: ${rolling})`, async app => {
           // A busy machine may respond later than a short session expires.
           let seconds = lifetime
           while (!(await areProlonged(app, seconds, rolling))) seconds *= 4
         })
       }
 
-      test('whose maxAge is made longer, or shorter, at run time expire accordingly', async app => {
+      test('whose maxAge is changed at run time expire accordingly', async app => {
         const { user, log } = await app()
         const [longer, shorter] = [user(), user()]
         const { id: kept } = await longer.come('longer')
@@ -146,7 +146,7 @@ export function describeExpressStore(
         assert.deepEqual(log.of(body.id), [])
       })
 
-      test("that are regenerated go on, with onRegenerate: 'keep', until the new one expires", async app => {
+      test("that are regenerated continue, with onRegenerate: 'keep', until the new one expires", async app => {
         const { user, log, gradio } = await app({ lifetime: 8, options: { onRegenerate: 'keep' } })
         const me = user()
         const { id, page } = await me.come('mine')
@@ -180,7 +180,7 @@ export function describeExpressStore(
       })
 
       for (const [how, setup] of Object.entries({ 'with maxAge': LONG, 'without maxAge': ENDLESS }))
-        test(`that are lost early, behind our back, unload at the next poll (${how})`, async app => {
+        test(`that are lost early, unknown to the library, unload at the next poll (${how})`, async app => {
           const options = { gracePeriod: 60 }
           const { user, log, sessionStore, pass, calls } = await app({
             ...setup,
@@ -208,7 +208,7 @@ export function describeExpressStore(
           )
         })
 
-      test('that are only asked for live no longer by it, and are seldom asked for', async app => {
+      test('that are only queried are not extended by it, and are rarely queried', async app => {
         const { user, log, sessionStore, pass, calls } = await app({ ...LONG, clock: fakeClock(Date.now()) })
         const me = user()
         const { id } = await me.come('mine')
@@ -223,7 +223,7 @@ export function describeExpressStore(
         assert.ok(made.length >= 3 && made.length <= 10, `${made.length} times`)
       })
 
-      test('that an open page keeps alive live on, and are not made anew when they are lost', async app => {
+      test('that an open page keeps alive continue, and are not recreated when they are lost', async app => {
         const { user, log, sessionStore, calls } = await app({ lifetime: 8, options: { keepAlive: true } })
         const me = user()
         const { id, page } = await me.come('mine')
@@ -244,7 +244,7 @@ export function describeExpressStore(
         assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
       })
 
-      test('are asked for when their time has come, and a few times more where the store is late', async app => {
+      test('are queried when their deadline has passed, and a few more times if the store is late', async app => {
         const { user, calls, diagnose } = await app()
         const me = user()
         const { page } = await me.come('mine')
@@ -259,7 +259,7 @@ export function describeExpressStore(
 
     if (whenAway === undefined) return
 
-    it('while its server is away nothing ends, and what has expired by then ends when it is back', async t => {
+    it('while its server is unavailable nothing ends, and what has expired by then ends when it is available again', async t => {
       const { user, log, errors, gradio, sessionStore, diagnose } = await openApp(t, kind, { lifetime })
       const server = kind.server as NonNullable<StoreKind['server']>
       const lives = user()
@@ -281,11 +281,11 @@ export function describeExpressStore(
         assert.equal(log.entries.length, before, 'nothing ends because nobody answers')
         for (const id of ids) assert.equal(gradio.session(id)?.pages, 1)
         if (whenAway === 'fails') assert.equal(errors.length, 1, 'each failure is reported once')
-        // Before the start, which resolves some time after the server has begun to answer.
+        // Before the start, which resolves some time after the server has begun to respond.
         const back = Date.now()
         await server.start()
         for (const id of ids) {
-          // No longer than the longest pause between two questions in an outage.
+          // No longer than the longest pause between two queries in an outage.
           await log.until('ended', id, 45)
           assert.deepEqual(log.of(id), ['unload expired', 'delete expired', 'ended expired'])
           log.notBefore(back, 'unload')
@@ -325,18 +325,18 @@ export function describeExpressStore(
 const POST = { method: 'POST' }
 
 interface Setup {
-  /** Of a framework session, in seconds. */
+  /** The lifetime of a framework session, in seconds. */
   lifetime?: number | undefined
   session?: Partial<SessionOptions>
   options?: GradioStateOptions
-  /** @default the machine's */
+  /** @default the system's */
   clock?: FakeClock
 }
 
 /**
- * Tests that requests prolong a framework session.
+ * Tests that requests extend a framework session.
  * @param lifetime of the framework session, in seconds
- * @returns whether each request came before the deadline that the one before it had set: otherwise nothing is tested
+ * @returns whether each request was sent before the deadline that the previous one had set: otherwise nothing is tested
  */
 async function areProlonged(
   app: (setup: Setup) => Promise<App>,
@@ -368,7 +368,7 @@ async function areProlonged(
   return true
 }
 
-/** For what doesn't expire while it is tested. */
+/** For sessions that don't expire during the test. */
 const LONG: Setup = { lifetime: 3600 }
 /** A cookie that lasts until the browser is closed; the store decides how long it keeps the session. */
 const ENDLESS: Setup = { lifetime: undefined }
@@ -376,31 +376,31 @@ const ENDLESS: Setup = { lifetime: undefined }
 interface App {
   readonly gradio: GradioState
   readonly sessionStore: ExpressStore
-  /** What the store was asked. */
+  /** The calls of the store. */
   readonly calls: StoreCalls
   readonly log: Log
-  /** What was reported. What a test leaves in here fails it. */
+  /** The reported errors. A test that leaves any in here fails. */
   readonly errors: unknown[]
   user(): User
-  /** Lets seconds of the library's time pass, no faster than the store answers, until `isDone`. */
+  /** Advances the library's time by seconds, no faster than the store responds, until `isDone`. */
   pass(seconds: number, isDone?: () => boolean): Promise<void>
-  /** Writes a measured value into the report. */
+  /** Writes a measured value into the test report. */
   diagnose(text: string): void
 }
 
 interface User extends Visitor {
   /** Opens a page, and sets the value of the session. */
   come(value: string): Promise<{ id: string; page: TestPage }>
-  /** Sets the value of the session; gives its id. */
+  /** Sets the value of the session, and returns the session's id. */
   set(value: string): Promise<string>
   get(): Promise<{ id: string; value?: string }>
-  /** Resolves at the end of the answer: until then express-session may not have saved what the request has changed. */
+  /** Resolves at the end of the response: before that, express-session may not have saved the changes of the request. */
   post(path: string): Promise<string>
   /** The id of the framework session. */
   frameworkSessionId(): string
 }
 
-/** An app that keeps its framework sessions in a store of that kind. */
+/** An app that keeps its framework sessions in a store of this kind. */
 async function openApp(t: TestContext, kind: StoreKind, setup: Setup = {}): Promise<App> {
   const sessionStore = await kind.make()
   const cookie = setup.lifetime === undefined ? {} : { maxAge: setup.lifetime * 1000 }
@@ -456,7 +456,7 @@ async function openApp(t: TestContext, kind: StoreKind, setup: Setup = {}): Prom
     errors,
     user: () => userOf(visitor()),
     async pass(seconds, isDone = () => false) {
-      // In steps that are shorter than the time that the library gives a store to answer.
+      // In steps that are shorter than the store's time limit.
       for (let passed = 0; passed < seconds && !isDone(); passed += STEP) {
         await setup.clock?.advance(STEP)
         await sleep(1)
@@ -476,7 +476,7 @@ function userOf(visitor: Visitor): User {
     ...visitor,
     set,
     async come(value) {
-      // The page first: without one, the grace of the session would run.
+      // The page first: without one, the grace period of the session would start.
       const page = await visitor.openPage()
       return { id: await set(value), page }
     },
@@ -492,7 +492,7 @@ function userOf(visitor: Visitor): User {
 
 type What = 'unload' | 'delete' | 'ended'
 
-/** The calls of hooks and callbacks, and when they came. */
+/** The calls of hooks and callbacks, and their times. */
 class Log {
   readonly entries: { what: What; reason: string; id: string; at: number }[] = []
 
@@ -525,7 +525,7 @@ class Log {
   }
 }
 
-/** Why a page was disconnected, once it is. */
+/** Why a page was disconnected; `undefined` before. */
 async function disconnectionOf({ closed }: TestPage): Promise<string> {
   let reason: string | undefined
   void closed.then(answer => {
@@ -535,7 +535,7 @@ async function disconnectionOf({ closed }: TestPage): Promise<string> {
   return reason as string
 }
 
-/** Waits, in real time, for what a store brings in its own time. */
+/** Waits, in real time, for something that a store does in its own time. */
 async function eventually(condition: () => boolean, what: string, seconds = 120): Promise<void> {
   const giveUp = performance.now() + seconds * 1000
   while (!condition()) {

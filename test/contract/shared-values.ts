@@ -8,19 +8,19 @@ import type {
 } from '../../lib/sessions/shared-value-store.ts'
 import type { FakeClock } from '../../lib/testing/index.ts'
 
-// What every store of shared values has to do: that of a process alone, and those of clusters.
+// The behaviour of every store of shared values: that of a single process, and those of clusters.
 
-/** A store, with sessions whose values it holds: new for each test. */
+/** A store, and sessions that have values in it. Created for each test. */
 export interface SharedValuesPlace {
   readonly clock: FakeClock
   readonly values: SharedValueStore
-  /** Begins the session of a token, which somebody keeps. */
+  /** Starts the session of a token, with an entry that keeps it open. */
   begin(token: string): Promise<{ readonly id: string; readonly createdAt: number }>
   /** Ends it; resolves with the shared values that end with it. */
   end(token: string): Promise<readonly SharedValue[]>
-  /** The values whose time to live was over, as they were given for their callbacks, since the last call. */
+  /** The values that have expired since the last call, as they were passed to their callbacks. */
   expired(): Promise<ValueClaim[]>
-  /** Whether the claim is still whose it was. */
+  /** Whether the claim still belongs to the node that received it. */
   extend(claim: ValueClaim): Promise<boolean>
   complete(claim: ValueClaim): Promise<boolean>
 }
@@ -79,8 +79,8 @@ export function describeSharedValues(
     })
   })
 
-  describe(`${name}: a write over a version`, () => {
-    test('over 0 writes only where there is no value', async site => {
+  describe(`${name}: a write with ifVersion`, () => {
+    test('0 writes only if there is no value', async site => {
       const a = await site.session('a')
       assert.equal((await a.write('x', '1', { ifVersion: 0 })).written, true)
       assert.deepEqual(await a.write('x', '2', { ifVersion: 0 }), { written: false, replaced: undefined })
@@ -89,7 +89,7 @@ export function describeSharedValues(
       assert.equal((await a.write('x', '3', { ifVersion: 0 })).written, true)
     })
 
-    test('writes only over that one', async site => {
+    test('writes only over that version', async site => {
       const a = await site.session('a')
       await a.write('x', '1')
       const first = (await a.read('x'))?.version as number
@@ -100,14 +100,14 @@ export function describeSharedValues(
       assert.deepEqual([await a.data('x'), await a.data('none')], ['2', undefined])
     })
 
-    test('does nothing to the time to live when it is refused', async site => {
+    test('does not change the time to live if it is rejected', async site => {
       const a = await site.session('a')
       await a.write('x', '1', { timeToLive: 3 })
       await a.write('x', '2', { timeToLive: 50, ifVersion: 0 })
       assert.deepEqual(await site.expiredAfter(4), ['x 1 timeToLive'])
     })
 
-    test('loses nothing of what many write at once', async site => {
+    test('loses no concurrent write', async site => {
       const a = await site.session('a')
       await a.write('x', '0')
       const add = async () => {
@@ -125,7 +125,7 @@ export function describeSharedValues(
   })
 
   describe(`${name}: a value that is replaced`, () => {
-    test('is given where that is asked for', async site => {
+    test('is returned if requested', async site => {
       const a = await site.session('a')
       await a.write('x', '1')
       const { version } = (await a.read('x')) as SharedValue
@@ -137,7 +137,7 @@ export function describeSharedValues(
       assert.equal((await a.write('new', '1', { claimReplaced: true })).replaced, undefined)
     })
 
-    test('is not, by identical data: its version stays, its time to live starts anew', async site => {
+    test('is not replaced by identical data: its version stays, its time to live restarts', async site => {
       const a = await site.session('a')
       await a.write('x', '1', { timeToLive: 4 })
       const present = await a.read('x')
@@ -153,7 +153,7 @@ export function describeSharedValues(
   })
 
   describe(`${name}: delete()`, () => {
-    test('gives the value, once', async site => {
+    test('returns the value, once', async site => {
       const a = await site.session('a')
       await a.write('x', '1', { timeToLive: 3 })
       const { version } = (await a.read('x')) as SharedValue
@@ -171,7 +171,7 @@ export function describeSharedValues(
       assert.deepEqual(await site.expiredAfter(5), [])
     })
 
-    test('of many at once gives it to one of them', async site => {
+    test('called concurrently returns it to one of the callers', async site => {
       const a = await site.session('a')
       await a.write('x', '1')
       const claims = await Promise.all(Array.from({ length: 10 }, () => a.delete('x')))
@@ -181,7 +181,7 @@ export function describeSharedValues(
   })
 
   describe(`${name}: the time to live of a shared value`, () => {
-    test('counts from the write, and gives the value once', async site => {
+    test('counts from the write, and the value expires once', async site => {
       const a = await site.session('a')
       await a.write('x', '1', { timeToLive: 3 })
       const { version } = (await a.read('x')) as SharedValue
@@ -196,7 +196,7 @@ export function describeSharedValues(
       assert.deepEqual(await a.write('x', '1', { ifVersion: 0 }), { written: true, replaced: undefined })
     })
 
-    test('never ends when it is infinite, also when it was not before', async site => {
+    test('never ends if it is infinite, even if it was not before', async site => {
       const a = await site.session('a')
       await a.write('x', '1', { timeToLive: 2 })
       await a.write('x', '2')
@@ -206,7 +206,7 @@ export function describeSharedValues(
       assert.deepEqual([await a.data('x'), await a.data('y')], ['2', '1'])
     })
 
-    test('starts anew with each write and each touch', async site => {
+    test('restarts with each write and each touch', async site => {
       const a = await site.session('a')
       await a.write('x', '1', { timeToLive: 4 })
       await site.clock.advance(2)
@@ -219,7 +219,7 @@ export function describeSharedValues(
       assert.equal(await a.touch('never written', 4), false)
     })
 
-    test('of many is over for each of them', async site => {
+    test('of many values ends for each of them', async site => {
       const names = Array.from({ length: 60 }, (_, index) => `v${index}`)
       const sessions = await Promise.all(['a', 'b', 'c'].map(site.session))
       for (const [index, name] of names.entries()) {
@@ -233,7 +233,7 @@ export function describeSharedValues(
   })
 
   describe(`${name}: the end of a session`, () => {
-    test('takes its shared values along, and gives them with it', async site => {
+    test('ends its shared values, and returns them', async site => {
       const [a, b] = [await site.session('a'), await site.session('b')]
       await a.write('x', '1', { timeToLive: 3 })
       await a.write('y', '2')
@@ -246,14 +246,14 @@ export function describeSharedValues(
       assert.equal(await next.read('x'), undefined)
     })
 
-    test('without any gives none', async site => {
+    test('without values returns none', async site => {
       const a = await site.session('a')
       await a.write('x', '1')
       await site.complete(await a.delete('x'))
       assert.deepEqual(await site.end('a'), [])
     })
 
-    test('leaves a deleted value with whom it was given to', async site => {
+    test('leaves a deleted value to its claim', async site => {
       const a = await site.session('a')
       await a.write('x', '1')
       const deleted = (await a.delete('x')) as ValueClaim
@@ -266,7 +266,7 @@ export function describeSharedValues(
       assert.equal(await site.complete(deleted), true)
     })
 
-    test('makes all methods reject SESSION_ENDED, as those of a session that never was', async site => {
+    test('makes all methods reject with SESSION_ENDED, as for a session that never existed', async site => {
       const a = await site.session('a')
       await a.write('x', '1')
       await site.end('a')
@@ -295,7 +295,7 @@ export function describeSharedValues(
   })
 }
 
-/** A place, and what the tests do with it; times in seconds. */
+/** A store, and the operations of the tests on it; times in seconds. */
 class Site {
   readonly clock: FakeClock
   readonly values: SharedValueStore
@@ -343,7 +343,7 @@ class Site {
     }
   }
 
-  /** The values whose time was over so many seconds later; they are completed. */
+  /** Completes the values that expire within this many seconds, and returns them. */
   async expiredAfter(seconds: number): Promise<(string | undefined)[]> {
     await this.clock.advance(seconds)
     const claims = await this.expired()

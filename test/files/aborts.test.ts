@@ -18,7 +18,7 @@ import {
 import { uploadSite } from '../support/files/upload-site.ts'
 import { forEachExpress, idle, until } from '../support/http/express.ts'
 
-/** What nobody catches ends a process. */
+/** An unhandled error or rejection ends a process. */
 function watchForUncaught(t: TestContext): unknown[] {
   const uncaught: unknown[] = []
   const note = (error: unknown) => uncaught.push(error)
@@ -27,7 +27,7 @@ function watchForUncaught(t: TestContext): unknown[] {
   return uncaught
 }
 
-/** Waits until no bytes are on their way: what an aborted upload has left then, it leaves for good. */
+/** Waits until no bytes are in flight. What an aborted upload has left then, it leaves for good. */
 const nothingCounted = (gradio: GradioState) =>
   until(() => gradio.stats().fileBytes === 0, 'that no bytes are counted')
 
@@ -47,7 +47,7 @@ forEachExpress((_name, express) => {
     ['before the end of the body', [partHead({ name: 'file' }), large, END.slice(0, -4)]],
   ]
   for (const [when, sent] of stages) {
-    it(`a client that goes ${when} leaves nothing`, async t => {
+    it(`a client that disconnects ${when} leaves nothing`, async t => {
       const uncaught = watchForUncaught(t)
       const { port, newUser, gradio, cacheDir, received, failures } = await uploadSite(t, express)
       const { user } = await newUser()
@@ -67,7 +67,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a client that goes while its first upload makes the directory leaves nothing', async t => {
+  it('a client that disconnects while its first upload creates the directory leaves nothing', async t => {
     const { port, newUser, gradio, cacheDir, failures } = await uploadSite(t, express)
     for (let i = 0; i < 20; i++) {
       const { user, id } = await newUser()
@@ -78,13 +78,13 @@ forEachExpress((_name, express) => {
       await until(() => failures.length === i + 1)
       await idle(gradio)
       await nothingCounted(gradio)
-      // Which waits for every upload that hasn't given up.
+      // This waits for every upload that has not been aborted.
       await gradio.endSession(id)
       assertNothingLeft(gradio, cacheDir)
     }
   })
 
-  it('500 uploads that are cut off anywhere leave nothing but what was uploaded before', async t => {
+  it('500 uploads that are cut off anywhere leave nothing but earlier uploads', async t => {
     const uncaught = watchForUncaught(t)
     const { server, port, newUser, gradio, cacheDir, received, failures } = await uploadSite(t, express)
     const seed = Math.floor(Math.random() * 2 ** 31)
@@ -102,7 +102,7 @@ forEachExpress((_name, express) => {
       const { user } = users[Math.floor(random() * users.length)]!
       const files = Array.from({ length: 1 + Math.floor(random() * 3) }, (_, i) => {
         const content = contents[Math.floor(random() * contents.length)]!
-        // Some are the same as others that are on their way.
+        // Some have the same content as others in flight.
         return { name: random() < 0.5 ? 'same' : `file ${i}`, bytes: random() < 0.7 ? content : unique(1000) }
       })
       const { bytes, head } = wholeRequest(user, files)
@@ -126,13 +126,13 @@ forEachExpress((_name, express) => {
       }),
     )
     await idle(gradio)
-    // The server may still have to read what was sent, and every request has to come to its end.
+    // The server may still have to read what was sent, and every request has to finish.
     await until(
       () => connections === 500 && begun === received.length - 1 + failures.length,
       `that the server has done with 500 connections (seed ${seed})`,
     )
     await idle(gradio)
-    // A request that came whole goes on without its client, so its handler may yet be called.
+    // A complete request is processed even without its client, so its handler may still be called.
     const keptNow = () => new Map(received.flat().map(({ path, size }) => [path, size]))
     const sum = (sizes: Iterable<number>) => [...sizes].reduce((sum, size) => sum + chargeOf(size), 0)
     await until(() => {
@@ -146,7 +146,7 @@ forEachExpress((_name, express) => {
       [...keptNow().keys()].sort(),
       text,
     )
-    // A file is deleted first and closed then, so the last descriptors may outlive the figures by a moment.
+    // A file is deleted first and then closed, so the last descriptors may stay open slightly longer than the counts.
     await until(() => openBelow(cacheDir).length === 0, `that no file is open (${text})`)
     await until(() => descriptors().length <= open, `${open} descriptors (${text})`)
     await Promise.all(users.map(({ id }) => gradio.endSession(id)))
@@ -155,10 +155,10 @@ forEachExpress((_name, express) => {
     t.diagnostic(text)
   })
 
-  it('a session that ends takes its uploads with it, at once, and their clients are told', async t => {
+  it('a session that ends aborts its uploads at once, and their clients get an error', async t => {
     const { port, newUser, gradio, cacheDir } = await uploadSite(t, express)
     for (const size of [0, 1000, 500_000]) {
-      // The parser takes the end of a head for the beginning of a boundary, until more has come.
+      // The parser treats the end of a part's head as a possible boundary until more bytes arrive.
       const counted = size === 0 ? 0 : chargeOf(size)
       const { user, id } = await newUser()
       await idle(gradio)
@@ -175,7 +175,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a file of a request whose session has ended is taken back without a word', async t => {
+  it('a file of a request whose session has ended is removed without an error', async t => {
     const { port, newUser, gradio, cacheDir, failures } = await uploadSite(t, express)
     const { user, id } = await newUser()
     const slow = await slowUpload(t, port, user)
@@ -188,7 +188,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('close() takes the uploads with it, also twice at once', async t => {
+  it('close() aborts the uploads, also when called twice concurrently', async t => {
     const { port, newUser, gradio, cacheDir, clock } = await uploadSite(t, express)
     const { user } = await newUser()
     const slow = await slowUpload(t, port, user)
@@ -204,7 +204,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('close() waits for the removal of a session that is just ending', async t => {
+  it('close() waits for the removal of a session that is ending', async t => {
     const { newUser, gradio, cacheDir } = await uploadSite(t, express)
     const { user, id } = await newUser()
     await upload(
@@ -229,7 +229,7 @@ function randomFrom(seed: number): () => number {
   }
 }
 
-/** Where a request is cut: anywhere, and as often in its head, just before its end, and after its last byte. */
+/** Where a request is cut: anywhere, and equally often in its head, just before its end, and after its last byte. */
 function cutAt(random: () => number, head: number, length: number): number {
   const kind = random()
   if (kind < 0.1) return Math.floor(head * random())

@@ -5,7 +5,7 @@ import { AgeQueue } from '../../lib/files/age-queue.ts'
 describe('the queue of ages', () => {
   const file = (createdAt: number) => ({ createdAt, pins: 0 })
 
-  it('has what is as old as that or older, in the order it came', () => {
+  it('returns files of at least that age, in the order of creation', () => {
     const queue = new AgeQueue<ReturnType<typeof file>>()
     const files = [1, 2, 2, 3].map(file)
     for (const each of files) queue.add(each)
@@ -14,7 +14,7 @@ describe('the queue of ages', () => {
     assert.deepEqual([...queue.due(9)], files)
   })
 
-  it('passes over a pinned file until it is released', () => {
+  it('skips a pinned file until it is released', () => {
     const queue = new AgeQueue<ReturnType<typeof file>>()
     const [pinned, other] = [file(1), file(2)]
     pinned.pins = 1
@@ -25,13 +25,13 @@ describe('the queue of ages', () => {
     assert.deepEqual([...queue.due(5)], [pinned, other])
   })
 
-  it('looks at a file when it is its turn, not before', () => {
+  it('reads each file when it is reached, not before', () => {
     const queue = new AgeQueue<ReturnType<typeof file>>()
     const [first, second, third, fourth] = [1, 2, 3, 4].map(file)
     for (const each of [first!, second!, third!, fourth!]) queue.add(each)
     const due = queue.due(5)
     assert.equal(due.next().value, first)
-    // One that is given out may be deleted, and one that is still to come deleted or pinned.
+    // A file that was returned may be deleted, and one that is still to come deleted or pinned.
     queue.delete(first!)
     queue.delete(second!)
     third!.pins = 1
@@ -39,7 +39,7 @@ describe('the queue of ages', () => {
     assert.ok(due.next().done)
   })
 
-  it('has a file that couldn’t be deleted once in each round', () => {
+  it('returns a file that couldn’t be deleted once in each round', () => {
     const queue = new AgeQueue<ReturnType<typeof file>>()
     const files = [1, 2].map(file)
     for (const each of files) queue.add(each)
@@ -48,7 +48,7 @@ describe('the queue of ages', () => {
     assert.deepEqual([...queue.due(5)], [])
   })
 
-  it('looks at what is due and no further', () => {
+  it('iterates only over files that are due', () => {
     const queue = new AgeQueue<{ createdAt: number; pins: number }>()
     let looks = 0
     for (let i = 0; i < 10_000; i++) {

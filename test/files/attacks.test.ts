@@ -1,4 +1,4 @@
-// A process that may write to a session's directory swaps files and directories for links, as fast as it can.
+// A process that may write to a session's directory replaces files and directories by links, as fast as it can.
 // ATTACK_SECONDS: how long each operation is attacked. `npm run test:attacks` takes a minute for each.
 
 import assert from 'node:assert/strict'

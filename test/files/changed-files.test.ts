@@ -1,4 +1,4 @@
-// Files that the app removes, moves, replaces or edits after it was given them.
+// Files that the app removes, moves, replaces or edits after it has received them.
 
 import assert from 'node:assert/strict'
 import {
@@ -25,10 +25,10 @@ import { filesBelow, openBelow, scratch } from '../support/files/disk.ts'
 import { unique } from '../support/files/multipart.ts'
 
 const BYTES = Buffer.from('the bytes')
-/** As many. */
+/** The same number of bytes. */
 const EDITED = Buffer.from('THE BYTES')
 
-/** How an app ends with a file that it was given. */
+/** How an app gets rid of a file. */
 const REMOVALS: Record<string, (path: string, t: TestContext) => void> = {
   unlinked: path => unlinkSync(path),
   'moved elsewhere': (path, t) => renameSync(path, join(scratch(t), 'moved')),
@@ -47,7 +47,7 @@ const REMOVALS: Record<string, (path: string, t: TestContext) => void> = {
   'removed with the directory of the session': path => rmSync(dirname(dirname(path)), { recursive: true }),
 }
 
-/** How an app changes a file that it was given. Each leaves as many bytes. */
+/** How an app changes a file without changing its size. */
 const EDITS: Record<string, (path: string) => void> = {
   'written to': path => writeFileSync(path, EDITED),
   'written to in part': path => writeFileSync(path, EDITED, { flag: 'r+' }),
@@ -125,7 +125,7 @@ for (const dedup of ['session', 'cache'] as const) {
     }
 
     for (const [how, edit] of Object.entries(EDITS)) {
-      it(`a file that was ${how} is not given back for the old bytes, at whatever time`, async t => {
+      it(`a file that was ${how} is not reused for the old bytes, whatever its mtime`, async t => {
         const { cache, session, folder } = testCache(t, { dedup })
         const files = session()
         for (let round = 0; round < 20; round++) {
@@ -146,7 +146,7 @@ for (const dedup of ['session', 'cache'] as const) {
         assert.deepEqual([filesBelow(folder), cache.stats().fileBytes], [[], 0])
       })
 
-      it(`a file that was ${how} is listed and read as it is now, and found as it was`, async t => {
+      it(`a file that was ${how} is listed and read in its current state, and found by its old hash`, async t => {
         const { cache, session } = testCache(t, { dedup })
         const files = session()
         const { path, sha256, name } = await files.save(BYTES, 'a.txt')
@@ -166,7 +166,7 @@ for (const dedup of ['session', 'cache'] as const) {
       })
     }
 
-    it('a file that grew or shrank counts as many bytes as it has', async t => {
+    it('a file that grew or shrank counts with its current size', async t => {
       const { cache, session } = testCache(t, { dedup })
       const files = session()
       const { path, sha256 } = await files.save(unique(10_000), 'a')
@@ -199,7 +199,7 @@ for (const dedup of ['session', 'cache'] as const) {
       ['maxSessionFiles', { maxSessionFiles: 4 }],
     ]
     for (const [what, limits] of full) {
-      it(`what the app removes makes room at once (${what}), also while a file comes in`, async t => {
+      it(`what the app removes makes room at once (${what}), also during an upload`, async t => {
         const { cache, session, cacheDir } = testCache(t, { dedup, ...limits })
         const files = session()
         const code = what === 'maxCacheBytes' ? 'CACHE_FULL' : 'SESSION_FULL'
@@ -227,7 +227,7 @@ for (const dedup of ['session', 'cache'] as const) {
   })
 }
 
-it('what the app removes of what it wrote itself makes room at once', async t => {
+it('files of its own that the app removes make room at once', async t => {
   const { session, cache } = testCache(t, { maxSessionBytes: 1_000_000 })
   const files = session()
   const own = join(await files.directory(), 'own')
@@ -238,7 +238,7 @@ it('what the app removes of what it wrote itself makes room at once', async t =>
   assert.ok(await files.save(unique(200_000), 'a'))
 })
 
-it('a full cache is searched once for all who wait, and a session that fails is no hindrance', async t => {
+it("a full cache is compared with the disk once for all waiting uploads, and a session that fails doesn't prevent it", async t => {
   const { session, cache } = testCache(t, { maxCacheBytes: 10 * 4096 })
   const sessions = Array.from({ length: 10 }, () => session())
   const saved = await Promise.all(sessions.map(files => files.save(BYTES, 'a')))
@@ -263,7 +263,7 @@ it('an upload that was aborted while it waited for room leaves nothing', async t
   assert.deepEqual([filesBelow(cacheDir), cache.stats()], [[], { files: 0, fileBytes: 0 }])
 })
 
-it('a file to which the app writes all the time is served without an ETag', async t => {
+it('a file that the app writes to continuously is served without an ETag', async t => {
   const { session } = testCache(t)
   const files = session()
   const { path, sha256, name } = await files.save(BYTES, 'a')
@@ -282,11 +282,11 @@ it('a file to which the app writes all the time is served without an ETag', asyn
   assert.ok(found !== undefined)
   await found.file.handle.close()
   found.record.pins--
-  // Either it was caught between two writes, or the hash is left out.
+  // Either it was read between two writes, or there is no hash.
   assert.ok(found.file.sha256 === undefined || found.file.sha256 !== sha256)
 })
 
-it('a saved file has an mtime that no later change can have, however coarse the times of the file system are', async t => {
+it('a saved file has an mtime that no later change can have, even with coarse timestamps', async t => {
   const { path } = await testCache(t).session().save(BYTES, 'a')
   const { mtimeMs } = statSync(path)
   assert.deepEqual([mtimeMs % 1000, mtimeMs <= Date.now() - 2000], [0, true])

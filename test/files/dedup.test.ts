@@ -17,7 +17,7 @@ import { filesBelow, scratch } from '../support/files/disk.ts'
 import { failing } from '../support/files/failing-calls.ts'
 import { parallelSaves } from '../support/files/parallel-saves.ts'
 
-/** So many that they count by their number. */
+/** Enough sessions that the number of copies matters. */
 const BYTES = Buffer.from('the same bytes'.repeat(1000))
 const inode = (path: string) => statSync(path).ino
 
@@ -35,14 +35,14 @@ describe('the same bytes', () => {
     })
   }
 
-  it('are stored for each session anew by default', async t => {
+  it('are stored separately for each session by default', async t => {
     const { cache, session } = testCache(t)
     const [a, b] = [await session().save(BYTES, 'a.txt'), await session().save(BYTES, 'a.txt')]
     assert.notEqual(inode(a.path), inode(b.path))
     assert.equal(cache.stats().fileBytes, 2 * BYTES.length)
   })
 
-  it('are young again when they are saved again', async t => {
+  it('have a new age when they are saved again', async t => {
     const { cache, session, pass } = testCache(t)
     const files = session()
     const { path } = await files.save(BYTES, 'a.txt')
@@ -70,7 +70,7 @@ describe("the same bytes with dedup: 'cache'", () => {
     )
   })
 
-  it('stay for a session when the others end, and go with the last', async t => {
+  it('stay for a session when the others end, and are deleted with the last', async t => {
     const { cache, folder } = testCache(t, { dedup: 'cache' })
     const [first, second] = await Promise.all(
       ['1', '2'].map(id => cache.of(id, () => {}).save(BYTES, 'a.txt')),
@@ -97,7 +97,7 @@ describe("the same bytes with dedup: 'cache'", () => {
     assert.deepEqual(filesBelow(folder), [])
   })
 
-  it('go when a sweep and the end of their session come together', async t => {
+  it('are deleted when a sweep and the end of their session coincide', async t => {
     const { cache, pass, folder } = testCache(t, { dedup: 'cache' })
     for (let round = 0; round < 100; round++) {
       for (let i = 0; i < 4; i++) await cache.of('a', () => {}).save(Buffer.from(`file ${i}`), 'a.txt')
@@ -108,7 +108,7 @@ describe("the same bytes with dedup: 'cache'", () => {
     }
   })
 
-  it('are copied when they are adopted: who edits them edits nobody else’s', async t => {
+  it('are copied when they are adopted, so editing the copy doesn’t affect others', async t => {
     const { session } = testCache(t, { dedup: 'cache' })
     const destination = join(scratch(t), 'kept.txt')
     const files = session()
@@ -119,7 +119,7 @@ describe("the same bytes with dedup: 'cache'", () => {
     assert.deepEqual(readFileSync(other.path), BYTES)
   })
 
-  it('are copied where the file system has no links', async t => {
+  it('are copied if the file system has no links', async t => {
     const { cache, session, folder } = testCache(t, { dedup: 'cache' })
     await session().save(Buffer.from('before'), 'a.txt')
     for (const code of ['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EXDEV']) {
@@ -136,7 +136,7 @@ describe("the same bytes with dedup: 'cache'", () => {
     assert.equal(filesBelow(folder).length, 2)
   })
 
-  it('are copied when there are too many links to them', async t => {
+  it('are copied if there are too many links to them', async t => {
     const { cache, session, folder } = testCache(t, { dedup: 'cache' })
     const first = await session().save(BYTES, 'a.txt')
     const links = join(scratch(t), 'links')
@@ -153,7 +153,7 @@ describe("the same bytes with dedup: 'cache'", () => {
     assert.equal(cache.stats().fileBytes, 0)
   })
 
-  it('leave nothing when they can’t be put in their place', async t => {
+  it('leave nothing if they can’t be moved to their place', async t => {
     const { cache, session, folder } = testCache(t, { dedup: 'cache' })
     const files = session()
     await session().save(BYTES, 'a.txt')
@@ -165,13 +165,13 @@ describe("the same bytes with dedup: 'cache'", () => {
     assert.equal(filesBelow(folder).length, 2)
   })
 
-  it('are always whole for whoever holds them, under 50 sessions at once', { timeout: 240_000 }, async t => {
+  it('are always complete for each session, with 50 concurrent sessions', { timeout: 240_000 }, async t => {
     const report = await parallelSaves(scratch(t), 3)
     assert.ok(report.read > 100 && report.sessions > 50, JSON.stringify(report))
   })
 })
 
-/** Lets every link fail until the mocks of the test are restored. */
+/** Makes every link fail until the mocks of the test are restored. */
 function withoutLinks(t: TestContext, code: string): void {
   t.mock.method(fs.promises, 'link', async () => {
     throw Object.assign(new Error('no links here'), { code })
@@ -179,7 +179,7 @@ function withoutLinks(t: TestContext, code: string): void {
   syncBuiltinESMExports()
 }
 
-/** ext4 takes 65 000. */
+/** The limit of ext4 is 65,000. */
 function linkUntilFull(path: string, directory: string): number | undefined {
   for (let i = 0; i < 66_000; i++) {
     try {

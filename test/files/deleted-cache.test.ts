@@ -1,4 +1,4 @@
-// Something else deletes the cache directory under a running process, as some systems clean up temporary directories.
+// Something deletes the cache directory of a running process, as some systems clean up temporary directories.
 
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { forEachExpress } from '../support/http/express.ts'
 
 for (const dedup of ['session', 'cache'] as const) {
   for (const size of [10, 1_000_000]) {
-    it(`a file of ${size} bytes is stored all the same (dedup: ${dedup})`, async t => {
+    it(`a file of ${size} bytes is stored anyway (dedup: ${dedup})`, async t => {
       const { session, cacheDir, folder } = testCache(t, { dedup })
       const files = session()
       await files.save(Buffer.from('before'), 'before')
@@ -39,7 +39,7 @@ it('directory() is created again', async t => {
   )
 })
 
-it('what else is in the way is an error, and nothing of it is removed', async t => {
+it('anything else at that path is an error, and is not removed', async t => {
   const { session, cacheDir } = testCache(t)
   const files = session()
   await files.save(Buffer.from('before'), 'before')

@@ -11,7 +11,7 @@ const DISK = 2 * 1024 * 1024
 const file = (size: number) => ({ name: 'file', bytes: unique(size) })
 
 forEachExpress((_name, express) => {
-  it('on a full disk an upload fails with 507 and leaves nothing, and works again once there is room', async t => {
+  it('on a full disk an upload fails with 507 and leaves nothing, and works again when there is room', async t => {
     const cacheDir = smallDisk(t, DISK)
     if (cacheDir === undefined) return t.skip('needs the right to mount a disk')
     const { newUser, gradio, visitor } = await uploadSite(t, express, { cacheDir })
@@ -29,7 +29,7 @@ forEachExpress((_name, express) => {
     assert.equal((await upload(other.user, [file(1_000_000)])).status, 200)
   })
 
-  it('a disk that is full before the first upload is no matter once there is room', async t => {
+  it('a disk that is full before the first upload has no lasting effect', async t => {
     const cacheDir = smallDisk(t, DISK)
     if (cacheDir === undefined) return t.skip('needs the right to mount a disk')
     const ballast = join(cacheDir, 'ballast')

@@ -15,7 +15,7 @@ import { harness } from '../support/sessions/harness.ts'
 const file = (name: string) => ({ name, bytes: unique(10) })
 
 forEachExpress((_name, express) => {
-  /** An app that takes uploads at `/upload` by `gradio.upload`, and at `/own` by a multer with the given limits. */
+  /** An app that accepts uploads at `/upload` with `gradio.upload`, and at `/own` with a multer that has the given limits. */
   async function app(t: TestContext, options: GradioStateOptions = {}, limits?: multer.Options['limits']) {
     const requests: IncomingMessage[] = []
     const made = await uploadSite(t, express, options, (app, gradio) => {
@@ -37,7 +37,7 @@ forEachExpress((_name, express) => {
     'a high index': [() => [{ field: 'a[101]' }], 'LIMIT_FIELD_ARRAY_INDEX'],
   }
   for (const [what, [parts, code]] of Object.entries(floods)) {
-    it(`${what} in one request are refused, and nothing of them is left`, async t => {
+    it(`${what} in one request are rejected, and nothing is left of them`, async t => {
       const { newUser, gradio, cacheDir, requests } = await app(t)
       const { user, id } = await newUser()
       requests.length = 0
@@ -45,7 +45,7 @@ forEachExpress((_name, express) => {
       const answer = await sendParts(user, '/upload', [...emptyFiles(3), ...parts()])
       assert.equal(((await answer.json()) as Failure).code, code)
       files.assertFew()
-      // In memory, no longer than the request is.
+      // In memory only during the request.
       assert.ok(heldBy(requests[0]!) <= 100 * 70_000, `${heldBy(requests[0]!)} characters`)
       assertNothingLeft(gradio, cacheDir)
       assert.equal((await upload(user, [file('after')])).status, 200)
@@ -54,7 +54,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('as much as a form has comes through', async t => {
+  it('accepts the size of large real forms', async t => {
     const { newUser, gradio, requests } = await app(t)
     const { user } = await newUser()
     const parts = [...texts(99, 65_536), { field: `${'n'.repeat(85)}[1][2][3][4][5]`, text: 'x' }]
@@ -64,7 +64,7 @@ forEachExpress((_name, express) => {
     assert.equal(Object.keys((requests.at(-1) as unknown as { body: object }).body).length, 100)
   })
 
-  it('a multer of one’s own has the limits that it is given, and maxSessionFiles holds for it too', async t => {
+  it("the app's own multer has its own limits, and maxSessionFiles applies to it too", async t => {
     const { newUser, gradio, cacheDir } = await app(t, {}, { fieldSize: 2_000_000, fields: 500 })
     const { user } = await newUser()
     assert.equal((await sendParts(user, '/own', texts(150, 1000))).status, 200)
@@ -86,7 +86,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().files, 1200)
   })
 
-  it('parallel requests get as many places as are left', async t => {
+  it('of parallel requests, as many succeed as there is room for', async t => {
     const { newUser, gradio, cacheDir } = await app(t, { maxSessionFiles: 10 })
     const [{ user, id }, other] = [await newUser(), await newUser()]
     assert.equal((await upload(user, [file('before')])).status, 200)
@@ -101,7 +101,7 @@ forEachExpress((_name, express) => {
     assert.equal((await upload(other.user, [file('of another')])).status, 200)
   })
 
-  it('an upload that is cut off gives its place back, and one that is refused too', async t => {
+  it('an upload that is cut off releases its reservation, and so does a rejected one', async t => {
     const { port, newUser, gradio } = await app(t, { maxSessionFiles: 2, maxFileSize: 100_000 })
     const { user } = await newUser()
     assert.equal((await upload(user, [file('before')])).status, 200)
@@ -118,7 +118,7 @@ forEachExpress((_name, express) => {
     assert.equal((await upload(user, [file('last')])).status, 200)
   })
 
-  it('the upload route refuses a flood too, and nothing of it is left', async t => {
+  it('the upload route rejects a flood too, and nothing is left of it', async t => {
     const { gradio, visitor, cacheDir, errors } = await uploadRouteSite(t, express)
     const user = visitor()
     for (const parts of [emptyFiles(40_000), texts(250, 1_000_000), texts(40_000, 1)]) {
@@ -138,7 +138,7 @@ forEachExpress((_name, express) => {
   })
 })
 
-it('saveFile in a loop is refused from the 1,001st file on, until one goes', async t => {
+it('saveFile in a loop is rejected from the 1,001st file on, until one is deleted', async t => {
   const { gradio, user } = harness(t, { cacheDir: scratch(t) })
   const { state, end } = await user().begin()
   for (let i = 0; i < 1000; i++) await state.saveFile(`${i % 3}`, { name: `${i}` })
@@ -156,7 +156,7 @@ it('saveFile in a loop is refused from the 1,001st file on, until one goes', asy
   end()
 })
 
-it('empty files count for maxSessionBytes and maxCacheBytes', async t => {
+it('empty files count towards maxSessionBytes and maxCacheBytes', async t => {
   for (const [option, code] of [
     ['maxSessionBytes', 'SESSION_FULL'],
     ['maxCacheBytes', 'CACHE_FULL'],

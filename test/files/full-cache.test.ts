@@ -17,14 +17,14 @@ forEachExpress((_name, express) => {
   async function app(t: TestContext, options: GradioStateOptions = {}) {
     const made = await uploadSite(t, express, { maxCacheBytes: MAX, ...options })
     const { gradio, visitor, newUser } = made
-    /** The sessions that were evicted, in their order, and how many files each had at its end. */
+    /** The evicted sessions in order, and how many files each had at its end. */
     const evicted: [id: string, files: number][] = []
     gradio.ended(({ session, reason }) => {
       const { id, directory } = session
       if (reason === 'evicted')
         evicted.push([id, existsSync(directory) ? readdirSync(`${directory}/saved`).length : 0])
     })
-    /** Uploads as clients without cookies, one session each. @returns the ids of these sessions */
+    /** Uploads as clients without cookies, with one session each. @returns the ids of these sessions */
     const flood = async (count: number, size: number) => {
       const known = new Set(gradio.sessions().map(({ id }) => id))
       for (let number = 0; number < count; number++) {
@@ -61,7 +61,7 @@ forEachExpress((_name, express) => {
     assert.equal((await gradio.session(id)?.files())?.length, 2)
   })
 
-  it('uploads at the same time evict no more than they need together', async t => {
+  it('simultaneous uploads evict no more than they need together', async t => {
     const { evicted, flood, newUser } = await app(t)
     const users = await Promise.all(Array.from({ length: 4 }, newUser))
     await flood(10, 100 * KB)
@@ -83,7 +83,7 @@ forEachExpress((_name, express) => {
     assert.equal(evicted.length, 20)
   })
 
-  it('the files of a session that returned never are: CACHE_FULL', async t => {
+  it('the files of a session that returned are never evicted: CACHE_FULL', async t => {
     const { gradio, evicted, flood, returned } = await app(t)
     await returned(500 * KB)
     const { user } = await returned(400 * KB)
@@ -99,7 +99,7 @@ forEachExpress((_name, express) => {
 describe('a full cache', () => {
   const setting = (t: TestContext) => harness(t, { cacheDir: scratch(t), maxCacheBytes: 10 * 4096 })
 
-  it('evicts no session in which a request is in flight, nor the one that the file is for', async t => {
+  it('evicts neither a session with a request in flight nor the one that the file is for', async t => {
     const { gradio, user } = setting(t)
     const { state, end } = await user('open').begin()
     for (let number = 0; number < 5; number++) await state.saveFile('', { name: `${number}` })
@@ -120,7 +120,7 @@ describe('a full cache', () => {
     assert.equal(gradio.session(closed.id), undefined)
   })
 
-  it('keeps them while the callbacks of as many ended sessions are running as there may be sessions', async t => {
+  it('evicts none while the callbacks of maxSessions ended sessions are running', async t => {
     const { gradio, clock, user } = harness(t, {
       cacheDir: scratch(t),
       maxCacheBytes: 3 * 4096,
@@ -141,7 +141,7 @@ describe('a full cache', () => {
     end()
   })
 
-  it('has the room of files that the app has removed', async t => {
+  it('uses the room of files that the app has removed', async t => {
     const { gradio, user } = setting(t)
     const { state, end } = await user().begin()
     for (let round = 0; round < 3; round++) {

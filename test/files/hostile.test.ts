@@ -24,9 +24,9 @@ import { uploadSite } from '../support/files/upload-site.ts'
 
 const SECRET = 'precious'
 describe('hostile names', () => {
-  it('are at least 150, with the paths', () => assert.ok(NAMES.length + ROUTES.length >= 150))
+  it('there are at least 150 names and paths', () => assert.ok(NAMES.length + ROUTES.length >= 150))
 
-  it('never decide where a file goes, saved or uploaded', { timeout: 240_000 }, async t => {
+  it('never decide where a file is stored, saved or uploaded', { timeout: 240_000 }, async t => {
     const { site, user, directory, unchanged } = await hostile(t)
     for (const name of NAMES) {
       const saved = (await (
@@ -35,7 +35,7 @@ describe('hostile names', () => {
       const uploaded = await upload<{ path: string; filename: string; url: string }[]>(user, [
         { name, bytes: `of ${name}` },
       ])
-      // A part without a file name is no file.
+      // A part without a file name isn't a file.
       const files = [
         saved,
         ...(uploaded.body[0] === undefined ? [] : [{ ...uploaded.body[0], name: uploaded.body[0].filename }]),
@@ -51,13 +51,13 @@ describe('hostile names', () => {
         assert.doesNotMatch(await answer.text(), new RegExp(SECRET))
       }
     }
-    // Control characters don't get past the parser.
+    // The parser rejects control characters.
     const others = site.failures.filter(error => (error as Error).message !== 'Malformed part header')
     assert.deepEqual(others, [])
     unchanged()
   })
 
-  it('of the file route lead to nothing', { timeout: 240_000 }, async t => {
+  it('of the file route find nothing', { timeout: 240_000 }, async t => {
     const { ask, own, unchanged } = await hostile(t)
     for (const route of ROUTES) {
       for (const path of [`/gradio_api/file/${route}`, `/gradio_api/file/${route}?x=/../..`]) {
@@ -101,7 +101,7 @@ describe('a symbolic link planted', () => {
       assert.equal(readdirSync(site.cacheDir).length, 0)
     })
 
-    it(`${where} gets nothing written through it`, async t => {
+    it(`${where} is not written through`, async t => {
       const { user, own, plant, unchanged, site } = await hostile(t)
       plant(place(own))
       await upload(user, [{ name: 'a.txt', bytes: 'own' }])
@@ -113,7 +113,7 @@ describe('a symbolic link planted', () => {
     })
   }
 
-  it('where a session’s directory is about to be made gets nothing written through it', async t => {
+  it('at the place of a session’s future directory is not written through', async t => {
     const { session, folder } = testCache(t)
     await session().save(Buffer.from('text'), 'first.txt')
     const [files, elsewhere] = [session(), scratch(t)]
@@ -127,7 +127,7 @@ describe('a symbolic link planted', () => {
     assert.deepEqual(readdirSync(join(folder, '.incoming')), [])
   })
 
-  it('where a file is about to be renamed to is passed by, not followed', async t => {
+  it('at the destination of a rename is skipped, not followed', async t => {
     const { user, directory, canary, unchanged } = await hostile(t)
     symlinkSync(join(canary, 'a.txt'), join(directory, 'saved/new.txt'))
     const { status } = await upload(user, [{ name: 'new.txt', bytes: 'about to come' }])
@@ -137,7 +137,7 @@ describe('a symbolic link planted', () => {
     unchanged()
   })
 
-  it('as a directory that files are about to be saved in is passed by', async t => {
+  it('in place of a directory for saved files is skipped', async t => {
     const { user, directory, canary, unchanged } = await hostile(t)
     symlinkSync(canary, join(directory, 'saved-2'))
     const { status } = await upload(user, [{ name: 'a.txt', bytes: 'about to come' }])
@@ -146,7 +146,7 @@ describe('a symbolic link planted', () => {
     unchanged()
   })
 
-  it('among what the app writes goes with the session, and what it leads to stays', async t => {
+  it('among the files of the app is deleted with the session, and its target stays', async t => {
     const { site, directory, app, canary, unchanged } = await hostile(t)
     for (const [name, target] of Object.entries({
       file: join(canary, 'a.txt'),
@@ -207,15 +207,15 @@ async function hostile(t: TestContext) {
     app,
     own,
     canary,
-    /** Puts a link to the canary in the place of what is there. */
+    /** Replaces whatever is there by a link to the canary. */
     plant(path: string) {
       const isFile = lstatSync(path).isFile()
       renameSync(path, join(root, 'moved'))
-      // As if it were the same below: the session's directory has the file's.
+      // The link target looks the same: it has the session's directory with the file's.
       const target = isFile ? join(canary, 'a.txt') : path === directory ? join(canary, 'session') : canary
       symlinkSync(target, path)
     },
-    /** Sends a path as it is: `fetch` would tidy it up. */
+    /** Sends a path unchanged: `fetch` would normalize it. */
     ask: (path: string) => ask(site.port, path, user),
     unchanged: () => {
       assert.equal(snapshot(canary), taken)

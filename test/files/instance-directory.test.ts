@@ -27,7 +27,7 @@ import { until } from '../support/http/express.ts'
 import { warningsIn } from '../support/warnings.ts'
 
 describe('a start', () => {
-  it('removes the folders of dead processes, whole or not, and those only', async t => {
+  it('removes the directories of dead processes, complete or not, and no others', async t => {
     const cacheDir = scratch(t)
     const dead = [leaveInstance(cacheDir, DEAD), leaveInstance(cacheDir, { host: 'elsewhere', leaseAge: 61 })]
     const instance = randomUUID()
@@ -40,14 +40,14 @@ describe('a start', () => {
     assert.deepEqual(errors, [])
   })
 
-  it('makes nothing when there is nothing to do', async t => {
+  it('creates nothing when there is nothing to do', async t => {
     const cacheDir = join(scratch(t), 'not/there')
     const { cache } = testCache(t, { cacheDir })
     await cache.close()
     assert.equal(existsSync(dirname(cacheDir)), false)
   })
 
-  it('removes what a process left that was killed before it was whole', async t => {
+  it('removes the directory of a process that was killed before it was complete', async t => {
     const cacheDir = scratch(t)
     const [empty, begun] = [1, 2].map(() => join(cacheDir, `.${randomUUID()}.new`)) as [string, string]
     mkdirSync(empty)
@@ -60,14 +60,14 @@ describe('a start', () => {
     assert.deepEqual([empty, begun].map(existsSync), [false, false])
   })
 
-  it('never removes a byte that is not ours', async t => {
+  it('never removes anything that was not created by the library', async t => {
     const cacheDir = scratch(t)
     const elsewhere = leaveInstance(scratch(t), DEAD)
     const put = (path: string, text = 'precious') => {
       mkdirSync(dirname(join(cacheDir, path)), { recursive: true })
       writeFileSync(join(cacheDir, path), text)
     }
-    // As Python Gradio lays its files.
+    // As Gradio for Python stores its files.
     put('3f5a9c0e7d1b2a4c6e8f0a1b3c5d7e9f1a2b4c6d8e0f1a3b5c7d9e1f2a4b6c8d/cat.png')
     put('.bashrc')
     put(`${randomUUID()}/a.txt`)
@@ -90,7 +90,7 @@ describe('a start', () => {
     it(`deletes nothing in ${directory}`, async t => {
       const before = readdirSync(directory)
       assert.deepEqual(await start(t, directory), [])
-      // Others may have put something there meanwhile.
+      // Another process may have put something there since.
       const after = new Set(readdirSync(directory))
       assert.deepEqual(
         before.filter(name => !after.has(name)),
@@ -99,7 +99,7 @@ describe('a start', () => {
     })
   }
 
-  it('removes the dead at the same time as others do', async t => {
+  it('removes directories of dead processes concurrently with other instances', async t => {
     const cacheDir = scratch(t)
     for (let i = 0; i < 20; i++) leaveInstance(cacheDir, DEAD)
     const errors = await Promise.all(Array.from({ length: 5 }, () => start(t, cacheDir)))
@@ -107,7 +107,7 @@ describe('a start', () => {
     assert.deepEqual(readdirSync(cacheDir), [])
   })
 
-  it('removes what was on its way out when that process died too', async t => {
+  it('removes the trash of a process that has died, too', async t => {
     const cacheDir = scratch(t)
     const remover = leaveInstance(cacheDir, DEAD)
     renameSync(leaveInstance(cacheDir, DEAD), join(remover, '.trash', randomUUID()))
@@ -115,7 +115,7 @@ describe('a start', () => {
     assert.deepEqual(readdirSync(cacheDir), [])
   })
 
-  it('does not take a process that has only removed others for dead', async t => {
+  it("does not consider a process dead that has only removed others' directories", async t => {
     const cacheDir = scratch(t)
     leaveInstance(cacheDir, DEAD)
     const { folder, tick, session } = testCache(t, { cacheDir })
@@ -127,8 +127,8 @@ describe('a start', () => {
   })
 })
 
-describe('the folder of an instance', () => {
-  it('is for its user only, and so is all that is in it', async t => {
+describe('the directory of an instance', () => {
+  it('is readable only by its user, with everything in it', async t => {
     const { session, folder, cacheDir } = testCache(t, {
       cacheDir: join(scratch(t), 'cache'),
       dedup: 'cache',
@@ -142,7 +142,7 @@ describe('the folder of an instance', () => {
       assert.equal(statSync(file).mode & 0o777, 0o600, file)
   })
 
-  it('goes with all that is in it when the instance closes, and nothing beside it', async t => {
+  it('is removed with its contents when the instance closes, and nothing else', async t => {
     const cacheDir = scratch(t)
     const neighbour = testCache(t, { cacheDir })
     const kept = await neighbour.session().save(Buffer.from('bytes'), 'a.txt')
@@ -157,7 +157,7 @@ describe('the folder of an instance', () => {
     assert.ok(existsSync(kept.path))
   })
 
-  it('is mended when the system has cleaned up', async t => {
+  it('is restored after the system has cleaned up', async t => {
     const { session, folder, cacheDir, tick, errors, cache } = testCache(t, { dedup: 'cache' })
     const save = () => session().save(Buffer.from('bytes'), 'a.txt')
     for (const lost of [join(folder, '.incoming'), join(folder, '.trash'), folder, cacheDir]) {
@@ -171,7 +171,7 @@ describe('the folder of an instance', () => {
     assert.deepEqual(readdirSync(cacheDir), [])
   })
 
-  it('loses the files of a session that ends while there is no place for the trash', async t => {
+  it("deletes the files of a session that ends while the trash can't be created", async t => {
     const { cache, folder } = testCache(t)
     const { path } = await cache.of('a', () => {}).save(Buffer.from('bytes'), 'a.txt')
     rmSync(join(folder, '.trash'), { recursive: true })
@@ -191,7 +191,7 @@ describe('the folder of an instance', () => {
     assert.deepEqual(readdirSync(join(directory, 'real')), [])
   })
 
-  it('is tried anew by the next file when it could not be made', async t => {
+  it('is created by the next file if it could not be created before', async t => {
     const directory = scratch(t)
     writeFileSync(join(directory, 'file'), '')
     symlinkSync('file', join(directory, 'cache'))
@@ -203,7 +203,7 @@ describe('the folder of an instance', () => {
   })
 })
 
-it('a cacheDir of the app that all users can write to is warned of, with its code', async t => {
+it('a cacheDir of the app that all users can write to causes a warning with its code', async t => {
   const warnings = warningsIn(t)
   const cacheDir = scratch(t)
   const open = () => new InstanceDirectory(cacheDir, false, false)
@@ -222,7 +222,7 @@ it('a cacheDir of the app that all users can write to is warned of, with its cod
 describe('the default directory', () => {
   const open = (path: string) => new InstanceDirectory(path, true, false)
 
-  it('is refused when it is a link or a file, or others can write to it', t => {
+  it('is rejected if it is a link or a file, or if others can write to it', t => {
     const directory = scratch(t)
     mkdirSync(join(directory, 'real'), { mode: 0o700 })
     symlinkSync('real', join(directory, 'link'))
@@ -237,14 +237,14 @@ describe('the default directory', () => {
     open(join(directory, 'missing'))
   })
 
-  it('is refused when it is of another user', { skip: process.getuid?.() !== 0 && 'needs root' }, t => {
+  it('is rejected if it belongs to another user', { skip: process.getuid?.() !== 0 && 'needs root' }, t => {
     const directory = join(scratch(t), 'cache')
     mkdirSync(directory, { mode: 0o700 })
     chownSync(directory, 65534, 65534)
     assert.throws(() => open(directory), unsafe('another user'))
   })
 
-  it('is refused when somebody has put a link there meanwhile', async t => {
+  it('is rejected if another user has put a link there meanwhile', async t => {
     const directory = scratch(t)
     mkdirSync(join(directory, 'elsewhere'))
     const folder = open(join(directory, 'cache'))
@@ -257,12 +257,12 @@ describe('the default directory', () => {
 const unsafe = (about: string) => (error: Error & { code?: string }) =>
   error.code === 'CACHE_DIR_UNSAFE' && error.message.includes(about)
 
-/** So old that nothing can be under way. */
+/** So old that it can't be in creation. */
 function age(path: string): void {
   lutimesSync(path, 1, 1)
 }
 
-/** Starts an instance, and closes it when it has removed what it found. Gives what was reported. */
+/** Starts an instance, and closes it when it has removed what it found. Returns the reported errors. */
 async function start(t: TestContext, cacheDir: string): Promise<unknown[]> {
   const { cache, errors } = testCache(t, { cacheDir })
   await cache.close()

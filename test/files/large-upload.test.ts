@@ -8,7 +8,7 @@ import { filesBelow, scratch } from '../support/files/disk.ts'
 import { partHead, slowUpload, unique } from '../support/files/multipart.ts'
 import { program } from '../support/program.ts'
 
-/** `LARGE_UPLOAD=2147483648` for as many bytes as the promise is about. */
+/** `LARGE_UPLOAD=2147483648` tests with as many bytes as the documentation promises. */
 const SIZE = Number(process.env.LARGE_UPLOAD ?? 512 * 1024 * 1024)
 const PIECE = unique(1024 * 1024)
 
@@ -50,7 +50,7 @@ async function start(t: TestContext, cacheDir: string) {
   }
 }
 
-/** Uploads as many pieces, as fast as they are taken. */
+/** Uploads this many pieces, as fast as they are accepted. */
 async function send(t: TestContext, port: number, pieces: number): Promise<Measured & { expected: string }> {
   const upload = await slowUpload(t, port, visitor(`http://127.0.0.1:${port}`))
   const hash = createHash('sha256')

@@ -18,7 +18,7 @@ forEachExpress((_name, express) => {
   for (const [code, expected, options] of limits) {
     const limit = Object.keys(options)[0]!
 
-    it(`what is over ${limit} is refused with ${expected} and ${code}, and leaves nothing`, async t => {
+    it(`what exceeds ${limit} is rejected with ${expected} and ${code}, and leaves nothing`, async t => {
       const { newUser, gradio, cacheDir, failures } = await uploadSite(t, express, options)
       const { user, id } = await newUser()
       for (const size of [1_000_001, 5_000_000]) {
@@ -34,14 +34,14 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('maxFileSize counts each file by itself', async t => {
+  it('maxFileSize applies to each file separately', async t => {
     const { newUser, gradio } = await uploadSite(t, express, { maxFileSize: 5000 })
     const { user } = await newUser()
     const { status } = await upload(user, [file(5000, 'a'), file(5000, 'b'), file(5000, 'c')])
     assert.deepEqual([status, gradio.stats().fileBytes], [200, 15_000])
   })
 
-  it('maxSessionBytes counts the files of one session, and what goes makes room', async t => {
+  it('maxSessionBytes applies to the files of one session, and deleted files make room', async t => {
     const { newUser, gradio, cacheDir } = await uploadSite(t, express, { maxSessionBytes: 10_000 })
     const { user, id } = await newUser()
     const other = await newUser()
@@ -54,7 +54,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().fileBytes, 20_000)
   })
 
-  it('maxCacheBytes counts the files of all sessions, and the end of one makes room', async t => {
+  it('maxCacheBytes applies to the files of all sessions, and the end of one makes room', async t => {
     const { newUser, gradio } = await uploadSite(t, express, { maxCacheBytes: 10_000 })
     const { user, id } = await newUser()
     const other = await newUser()
@@ -66,7 +66,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().fileBytes, 10_000)
   })
 
-  it('the same file again takes no more room than it takes meanwhile', async t => {
+  it('the same file again takes room only during its upload', async t => {
     const { newUser, gradio } = await uploadSite(t, express, { maxCacheBytes: 10_000 })
     const { user } = await newUser()
     const same = file(5000)
@@ -74,7 +74,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().fileBytes, 5000)
   })
 
-  it('bytes are counted while they come in: two halves that fit nobody together', async t => {
+  it("bytes are counted while they arrive: two halves that don't fit together", async t => {
     const { port, newUser, gradio, cacheDir } = await uploadSite(t, express, { maxCacheBytes: 100_000 })
     const { user, id } = await newUser()
     const first = await slowUpload(t, port, user)
@@ -89,7 +89,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('a refused upload is deleted at once, not when its client has sent the rest', async t => {
+  it('a rejected upload is deleted at once, not when its client has sent the rest', async t => {
     const { port, newUser, gradio, cacheDir } = await uploadSite(t, express, { maxFileSize: 300_000 })
     const { user } = await newUser()
     const slow = await slowUpload(t, port, user)
@@ -105,7 +105,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const dedup of ['session', 'cache'] as const) {
-    it(`a flood of parallel uploads never takes the cache over maxCacheBytes (dedup: ${dedup})`, async t => {
+    it(`parallel uploads never exceed maxCacheBytes (dedup: ${dedup})`, async t => {
       const maxCacheBytes = 3_000_000
       const { newUser, gradio, cacheDir, received } = await uploadSite(t, express, { maxCacheBytes, dedup })
       const users = await Promise.all(Array.from({ length: 8 }, newUser))
@@ -130,7 +130,7 @@ forEachExpress((_name, express) => {
       measure()
       assert.ok(most <= maxCacheBytes, `${most} bytes`)
       const statuses = new Set(answers.map(({ status }) => status))
-      // All of them may be refused: each has room for its beginning, none for its end.
+      // All of them may be rejected: each has room for its beginning, none for its end.
       assert.ok(statuses.has(507))
       for (const status of statuses) assert.ok(status === 200 || status === 507, `${status}`)
       const isKept = new Set(received.flat().map(({ path }) => path))

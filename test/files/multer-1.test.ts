@@ -1,4 +1,4 @@
-// multer 1 doesn't notice an aborted request. What it leaves to its storage engine is undone there.
+// multer 1 doesn't detect an aborted request. The storage engine removes the files that it leaves.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -19,7 +19,7 @@ const sites = (t: TestContext, express: ExpressModule) =>
   })
 
 forEachExpress((_name, express) => {
-  it('an upload by multer 1 is stored as one by multer 2', async t => {
+  it('an upload by multer 1 is stored like one by multer 2', async t => {
     const { newUser, gradio } = await sites(t, express)
     const { user, id } = await newUser()
     const form = new FormData()
@@ -60,7 +60,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a request that fails in multer 1 has its files removed once', async t => {
+  it('the files of a request that fails in multer 1 are removed once', async t => {
     const { newUser, gradio, cacheDir, failures } = await sites(t, express)
     const { user, id } = await newUser()
     const form = new FormData()

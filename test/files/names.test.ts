@@ -7,7 +7,7 @@ import { safeName } from '../../lib/files/names.ts'
 import { scratch } from '../support/files/disk.ts'
 
 describe('a safe name', () => {
-  it('leaves a harmless name as it is', () => {
+  it('keeps a harmless name unchanged', () => {
     for (const name of [
       'a.png',
       '日本語.png',
@@ -21,7 +21,7 @@ describe('a safe name', () => {
       assert.equal(safeName(name), name)
   })
 
-  it('is the last part of a path, whichever way the slashes lean', () => {
+  it('is the last part of a path, with slashes or backslashes', () => {
     for (const name of [
       '/etc/passwd',
       '..\\..\\passwd',
@@ -32,7 +32,7 @@ describe('a safe name', () => {
       assert.equal(safeName(name), 'passwd')
   })
 
-  it('is there even when nothing is left of the name', () => {
+  it('exists even if nothing is left of the name', () => {
     for (const name of [
       '',
       '.',
@@ -51,34 +51,34 @@ describe('a safe name', () => {
       assert.equal(safeName(name), 'file', JSON.stringify(name))
   })
 
-  it('shows no file as hidden', () => {
+  it('never makes a file hidden', () => {
     assert.equal(safeName('.htaccess'), '_.htaccess')
     assert.equal(safeName('..a'), '_..a')
   })
 
-  it('is no device of Windows, whatever the ending', () => {
+  it('is never a device name of Windows, with any extension', () => {
     for (const name of ['con', 'NUL', 'Aux.txt', 'prn.tar.gz', 'com1', 'LPT9.png', 'com¹', 'lpt³.x'])
       assert.equal(safeName(name), `_${name}`)
     for (const name of ['console', 'com', 'com10', 'lpt.txt']) assert.equal(safeName(name), name)
   })
 
-  it('has no character that is not seen, or turns the text around', () => {
+  it('has no characters that are invisible or change the text direction', () => {
     assert.equal(safeName('photo\u202egpj.exe'), 'photogpj.exe')
     assert.equal(safeName('a\0b\u200b\u2028\u2066\ufeff\u001b[31m.txt'), 'ab[31m.txt')
   })
 
-  it('is one name for what looks the same', () => {
+  it('is the same for names that look the same', () => {
     assert.equal(safeName('e\u0301.txt'), '\u00e9.txt')
     assert.equal(safeName('e\u200b\u0301.txt'), '\u00e9.txt')
   })
 
-  it('keeps the ending of a name that is too long, and no half of a character', () => {
+  it('keeps the extension of a name that is too long, and cuts no character in half', () => {
     assert.equal(safeName(`${'a'.repeat(300)}.jpeg`), `${'a'.repeat(195)}.jpeg`)
     assert.equal(safeName(`${'😀'.repeat(100)}.png`), `${'😀'.repeat(49)}.png`)
     assert.equal(safeName(`a.${'x'.repeat(300)}`).length, 200)
   })
 
-  it('can be written on the disk and is found under that name, whatever it was', t => {
+  it('can be written to the disk and is found under that name, whatever the original was', t => {
     const directory = scratch(t)
     const anything = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 300 }),

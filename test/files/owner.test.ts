@@ -14,18 +14,18 @@ const INSTANCE = '11111111-2222-4333-8444-555555555555'
 const SELF = ownerOf(INSTANCE)
 const HOUR = 3_600_000
 
-describe('whether the process that made a folder lives', () => {
-  it('is recognized by its pid where that can be seen, however old the lease', () => {
+describe('whether the process that created a directory is alive', () => {
+  it('is decided by its pid if that is visible, however old the lease is', () => {
     assert.equal(isAlive(SELF, SELF, HOUR), true)
     assert.equal(isAlive({ ...SELF, ...DEAD }, SELF, 0), false)
   })
 
-  it('is recognized by the start of the process when a pid was used again', () => {
+  it('is decided by the start time of the process if a pid was reused', () => {
     assert.equal(isAlive({ ...SELF, started: '1' }, SELF, 0), false)
     assert.equal(isAlive({ ...SELF, pid: process.ppid }, SELF, 0), false)
   })
 
-  it('is recognized by the lease where the pid means another process', () => {
+  it('is decided by the lease if the pid belongs to another process', () => {
     for (const elsewhere of [{ host: 'elsewhere' }, { boot: 'another' }, { namespace: 'pid:[1]' }]) {
       for (const pid of [process.pid, DEAD.pid, 1]) {
         const owner = { ...SELF, ...elsewhere, pid }
@@ -36,15 +36,15 @@ describe('whether the process that made a folder lives', () => {
     }
   })
 
-  it('is recognized by pid and lease together where the start of a process is not known', () => {
+  it('is decided by pid and lease together if the start time of a process is unknown', () => {
     const blind = { ...SELF, boot: '', namespace: '', started: '' }
     assert.equal(isAlive(blind, blind, 59_000), true)
     assert.equal(isAlive({ ...blind, ...DEAD }, blind, 0), false)
     assert.equal(isAlive(blind, blind, 61_000), false)
   })
 
-  it('is no when it was killed and nobody has taken notice', async t => {
-    // The shell becomes a program that never waits for the child it has.
+  it('is false after it was killed and its parent has not waited for it', async t => {
+    // The shell becomes a program that never waits for its child.
     const parent = spawn('sh', ['-c', 'sleep 0.05 & echo $!; exec sleep 60'])
     t.after(() => parent.kill('SIGKILL'))
     const [line] = (await once(parent.stdout, 'data')) as [Buffer]
@@ -56,8 +56,8 @@ describe('whether the process that made a folder lives', () => {
   })
 })
 
-describe('the owner of a folder', () => {
-  it('is read from a whole folder, and from one that is not whole yet', async t => {
+describe('the owner of a directory', () => {
+  it('is read from a complete directory, and from an incomplete one', async t => {
     const cacheDir = scratch(t)
     const folder = leaveInstance(cacheDir, { instance: INSTANCE })
     assert.deepEqual((await readOwner(folder))?.owner, SELF)
@@ -65,12 +65,12 @@ describe('the owner of a folder', () => {
     assert.deepEqual((await readOwner(join(cacheDir, `.${INSTANCE}.new`)))?.owner, SELF)
   })
 
-  it('has a lease by the time its file was touched', async t => {
+  it('has a lease since its file was last touched', async t => {
     const found = await readOwner(leaveInstance(scratch(t), { leaseAge: 100 }))
     assert.ok(Math.abs(Date.now() - 100_000 - found!.leasedAt) < 5_000)
   })
 
-  it('is nobody when anything is not as it was made', async t => {
+  it('is unknown if anything is not as the library creates it', async t => {
     const wrong: Record<string, unknown> = {
       'nothing in it': '',
       'no JSON': '{',
@@ -93,7 +93,7 @@ describe('the owner of a folder', () => {
     }
   })
 
-  it('is nobody when the folder or its file is a link, or no file', async t => {
+  it('is unknown if the directory or its file is a link, or not a file', async t => {
     const cacheDir = scratch(t)
     const folder = leaveInstance(scratch(t), { instance: INSTANCE })
     symlinkSync(folder, join(cacheDir, INSTANCE))
@@ -109,7 +109,7 @@ describe('the owner of a folder', () => {
 })
 
 describe('processes that are all pid 1, on one volume', { skip: !canUnshare() && 'needs unshare' }, () => {
-  it('take each other for alive by their leases', async t => {
+  it('consider each other alive by their leases', async t => {
     const cacheDir = scratch(t)
     const one = await contained(t, cacheDir)
     const other = await contained(t, cacheDir)
@@ -119,12 +119,12 @@ describe('processes that are all pid 1, on one volume', { skip: !canUnshare() &&
     assert.equal(isAlive(one.owner, SELF, 0), true)
     assert.equal(isAlive(one.owner, SELF, 61_000), false)
     assert.equal(isAlive(one.owner, one.owner, 0), false, 'pid 1 of this namespace is another process')
-    // Before the directory is removed: a process that lives makes its folder anew.
+    // Before the directory is removed: a process that is alive creates its directory again.
     await Promise.all([one.stop(), other.stop()])
   })
 })
 
-/** A process in a namespace of its own, that has saved a file. */
+/** A process in its own namespace, which has saved a file. */
 async function contained(
   t: TestContext,
   cacheDir: string,
@@ -132,7 +132,7 @@ async function contained(
   const script = program('test/support/files/cache-process.ts')
   const args = ['--pid', '--fork', '--kill-child', '--mount-proc', process.execPath, ...script]
   const child = spawn('unshare', [...args, cacheDir], { stdio: ['pipe', 'pipe', 'inherit'] })
-  // `close` comes when nobody holds its output any more, the process inside included.
+  // `close` is emitted when no process has its output open any more, including the inner one.
   const closed = once(child, 'close')
   const stop = () => {
     child.kill('SIGKILL')

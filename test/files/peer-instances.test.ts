@@ -1,4 +1,4 @@
-// What an instance finds in the folders of others with the same cache directory.
+// What an instance finds in the directories of other instances with the same cache directory.
 
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
@@ -39,7 +39,7 @@ async function two(t: TestContext, name = 'a.txt', bytes = BYTES) {
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-it('a file of the session is found in the folder of another instance, and nothing changes there', async t => {
+it('a file of the session is found in the directory of another instance, and nothing changes there', async t => {
   const { here, path, sha256, find } = await two(t)
   const before = snapshot(here.cacheDir)
   for (let round = 0; round < 2; round++) {
@@ -48,7 +48,7 @@ it('a file of the session is found in the folder of another instance, and nothin
   assert.equal(snapshot(here.cacheDir), before)
 })
 
-it('files of one name are distinguished by their content', async t => {
+it('files with one name are distinguished by their content', async t => {
   const { other, id, find } = await two(t)
   const [second, third] = [Buffer.from('the second'), Buffer.from('the third')]
   for (const bytes of [second, third]) await other.session(id).save(bytes, 'a.txt')
@@ -58,7 +58,7 @@ it('files of one name are distinguished by their content', async t => {
   }
 })
 
-it('the second file of a name is found when the first is gone', async t => {
+it('the second file with a name is found when the first is deleted', async t => {
   const { other, id, path, find } = await two(t)
   const second = Buffer.from('the second')
   await other.session(id).save(second, 'a.txt')
@@ -74,7 +74,7 @@ it('each of several instances has its part', async t => {
   assert.ok(await find())
 })
 
-it('names of every kind are found', async t => {
+it('names of all kinds are found', async t => {
   const { other, id, find } = await two(t)
   const names = [
     '日本語.png',
@@ -91,7 +91,7 @@ it('names of every kind are found', async t => {
   }
 })
 
-it('an empty file, and one of several steps of the hash, are found', async t => {
+it('an empty file, and one that is hashed in several steps, are found', async t => {
   const { other, id, find } = await two(t)
   for (const size of [0, 4 * 1024 * 1024, 9 * 1024 * 1024 + 1]) {
     const { sha256 } = await other.session(id).save(Buffer.alloc(size, 'x'), 'large')
@@ -99,7 +99,7 @@ it('an empty file, and one of several steps of the hash, are found', async t => 
   }
 })
 
-it('what is not there is not found', async t => {
+it('a file that does not exist is not found', async t => {
   const { here, other, id, path, find } = await two(t)
   assert.equal(await find({ id: randomUUID() }), undefined)
   assert.equal(await find({ name: 'b.txt' }), undefined)
@@ -113,7 +113,7 @@ it('what is not there is not found', async t => {
   assert.equal(await find(), undefined)
 })
 
-it('the file of another session is not found, though it has the same name and content', async t => {
+it('the file of another session is not found, although it has the same name and content', async t => {
   const { other, id, path, find } = await two(t)
   const theirs = await other.session().save(BYTES, 'a.txt')
   assert.equal((await find())?.path, path)
@@ -122,10 +122,10 @@ it('the file of another session is not found, though it has the same name and co
   assert.deepEqual(readFileSync(theirs.path), BYTES)
 })
 
-it('what is no id, no hash, or no name leads nowhere', async t => {
+it('an invalid id, hash or name finds nothing', async t => {
   const { here, other, id, path, find } = await two(t)
   const folder = dirname(dirname(dirname(path)))
-  // All of these would be found if they were put into a path as they are.
+  // All of these would be found if they were put into a path unchanged.
   writeFileSync(join(folder, id, 'outside'), BYTES)
   writeFileSync(join(folder, 'outside'), BYTES)
   mkdirSync(join(folder, 'plain/saved'), { recursive: true })
@@ -159,7 +159,7 @@ it('what is no id, no hash, or no name leads nowhere', async t => {
   assert.ok(other && (await find()))
 })
 
-it('only what is in a directory for saved files is found', async t => {
+it('only files in directories for saved files are found', async t => {
   const { other, id, find } = await two(t)
   const directory = await other.session(id).directory()
   for (const folder of ['saved-1', 'saved-02', 'SAVED', 'saved-x', 'saves', 'deep/saved', '.']) {
@@ -176,14 +176,14 @@ const links: Record<string, (path: string) => string> = {
   'the folder of the instance': path => dirname(dirname(dirname(path))),
 }
 for (const [what, partOf] of Object.entries(links)) {
-  it(`a link in the place of ${what} is not followed`, async t => {
+  it(`a link in place of ${what} is not followed`, async t => {
     const { path, find } = await two(t)
     assert.ok(await find())
     const elsewhere = join(scratch(t), 'moved')
     const part = partOf(path)
     renameSync(part, elsewhere)
     symlinkSync(elsewhere, part)
-    // It leads to what was found before.
+    // It points to the file that was found before.
     assert.deepEqual(readFileSync(path), BYTES)
     assert.equal(await find(), undefined)
     unlinkSync(part)
@@ -192,14 +192,14 @@ for (const [what, partOf] of Object.entries(links)) {
   })
 }
 
-it('a directory in the place of the file is not found', async t => {
+it('a directory in place of the file is not found', async t => {
   const { path, find } = await two(t)
   unlinkSync(path)
   mkdirSync(path)
   assert.equal(await find(), undefined)
 })
 
-it('a folder without a valid owner.json is not looked into', async t => {
+it('a directory without a valid owner.json is not searched', async t => {
   const { other, find } = await two(t)
   const file = join(other.folder, OWNER_FILE)
   const owner = readFileSync(file, 'utf8')
@@ -227,7 +227,7 @@ it('a folder without a valid owner.json is not looked into', async t => {
   assert.ok(await find())
 })
 
-it('a folder with another name, or an unfinished one, is not looked into', async t => {
+it('a directory with another name, or an incomplete one, is not searched', async t => {
   const { here, other, find } = await two(t)
   const { instance } = JSON.parse(readFileSync(join(other.folder, OWNER_FILE), 'utf8'))
   for (const name of [`.${instance}.new`, 'instance', `${instance}.old`]) {
@@ -238,7 +238,7 @@ it('a folder with another name, or an unfinished one, is not looked into', async
   assert.ok(await find())
 })
 
-it('a folder whose owner can not be read hides nothing else', async t => {
+it('a directory whose owner can not be read hides nothing else', async t => {
   const { here, find } = await two(t)
   for (const id of [`00000000${randomUUID().slice(8)}`, `ffffffff${randomUUID().slice(8)}`]) {
     mkdirSync(join(here.cacheDir, id, 'owner.json'), { recursive: true })
@@ -246,7 +246,7 @@ it('a folder whose owner can not be read hides nothing else', async t => {
   assert.ok(await find())
 })
 
-it('a file that has changed since it was hashed is hashed anew', async t => {
+it('a file that has changed since it was hashed is hashed again', async t => {
   const { path, sha256, find } = await two(t)
   const other = Buffer.from(BYTES.toString().toUpperCase())
   assert.equal(other.length, BYTES.length)
@@ -257,7 +257,7 @@ it('a file that has changed since it was hashed is hashed anew', async t => {
   utimesSync(path, atime, mtime)
   assert.equal(await find(), undefined)
   assert.ok(await find({ sha256: digest(other) }))
-  // Another one in its place.
+  // Another file in its place.
   const next = `${path}.new`
   writeFileSync(next, BYTES)
   utimesSync(next, atime, mtime)
@@ -268,10 +268,10 @@ it('a file that has changed since it was hashed is hashed anew', async t => {
   assert.equal(await find({ sha256 }), undefined)
 })
 
-it('a file is hashed once for many requests, also for those that ask for another content', async t => {
+it('a file is hashed once for many requests, also for those with another content', async t => {
   const size = 16 * 1024 * 1024
   const { find } = await two(t, 'large', Buffer.alloc(size, 'x'))
-  // Of all threads of the process.
+  // For all threads of the process.
   const read = () => Number(/^rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
   const before = read()
   for (let round = 0; round < 3; round++) {
@@ -284,7 +284,7 @@ it('a file is hashed once for many requests, also for those that ask for another
   assert.ok(bytes > size && bytes < 1.5 * size, String(bytes))
 })
 
-it('what was hashed is forgotten when a thousand others were asked for since', async t => {
+it('a hash is dropped after a thousand others were used', async t => {
   const { other, id, find } = await two(t, 'a', Buffer.alloc(100_000, 'x'))
   const read = () => Number(/^rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
   await find()
@@ -299,7 +299,7 @@ it('what was hashed is forgotten when a thousand others were asked for since', a
   }
   await findOthers(0, 500)
   assert.equal(await hashedAgain(), false)
-  // It was asked for after the oldest of them.
+  // It was used after the oldest of them.
   await findOthers(500, 1000)
   assert.equal(await hashedAgain(), false)
   await findOthers(0, 1000)

@@ -3,14 +3,14 @@ import { describe, it } from 'node:test'
 import { Quota, Reservation } from '../../lib/files/quota.ts'
 import { isAbout } from '../support/option-error.ts'
 
-/** As a reservation does. */
+/** Like a reservation. */
 function reserve(quota: Quota, amount: number): void {
   quota.check(amount)
   quota.add(amount)
 }
 
 describe('a quota', () => {
-  it('lets in what fits to the last byte, and nothing of what does not', () => {
+  it('accepts what fits to the last byte, and nothing of what does not', () => {
     const quota = new Quota(10, 'SESSION_FULL', 'maxSessionBytes')
     reserve(quota, 4)
     reserve(quota, 6)
@@ -22,7 +22,7 @@ describe('a quota', () => {
     assert.equal(quota.used, 9)
   })
 
-  it('counts what is there already over the limit too', () => {
+  it('counts existing files even over the limit', () => {
     const quota = new Quota(10, 'CACHE_FULL', 'maxCacheBytes')
     quota.add(50)
     assert.throws(() => reserve(quota, 1), isAbout('maxCacheBytes', '', '', 'CACHE_FULL'))
@@ -46,7 +46,7 @@ describe('a reservation', () => {
   })
   const used = ({ files, bytes, total }: ReturnType<typeof limits>) => [files.used, bytes.used, total.used]
 
-  it('takes a place and 4 KiB at once, and by the byte only what comes after those', () => {
+  it('takes a place and 4 KiB at once, and further bytes only beyond these', () => {
     const all = limits(2, 5000, 10_000)
     const reservation = new Reservation(10_000, all)
     assert.deepEqual(used(all), [1, 4096, 4096])
@@ -62,7 +62,7 @@ describe('a reservation', () => {
     ['bytes of all', limits(9, 9000, 4095), '4095 bytes', 'CACHE_FULL'],
   ]
   for (const [what, all, limit, code] of narrow) {
-    it(`is not made where there are too many ${what}, and takes nothing then`, () => {
+    it(`is rejected if there are too many ${what}, and then takes nothing`, () => {
       assert.throws(() => new Reservation(100, all), isAbout(limit, '', '', code))
       assert.deepEqual(used(all), [0, 0, 0])
     })
@@ -84,7 +84,7 @@ describe('a reservation', () => {
     }
   })
 
-  it('is given back once, however often it is released', () => {
+  it('is released once, however often release() is called', () => {
     for (const size of [0, 100, 5000]) {
       const all = limits(2, 10_000, 10_000)
       const other = new Reservation(1, all)

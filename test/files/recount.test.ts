@@ -3,7 +3,7 @@ import { it } from 'node:test'
 import { Recount } from '../../lib/files/recount.ts'
 import { deferred } from '../support/sessions/harness.ts'
 
-/** Comparisons of `duration` ms each, on a clock that only they and pauses move. */
+/** Comparisons of `duration` ms each, on a clock that only comparisons and pauses advance. */
 function recounts(duration: number) {
   const log: string[] = []
   let now = 0
@@ -21,7 +21,7 @@ function recounts(duration: number) {
   return { recount, log, advance: (ms: number) => (now += ms) }
 }
 
-it('callers who come while a comparison is running share the next one', async () => {
+it('calls during a comparison share the next one', async () => {
   const first = deferred()
   let count = 0
   const recount = new Recount({ now: () => 0, pause: async () => {} }, () => {
@@ -43,7 +43,7 @@ it('comparisons take at most a tenth of the time', async () => {
   assert.deepEqual(log, ['compare at 0', 'pause 900', 'compare at 1000', 'pause 900', 'compare at 2000'])
 })
 
-it('nobody waits for longer than a second: there is no comparison then', async () => {
+it('no call waits for longer than a second: then there is no comparison', async () => {
   const { recount, log, advance } = recounts(10_000)
   for (let times = 0; times < 100; times++) await recount.run()
   assert.deepEqual(log.splice(0), ['compare at 0'])
@@ -55,7 +55,7 @@ it('nobody waits for longer than a second: there is no comparison then', async (
   assert.deepEqual(log, ['pause 1000', 'compare at 100000'])
 })
 
-it('a comparison that fails rejects for those who share it, and the next one begins', async () => {
+it('a comparison that fails rejects for those who share it, and the next one starts', async () => {
   let count = 0
   const recount = new Recount({ now: () => 0, pause: async () => {} }, async () => {
     if (++count === 1) throw new Error('a broken disk')

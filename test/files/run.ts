@@ -1,4 +1,4 @@
-// What the tests do for seconds, for as long as one likes:
+// Runs for any time what the tests do for seconds:
 //   node --import tsx test/files/run.ts dedup 60     sixty seconds of sessions that share ten files
 //   node --import tsx test/files/run.ts crash 200    two hundred processes, killed under load
 

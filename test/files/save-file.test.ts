@@ -24,7 +24,7 @@ const webStream = (...chunks: unknown[]) =>
     },
   })
 
-it('saves bytes, text, streams, Blobs and files on the disk, each as it is', async t => {
+it('saves bytes, text, streams, Blobs and files on the disk unchanged', async t => {
   const { session: state, cacheDir } = await session(t)
   const onDisk = join(cacheDir, 'report.pdf')
   writeFileSync(onDisk, 'text')
@@ -57,7 +57,7 @@ it('saves bytes, text, streams, Blobs and files on the disk, each as it is', asy
   assert.equal(readFileSync(onDisk, 'utf8'), 'text')
 })
 
-it('what is empty makes an empty file', async t => {
+it('an empty source makes an empty file', async t => {
   const { session: state } = await session(t)
   const empty: FileData[] = ['', new Uint8Array(), Readable.from([]), webStream(), new Blob([])]
   for (const data of empty) assert.equal((await state.saveFile(data)).size, 0)
@@ -69,7 +69,7 @@ it('a string is never a path', async t => {
   assert.equal(readFileSync(file.path, 'utf8'), '/etc/passwd')
 })
 
-it('only a regular file is saved by its path, and nothing else is data', async t => {
+it('only a regular file is saved by its path, and no other object is data', async t => {
   const { session: state, cacheDir, gradio } = await session(t)
   const link = join(cacheDir, 'link')
   symlinkSync('/etc/passwd', link)
@@ -83,7 +83,7 @@ it('only a regular file is saved by its path, and nothing else is data', async t
   assert.equal(gradio.stats().files, 0)
 })
 
-it('a stream that fails rejects with its own error, whenever it fails', async t => {
+it('a stream that fails rejects with its own error, at any time', async t => {
   const { session: state, cacheDir, gradio } = await session(t)
   const error = new Error('in the source')
   const failing = new PassThrough()
@@ -110,12 +110,12 @@ it('a stream that fails rejects with its own error, whenever it fails', async t 
   assertNothingLeft(gradio, cacheDir)
 })
 
-it('a first file whose source fails at once is no crash', async t => {
+it('a first file whose source fails at once is not a crash', async t => {
   const { session: state, cacheDir } = await session(t)
   await assert.rejects(state.saveFile(createReadStream(join(cacheDir, 'none'))), { code: 'ENOENT' })
 })
 
-it('at a limit the source is given up, not read to its end', async t => {
+it('at a limit the source is abandoned, not read to its end', async t => {
   const { session: state, cacheDir, gradio } = await session(t, { maxFileSize: 500_000 })
   let isCancelled = false
   const endless = new ReadableStream({
@@ -140,7 +140,7 @@ it('at a limit the source is given up, not read to its end', async t => {
   assertNothingLeft(gradio, cacheDir)
 })
 
-it('a session that ends gives up what it is saving, and the file that is read is closed', async t => {
+it('the end of a session aborts what it is saving, and closes the file that is read', async t => {
   const { session: state, cacheDir, gradio } = await session(t)
   const path = join(scratch(t), 'large')
   writeFileSync(path, unique(5_000_000))
@@ -164,7 +164,7 @@ it('a session that ends gives up what it is saving, and the file that is read is
   await assert.rejects(state.saveFile('late'), { code: 'SESSION_ENDED' })
 })
 
-it('what an upload gave back stays while another counts on it', async t => {
+it('what an upload has removed stays while another one uses it', async t => {
   const { gradio, session: state, user, cacheDir } = await session(t)
   const { req, end } = await user().begin()
   const store = () =>
@@ -179,7 +179,7 @@ it('what an upload gave back stays while another counts on it', async t => {
   const first = await store()
   await giveBack(await store())
   assert.equal(readFileSync(first.path, 'utf8'), 'same', 'one of two uploads was given back')
-  // The removal and the next upload of the same run into each other.
+  // The removal and the next upload of the same file overlap.
   const [second] = await Promise.all([store(), giveBack(first)])
   assert.equal(readFileSync(second.path, 'utf8'), 'same')
   await giveBack(second)
@@ -192,7 +192,7 @@ it('what an upload gave back stays while another counts on it', async t => {
   assertNothingLeft(gradio, cacheDir)
 })
 
-it('a path in the session’s directory is not saved through a link, in whatever part of it', async t => {
+it('a path in the session’s directory is not saved through a link, in any part of it', async t => {
   const { session: state } = await session(t)
   const secret = scratch(t)
   writeFileSync(join(secret, 'a.txt'), 'secret')
@@ -206,7 +206,7 @@ it('a path in the session’s directory is not saved through a link, in whatever
   await assert.rejects(state.saveFile({ path: directory }), isAbout('path given to saveFile()'))
 })
 
-it('what the app writes lies apart from saved files, and its directory stays', async t => {
+it('files of the app are separate from saved files, and their directory stays', async t => {
   const { session: state, cacheDir } = await session(t)
   const { path } = await state.saveFile('saved', { name: 'a.txt' })
   const directory = await state.directory()

@@ -8,7 +8,7 @@ import { openBelow } from '../support/files/disk.ts'
 import { pausing } from '../support/files/failing-calls.ts'
 
 describe('the directories that the files of a session are saved in', () => {
-  it('take one name once each, in no more time for the 100 000th', () => {
+  it('accept each name once, in constant time up to the 100 000th', () => {
     const directories = new SavedDirectories()
     const places = Array.from({ length: 100_000 }, () => directories.reserve('a'))
     assert.equal(new Set(places.map(({ directory }) => directory)).size, 100_000)
@@ -20,14 +20,14 @@ describe('the directories that the files of a session are saved in', () => {
     )
   })
 
-  it('take names for the same that some file systems take for the same', () => {
+  it('treat names as equal that some file systems treat as equal', () => {
     const directories = new SavedDirectories()
     for (const [i, name] of ['café.TXT', 'CAFÉ.txt', 'cafe\u0301.txt'].entries())
       assert.equal(directories.reserve(name).directory, i)
     assert.equal(directories.reserve('other').directory, 0)
   })
 
-  it('give nobody a place that a sweep holds, nor a sweep one that is taken', () => {
+  it('give neither a place that a sweep has, nor a sweep one that is reserved', () => {
     const directories = new SavedDirectories()
     const swept = directories.reserveAt(0, 'a')
     const saved = directories.reserve('a')
@@ -48,8 +48,8 @@ describe('the directories that the files of a session are saved in', () => {
   })
 })
 
-describe('files of one name', () => {
-  it('all keep it, and a place that is free again is used again', async t => {
+describe('files with one name', () => {
+  it('all keep it, and a place that is free again is reused', async t => {
     const { session } = testCache(t)
     const files = session()
     const saved = []
@@ -63,7 +63,7 @@ describe('files of one name', () => {
     for (const i of [0, 2]) assert.equal(readFileSync(saved[i]!.path, 'utf8'), `${i + 1}`)
   })
 
-  it('leave what the app has put in their place as it is', async t => {
+  it('do not overwrite what the app has put in their place', async t => {
     const { session } = testCache(t)
     const files = session()
     const directory = files.path
@@ -78,7 +78,7 @@ describe('files of one name', () => {
     assert.deepEqual(readdirSync(directory), ['app', 'saved', 'saved-2', 'saved-3', 'saved-4'])
   })
 
-  it('are not taken for what a sweep is just removing at their path', async t => {
+  it('are not confused with what a sweep is removing at their path', async t => {
     const { cache, session, errors } = testCache(t)
     const files = session()
     await files.directory()

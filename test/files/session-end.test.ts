@@ -11,7 +11,7 @@ import { until } from '../support/http/express.ts'
 import { harness } from '../support/sessions/harness.ts'
 
 describe('the files of a session that ends', () => {
-  it('are there for its hooks and callbacks, and go after the last of them', async t => {
+  it('exist for its hooks and callbacks, and are deleted after the last of them', async t => {
     const cacheDir = scratch(t)
     const { gradio, user } = harness(t, { cacheDir })
     const read: string[] = []
@@ -33,7 +33,7 @@ describe('the files of a session that ends', () => {
     assert.deepEqual([gradio.stats().files, gradio.stats().fileBytes], [0, 0])
   })
 
-  it('go by the clock when the grace is over', async t => {
+  it('are deleted when the grace period is over on the clock', async t => {
     const { gradio, user, clock } = harness(t, { cacheDir: scratch(t), gracePeriod: 60 })
     const { path } = await user().request(state => state.saveFile('text'))
     await clock.advance(59)
@@ -42,7 +42,7 @@ describe('the files of a session that ends', () => {
     await until(() => !existsSync(path) && gradio.stats().fileBytes === 0)
   })
 
-  it('take nothing of another session with them', async t => {
+  it('are deleted without those of another session', async t => {
     const { cache, session } = testCache(t)
     const kept = session()
     await kept.save(Buffer.from('same'), 'a.txt')
@@ -52,7 +52,7 @@ describe('the files of a session that ends', () => {
     assert.equal(snapshot(kept.path), before)
   })
 
-  it('go with an upload that is being written, and nothing comes after', async t => {
+  it('are deleted with an upload that is being written, and nothing is stored afterwards', async t => {
     const { cache, folder } = testCache(t)
     const files = cache.of('a', () => {})
     await files.save(Buffer.from('text'), 'a.txt')
@@ -68,7 +68,7 @@ describe('the files of a session that ends', () => {
     await assert.rejects(files.directory(), { code: 'SESSION_ENDED' })
   })
 
-  it('do not wait for a source that stands still, even when the folder was just being made', async t => {
+  it('do not wait for a source that stalls, even while the directory is being created', async t => {
     const { cache } = testCache(t)
     const files = cache.of('a', () => {})
     const saved = assert.rejects(files.save(new PassThrough(), 'a.bin'), { code: 'SESSION_ENDED' })
@@ -78,7 +78,7 @@ describe('the files of a session that ends', () => {
   })
 
   for (const dedup of ['session', 'cache'] as const) {
-    it(`go whatever is being published, swept or written at that moment, with dedup: '${dedup}'`, async t => {
+    it(`are deleted even while files are published, swept or written, with dedup: '${dedup}'`, async t => {
       const { cache, folder, errors, pass } = testCache(t, { dedup })
       for (let round = 0; round < 60; round++) {
         const files = cache.of('a', () => {})
@@ -117,7 +117,7 @@ describe('the files of a session that ends', () => {
     })
   }
 
-  it('count for the whole cache no more, what the app wrote too', async t => {
+  it('no longer count towards the cache, including those that the app wrote', async t => {
     const { cache } = testCache(t)
     const files = cache.of('a', () => {})
     writeFileSync(join(await files.directory(), 'stray'), 'text')
@@ -143,7 +143,7 @@ describe('the files of a session that ends', () => {
   })
 })
 
-describe('what fails on the disk', () => {
+describe('a failure of the disk', () => {
   it('at the end of a session is emitted to the listeners, and ends neither the process nor the close', async t => {
     const { gradio, user, errors } = harness(t, { cacheDir: scratch(t) })
     const { path } = await user().request(state => state.saveFile('text'))
@@ -163,7 +163,7 @@ describe('what fails on the disk', () => {
     restore()
   })
 
-  it('at the start is reported, once for each folder', async t => {
+  it('at the start is reported, once for each directory', async t => {
     const { errors, cache } = testCache(t, { cacheDir: unreadable(t) })
     await cache.close()
     assert.deepEqual(

@@ -23,7 +23,7 @@ const LINUX = { skip: process.platform !== 'linux' && 'needs /proc/self/fd' }
 const NAME = 'a.txt'
 const BYTES = Buffer.from('bytes')
 
-/** A session with a file, a directory of the app's, and a look-alike of both elsewhere. */
+/** A session with a file and a directory of the app, and copies of both elsewhere. */
 async function victim(t: TestContext, options: Partial<CacheConfig> = {}) {
   const made = testCache(t, options)
   const files = made.session()
@@ -33,7 +33,7 @@ async function victim(t: TestContext, options: Partial<CacheConfig> = {}) {
   mkdirSync(join(own, 'below'), { recursive: true })
   for (const path of [join(own, NAME), join(own, 'below', NAME)]) {
     writeFileSync(path, 'own')
-    // Young, however long this machine takes until it is looked at.
+    // New, however long this machine takes to check it.
     utimesSync(path, new Date(), new Date(Date.now() + 3_600_000))
   }
   const canary = join(scratch(t), 'canary')
@@ -49,7 +49,7 @@ async function victim(t: TestContext, options: Partial<CacheConfig> = {}) {
     file,
     saved,
     own,
-    /** Replaces a directory by a link to the canary; as if it were the same below. */
+    /** Replaces a directory by a link to the canary, which has the same contents. */
     swap(path: string) {
       renameSync(path, aside)
       symlinkSync(path === saved ? join(canary, 'saved') : canary, path)
@@ -69,7 +69,7 @@ const TEN_DAYS_AHEAD = -864e6
 describe('a link that is swapped in', LINUX, () => {
   for (const [what, placeOf] of Object.entries(places)) {
     for (const dedup of ['session', 'cache'] as const) {
-      it(`for ${what} while a file is published gets nothing created in it, with dedup: '${dedup}'`, async t => {
+      it(`for ${what} while a file is published gets nothing created in its target, with dedup: '${dedup}'`, async t => {
         const made = await victim(t, { dedup })
         const { reached, resume } = pausing(t, 'rename', '.incoming')
         const saving = made.files.save(Buffer.from('more'), 'b.txt')
@@ -82,7 +82,7 @@ describe('a link that is swapped in', LINUX, () => {
       })
     }
 
-    it(`for ${what} while files are swept gets nothing deleted in it`, async t => {
+    it(`for ${what} while files are swept gets nothing deleted in its target`, async t => {
       const made = await victim(t)
       made.pass(100)
       const { reached, resume } = pausing(t, 'unlink', `saved/${NAME}`)
@@ -95,7 +95,7 @@ describe('a link that is swapped in', LINUX, () => {
       assert.deepEqual([made.errors, made.files.count], [[], 0])
     })
 
-    it(`for ${what} while it is removed as empty gets nothing deleted in it`, async t => {
+    it(`for ${what} while it is removed as empty gets nothing deleted in its target`, async t => {
       const made = await victim(t)
       const { reached, resume } = pausing(t, 'unlink', `saved/${NAME}`)
       const takenBack = made.files.undoUpload(made.file)
@@ -106,7 +106,7 @@ describe('a link that is swapped in', LINUX, () => {
       made.unchanged()
     })
 
-    it(`for ${what} while a file is adopted gets nothing deleted in it`, async t => {
+    it(`for ${what} while a file is adopted gets nothing deleted in its target`, async t => {
       const made = await victim(t)
       const kept = join(scratch(t), 'kept')
       const { reached, resume } = pausing(t, 'link', `saved/${NAME}`)
@@ -127,7 +127,7 @@ describe('a link that is swapped in', LINUX, () => {
   }
   for (const [what, placeOf] of Object.entries(below)) {
     for (const call of ['lstat', 'unlink', 'readdir'] as const) {
-      it(`for ${what} before an ${call} of the sweep gets nothing deleted in it`, async t => {
+      it(`for ${what} before an ${call} of the sweep gets nothing deleted in its target`, async t => {
         const made = await victim(t)
         const { reached, resume } = pausing(t, call, call === 'readdir' ? 'own/below' : `own/below/${NAME}`)
         const swept = made.cache.sweep(TEN_DAYS_AHEAD)
@@ -145,7 +145,7 @@ describe('a link that is swapped in', LINUX, () => {
     ['is emptied', 'unlink', `own/below/${NAME}`],
     ['is removed', 'rmdir', 'own/below'],
   ] as const) {
-    it(`while the directory of a session that has ended ${what} gets nothing deleted in it`, async t => {
+    it(`while the directory of a session that has ended ${what} gets nothing deleted in its target`, async t => {
       const made = await victim(t)
       const { reached, resume } = pausing(t, call, part)
       const [id] = made.files.path.split('/').slice(-1) as [string]
@@ -160,7 +160,7 @@ describe('a link that is swapped in', LINUX, () => {
     })
   }
 
-  it('thousands of times leads nothing outside, and no descriptor stays open', async t => {
+  it('thousands of times never redirects an access, and no descriptor stays open', async t => {
     const made = await victim(t, { dedup: 'session' })
     const elsewhere = scratch(t)
     for (const directory of ['saved', 'saved/own', 'own', 'below']) {
@@ -192,7 +192,7 @@ describe('a link that is swapped in', LINUX, () => {
   })
 })
 
-/** Swaps directories for links and back, as fast as it can. */
+/** Replaces directories by links and back, as fast as it can. */
 const SWAPPER = `
 const { renameSync, symlinkSync, unlinkSync } = require('node:fs')
 const { parentPort, workerData: { paths, elsewhere } } = require('node:worker_threads')
@@ -218,7 +218,7 @@ parentPort.postMessage('begun')
 swap()
 `
 
-describe('where entries can’t be reached by a descriptor', () => {
+describe('if entries can’t be accessed by a descriptor', () => {
   async function withoutDescriptors(t: TestContext, options?: Partial<CacheConfig>): Promise<Victim> {
     failing(t, 'writeFile', '.probe')
     return victim(t, options)
@@ -253,7 +253,7 @@ describe('where entries can’t be reached by a descriptor', () => {
     })
   }
 
-  it('one that was swapped in meanwhile is detected', async t => {
+  it('a link that was swapped in meanwhile is detected', async t => {
     const made = await withoutDescriptors(t)
     const { reached, resume } = pausing(t, 'rename', '.incoming')
     const saving = made.files.save(Buffer.from('more'), 'b.txt')

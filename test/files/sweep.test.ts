@@ -15,7 +15,7 @@ import { isAbout } from '../support/option-error.ts'
 import { harness, testUser } from '../support/sessions/harness.ts'
 
 describe('deleteCache', () => {
-  it('deletes by the clock what is older than the age, when the frequency has passed', {
+  it('deletes files older than the age, when the frequency has passed on the clock', {
     timeout: 120_000,
   }, async t => {
     const { clock, user, gradio } = harness(t, { cacheDir: scratch(t), deleteCache: [60, 300] })
@@ -35,7 +35,7 @@ describe('deleteCache', () => {
     await until(() => !existsSync(dirname(second.path)), 'that the empty directory is removed')
   })
 
-  it('leaves pinned files until they are released', async t => {
+  it('keeps pinned files until they are released', async t => {
     const { clock, user, gradio } = harness(t, { cacheDir: scratch(t), deleteCache: [10, 20] })
     const { state, end } = await user().begin()
     const file = await state.saveFile('text')
@@ -52,7 +52,7 @@ describe('deleteCache', () => {
     end()
   })
 
-  it('finds what the app wrote by itself, counts it, and deletes it with the directories this empties', async t => {
+  it('finds files that the app wrote itself, counts them, and deletes them with directories that become empty', async t => {
     const { clock, user, gradio } = harness(t, { cacheDir: scratch(t), deleteCache: [10, 10] })
     const { state, end } = await user().begin()
     const directory = await state.directory()
@@ -141,7 +141,7 @@ describe('a sweep', () => {
     assert.equal((await user.fetch(file.url)).status, 404)
   })
 
-  it('spares a file that is pinned after it was found to be due', async t => {
+  it('keeps a file that is pinned after it was found to be due', async t => {
     const { cache, session, pass } = testCache(t)
     const files = session()
     const [a, b] = [await files.save(Buffer.from('a'), 'a'), await files.save(Buffer.from('b'), 'b')]
@@ -155,7 +155,7 @@ describe('a sweep', () => {
     assert.equal(existsSync(b.path), false)
   })
 
-  it('costs what is due, not what is kept', async t => {
+  it('costs time for due files, not for kept ones', async t => {
     const { cache, session, pass, folder } = testCache(t)
     const files = session()
     for (let i = 0; i < 30; i++) await files.save(Buffer.from(`old ${i}`), 'a')
@@ -187,7 +187,7 @@ describe('a sweep', () => {
     assert.deepEqual([calls.reduce((sum, { mock }) => sum + mock.callCount(), 0), looks], [0, 2])
   })
 
-  it('goes on after a file that can’t be removed, reports it, and tries it again', async t => {
+  it('continues after a file that can’t be removed, reports it, and retries it', async t => {
     const { cache, session, pass, errors } = testCache(t)
     const files = session()
     const saved = []
@@ -212,7 +212,7 @@ describe('a sweep', () => {
     assert.deepEqual([cache.stats(), files.bytes], [{ files: 0, fileBytes: 0 }, 0])
   })
 
-  it('leaves files whose directory can’t be opened, reports it, and tries them again', async t => {
+  it('keeps files whose directory can’t be opened, reports it, and retries them', async t => {
     const { cache, session, pass, errors } = testCache(t)
     const files = session()
     const first = await files.save(Buffer.from('a'), 'a')
@@ -248,7 +248,7 @@ describe('a sweep', () => {
     assert.deepEqual([filesBelow(one.path), readdirSync(other.path), errors.length], [['saved/stuck'], [], 1])
   })
 
-  it('takes no file that is being published for one of the app’s', async t => {
+  it('does not treat a file that is being published as one of the app’s', async t => {
     const { cache, session } = testCache(t, { dedup: 'cache' })
     const files = session()
     await files.directory()
@@ -263,7 +263,7 @@ describe('a sweep', () => {
     assert.deepEqual([cache.stats().fileBytes, files.bytes], [4096, 4096])
   })
 
-  it('never takes the directory from a file that is being published', async t => {
+  it('never removes the directory of a file that is being published', async t => {
     const { cache, session, pass, errors } = testCache(t)
     const files = session()
     await files.directory()
@@ -276,7 +276,7 @@ describe('a sweep', () => {
     assert.deepEqual(errors, [])
   })
 
-  it('lets others have the event loop, however many files are due', async t => {
+  it('does not block the event loop, however many files are due', async t => {
     const { cache, session, pass } = testCache(t)
     for (let count = 0; count < 1000; count++) await session().save(Buffer.from(`${count}`), 'a')
     pass(100)
@@ -291,7 +291,7 @@ describe('a sweep', () => {
     assert.ok(turns >= 10, `${turns} turns`)
   })
 
-  it('has several files removed at once, but not so many that others wait for the thread pool', async t => {
+  it('removes several files concurrently, but leaves threads of the pool for others', async t => {
     const { cache, session, pass } = testCache(t)
     for (let i = 0; i < 10; i++) {
       const files = session()
@@ -325,7 +325,7 @@ describe('a sweep', () => {
     assert.deepEqual([readdirSync(files.path), errors, files.bytes], [[], [], 0])
   })
 
-  it('spares a file that is saved again after it was found to be due', async t => {
+  it('keeps a file that is saved again after it was found to be due', async t => {
     const { cache, session, pass, errors } = testCache(t)
     const files = session()
     for (const name of ['a', 'b', 'c']) await files.save(Buffer.from(name), name)
@@ -334,7 +334,7 @@ describe('a sweep', () => {
     const ofAnother = session().save(Buffer.from('b'), 'b')
     await reached
     const again = files.save(Buffer.from('b'), 'b')
-    // Until it waits for that of the other session.
+    // Until it waits for the file of the other session.
     for (let turns = 0; turns < 50; turns++) await new Promise(resolve => setImmediate(resolve))
     const swept = cache.sweep(50)
     resume()
@@ -343,7 +343,7 @@ describe('a sweep', () => {
     assert.deepEqual([cache.stats(), files.bytes], [{ files: 2, fileBytes: 2 * 4096 }, 4096])
   })
 
-  it('is held up for other files by none that somebody works on', async t => {
+  it('is not delayed by a file that is in use', async t => {
     const { cache, session, pass } = testCache(t)
     const files = session()
     const saved = []
@@ -354,7 +354,7 @@ describe('a sweep', () => {
     await reached
     const swept = cache.sweep(50)
     await until(() => filesBelow(files.path).length === 1)
-    // What has the content of one that was swept waits for none either.
+    // A file with the content of one that was swept doesn't wait either.
     const { path } = await files.save(Buffer.from('a'), 'a')
     assert.ok(existsSync(path))
     resume()
@@ -363,7 +363,7 @@ describe('a sweep', () => {
   })
 
   for (const dedup of ['session', 'cache'] as const) {
-    it(`deletes many files of many sessions, among them the same bytes, with dedup: '${dedup}'`, async t => {
+    it(`deletes many files of many sessions, including ones with the same bytes, with dedup: '${dedup}'`, async t => {
       const { cache, session, pass, errors, folder } = testCache(t, { dedup })
       const sessions = Array.from({ length: 20 }, () => session())
       const save = (text: string, name: string) =>
@@ -381,7 +381,7 @@ describe('a sweep', () => {
     })
   }
 
-  it('gives a file that is being adopted to one of the two, whole', async t => {
+  it('gives a file that is being adopted to one of the two, complete', async t => {
     const { cache, session, pass, errors, folder } = testCache(t)
     const kept = scratch(t)
     const files = session()

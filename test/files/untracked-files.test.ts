@@ -7,8 +7,8 @@ import { type SweepContext, sweepUntracked, UnchangedSince } from '../../lib/fil
 import { snapshot } from '../support/files/cache.ts'
 import { filesBelow, scratch } from '../support/files/disk.ts'
 
-describe('the sweep of what an app has written by itself', () => {
-  it('deletes what has not changed for the age, on every level, and the directories that this empties', async t => {
+describe('the sweep of files that an app has written itself', () => {
+  it('deletes what has not changed for the age, at every level, and directories that become empty', async t => {
     const { directory, sweep, pass, write } = untrackedFiles(t)
     write('a', 'b/c', 'b/d/e')
     mkdirSync(join(directory, 'f/g'), { recursive: true })
@@ -18,7 +18,7 @@ describe('the sweep of what an app has written by itself', () => {
     assert.equal(snapshot(directory).split('\n').length, 1)
   })
 
-  it('keeps what is young, and counts its bytes', async t => {
+  it('keeps new files, and counts their bytes', async t => {
     const { directory, sweep, pass, write } = untrackedFiles(t)
     write('a', 'b/c')
     for (let times = 0; times < 2; times++) {
@@ -30,7 +30,7 @@ describe('the sweep of what an app has written by itself', () => {
     assert.deepEqual(filesBelow(directory), ['late'])
   })
 
-  it('measures the age by the monotonic clock: whatever the dates of a file are', async t => {
+  it('measures the age by the monotonic clock, whatever the times of a file are', async t => {
     const { directory, sweep, pass, write } = untrackedFiles(t)
     write('long ago', 'in future')
     utimesSync(join(directory, 'long ago'), 1, 1)
@@ -45,7 +45,7 @@ describe('the sweep of what an app has written by itself', () => {
     assert.deepEqual(filesBelow(directory), [])
   })
 
-  it('counts the age anew when a file was written to, replaced or moved', async t => {
+  it('restarts the age when a file was written to, replaced or moved', async t => {
     const { directory, sweep, pass, write } = untrackedFiles(t)
     write('a', 'b', 'c', 'd')
     await sweep()
@@ -61,21 +61,21 @@ describe('the sweep of what an app has written by itself', () => {
     assert.deepEqual(filesBelow(directory), [])
   })
 
-  it('leaves an empty directory that was just made', async t => {
+  it('keeps a new empty directory', async t => {
     const { directory, sweep } = untrackedFiles(t)
     mkdirSync(join(directory, 'a/b'), { recursive: true })
     await sweep()
     writeFileSync(join(directory, 'a/b/c'), '')
   })
 
-  it('leaves saved files', async t => {
+  it('keeps saved files', async t => {
     const { directory, sweepNow, write } = untrackedFiles(t)
     write('sha/saved', 'sha/other')
     await sweepNow(path => path === join(directory, 'sha/saved'))
     assert.deepEqual(filesBelow(directory), ['sha/saved'])
   })
 
-  it('follows no link: not to a file, not to a directory, not in its own place', async t => {
+  it('follows no links: to a file, to a directory, or in place of its own directory', async t => {
     const { directory, sweepNow } = untrackedFiles(t)
     const canary = scratch(t)
     writeFileSync(join(canary, 'file'), 'precious')
@@ -91,13 +91,13 @@ describe('the sweep of what an app has written by itself', () => {
     assert.equal(snapshot(canary), before)
   })
 
-  it('finds nothing in a directory that is gone', async t => {
+  it('finds nothing in a directory that does not exist', async t => {
     const { directory, sweepNow } = untrackedFiles(t)
     rmSync(directory, { recursive: true })
     assert.equal(await sweepNow(), 0)
   })
 
-  it('holds the path of each file while it removes it, and leaves a directory where files are saved', async t => {
+  it('reserves the path of each file that it removes, and keeps a directory with saved files', async t => {
     const { directory, write } = untrackedFiles(t)
     write('a/b', 'c')
     const held: string[] = []
@@ -153,12 +153,12 @@ function untrackedFiles(t: TestContext) {
     pass(ms: number) {
       now += ms
     },
-    /** What is old goes. */
+    /** Old files are deleted. */
     sweep() {
       unchanged.begin()
       return sweep(entry => unchanged.ageOf(entry, now) >= AGE)
     },
-    /** Everything goes, except what is saved. */
+    /** Everything is deleted, except saved files. */
     sweepNow: (isSaved?: (path: string) => boolean) => sweep(() => true, isSaved),
   }
 }

@@ -42,7 +42,7 @@ forEachExpress((_name, express) => {
     assert.equal(await (await user.fetch(file.url)).text(), 'bytes')
   })
 
-  it('names in UTF-8 survive, and lead to the file', async t => {
+  it('names in UTF-8 are preserved, and find the file', async t => {
     const { newUser } = await uploadSite(t, express)
     const { user } = await newUser()
     for (const name of ['日本語.png', 'Ünïcødé 100%.txt', '🎨.gif']) {
@@ -53,7 +53,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a name never decides where a file goes', async t => {
+  it('a name never decides where a file is stored', async t => {
     const { port, newUser, cacheDir } = await uploadSite(t, express)
     const { user, id } = await newUser()
     for (const name of ['../../../escape', '..', '.', '/etc/passwd', '..\\..\\evil.exe', '.bashrc', 'con']) {
@@ -67,10 +67,10 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('files of any size come through whole, empty ones too', async t => {
+  it('files of any size are complete, including empty ones', async t => {
     const { newUser, gradio } = await uploadSite(t, express)
     const { user } = await newUser()
-    // Around the size up to which a file is kept in memory, and above what a stream lets in.
+    // Around the size up to which a file is kept in memory, and above what a stream buffers.
     for (const size of [0, 1, 262_143, 262_144, 262_145, 5_000_000]) {
       const bytes = unique(size)
       const { body } = await upload<Uploaded>(user, [{ name: 'file', bytes }])
@@ -82,7 +82,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().fileBytes, 5_000_000 + 3 * 262_144 + 2 * 4096)
   })
 
-  it('who else reads the request keeps what it has read, and files that came in one piece are each whole', async t => {
+  it('other readers of the request keep what they have read, and files that arrive in one chunk are each complete', async t => {
     const read: Buffer[] = []
     const { port, newUser, received } = await uploadSite(t, express, {}, (app, gradio) => {
       app.post(
@@ -125,7 +125,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('the same bytes under the same name are stored once in a session, and once for each', async t => {
+  it('the same bytes under the same name are stored once in a session, and once per session', async t => {
     const { newUser, gradio, cacheDir } = await uploadSite(t, express)
     const first = await newUser()
     const second = await newUser()
@@ -146,7 +146,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it("the storage works with a multer of one's own, and all its options", async t => {
+  it("the storage works with the app's own multer, and all its options", async t => {
     const { newUser, gradio, cacheDir, failures } = await uploadSite(t, express, {}, (app, gradio) => {
       const own = multer({
         storage: gradio.storage,
@@ -192,7 +192,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('with several files of which one fails, none is left', async t => {
+  it('if one of several files fails, none is left', async t => {
     const { newUser, gradio, cacheDir, received } = await uploadSite(t, express, { maxFileSize: 300_000 })
     const { user } = await newUser()
     const fine = () => ({ name: 'fine', bytes: unique(300_000) })
@@ -209,7 +209,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(received, [])
   })
 
-  it("a handler that throws after its upload takes no file: it is the session's", async t => {
+  it('a file stays in the session when the handler throws after the upload', async t => {
     const { newUser, gradio, cacheDir } = await uploadSite(t, express, {}, (app, gradio) => {
       app.post('/throws', gradio.upload.array('files'), () => {
         throw new Error('in the handler')
@@ -227,7 +227,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('an upload begins a session, and a request from outside the middleware gets an error that says what is missing', async t => {
+  it('an upload starts a session, and a request from outside the middleware gets an error that says what is missing', async t => {
     const { visitor, gradio } = await uploadSite(t, express)
     const user = visitor()
     const { status } = await upload(user, [{ name: 'first', bytes: 'first' }])
@@ -241,7 +241,7 @@ forEachExpress((_name, express) => {
     assert.equal(((await failed) as Failure).code, 'NOT_MOUNTED')
   })
 
-  it('what is on its way counts, and is nowhere to be seen until it is whole', async t => {
+  it('an upload in progress counts, and is not visible until it is complete', async t => {
     const { port, newUser, gradio, cacheDir } = await uploadSite(t, express)
     const { user, id } = await newUser()
     const slow = await slowUpload(t, port, user)

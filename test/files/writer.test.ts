@@ -36,7 +36,7 @@ function inPieces(bytes: Uint8Array, piece: number): Readable {
   return Readable.from(pieces, { objectMode: false })
 }
 
-/** Writes bytes in pieces of any size, and checks what became of them. */
+/** Writes bytes in pieces of any size, and checks the result. */
 async function check(writer: FileWriter, bytes: Uint8Array, piece = 65_500): Promise<void> {
   const sha256 = await writer.receive(inPieces(bytes, piece), never)
   await writer.close()
@@ -52,8 +52,8 @@ function directoryOf(t: TestContext): string {
   return directory
 }
 
-describe('what is written', () => {
-  it('is whole and has the right hash, whatever its size, many at once', async t => {
+describe('a written file', () => {
+  it('is complete and has the right hash, for any size, also concurrently', async t => {
     const directory = directoryOf(t)
     const around = [1, 2, 4, 9].flatMap(n => [-1, 0, 1].map(i => n * IN_MEMORY + i))
     const sizes = [0, 1, 65_536, ...around, 20_000_000]
@@ -62,7 +62,7 @@ describe('what is written', () => {
     await check(writerOf(directory, 'in small pieces'), unique(600_000), 7)
   })
 
-  it('is whole when the system writes less than it was given', async t => {
+  it('is complete if the system writes less than it was given', async t => {
     const directory = directoryOf(t)
     const { writev } = fs
     const writeLess = (file: number, chunks: Uint8Array[], done: WriteDone) => {
@@ -90,7 +90,7 @@ describe('what is written', () => {
       const writer = writerOf(directory, `${pieces} of ${size}`)
       const source = new PassThrough()
       const received = writer.receive(source, never)
-      // Each by itself: a stream hands on what it was given while it waited.
+      // Each separately: a stream passes on what it received while it waited.
       for (let i = 0; i < pieces; i++) source.write(unique(size))
       source.end()
       await received
@@ -103,7 +103,7 @@ describe('what is written', () => {
     }
   })
 
-  it('is gone when it is abandoned, whether or not it was being written', async t => {
+  it('is deleted when it is abandoned, whether or not it was being written', async t => {
     const directory = directoryOf(t)
     for (const size of [0, 1000, 8 * IN_MEMORY]) {
       const writer = writerOf(directory, `${size}`)
@@ -123,7 +123,7 @@ describe('what is written', () => {
     assert.deepEqual([filesBelow(directory), openBelow(directory)], [[], []])
   })
 
-  it('pauses its source while too much waits, and goes on after that', async t => {
+  it('pauses its source while too much is buffered, and continues after that', async t => {
     const directory = directoryOf(t)
     const { writev } = fs
     let goOn: () => void = () => {}
@@ -148,7 +148,7 @@ describe('what is written', () => {
       const writer = writerOf(directory, 'file')
       const received = writer.receive(source, never)
       await until(() => source.isPaused() && existsSync(writer.path))
-      // What is being written, what waits, and what the stream has read ahead.
+      // What is being written, what is buffered, and what the stream has read ahead.
       for (let turns = 0; turns < 20; turns++) await new Promise(resolve => setImmediate(resolve))
       assert.ok(given <= 2 * IN_MEMORY + 4 * bytes.length, `${given} bytes`)
       goOn()
@@ -181,7 +181,7 @@ describe('what is written', () => {
 })
 
 describe('bytes that an app saves', () => {
-  it('are not taken from it, and its changes don’t part the file from its hash', async t => {
+  it('are not changed, and later changes by the app don’t affect file or hash', async t => {
     const { session } = testCache(t)
     for (const size of [1000, IN_MEMORY, 3_000_000]) {
       const bytes = new Uint8Array(size).fill(1)

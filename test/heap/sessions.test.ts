@@ -4,11 +4,11 @@ import { it } from 'node:test'
 import { program } from '../support/program.ts'
 import type { Report } from './sessions.ts'
 
-/** Until then the heap grows by what is made once: compiled code, the capacity of tables. */
+/** Until then the heap grows by what is created once: compiled code, the capacity of tables. */
 const WARM_UP = 50_000
 const SESSIONS = 40_000
 
-it('40,000 sessions leave nothing behind: the heap returns, and no timer, listener or socket is left', t => {
+it('40,000 sessions leave nothing behind: the heap returns to its size, and no timer, listener or socket is left', t => {
   const counts = [`${WARM_UP}`, `${SESSIONS}`]
   const args = ['--expose-gc', '--no-warnings', ...program('test/heap/sessions.ts'), ...counts]
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 840_000 })

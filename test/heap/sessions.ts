@@ -1,4 +1,4 @@
-// Makes, uses and ends sessions by the ten thousand, and prints what is left of them. Run with --expose-gc.
+// Creates, uses and ends tens of thousands of sessions, and prints what is left of them. Run with --expose-gc.
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -8,7 +8,7 @@ import express from 'express'
 import { gradioState } from '../../lib/index.ts'
 import { fakeClock, visitor } from '../../lib/testing/index.ts'
 
-/** What `main` prints, as JSON. */
+/** The output of `main`, as JSON. */
 export interface Report {
   readonly before: Measure
   readonly after: Measure
@@ -48,7 +48,7 @@ async function main(warmUp: number, count: number): Promise<void> {
   app.get('/', (req, res) => {
     req.gradioState.get(model)
     req.gradioState.set('name', {}, { deleteCallback: () => callbacks++ })
-    // Not each: Node.js keeps a weak table of all the DOMExceptions that aborts have made, and V8 shrinks none.
+    // Not each one: Node.js keeps a weak table of all DOMExceptions that aborts have created, and V8 never shrinks it.
     if (++requests % 64 === 0) void req.gradioState.signal
     res.end('ok')
   })
@@ -74,7 +74,7 @@ async function main(warmUp: number, count: number): Promise<void> {
   }
 
   async function measure(): Promise<Measure> {
-    // Idle connections of `fetch` are closed after 4 s; only those of the pages are there.
+    // Idle connections of `fetch` are closed after 4 s; then only those of the pages are left.
     server.closeAllConnections()
     let heapUsed = Number.POSITIVE_INFINITY
     for (let times = 0; times < 8; times++) {
@@ -109,7 +109,7 @@ async function main(warmUp: number, count: number): Promise<void> {
   console.log(JSON.stringify(report))
 }
 
-/** Sends that many requests without a cookie through one connection, some at a time. */
+/** Sends this many requests without a cookie through one connection, some at a time. */
 async function send(port: number, count: number): Promise<void> {
   const request = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
   const socket = connect(port, '127.0.0.1').setEncoding('latin1')

@@ -1,4 +1,4 @@
-// Uploads that the app's handler removes, moves or edits, as their users see them.
+// Uploads that the app's handler removes, moves or edits, as seen by their users.
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -30,7 +30,7 @@ forEachExpress((_name, express) => {
   }
   for (const [how, end] of Object.entries(ends)) {
     for (const method of ['single', 'array'] as const) {
-      it(`a handler that ${how} its upload gets the same upload again and again (${method})`, async t => {
+      it(`a handler that ${how} its upload can receive the same upload again and again (${method})`, async t => {
         const keep = scratch(t)
         const { newUser, failures } = await uploadSite(t, express, {}, (app, gradio) => {
           const parse = method === 'single' ? gradio.upload.single('f') : gradio.upload.array('f')
@@ -59,7 +59,7 @@ forEachExpress((_name, express) => {
     }
   }
 
-  it('an edited file is served as it is, and not as the copy that a browser has', async t => {
+  it("an edited file is served in its current state, and not from the browser's cache", async t => {
     const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, path, sha256 } = await save(user)
@@ -83,7 +83,7 @@ forEachExpress((_name, express) => {
     assert.equal(await (await user.fetch(url)).text(), `${LETTERS} and more`)
   })
 
-  it('the original has its own URL again once it was saved again, and the edited file another', async t => {
+  it('the original has its own URL again after it was saved again, and the edited file another', async t => {
     const { gradio, visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, path } = await save(user)
@@ -100,7 +100,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(texts.sort(), [DIGITS, LETTERS])
   })
 
-  it('a link in the place of a file leads nowhere', async t => {
+  it('a link in place of a file finds nothing', async t => {
     const { cacheDir, visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, path } = await save(user)

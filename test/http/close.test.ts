@@ -16,7 +16,7 @@ function routes(app: Express) {
 }
 
 forEachExpress((_name, express) => {
-  it('close() sends each socket the code for a restart of the service', async t => {
+  it('close() sends the close code for a service restart to each socket', async t => {
     const served = await site(t, express, { routes })
     const user = served.visitor()
     const pages = [
@@ -27,7 +27,7 @@ forEachExpress((_name, express) => {
     for (const { closed } of pages) assert.deepEqual(await closed, { code: 1012, reason: '' })
   })
 
-  it('after close() use is refused with 503, and requests that use nothing go on', async t => {
+  it("after close() using the state is rejected with 503, and requests that don't use it continue", async t => {
     const { gradio, visitor } = await site(t, express, { routes })
     const [user, stranger] = [visitor(), visitor()]
     const page = await user.openPage()
@@ -75,7 +75,7 @@ forEachExpress((_name, express) => {
     assert.equal(body.aborted, true)
   })
 
-  it('server.close() completes after close(), with sockets open', async t => {
+  it('server.close() completes after close(), even with open sockets', async t => {
     const served = await site(t, express, { routes })
     const user = served.visitor()
     const sockets = [
@@ -93,7 +93,7 @@ forEachExpress((_name, express) => {
     await until(() => isClosed, 'that the server is closed')
   })
 
-  it('a peer that does not answer the close is cut off after a second', async t => {
+  it('a peer that does not answer the close is disconnected after a second', async t => {
     const { gradio, port, sockets } = await site(t, express, { routes })
     const line = await breakableNetwork(t, port)
     await visitorOf(`http://127.0.0.1:${line.port}`).openPage()
@@ -105,7 +105,7 @@ forEachExpress((_name, express) => {
     await until(() => !sockets.has(upgraded), 'that the connection is gone')
   })
 
-  it('a second close() waits for the first, and gives its report', async t => {
+  it('a second close() waits for the first, and returns its report', async t => {
     const { gradio, visitor } = await site(t, express, { routes })
     let finish: () => void = () => {}
     const log: string[] = []
@@ -140,7 +140,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
   })
 
-  it('after the end of its session a page may come back, under the session that it then has', async t => {
+  it('after the end of its session a page can connect again, in the session that the browser then has', async t => {
     const served = await site(t, express, { routes })
     const { gradio } = served
     const user = served.visitor()
@@ -155,7 +155,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([gradio.sessions().map(session => session.id), gradio.stats().pages], [[next], 1])
   })
 
-  it('an evicted session notifies nobody, since nobody was connected; its page may come back', async t => {
+  it('an evicted session notifies no page, since none was connected; its page can connect again', async t => {
     const { gradio, visitor } = await site(t, express, { routes, options: { maxSessions: 1 } })
     const user = visitor()
     const page = await user.openPage()

@@ -58,7 +58,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([filesBelow(cacheDir), gradio.stats().files, gradio.stats().fileBytes], [[], 0, 0])
   })
 
-  it('methods that only look begin no session', async t => {
+  it('methods that only read start no session', async t => {
     const { gradio, visitor } = await uploadSite(t, express, {}, app => {
       app.get('/look', async (req, res, next) => {
         const { gradioState: state } = req
@@ -90,7 +90,7 @@ forEachExpress((_name, express) => {
     return { ...site, over }
   }
 
-  it('sendFile() answers as the route does', async t => {
+  it('sendFile() responds like the route', async t => {
     const { newUser, visitor, over, cacheDir } = await sendSite(t)
     const { user, id } = await newUser()
     const { body } = await upload<CachedFile[]>(user, [
@@ -123,7 +123,7 @@ forEachExpress((_name, express) => {
     await until(() => openBelow(cacheDir).length === 0)
   })
 
-  it('sendFile() resolves when the browser gives up, and closes the file', async t => {
+  it('sendFile() resolves when the browser aborts, and closes the file', async t => {
     const { newUser, over, cacheDir } = await sendSite(t)
     const { user } = await newUser()
     const { body } = await upload<CachedFile[]>(user, [{ name: 'large', bytes: new Uint8Array(20_000_000) }])
@@ -135,7 +135,7 @@ forEachExpress((_name, express) => {
     await until(() => over.length === 1 && openBelow(cacheDir).length === 0)
   })
 
-  it('filesOf() gives the same for each form of multer, in the order of the request', async t => {
+  it('filesOf() returns the same for each form of multer, in the order of the request', async t => {
     const files: FormFile[] = [
       { name: 'large.bin', bytes: new Uint8Array(1_000_000), field: 'a' },
       { name: '../two.txt', bytes: '2', field: 'a' },
@@ -177,7 +177,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('filesOf() a request without uploads, and of one that failed, is empty', async t => {
+  it('filesOf() a request without uploads, or with a failed one, is empty', async t => {
     let failed: UploadedFile[] | undefined
     const { newUser, gradio } = await uploadSite(t, express, { maxFileSize: 10 }, (app, gradio) => {
       app.get('/none', (req, res) => res.json(gradio.filesOf(req)))

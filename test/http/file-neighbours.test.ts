@@ -14,7 +14,7 @@ import { forEachExpress, json, serve, until } from '../support/http/express.ts'
 import { RecordingStore } from '../support/stores/recording-store.ts'
 
 forEachExpress((_name, express) => {
-  it('the Vary and the security headers of others are kept', async t => {
+  it('Vary and security headers of other middleware are kept', async t => {
     const vary: RequestHandler = (_req, res, next) => {
       res.setHeader('Vary', 'Accept-Language')
       next()
@@ -60,7 +60,7 @@ forEachExpress((_name, express) => {
     { rolling: true, resave: true },
     { unset: 'destroy' },
   ] as const) {
-    it(`serving makes express-session neither write nor set a cookie, with ${JSON.stringify(options)}`, async t => {
+    it(`serving a file makes express-session neither write nor set a cookie, with ${JSON.stringify(options)}`, async t => {
       const store = new RecordingStore()
       const { visitor } = await saveSite(t, express, { session: { ...options, store } })
       const user = visitor()
@@ -86,7 +86,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('mounted on a sub-path, the URLs handed out carry it, and lead to the files', async t => {
+  it('mounted on a sub-path, returned URLs include the path, and work', async t => {
     const cacheDir = scratch(t)
     const inner = express()
     const gradio = gradioState({ cacheDir, path: '/files-and-more' })
@@ -104,7 +104,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await session?.files(), [body])
   })
 
-  it('a download is served to its end, though the file is due; the sweep after it takes the file', async t => {
+  it('a download is completed although the file is due; the next sweep deletes the file', async t => {
     const { gradio, clock, visitor } = await saveSite(t, express, { options: { deleteCache: [10, 60] } })
     const user = visitor()
     const content = Buffer.alloc(20_000_000, DIGITS)
@@ -130,7 +130,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await gradio.sessions()[0]?.files(), [])
   })
 
-  it('a download that the browser gives up releases the file', async t => {
+  it('a download that the browser aborts releases the file', async t => {
     const { clock, visitor, server } = await saveSite(t, express, { options: { deleteCache: [10, 60] } })
     const user = visitor()
     const { url } = await save(user, 'large.bin', Buffer.alloc(20_000_000))
@@ -146,7 +146,7 @@ forEachExpress((_name, express) => {
     assert.equal((await user.fetch(url)).status, 404)
   })
 
-  it('a browser that leaves before its session is known pins nothing', async t => {
+  it('a browser that disconnects before its session is known pins nothing', async t => {
     const aborting = new AbortController()
     let late: (() => void) | undefined
     const slow: RequestHandler = (req, res, next) => {
@@ -174,7 +174,7 @@ forEachExpress((_name, express) => {
     assert.equal((await user.fetch(url)).status, 404)
   })
 
-  it('a session that ends during a download: what was begun comes whole or visibly cut, and nothing falls', async t => {
+  it('a session that ends during a download: the response is complete or visibly cut, and nothing crashes', async t => {
     const { gradio, visitor } = await saveSite(t, express)
     const user = visitor()
     const content = Buffer.alloc(20_000_000, DIGITS)

@@ -1,5 +1,5 @@
-// What `GET file/:sha256/:name` answers on a node that doesn't have the file, where another one with the same cache
-// directory does.
+// The responses of `GET file/:sha256/:name` on a node that doesn't have the file, if another one with the same cache
+// directory has it.
 
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
@@ -44,7 +44,7 @@ async function put(user: Visitor, name = 'digits.txt', body = DIGITS): Promise<S
   return (await (await user.fetch(`/save/${name}`, { method: 'POST', body })).json()) as Saved
 }
 
-/** All that an answer says, but for when. */
+/** All of a response, except its date. */
 async function summaryOf(answer: Response) {
   const { date, 'keep-alive': _, ...headers } = Object.fromEntries(answer.headers)
   return { status: answer.status, headers, body: await answer.text() }
@@ -75,7 +75,7 @@ it('a file is served by any node as by the one that has it', async t => {
   assert.deepEqual(await summaryOf(answer), await summaryOf(await user.at(a).fetch(picture.url)))
 })
 
-it('to another user it is the same as a file that never was, on every node', async t => {
+it('for another user the response is the same as for a file that never existed, on every node', async t => {
   const { all, a, b } = await cluster(t, 3)
   const [user, stranger, nobody] = [roamingUser(), roamingUser(), roamingUser()]
   const { url } = await put(user.at(a))
@@ -94,7 +94,7 @@ it('to another user it is the same as a file that never was, on every node', asy
   }
 })
 
-it('a session that has no part here is asked for once, and a file that is here asks nobody', async t => {
+it('the cluster is asked once about a session that is not in this process, and not for a file of this node', async t => {
   const { a, b } = await cluster(t)
   const user = roamingUser()
   const { url } = await put(user.at(a))
@@ -117,7 +117,7 @@ it('a request for a file leaves with its response, and keeps no session', async 
   for (const node of all) assert.equal((await user.at(node).fetch(url)).status, 404)
 })
 
-it('after the end, and after the file is gone, no node has it', async t => {
+it('after the end of the session, and after the file was deleted, no node has it', async t => {
   const { all, a, b, cacheDir } = await cluster(t)
   const user = roamingUser()
   const [file, other] = [await put(user.at(a)), await put(user.at(b), 'other.txt')]
@@ -129,7 +129,7 @@ it('after the end, and after the file is gone, no node has it', async t => {
   for (const node of all) assert.equal((await user.at(node).fetch(other.url)).status, 404)
 })
 
-it('a node that has closed takes its files along', async t => {
+it('a node that has closed has removed its files', async t => {
   const { a, b, cacheDir } = await cluster(t)
   const user = roamingUser()
   const { url } = await put(user.at(a))
@@ -139,7 +139,7 @@ it('a node that has closed takes its files along', async t => {
   assert.deepEqual(readdirSync(cacheDir), [])
 })
 
-it('without a cluster, no other folder is looked into', async t => {
+it('without a cluster, no other directory is searched', async t => {
   const { visitor, gradio, cacheDir } = await saveSite(t, express)
   const user = visitor()
   const { url } = await save(user)

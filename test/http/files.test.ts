@@ -1,4 +1,4 @@
-// What `GET file/:sha256/:name` answers.
+// The responses of `GET file/:sha256/:name`.
 
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import { DIGITS, ifNoneMatch, save, saveSite } from '../support/files/save-site.ts'
 import { forEachExpress } from '../support/http/express.ts'
 
-/** The headers of an answer, but for those that tell of the connection. */
+/** The headers of a response, except those about the connection. */
 function headersOf({ headers }: Response): Record<string, string> {
   const { date, connection, 'keep-alive': _, ...rest } = Object.fromEntries(headers)
   assert.ok(date && connection)
@@ -80,7 +80,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('ranges that lie apart, and what is no range, give the whole file', async t => {
+  it('multiple ranges and invalid ranges return the whole file', async t => {
     const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url } = await save(user)
@@ -90,7 +90,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a range past the end is answered 416, with the size', async t => {
+  it('a range past the end is answered with 416 and the size', async t => {
     const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url } = await save(user)
@@ -104,7 +104,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('If-Range: the part of the same file, else the whole', async t => {
+  it('If-Range: a part of the same file, otherwise the whole', async t => {
     const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, sha256 } = await save(user)
@@ -147,7 +147,7 @@ forEachExpress((_name, express) => {
     'semi;colon, comma.txt',
   ]
   for (const name of names) {
-    it(`the name ${name} comes through`, async t => {
+    it(`the name ${name} is preserved`, async t => {
       const { visitor } = await saveSite(t, express)
       const user = visitor()
       const file = await save(user, name)
@@ -185,7 +185,7 @@ forEachExpress((_name, express) => {
     'no-ending': ['attachment', 'application/octet-stream'],
     'two.png.html': ['attachment', 'text/html; charset=utf-8'],
   }
-  it('only what runs no script is shown inline', async t => {
+  it('only types that run no script are displayed inline', async t => {
     const { visitor } = await saveSite(t, express)
     const user = visitor()
     for (const [name, [disposition, type]] of Object.entries(dispositions)) {
@@ -201,7 +201,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const session of [false, {}, { rolling: true }] as const) {
-    it(`one answer for a foreign file and one that never was, with session: ${JSON.stringify(session)}`, async t => {
+    it(`the response is the same for a foreign file and one that never existed, with session: ${JSON.stringify(session)}`, async t => {
       const { gradio, visitor } = await saveSite(t, express, { session })
       const [owner, other, stranger] = [visitor(), visitor(), visitor()]
       const { url, sha256 } = await save(owner)
@@ -248,7 +248,7 @@ forEachExpress((_name, express) => {
     assert.equal((await user.fetch(url)).status, 404)
   })
 
-  it('a file that somebody has taken from the disk is unknown, and nothing falls', async t => {
+  it('a file that was removed from the disk is unknown, and nothing crashes', async t => {
     const { visitor } = await saveSite(t, express)
     const user = visitor()
     const { url, path } = await save(user)

@@ -9,7 +9,7 @@ import { gradioState } from '../../lib/index.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { type ExpressModule, forEachExpress, type Site, serve, site } from '../support/http/express.ts'
 
-/** Sends a request to an app whose handler gets to look at it, and gives what the handler gives. */
+/** Sends a request to an app, and returns what its handler returns. */
 async function look<T>(
   { visitor, app }: Pick<Site, 'visitor' | 'app'>,
   see: (req: Request) => T,
@@ -24,7 +24,7 @@ async function look<T>(
   return seen.value
 }
 
-/** Sends a request to an app, and gives the code of the error that it ends with. */
+/** Sends a request to an app, and returns the code of the resulting error. */
 async function codeOf(t: Parameters<typeof serve>[0], app: Express): Promise<ErrorCode | undefined> {
   let code: ErrorCode | undefined
   const report: ErrorRequestHandler = (error, _req, res, _next) => {
@@ -39,7 +39,7 @@ async function codeOf(t: Parameters<typeof serve>[0], app: Express): Promise<Err
 const gradio = () => gradioState({ clock: fakeClock() })
 
 forEachExpress((_name, express: ExpressModule) => {
-  it('a request has one state, as a property of its own', async t => {
+  it('a request has one state, as its own property', async t => {
     const served = await site(t, express)
     const [first, again, isOwn] = await look(served, req => [
       req.gradioState,
@@ -51,7 +51,7 @@ forEachExpress((_name, express: ExpressModule) => {
     assert.equal(isOwn, true)
   })
 
-  it('what was mounted in an app below is there in the app above', async t => {
+  it('a state set in a sub-app is available in the parent app', async t => {
     const [above, below] = [express(), express()]
     below.use(gradio())
     above.use('/look', below)
@@ -59,7 +59,7 @@ forEachExpress((_name, express: ExpressModule) => {
     assert.equal(typeof (await look(served, req => req.gradioState.id)), 'string')
   })
 
-  it('an object made of a request, and a proxy of it, have its state', async t => {
+  it('an object created from a request, and a proxy of it, have its state', async t => {
     const served = await site(t, express)
     const [made, proxied] = await look(served, req => [
       (Object.create(req) as Request).gradioState === req.gradioState,
@@ -68,7 +68,7 @@ forEachExpress((_name, express: ExpressModule) => {
     assert.deepEqual([made, proxied], [true, true])
   })
 
-  it('an app may put something in its place', async t => {
+  it('an app can replace the property', async t => {
     const served = await site(t, express)
     const own = {}
     const [found, foundBefore] = await look(served, req => {
@@ -80,7 +80,7 @@ forEachExpress((_name, express: ExpressModule) => {
     assert.notEqual(foundBefore, own)
   })
 
-  it('an app may extend its requests by a stub of it', async t => {
+  it('an app can extend its requests with a stub of it', async t => {
     await look(await site(t, express), req => req.gradioState)
     const app = express()
     const stub = {}
@@ -88,7 +88,7 @@ forEachExpress((_name, express: ExpressModule) => {
     assert.equal(await look({ ...(await serve(t, app)), app }, req => req.gradioState), stub)
   })
 
-  it('a second instance is refused, also one of the copy for the other kind of modules', async t => {
+  it('a second instance is rejected, also one from the copy for the other module system', async t => {
     const twice = express()
     twice.use(gradio(), gradio())
     assert.equal(await codeOf(t, twice), 'TWO_INSTANCES')

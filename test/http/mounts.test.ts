@@ -16,7 +16,7 @@ const sendId: RequestHandler = (req, res) => {
 }
 
 forEachExpress((_name, express) => {
-  it('mounted on a sub-path, its routes and its sockets are there', async t => {
+  it('mounted on a sub-path, routes and sockets are available there', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = express()
     app.use(session(sessionDefaults()))
@@ -54,7 +54,7 @@ forEachExpress((_name, express) => {
     await gradio.close()
   })
 
-  it('mounted on a path with a parameter, each place has its routes and sockets', async t => {
+  it('mounted on a path with a parameter, each path has routes and sockets', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = express()
     app.use(session(sessionDefaults()))
@@ -66,7 +66,7 @@ forEachExpress((_name, express) => {
     await gradio.close()
   })
 
-  it('below a prefix that a proxy strips, URLs and the cookie begin with it, and the routes stay', async t => {
+  it('below a prefix that a proxy strips, URLs and the cookie path begin with it, and the routes stay the same', async t => {
     const gradio = gradioState({ clock: fakeClock(), cacheDir: scratch(t), publicPath: '/app' })
     t.after(() => gradio.close())
     const app = express()
@@ -90,7 +90,7 @@ forEachExpress((_name, express) => {
     assert.equal((await dial(t, served, 'page', { path, ticket: 'guess' })).status, 401)
   })
 
-  it('a session that is known by its id has the URLs of the prefix before any request', async t => {
+  it('a session that is found by its id has URLs with the prefix before any request', async t => {
     const { gradio, visitor } = await site(t, express, {
       options: { cacheDir: scratch(t), publicPath: '/app', cookie: { path: '/' } },
       session: false,
@@ -103,7 +103,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const hasFrameworkSession of [true, false]) {
-    it(`two instances on two routers keep apart, with ${hasFrameworkSession ? 'a framework session' : 'own cookies'}`, async t => {
+    it(`two instances on two routers are separate, with ${hasFrameworkSession ? 'a framework session' : 'own cookies'}`, async t => {
       const instances = [gradioState({ clock: fakeClock() }), gradioState({ clock: fakeClock() })]
       const app = express()
       if (hasFrameworkSession) app.use(session(sessionDefaults()))
@@ -137,7 +137,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('mounted on two paths, a session known by its id has the URLs of the one that its browser uses', async t => {
+  it('mounted on two paths, a session found by its id has URLs of the one that its browser uses', async t => {
     const gradio = gradioState({ clock: fakeClock(), cacheDir: scratch(t) })
     const app = express()
     for (const path of ['/a', '/b']) {
@@ -157,7 +157,7 @@ forEachExpress((_name, express) => {
     await gradio.close()
   })
 
-  it('one instance on two routers is one', async t => {
+  it('one instance on two routers is one instance', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = express()
     app.use(session(sessionDefaults()))
@@ -179,7 +179,7 @@ forEachExpress((_name, express) => {
     await gradio.close()
   })
 
-  it('one instance at two servers serves both, and leaves a server that closes', async t => {
+  it('one instance on two servers serves both, and removes its hook from a server that closes', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = express()
     app.use(session(sessionDefaults()))
@@ -196,7 +196,7 @@ forEachExpress((_name, express) => {
     await gradio.close()
   })
 
-  it('behind a trusted proxy the origin of the public host is let in', async t => {
+  it('behind a trusted proxy the origin of the public host is accepted', async t => {
     const { app, gradio, visitor } = await site(t, express, { session: { cookie: { secure: true } } })
     app.set('trust proxy', 1)
     const user = visitor()
@@ -214,7 +214,7 @@ forEachExpress((_name, express) => {
   })
 })
 
-it('what throws behind the middleware is thrown at who called it, once', t => {
+it('an error thrown after the middleware is thrown at its caller, once', t => {
   const gradio = gradioState()
   t.after(() => gradio.close())
   let calls = 0
@@ -229,7 +229,7 @@ it('what throws behind the middleware is thrown at who called it, once', t => {
   assert.equal(calls, 1)
 })
 
-it('a socket that no server has accepted is none to attach to', t => {
+it('a socket that no server has accepted has no server to attach to', t => {
   const gradio = gradioState()
   t.after(() => gradio.close())
   const req = new IncomingMessage(new Socket())

@@ -22,13 +22,13 @@ type Headers = Record<string, string>
 const UIR = { 'upgrade-insecure-requests': '1' }
 const HTML = 'text/html; charset=utf-8'
 
-/** The headers of Fetch Metadata. Browsers send none over plain http, except to localhost. */
+/** The headers of Fetch Metadata. Over plain http, browsers send them only to localhost. */
 const fetchMetadata = (mode: string, destination: string): Headers => ({
   'sec-fetch-mode': mode,
   'sec-fetch-dest': destination,
 })
 
-describe('a request that may be answered with a page', () => {
+describe('a request whose response may be a page', () => {
   const yes: Record<string, Headers> = {
     'a link, a form, a redirect, a reload, a script, a new window': {
       ...UIR,
@@ -92,7 +92,7 @@ describe('a response that is a page', () => {
     'by writeHead with an array': (_req, res) =>
       res.writeHead(200, ['X-One', '1', 'Content-Type', HTML]).end('page'),
     'by writeHead with pairs': (_req, res) => {
-      // As Node.js accepts them, but its types don't tell.
+      // Node.js accepts these, but its types don't include them.
       Reflect.apply(res.writeHead, res, [
         200,
         [
@@ -165,7 +165,7 @@ describe('a response that is a page', () => {
     }
   }
 
-  it('over HTTP/2, by any API: yes', async t => {
+  it('over HTTP/2, with any API: yes', async t => {
     const html = { 'content-type': HTML }
     assert.equal(
       await answersHttp2(t, (_req, res) => {
@@ -193,7 +193,7 @@ describe('a response that is a page', () => {
 })
 
 forEachExpress((_name, express) => {
-  /** An app, and how long after the last response or goodbye the session is unloaded. */
+  /** An app, and the time from the last response or goodbye to the unload of the session. */
   async function app(t: TestContext) {
     const unloads: number[] = []
     const made = await site(t, express, {
@@ -238,7 +238,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await unloadsAfter(), [2])
   })
 
-  it('a goodbye within the origin gives the next page 30 s to connect, another goodbye none', async t => {
+  it("a goodbye within the origin gives the next page 30 s to connect, another goodbye doesn't", async t => {
     for (const [within, delay] of [
       [true, 30],
       [false, 2],
@@ -251,7 +251,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a socket that closes before the goodbye arrives says the same', async t => {
+  it('a socket that closes before the goodbye arrives has the same effect', async t => {
     const { visitor, gradio, port, unloadsAfter } = await app(t)
     const user = visitor()
     const { socket } = await dial(t, { port }, 'page', await heartbeat(user, 'page'))
@@ -275,7 +275,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a page that returns from the back/forward cache is the one that the goodbye has announced', async t => {
+  it('a page that returns from the back/forward cache is the one that the goodbye announced', async t => {
     const { visitor, unloadsAfter } = await app(t)
     const user = visitor()
     const first = await user.openPage({ socket: false })

@@ -1,4 +1,4 @@
-// Several nodes behind a balancer without sticky sessions: each request of a page may come to another one.
+// Several nodes behind a balancer without sticky sessions: each request of a page may reach another one.
 
 import assert from 'node:assert/strict'
 import { createCipheriv, randomBytes } from 'node:crypto'
@@ -18,7 +18,7 @@ const POST = { method: 'POST' }
 const onRedis = redisSetting()
 const settings = new WeakMap<TestContext, PlaceSetting>()
 
-/** With a coordinator in memory, whose answers can be held back. What fails here would often wait for good. */
+/** With a coordinator in memory, whose answers can be held back. Failures here would often hang forever. */
 function itInMemory(behaviour: string, run: (t: TestContext) => Promise<void>) {
   test(behaviour, { timeout: 120_000 }, run)
 }
@@ -32,7 +32,7 @@ function it(behaviour: string, run: (t: TestContext) => Promise<void>) {
   })
 }
 
-/** The app: says which session a request is of, and how many pages that has. */
+/** The app: responds with the session of a request, and its number of pages. */
 function routes(app: Express, gradio: GradioState) {
   app.get('/who', async (req, res) => {
     await req.gradioState.establish()
@@ -66,7 +66,7 @@ async function who(user: ReturnType<typeof roamingUser>, node: Node) {
   return (await (await user.at(node).fetch('/who')).json()) as { id: string; pages: number }
 }
 
-it('a page that one node has opened has its socket at another', async t => {
+it('a page that was opened on one node has its socket on another', async t => {
   const { all, left, clock, 0: a, 1: b } = await cluster(t)
   const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
@@ -81,7 +81,7 @@ it('a page that one node has opened has its socket at another', async t => {
   assert.deepEqual(left, ['ended'])
 })
 
-it('a goodbye reaches the node that has the socket, from one that has nothing of the session', async t => {
+it('a goodbye reaches the node that has the socket, from one that has no part of the session', async t => {
   const { all, left, clock, 0: a, 1: b, 2: c } = await cluster(t)
   const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
@@ -95,11 +95,11 @@ it('a goodbye reaches the node that has the socket, from one that has nothing of
   await clock.advance(0.1)
   await until(() => left.length === 1)
   assert.deepEqual(left, ['disconnected'])
-  // Where it was held, it is remembered.
+  // The node that had the page still has its record.
   assert.equal((await heartbeat(user.at(b), 'page')).status, 409)
 })
 
-it('a goodbye within the origin gives the next page 30 s, though it arrives at another node than the page', async t => {
+it('a goodbye within the origin gives the next page 30 s, although it arrives on another node than the page', async t => {
   for (const within of [true, false]) {
     const { all, left, clock, 0: a, 1: b } = await cluster(t)
     const user = roamingUser()
@@ -125,7 +125,7 @@ it('a goodbye reaches the node that has the page, from one that had it before', 
   await becomes(all, 0, 0)
 })
 
-it('a goodbye of an earlier epoch hurts no page on another node', async t => {
+it('a goodbye of an earlier epoch does not affect a page on another node', async t => {
   const { all, 0: a, 1: b, 2: c } = await cluster(t)
   const user = roamingUser()
   await heartbeat(user.at(a), 'page', { n: '1' })
@@ -137,7 +137,7 @@ it('a goodbye of an earlier epoch hurts no page on another node', async t => {
   await becomes(all, 0, 0, 0)
 })
 
-it('beats that wander over the nodes keep one page; after the last there is one unload', async t => {
+it('heartbeats on changing nodes keep one page open; after the last there is one unload', async t => {
   const { all, left, clock, 0: a, 1: b, 2: c } = await cluster(t)
   const user = roamingUser()
   for (const node of [a, b, c, a, a, c, b, c, b]) {
@@ -146,7 +146,7 @@ it('beats that wander over the nodes keep one page; after the last there is one 
     await clock.advance(60)
   }
   assert.deepEqual(left, [])
-  // The last beat was 60 s ago.
+  // The last heartbeat was 60 s ago.
   await clock.advance(34.9)
   await becomes(all, 0, 1, 0)
   await clock.advance(0.1)
@@ -168,19 +168,19 @@ it('req.gradioState.pages counts each page of the session once', async t => {
   for (const node of all) assert.deepEqual(await who(user, node), { id, pages: 2 })
 })
 
-it('the late close of a socket that another node has taken the place of hurts nobody', async t => {
+it('the late close of a socket that was replaced on another node has no effect', async t => {
   const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
   const user = roamingUser()
   const former = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
   const { ticket } = await heartbeat(user.at(b), 'page')
-  // Silently: a code would tell the page that its session has ended.
+  // Without a close code: a code would tell the page that its session has ended.
   assert.equal((await former.closed).code, 1006)
   assert.equal((await dial(t, b, 'page', { ticket })).status, 101)
   await pass(clock, 60)
   assert.deepEqual([counts(all), left], [[0, 1], []])
 })
 
-it('a page may come back to a node that it was moved from, with the same epoch', async t => {
+it('a page can return to a node that it was moved from, with the same epoch', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
   const user = roamingUser()
   const first = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
@@ -275,7 +275,7 @@ it('parallel heartbeats of one page are one page', async t => {
   assert.deepEqual([total(), left], [1, []])
 })
 
-it('a ticket is good for one socket, on whichever node', async t => {
+it('a ticket is valid for one socket, on any node', async t => {
   const { all, 0: a, 1: b } = await cluster(t)
   const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
@@ -291,7 +291,7 @@ it('a ticket is good for one socket, on whichever node', async t => {
   assert.equal((await dial(t, b, 'page', { ticket })).status, 401)
 })
 
-it('a ticket that was made void by a newer one is refused where the page is', async t => {
+it('a ticket that was invalidated by a newer one is rejected by the node of the page', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
   const user = roamingUser()
   const { ticket: older } = await heartbeat(user.at(a), 'page')
@@ -301,7 +301,7 @@ it('a ticket that was made void by a newer one is refused where the page is', as
   assert.equal((await dial(t, b, 'page', { ticket: newer })).status, 101)
 })
 
-it('a ticket is good for 30 s', async t => {
+it('a ticket is valid for 30 s', async t => {
   const { clock, 0: a, 1: b } = await cluster(t, 2)
   await heartbeat(roamingUser().at(b), 'other')
   for (const [node, age, status] of [
@@ -315,7 +315,7 @@ it('a ticket is good for 30 s', async t => {
   }
 })
 
-it('a ticket that was tampered with, or sealed with another key, is refused', async t => {
+it('a ticket that was modified, or encrypted with another key, is rejected', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
   await heartbeat(roamingUser().at(b), 'other')
   const { ticket } = await heartbeat(roamingUser().at(a), 'page')
@@ -344,7 +344,7 @@ it('a ticket that was tampered with, or sealed with another key, is refused', as
   assert.equal((await dial(t, b, 'page', { ticket })).status, 101)
 })
 
-it('a ticket of another page or epoch is refused on another node too', async t => {
+it('a ticket of another page or epoch is rejected on another node too', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
   const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page', { n: '2' })
@@ -354,7 +354,7 @@ it('a ticket of another page or epoch is refused on another node too', async t =
   assert.equal((await dial(t, b, 'page', { ticket, n: '2' })).status, 101)
 })
 
-it('a ticket of a session that has ended is refused', async t => {
+it('a ticket of a session that has ended is rejected', async t => {
   const { all, 0: a, 1: b } = await cluster(t, 2)
   const user = roamingUser()
   const { ticket } = await heartbeat(user.at(a), 'page')
@@ -391,7 +391,7 @@ itInMemory('what comes on the socket while its page is being opened is not lost'
   assert.match(answer.toString('latin1'), /^HTTP\/1\.1 101 /)
   await until(() => b.gradio.stats().pages === 0 && b.gradio.stats().sessions === 1)
   assert.deepEqual(counts(all), [0, 0])
-  // 1000 is a goodbye, and so this epoch is over.
+  // 1000 is a goodbye, so this epoch is over.
   assert.equal((await b.gradio.stats()).open, 0)
 })
 
@@ -438,12 +438,12 @@ itInMemory('close() refuses a socket whose page is being opened', async t => {
   }
 })
 
-it('a cookie that one node has set leads to the same session on the others', async t => {
+it('a cookie that one node has set finds the same session on the others', async t => {
   const { 0: a, 1: b, 2: c } = await cluster(t)
   const user = roamingUser()
   const { id } = await who(user, a)
   for (const node of [b, c, a]) assert.equal((await who(user, node)).id, id)
-  // Also where that has ended: parallel requests agree on the next.
+  // Also if it has ended: parallel requests agree on the next session.
   await user.at(b).fetch('/logout', POST)
   const lives = await Promise.all([a, b, c].map(async node => (await who(user, node)).id))
   assert.equal(new Set([...lives, id]).size, 2)

@@ -8,7 +8,7 @@ import { forEachExpress, idle, site, until } from '../support/http/express.ts'
 import { pipelined } from '../support/http/pipelined.ts'
 
 forEachExpress((_name, express) => {
-  it('their visits end with the connection, so that their sessions end and others find room', async t => {
+  it('their entries end with the connection, so that their sessions end and others find room', async t => {
     let begun = 0
     const { gradio, clock, visitor, port } = await site(t, express, {
       session: false,
@@ -40,7 +40,7 @@ forEachExpress((_name, express) => {
       await until(() => begun === 3)
       socket.destroy()
     }
-    // A page whose socket never comes is given up by then.
+    // By then, a page whose socket never opens has left.
     await clock.advance(95)
     await idle(gradio)
     await clock.advance(60)
@@ -53,7 +53,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([gradio.stats().sessions, (await visitor().fetch('/id')).status], [0, 200])
   })
 
-  it('a long response that is tracked there counts until the connection goes', async t => {
+  it('a long response that is tracked there counts until the connection is closed', async t => {
     let begun = 0
     const { gradio, visitor, port } = await site(t, express, {
       routes(app, gradio) {
@@ -83,7 +83,7 @@ forEachExpress((_name, express) => {
     const user = visitor()
     const { url, path } = await save(user, 'large.bin', Buffer.alloc(5_000_000))
     begun = 0
-    // The first answer is never read, so the second never gets its turn.
+    // The first response is never read, so the second one has to wait.
     const socket = await pipelined(t, port, user, [`GET ${url}`, `GET ${url}`, `GET ${url}`])
     socket.pause()
     await until(() => begun === 3 && openFiles(path) === 3)
@@ -96,13 +96,13 @@ forEachExpress((_name, express) => {
   })
 })
 
-/** How many descriptors of this process lead to that file. */
+/** How many descriptors of this process refer to that file. */
 function openFiles(path: string): number {
   return readdirSync('/proc/self/fd').filter(descriptor => {
     try {
       return readlinkSync(`/proc/self/fd/${descriptor}`) === path
     } catch {
-      // The one that lists the directory is gone.
+      // The descriptor that lists the directory is closed.
       return false
     }
   }).length

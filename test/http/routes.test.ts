@@ -7,7 +7,7 @@ import { RecordingStore } from '../support/stores/recording-store.ts'
 const POST = { method: 'POST' }
 
 forEachExpress((_name, express) => {
-  it('POST heartbeat opens a page and gives a ticket', async t => {
+  it('POST heartbeat opens a page and returns a ticket', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()
     const answer = await user.fetch('/gradio_api/heartbeat/page?n=1', POST)
@@ -57,7 +57,7 @@ forEachExpress((_name, express) => {
     assert.equal(other.status, 200)
   })
 
-  it('what is no route of ours goes on to the app', async t => {
+  it('other paths are passed to the app', async t => {
     const { visitor } = await site(t, express, {
       routes: app => {
         app.use((req, res) => res.status(418).send(`${req.method} ${req.url}`))
@@ -100,7 +100,7 @@ forEachExpress((_name, express) => {
     assert.match(unknown.body.error.message, /^Expected a page of this session, got "unknown"\.$/)
   })
 
-  it('an epoch that is no number is none', async t => {
+  it('an epoch that is not a number is ignored', async t => {
     const { visitor } = await site(t, express)
     for (const n of ['', '-1', '1.5', 'x', '99999999999']) {
       const user = visitor()
@@ -109,7 +109,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it("an error of the session store is the app's to answer, and holds no session", async t => {
+  it('an error of the session store is passed to the app, and keeps no session open', async t => {
     const store = new RecordingStore()
     const { gradio, visitor } = await site(t, express, {
       session: { store },
@@ -139,7 +139,7 @@ forEachExpress((_name, express) => {
     await idle(gradio)
   })
 
-  it('while the session store hangs, a page that gave up waiting holds no session', async t => {
+  it('while the session store hangs, a page that stopped waiting keeps no session open', async t => {
     const store = new RecordingStore()
     const { gradio, clock, visitor } = await site(t, express, { session: { store } })
     const { set } = store
@@ -162,7 +162,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
   })
 
-  it('the address of a socket answers 426 without an upgrade, as after a proxy that removes it, and opens no page', async t => {
+  it('the URL of a socket responds with 426 without an upgrade, as after a proxy that removes it, and opens no page', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()
     for (const query of ['', '?n=1', '?n=1&ticket=guess']) {

@@ -1,4 +1,4 @@
-// close({ server }): what becomes of the server, its connections and the process.
+// close({ server }): what happens to the server, its connections and the process.
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -14,14 +14,14 @@ import { gradioState } from '../../lib/index.ts'
 import { forEachExpress, type Site, site, until } from '../support/http/express.ts'
 import { isAbout } from '../support/option-error.ts'
 
-/** A request on a connection that the agent keeps, once its headers have arrived. */
+/** A request on a connection that the agent keeps, after its headers have arrived. */
 async function request({ port }: Pick<Site, 'port'>, path: string, agent: Agent): Promise<IncomingMessage> {
   const [response] = (await once(get({ port, path, agent }), 'response')) as [IncomingMessage]
   return response
 }
 
 forEachExpress((_name, express) => {
-  it('an idle connection is closed at once, and nobody can connect any more', async t => {
+  it('an idle connection is closed at once, and no client can connect any more', async t => {
     const made = await site(t, express, { routes: app => app.get('/', (_req, res) => res.send('hello')) })
     const { gradio, server, port, sockets } = made
     const response = await request(made, '/', new Agent({ keepAlive: true }))
@@ -35,7 +35,7 @@ forEachExpress((_name, express) => {
     assert.equal(error.code, 'ECONNREFUSED')
   })
 
-  it('a response in flight comes to its end, and its connection is not kept', async t => {
+  it('a response in flight is completed, and its connection is not kept', async t => {
     let finish: () => void = () => {}
     const made = await site(t, express, {
       routes: app => {
@@ -61,7 +61,7 @@ forEachExpress((_name, express) => {
     assert.equal(sockets.size, 0)
   })
 
-  it('a response that takes longer than the time limit is cut off, and reported', async t => {
+  it('a response that exceeds the time limit is cut off, and reported', async t => {
     const made = await site(t, express, {
       routes: app => {
         app.get('/endless', (_req, res) => void res.write('begun'))
@@ -101,7 +101,7 @@ forEachExpress((_name, express) => {
     await closed
   })
 
-  it('a server that is closed already, or closed by the app meanwhile, is fine', async t => {
+  it('a server that is already closed, or closed by the app meanwhile, is accepted', async t => {
     const first = await site(t, express)
     await new Promise(resolve => first.server.close(resolve))
     assert.deepEqual(await first.gradio.close({ server: first.server }), { timedOut: [] })
@@ -111,7 +111,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await closing, { timedOut: [] })
   })
 
-  it('a later call may bring the server', async t => {
+  it('a later call may pass the server', async t => {
     const { gradio, server } = await site(t, express)
     await gradio.close()
     assert.equal(server.listening, true)
@@ -134,7 +134,7 @@ for (const [name, create] of Object.entries(SERVERS)) {
   })
 }
 
-test('an app instead of its server is refused', async () => {
+test('an app instead of its server is rejected', async () => {
   const app: unknown = express()
   await assert.rejects(
     gradioState().close({ server: app as ReturnType<typeof createServer> }),
@@ -157,7 +157,7 @@ const server = app.listen(0, '127.0.0.1', () => console.log('PORT ' + server.add
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => gradio.close({ server, timeout: '10s' }))
 `
 
-/** Runs the app above until it has served a browser that keeps its connection. */
+/** Runs the app above until it has served a browser that keeps its connection open. */
 async function startApp(command: string, args: string[]): Promise<{ app: ChildProcess; output: string[] }> {
   const app = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const output: string[] = []
@@ -171,7 +171,7 @@ async function startApp(command: string, args: string[]): Promise<{ app: ChildPr
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test(`${signal} runs all hooks, though one of them hangs, and the process exits`, async () => {
+  test(`${signal} runs all hooks, although one of them hangs, and the process exits`, async () => {
     const { app, output } = await startApp(process.execPath, ['--input-type=module', '-e', APP])
     app.kill(signal)
     const [code] = await once(app, 'exit')

@@ -32,7 +32,7 @@ function dial(t: TestContext, port: number, user: Visitor): WebSocket {
   return socket
 }
 
-/** The user's session goes on while the WebSocket is open, and ends after. */
+/** The user's session continues while the WebSocket is open, and ends afterwards. */
 async function assertFollows(
   t: TestContext,
   { port, visitor }: { port: number; visitor(): Visitor },
@@ -64,12 +64,12 @@ forEachExpress((_name, express) => {
   })
 })
 
-// Its types make every context of Koa one with a WebSocket.
+// Its types turn every context of Koa into one with a WebSocket.
 const websockify = createRequire(import.meta.url)('koa-websocket') as (app: Koa) => Koa & {
   readonly ws: { use(middleware: Middleware): void; listen(options: { server: Server }): void }
 }
 
-/** An app whose WebSockets say the id of their user's session, or why there is none. */
+/** An app whose WebSockets send the id of their user's session, or an error. */
 async function koaChat(t: TestContext, gradio: GradioState) {
   const app = websockify(new Koa())
   app.use(koa(gradio))

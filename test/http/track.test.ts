@@ -1,4 +1,4 @@
-// Sockets of the app's own count as pages, until they close.
+// The app's own sockets count as pages until they close.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -20,7 +20,7 @@ import {
 import { TrackedSocket } from '../support/http/tracked-socket.ts'
 import { heartbeat } from '../support/pages/handshake.ts'
 
-/** An app with a WebSocket of its own at `/chat`, which says the id of its user's session. */
+/** An app with its own WebSocket at `/chat`, which sends the id of its user's session. */
 async function chat(t: TestContext, express: ExpressModule, hasFrameworkSession: boolean) {
   const sessionMiddleware = session(sessionDefaults())
   const served = await site(t, express, {
@@ -83,7 +83,7 @@ forEachExpress((_name, express) => {
       assert.deepEqual(log, ['unload'])
     })
 
-    it(`an upgrade of an unknown user makes no session, since no cookie can be set, with ${kind}`, async t => {
+    it(`an upgrade of an unknown user starts no session, since no cookie can be set, with ${kind}`, async t => {
       const { gradio, visitor, dialAs } = await chat(t, express, hasFrameworkSession)
       const [code, reason] = await once(dialAs(visitor()), 'close')
       assert.deepEqual([code, String(reason)], [4500, 'HEADERS_SENT'])
@@ -118,7 +118,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(log, ['unload'])
   })
 
-  it('what is closed already counts no more, and what closes twice counts once', async t => {
+  it('a closed socket no longer counts, and one that closes twice counts once', async t => {
     const closed = new TrackedSocket()
     closed.destroyed = true
     const open = new TrackedSocket()
@@ -139,7 +139,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 0)
   })
 
-  it('a request that has not passed the middleware, and what is no socket, are refused', async t => {
+  it('a request that has not passed the middleware, and an object that is not a socket, are rejected', async t => {
     const codes: string[] = []
     await site(t, express)
     const { visitor } = await site(t, express, {

@@ -1,4 +1,4 @@
-// What `track()` takes for a socket, and how it notices that it has closed: each row with the real library.
+// Which objects `track()` accepts as sockets, and how it detects that they have closed: each row with the real library.
 
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
@@ -22,7 +22,7 @@ import { until } from '../support/http/express.ts'
 import { isAbout } from '../support/option-error.ts'
 import { deferred, harness } from '../support/sessions/harness.ts'
 
-/** A socket on the server, and what its user does to leave. */
+/** A socket on the server, and how its user leaves. */
 interface Open {
   readonly socket: Closable
   leave(): void
@@ -94,7 +94,7 @@ const ROWS: Record<string, (t: TestContext) => Open | Promise<Open>> = {
     const leaving = new AbortController()
     const poll = () =>
       fetch(`http://127.0.0.1:${port}/chat/000/user/xhr`, { method: 'POST', signal: leaving.signal })
-    // The answer to the first request opens the connection, the second one waits.
+    // The response to the first request opens the connection, the second one is pending.
     await (await poll()).text()
     poll().catch(() => {})
     return { socket: await socket, leave: () => leaving.abort() }
@@ -163,7 +163,7 @@ const ROWS: Record<string, (t: TestContext) => Open | Promise<Open>> = {
 }
 
 for (const [name, open] of Object.entries(ROWS)) {
-  it(`${name} counts until it closes, and no more once it has`, async t => {
+  it(`${name} counts until it closes, and not after that`, async t => {
     const { gradio, user } = harness(t)
     const { req, end } = await user().begin()
     const { socket, leave } = await open(t)
@@ -188,7 +188,7 @@ const REFUSED: Record<string, () => unknown> = {
     channel.close()
     return channel
   },
-  // It is closed at 2, and emits nothing then.
+  // It is closed at 2, and then emits nothing.
   'an EventSource': () => Object.assign(new EventTarget(), { readyState: 1, close() {} }),
   // https://mongoosejs.com: it is closed at 0.
   'a database connection': () => Object.assign(new EventEmitter(), { readyState: 1, close() {} }),
@@ -204,7 +204,7 @@ const REFUSED: Record<string, () => unknown> = {
 }
 
 for (const [name, make] of Object.entries(REFUSED)) {
-  it(`${name} is refused, with the way out`, async t => {
+  it(`${name} is rejected, with an alternative`, async t => {
     const { gradio, user } = harness(t)
     const { req, end } = await user().begin()
     assert.throws(
@@ -245,7 +245,7 @@ it('a Socket.IO socket counts from a middleware on, before it is connected, and 
   await until(() => gradio.stats().pages === 0)
 })
 
-it('a session of better-sse that was created after its user had left counts no more', async t => {
+it('a session of better-sse that was created after its user had left does not count', async t => {
   const { gradio, user } = harness(t)
   const leaving = new AbortController()
   const answer = async (req: IncomingMessage, res: ServerResponse) => {

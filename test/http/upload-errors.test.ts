@@ -1,4 +1,4 @@
-// What the app's own upload routes get when the request is to blame: multer's errors, with a status.
+// The errors in the app's own upload routes when the request is at fault: multer's errors, with a status.
 
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
@@ -150,7 +150,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('every method of gradio.upload refuses, and accepts as multer does', async t => {
+  it("every method of gradio.upload rejects and accepts like multer's", async t => {
     const { send, seen, onDisk } = await uploads(t, express)
     const file = part('files', 'a', 'a.txt') + END
     for (const path of ['/single', '/fields', '/any']) assert.equal((await send(path, file)).status, 201)
@@ -171,7 +171,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(seen, [])
   })
 
-  it('a request that is cut off has an error with a status too', async t => {
+  it('a request that is cut off causes an error with a status too', async t => {
     const { port, seen, onDisk } = await uploads(t, express)
     const socket = connect(port, '127.0.0.1').on('error', () => {})
     const head = `POST /array HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\nContent-Type: ${MULTIPART}\r\n\r\n`
@@ -180,7 +180,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([seen[0]?.status, onDisk()], [400, []])
   })
 
-  it("a multer of the app's own has the errors that it has without this library", async t => {
+  it("the app's own multer throws the errors that it throws without this library", async t => {
     const { send, seen } = await uploads(t, express)
     assert.equal((await send('/own', part('files', '123456', 'a.txt') + END)).status, 500)
     assert.deepEqual([seen[0]?.code, seen[0]?.status], ['LIMIT_FILE_SIZE', undefined])

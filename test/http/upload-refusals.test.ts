@@ -1,4 +1,4 @@
-// What `POST upload` refuses, and what is left of it then: nothing.
+// What `POST upload` rejects, and that nothing is left of it.
 
 import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
@@ -14,7 +14,7 @@ import { forEachExpress, site, until } from '../support/http/express.ts'
 const MULTIPART = { 'content-type': 'multipart/form-data; boundary=x' }
 
 forEachExpress((_name, express) => {
-  it('a page of another site is refused, and nothing is begun or kept', async t => {
+  it('a page of another site is rejected, and nothing is started or kept', async t => {
     const { gradio, visitor, onDisk } = await uploadRouteSite(t, express)
     const known = visitor()
     await known.fetch('/id')
@@ -35,7 +35,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(onDisk(), [])
   })
 
-  it('a page of a listed origin is let in, and so is its preflight', async t => {
+  it('a page of a listed origin is accepted, and so is its preflight', async t => {
     const origin = 'http://localhost:5173'
     const { visitor } = await uploadRouteSite(t, express, { options: { origins: [origin] } })
     const user = visitor()
@@ -117,7 +117,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('another field: 400, which names it, and nothing of the request is kept', async t => {
+  it('another field: 400 with its name, and nothing of the request is kept', async t => {
     const { visitor, onDisk, errors } = await uploadRouteSite(t, express)
     const form = new FormData()
     form.append('files', new Blob(['a']), 'a.txt')
@@ -131,13 +131,13 @@ forEachExpress((_name, express) => {
     assert.deepEqual(errors, [])
   })
 
-  it('what is no upload begins no session', async t => {
+  it('a request that is not an upload starts no session', async t => {
     const { gradio, visitor } = await uploadRouteSite(t, express)
     await visitor().fetch('/gradio_api/upload', { method: 'POST', body: '{}' })
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('a browser that gives up leaves nothing behind, and no error', async t => {
+  it('a browser that aborts leaves nothing behind, and no error', async t => {
     const { gradio, port, onDisk, errors } = await uploadRouteSite(t, express)
     const socket = connect(port, '127.0.0.1')
     socket.on('error', () => {})
@@ -159,7 +159,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().open, 0)
   })
 
-  it('a session that ends while its first file begins is reported to its request alone', async t => {
+  it('a session that ends while its first file starts is reported only to its request', async t => {
     const cacheDir = scratch(t)
     const { visitor } = await site(t, express, {
       options: { cacheDir },
@@ -167,7 +167,7 @@ forEachExpress((_name, express) => {
         app.post('/save', (req, res) => {
           const { id } = req.gradioState
           const file = { originalname: 'a.txt', stream: Readable.from(['a']) } as Express.Multer.File
-          // Up to the first wait for the disk, this is done at once.
+          // Everything up to the first disk access is synchronous.
           gradio.storage._handleFile(req, file, error => res.status(error.status).end())
           gradio.endSession(id).catch(() => {})
         })
@@ -186,7 +186,7 @@ forEachExpress((_name, express) => {
     assert.equal(((await answer.json()) as Refused).error.code, 'CLOSED')
   })
 
-  it('a failure of the disk is the app’s to answer', async t => {
+  it('an error of the disk is passed to the app', async t => {
     const { cacheDir, visitor, errors } = await uploadRouteSite(t, express)
     await rm(cacheDir, { recursive: true })
     await writeFile(cacheDir, 'a file in its place')

@@ -7,7 +7,7 @@ import { forEachExpress, json, until } from '../support/http/express.ts'
 import { RecordingStore } from '../support/stores/recording-store.ts'
 
 forEachExpress((_name, express) => {
-  it('is off by default: the request is the app’s own', async t => {
+  it('is off by default: the request is passed to the app', async t => {
     const { gradio, visitor, passedOn } = await uploadRouteSite(t, express, {
       options: { uploadRoute: false },
     })
@@ -18,7 +18,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('is a POST, and nothing else', async t => {
+  it('accepts only POST', async t => {
     const { visitor, passedOn } = await uploadRouteSite(t, express)
     const user = visitor()
     for (const [method, path] of [
@@ -58,7 +58,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(files?.map(({ url }) => url).sort(), body.map(({ url }) => url).sort())
   })
 
-  it('no file at all is answered with none, and text fields are passed over', async t => {
+  it('a request without files returns none, and text fields are ignored', async t => {
     const { visitor } = await uploadRouteSite(t, express)
     const user = visitor()
     assert.deepEqual(await json(upload(user, {})), { status: 200, body: [] })
@@ -71,7 +71,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([status, body.length], [200, 1])
   })
 
-  it('the name of a file does not choose its directory', async t => {
+  it('the name of a file does not determine its directory', async t => {
     const { visitor, onDisk } = await uploadRouteSite(t, express)
     const { body } = await json<StoredUpload[]>(
       upload(visitor(), { '../../../etc/passwd': 'x', 'C:\\a\\b.txt': 'y' }),
@@ -84,7 +84,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const session of [false, {}, { rolling: true }] as const) {
-    it(`a first upload brings the cookie, a second needs none, with session: ${JSON.stringify(session)}`, async t => {
+    it(`a first upload sets the cookie, a second does not need to, with session: ${JSON.stringify(session)}`, async t => {
       const { gradio, visitor } = await uploadRouteSite(t, express, { session })
       const user = visitor()
       const first = await upload(user, { 'a.txt': 'a' })
@@ -99,7 +99,7 @@ forEachExpress((_name, express) => {
       assert.equal((await gradio.session(body.id)?.files())?.length, 2)
     })
 
-    it(`a first upload that is refused brings it too, with session: ${JSON.stringify(session)}`, async t => {
+    it(`a first upload that is rejected sets it too, with session: ${JSON.stringify(session)}`, async t => {
       const { gradio, visitor } = await uploadRouteSite(t, express, { session, options: { maxFileSize: 10 } })
       const user = visitor()
       assert.equal((await upload(user, { 'a.txt': 'much too long' })).status, 413)
@@ -108,7 +108,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('the session is in the store before the first file has come', async t => {
+  it('the session is in the store before the first file has arrived', async t => {
     const store = new RecordingStore(10)
     const { port, gradio } = await uploadRouteSite(t, express, { session: { store } })
     const socket = connect(port, '127.0.0.1')
@@ -129,7 +129,7 @@ forEachExpress((_name, express) => {
     }, 'the session in the store')
   })
 
-  it('an upload of a known user makes the store write nothing, even with rolling', async t => {
+  it('an upload of a known user writes nothing to the store, even with rolling', async t => {
     const store = new RecordingStore()
     const { visitor } = await uploadRouteSite(t, express, { session: { store, rolling: true } })
     const user = visitor()

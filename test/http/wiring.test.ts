@@ -1,4 +1,4 @@
-// Apps that are put together in a wrong way: an error that names the line to change.
+// Apps with incorrect setups: the error says which line to change.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -15,7 +15,7 @@ import { serveKoa } from '../support/http/koa.ts'
 
 const instance = () => gradioState({ clock: fakeClock() })
 
-/** Sends one request to an Express app, and resolves with the error that it ends with. */
+/** Sends one request to an Express app, and resolves with the resulting error. */
 async function errorOf(t: Parameters<typeof serve>[0], app: Express): Promise<GradioStateError> {
   let found: GradioStateError | undefined
   const note: ErrorRequestHandler = (error, _req, res, _next) => {
@@ -51,7 +51,7 @@ forEachExpress((_name, express) => {
     assertError(await errorOf(t, app), 'NOT_MOUNTED', 'app.use(gradio) before the routes')
   })
 
-  it('gradio.upload before app.use(gradio) is told', async t => {
+  it('gradio.upload before app.use(gradio) gets an error', async t => {
     const app = express()
     const gradio = instance()
     app.post('/', gradio.upload.single('file'))
@@ -79,14 +79,14 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await response.json(), ['of a test', true])
   })
 
-  it('app.use(koa(gradio)) gets an error, and rejects nowhere else', async t => {
+  it('app.use(koa(gradio)) gets an error, and causes no other rejection', async t => {
     const app = express()
     const middleware: unknown = koa(instance())
     app.use(middleware as Parameters<Express['use']>[0])
     assertError(await errorOf(t, app), 'WRONG_FRAMEWORK', 'with app.use(gradio)')
   })
 
-  it('app.use(gradioState) is told', async t => {
+  it('app.use(gradioState) gets an error', async t => {
     const app = express()
     const uncalled: unknown = gradioState
     app.use(uncalled as Parameters<Express['use']>[0])
@@ -115,7 +115,7 @@ forEachExpress((_name, express) => {
   })
 })
 
-it('a handler of HTTP/2 before the middleware is told', async t => {
+it('a handler of HTTP/2 before the middleware gets an error', async t => {
   instance()
   let found: unknown
   const server = createServer((req, res) => {
@@ -136,7 +136,7 @@ it('a handler of HTTP/2 before the middleware is told', async t => {
   assertError(found as GradioStateError, 'NOT_MOUNTED', 'app.use(gradio) before the routes')
 })
 
-it('app.use(gradio) on Koa is told', async t => {
+it('app.use(gradio) on Koa gets an error', async t => {
   const app = new Koa()
   const middleware: unknown = instance()
   app.use(middleware as Middleware)
@@ -144,7 +144,7 @@ it('app.use(gradio) on Koa is told', async t => {
   assertError(error, 'WRONG_FRAMEWORK', 'with app.use(koa(gradio))')
 })
 
-it('app.use(gradioState) on Koa is told', async t => {
+it('app.use(gradioState) on Koa gets an error', async t => {
   const app = new Koa()
   const uncalled: unknown = gradioState
   app.use(uncalled as Middleware)

@@ -1,4 +1,4 @@
-// How long the own cookie lives, and who renews it.
+// The lifetime of the library's own cookie, and how it is renewed.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -49,7 +49,7 @@ forEachExpress((_name, express) => {
     assert.equal(user.cookies.get('gradio_state'), cookie)
   })
 
-  it('a page with a socket is asked to renew the cookie at half of its time', async t => {
+  it('a page with a socket is asked to renew the cookie at half of its lifetime', async t => {
     const app = await site(t, express, own({ cookie: { maxAge: '60s' } }))
     const user = app.visitor()
     const { ticket } = await heartbeat(user, 'page')
@@ -69,7 +69,7 @@ forEachExpress((_name, express) => {
     assert.equal(app.gradio.stats().pages, 1)
   })
 
-  it('a page of a framework session is not asked', async t => {
+  it('a page with a framework session is not asked', async t => {
     const app = await site(t, express, { options: { cookie: { maxAge: '60s' } } })
     const { ticket } = await heartbeat(app.visitor(), 'page')
     const { socket } = await dial(t, app, 'page', { ticket })
@@ -80,7 +80,7 @@ forEachExpress((_name, express) => {
     assert.ok(!messages.includes('renew'))
   })
 
-  it('a page whose socket breaks after a renewal leaves as any other', async t => {
+  it('a page whose socket breaks after a renewal leaves like any other', async t => {
     const app = await site(t, express, own({ cookie: { maxAge: '60s' } }))
     const { ticket } = await heartbeat(app.visitor(), 'page')
     const { socket, closed } = await dial(t, app, 'page', { ticket })

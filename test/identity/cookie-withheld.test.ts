@@ -1,4 +1,4 @@
-// Responses on which the own cookie must not be set, and cookies that several have set.
+// Responses that must not set the library's own cookie, and several cookies with its name.
 
 import assert from 'node:assert/strict'
 import { type RequestOptions, request } from 'node:http'
@@ -41,7 +41,7 @@ const LINK = { ...CROSS_SITE, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'd
 const FRAME = { ...LINK, 'sec-fetch-dest': 'iframe' }
 const FETCH = { ...CROSS_SITE, 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' }
 
-/** Requests, and whether the own cookie may have been withheld from them: with `SameSite` lax, strict and none. */
+/** Requests, and whether the browser may have withheld the library's own cookie from them: with `SameSite` lax, strict and none. */
 const crossSite: [string, { method?: string; headers: Record<string, string> }, boolean, boolean][] = [
   ['a form of another site', { method: 'POST', headers: LINK }, true, true],
   ['a link of another site', { headers: LINK }, false, true],
@@ -57,7 +57,7 @@ const crossSite: [string, { method?: string; headers: Record<string, string> }, 
   ['an address that was typed', { headers: { ...LINK, 'sec-fetch-site': 'none' } }, false, false],
 ]
 
-/** The cookies that a response sets. Not by `fetch`, which sends a `Sec-Fetch-Mode` of its own. */
+/** The cookies that a response sets. Without `fetch`, which sends its own `Sec-Fetch-Mode`. */
 function cookiesFrom(url: string, init: RequestOptions): Promise<string[] | undefined> {
   return new Promise((resolve, reject) => {
     const sent = request(url, init, response => {
@@ -67,7 +67,7 @@ function cookiesFrom(url: string, init: RequestOptions): Promise<string[] | unde
   })
 }
 
-/** What a first request with that route and these headers leaves behind. */
+/** The results of a first request with that route and these headers. */
 async function outcomeOf(
   t: Parameters<typeof site>[0],
   express: ExpressModule,
@@ -121,7 +121,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(messages, ['GET /one/ ha', 'GET /two/ ha'])
   })
 
-  it('a user with the cookie uses the state on such a route', async t => {
+  it('a user with the cookie can use the state on such a route', async t => {
     const send: RequestHandler = (req, res) => {
       res.set('Cache-Control', 'public').end(String(req.gradioState.get('n')))
     }
@@ -156,7 +156,7 @@ forEachExpress((_name, express) => {
     }
   }
 
-  it('the warning about requests of other sites is emitted once', async t => {
+  it('the warning about requests from other sites is emitted once', async t => {
     const warnings = warningsIn(t)
     const { visitor } = await site(
       t,
@@ -167,7 +167,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(warnings, ['GRADIO_STATE_CROSS_SITE_REQUEST'])
   })
 
-  it('of several own cookies the first counts, and one warning is emitted', async t => {
+  it('of several own cookies the first is used, and one warning is emitted', async t => {
     const warnings = warningsIn(t)
     const { origin } = await site(
       t,
@@ -184,7 +184,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(warnings, ['GRADIO_STATE_SEVERAL_COOKIES'])
   })
 
-  it('two apps on two ports of one host keep their users', async t => {
+  it('two apps on two ports of one host keep their users separate', async t => {
     const count: RequestHandler = (req, res) => {
       const n = ((req.gradioState.get('n') as number | undefined) ?? 0) + 1
       req.gradioState.set('n', n)
@@ -213,7 +213,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(counts, ['1', '1', '2', '2', '3', '3'])
   })
 
-  it('a partitioned cookie is partitioned where it is secure', async t => {
+  it('a partitioned cookie is partitioned if it is secure', async t => {
     const lineOf = async (cookie: CookieOptions, headers: Record<string, string>) => {
       const setup = own(app => void app.get('/a', use, (_req, res) => res.end()), { cookie })
       const { app, visitor } = await site(t, express, setup)

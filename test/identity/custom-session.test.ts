@@ -1,4 +1,4 @@
-// Sessions of other makes than express-session: the token is put into `req.session`.
+// Sessions of other middleware than express-session: the token is stored in `req.session`.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -31,7 +31,7 @@ forEachExpress((_name, express) => {
   const withSession = (...before: RequestHandler[]) => ({ session: false as const, before, routes })
   const signed = () => cookieSession({ secret: 'a secret' })
 
-  it('cookie-session carries the token, and no cookie of ours is needed', async t => {
+  it('cookie-session stores the token, and the library sets no cookie', async t => {
     const { gradio, visitor } = await site(t, express, withSession(signed()))
     const user = visitor()
     const id = await idOf(user)
@@ -46,7 +46,7 @@ forEachExpress((_name, express) => {
     assert.ok(!body.gradioState.token.includes(id), 'the id of the session is no credential')
   })
 
-  it('with cookie-session a request that uses nothing gets no cookie', async t => {
+  it('with cookie-session a request that does not use the state gets no cookie', async t => {
     const { gradio, visitor } = await site(t, express, withSession(signed()))
     const user = visitor()
     await user.fetch('/nothing')
@@ -62,7 +62,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 1)
   })
 
-  it('a cleared cookie-session is a logout: the identity is gone', async t => {
+  it('a cleared cookie-session is a logout: the session is lost', async t => {
     const { visitor } = await site(t, express, withSession(signed()))
     const user = visitor()
     const first = await idOf(user)
@@ -85,12 +85,12 @@ forEachExpress((_name, express) => {
     assert.equal(await idOf(same), second)
   })
 
-  it('an unknown session that is kept carries the token', async t => {
+  it('an unknown session that persists stores the token', async t => {
     const { gradio, visitor } = await site(t, express, withSession(customSession()))
     const user = visitor()
     const id = await idOf(user)
     assert.equal(await idOf(user), id)
-    // Known by now to be kept: from here on no cookie of ours is set.
+    // It is known to persist by now: from here on the library sets no cookie.
     const other = visitor()
     const otherId = await idOf(other)
     assert.notEqual(otherId, id)
@@ -99,7 +99,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 2)
   })
 
-  it('a logout in an unknown session that is kept is the end of the identity', async t => {
+  it('a logout in an unknown session that persists ends the identity', async t => {
     const { visitor } = await site(t, express, withSession(customSession()))
     const user = visitor()
     const first = await idOf(user)
@@ -110,7 +110,7 @@ forEachExpress((_name, express) => {
     assert.equal(await idOf(user), second)
   })
 
-  it('an unknown session that is not kept is stood in for by the own cookie', async t => {
+  it("the library's own cookie replaces an unknown session that does not persist", async t => {
     const { gradio, clock, visitor } = await site(t, express, withSession(freshEachTime))
     const user = visitor()
     const id = await idOf(user)
@@ -125,7 +125,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('what the app itself put there under our name is no token', async t => {
+  it("data of the app under the library's name is not a token", async t => {
     const { gradio, visitor } = await site(t, express, {
       ...withSession((req, _res, next) => {
         Object.assign(req, { session: { gradioState: { token: 'chosen by the app' } } })

@@ -1,4 +1,4 @@
-// What the watch costs a store: no more questions than deadlines and the slow poll need, and nothing but questions.
+// The cost of the watcher for a store: no more queries than deadlines and the slow poll need, and only queries.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -6,10 +6,10 @@ import { frameworkHarness } from '../support/sessions/framework-harness.ts'
 
 const SESSIONS = 2_000
 const HOUR = 3600
-/** How often a session is asked for whose user is inactive, as jittered: in seconds. */
+/** The interval of queries for a session whose user is inactive, with jitter: in seconds. */
 const POLL = { least: 225, most: 375 }
 
-it('2,000 sessions that live are each asked for about every five minutes', async t => {
+it('2,000 sessions are each queried about every five minutes', async t => {
   const harness = frameworkHarness(t, {
     options: { maxSessions: SESSIONS, gracePeriod: '1d' },
     session: { cookie: { maxAge: 86_400_000 } },
@@ -29,7 +29,7 @@ it('2,000 sessions that live are each asked for about every five minutes', async
   assert.equal(harness.gradio.stats().sessions, SESSIONS)
 })
 
-it('those whose users are active are asked for not at all', async t => {
+it('sessions of active users are not queried', async t => {
   const harness = frameworkHarness(t, { session: { cookie: { maxAge: 600_000 } } })
   const users = Array.from({ length: 200 }, () => harness.user())
   for (const user of users) await user.session()
@@ -43,7 +43,7 @@ it('those whose users are active are asked for not at all', async t => {
   assert.deepEqual(harness.store.take(), [])
 })
 
-it('those that expire are asked for once at their deadline', async t => {
+it('sessions that expire are queried once at their deadline', async t => {
   const harness = frameworkHarness(t, { session: { cookie: { maxAge: 120_000 } } })
   for (let users = 0; users < SESSIONS; users++) await harness.user().session()
   harness.store.take()

@@ -1,4 +1,4 @@
-// When a store is asked for which session, and what is believed of the answer.
+// When a store is queried for which session, and how the answers are used.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -10,13 +10,13 @@ import {
 } from '../support/sessions/framework-harness.ts'
 import { TroubledStore } from '../support/stores/troubled-store.ts'
 
-/** Between two questions of the slow poll, as jittered. */
+/** The interval of the slow poll, with jitter. */
 const POLL = { least: 225, most: 375 }
 const KEPT = { gracePeriod: '30d' } as const
 /** A cookie that lasts until the browser is closed. */
 const UNTIL_CLOSED = { session: { cookie: {} } }
 
-/** The seconds in which the store is asked by the library alone, while `seconds` pass. */
+/** The seconds in which the library queries the store, while `seconds` pass. */
 async function questions({ clock, store }: FrameworkHarness, seconds: number): Promise<number[]> {
   const asked: number[] = []
   store.trouble = method => {
@@ -28,14 +28,14 @@ async function questions({ clock, store }: FrameworkHarness, seconds: number): P
   return asked
 }
 
-/** Another process prolongs a session: what is stored of it, changed. */
+/** Another process extends a session: changes what is stored of it. */
 function prolong({ store, clock }: FrameworkHarness, { id }: HarnessUser, seconds: number): void {
   const stored = JSON.parse(store.stored(id) as string)
   stored.cookie.expires = new Date(clock.wall() + seconds * 1000)
   store.restore(id, JSON.stringify(stored))
 }
 
-it('a session is asked for once, when its deadline has passed', async t => {
+it('a session is queried once, when its deadline has passed', async t => {
   const harness = frameworkHarness(t)
   await harness.user().session()
   assert.deepEqual(await questions(harness, LIFETIME + GRACE - 1), [60.05])
@@ -45,7 +45,7 @@ it('a session is asked for once, when its deadline has passed', async t => {
   assert.deepEqual(await questions(harness, 10 * POLL.most), [], 'what has ended is not asked for any more')
 })
 
-it('what a request does to it postpones the question, with no call of ours', async t => {
+it('changes by a request postpone the query, without a call of the library', async t => {
   const harness = frameworkHarness(t)
   const user = harness.user()
   await user.session()
@@ -58,7 +58,7 @@ it('what a request does to it postpones the question, with no call of ours', asy
   assert.deepEqual(await questions(harness, LIFETIME + 1), [560.05])
 })
 
-it('a lifetime that is made longer or shorter at run time is noted', async t => {
+it('a lifetime that is changed at run time is used', async t => {
   for (const seconds of [20, 200]) {
     const harness = frameworkHarness(t)
     const user = harness.user()
@@ -71,11 +71,11 @@ it('a lifetime that is made longer or shorter at run time is noted', async t => 
   }
 })
 
-it('one that outlives its deadline is asked for again in growing intervals, and then as the poll does', async t => {
+it('a session that outlives its deadline is queried again at increasing intervals, then at those of the poll', async t => {
   const harness = frameworkHarness(t, { options: KEPT })
   const user = harness.user()
   await user.session()
-  // As connect-redis and others do: the store knows better than what it has stored.
+  // Like connect-redis and others: the store's deadline is later than the stored one.
   const later = JSON.parse(harness.store.stored(user.id) as string)
   delete later.cookie.expires
   harness.store.restore(user.id, JSON.stringify(later))
@@ -96,7 +96,7 @@ it('a later deadline in the store is used', async t => {
   assert.deepEqual(harness.log, ['unload disconnected @2'])
 })
 
-it('an earlier one is not: many stores keep the deadline apart from what they give', async t => {
+it('an earlier one is not: many stores keep the deadline apart from the data', async t => {
   const expires = new Date(Date.UTC(2026, 0, 1) + 400_000).toISOString()
   class StaleStore extends TroubledStore {
     override get(id: string, done: (error: unknown, session?: unknown) => void): void {
@@ -112,7 +112,7 @@ it('an earlier one is not: many stores keep the deadline apart from what they gi
   assert.ok(asked.length >= 3 && asked.length <= 5, `${asked.length} times`)
 })
 
-it('a session without a known deadline is asked for about every five minutes', async t => {
+it('a session without a known deadline is queried about every five minutes', async t => {
   const harness = frameworkHarness(t, { options: KEPT, ...UNTIL_CLOSED })
   await harness.user().session()
   const asked = await questions(harness, 36_000)
@@ -121,7 +121,7 @@ it('a session without a known deadline is asked for about every five minutes', a
   assert.ok(new Set(gaps.map(Math.round)).size > 10, 'jittered')
 })
 
-it('one that is far from its deadline is, too', async t => {
+it('a session that is far from its deadline is, too', async t => {
   const harness = frameworkHarness(t, { options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
   await harness.user().session()
   const asked = await questions(harness, 3600)
@@ -140,7 +140,7 @@ it('a request postpones the poll', async t => {
 })
 
 for (const how of ['lost', 'flushed'] as const) {
-  it(`a session that is ${how} before its time is noticed by the poll`, async t => {
+  it(`a session that is ${how} early is detected by the poll`, async t => {
     const harness = frameworkHarness(t, UNTIL_CLOSED)
     const [user, other] = [harness.user(), harness.user()]
     await user.session()
@@ -160,7 +160,7 @@ for (const how of ['lost', 'flushed'] as const) {
   })
 }
 
-it('one that is lost early ends a grace after it was noticed', async t => {
+it('a session that is lost early ends one grace period after that was detected', async t => {
   const harness = frameworkHarness(t, UNTIL_CLOSED)
   const user = harness.user()
   await user.session()
@@ -172,7 +172,7 @@ it('one that is lost early ends a grace after it was noticed', async t => {
   assert.equal(harness.log.length, 2)
 })
 
-it('a session that was never saved is not asked for, and not taken for lost', async t => {
+it('a session that was never saved is not queried, and not considered lost', async t => {
   const harness = frameworkHarness(t, UNTIL_CLOSED)
   const user = harness.user()
   let release!: () => void
@@ -193,7 +193,7 @@ it('a session that was never saved is not asked for, and not taken for lost', as
   assert.ok(harness.gradio.session(id))
 })
 
-it('a session whose save fails is not taken for lost', async t => {
+it('a session whose save fails is not considered lost', async t => {
   const harness = frameworkHarness(t, UNTIL_CLOSED)
   const user = harness.user()
   harness.store.trouble = method => (method === 'set' ? new Error('full') : undefined)
@@ -205,7 +205,7 @@ it('a session whose save fails is not taken for lost', async t => {
   )
 })
 
-it('an answer that raced with a save is not believed', async t => {
+it('an answer that overlaps with a save is ignored', async t => {
   const held: (() => void)[] = []
   class SlowStore extends TroubledStore {
     isSlow = false
@@ -240,12 +240,12 @@ it('a session that is saved again after it was found missing is watched again', 
   stored.cookie.expires = new Date(harness.clock.wall() + 100_000)
   await new Promise(resolve => harness.store.set(user.id, stored, resolve as never))
   assert.deepEqual(await questions(harness, 101), [161.05])
-  // Only a request that carries the token cancels the grace; it counts from the expiry that is known last.
+  // Only a request with the token cancels the grace period, which counts from the last known expiry.
   assert.deepEqual(harness.log, ['unload disconnected @2'])
   assert.ok(harness.gradio.session(session.id))
 })
 
-it('a request that carries the token cancels the grace', async t => {
+it('a request with the token cancels the grace period', async t => {
   const harness = frameworkHarness(t)
   const user = harness.user()
   const session = await user.session()
@@ -260,7 +260,7 @@ it('a request that carries the token cancels the grace', async t => {
   assert.equal(harness.log[2], 'ended expired @3721', 'a grace after it has expired again')
 })
 
-it('one that returns is asked for again, and expires again', async t => {
+it('a session that returns is queried again, and expires again', async t => {
   const harness = frameworkHarness(t)
   const user = harness.user()
   await user.session()
@@ -276,7 +276,7 @@ it('one that returns is asked for again, and expires again', async t => {
 })
 
 for (const keepAlive of [true, false]) {
-  it(`an open page ${keepAlive ? 'keeps its session alive' : 'prolongs nothing'}, with keepAlive: ${keepAlive}`, async t => {
+  it(`an open page ${keepAlive ? 'keeps its session alive' : 'extends nothing'}, with keepAlive: ${keepAlive}`, async t => {
     const harness = frameworkHarness(t, { options: { keepAlive } })
     const user = harness.user()
     const session = await user.session()
@@ -325,20 +325,20 @@ it('keepAlive touches nothing for a user without a page', async t => {
   assert.deepEqual(harness.store.ids, [])
 })
 
-it('keepAlive keeps what is given no deadline, too', async t => {
+it('keepAlive also keeps sessions without a deadline', async t => {
   const harness = frameworkHarness(t, { options: { keepAlive: true }, ...UNTIL_CLOSED })
   const user = harness.user()
   await user.session()
   await user.connect()
   harness.store.take()
   await harness.clock.advance(2 * POLL.most)
-  // Such a store has a lifetime of its own for them, and begins it anew with each touch.
+  // Such a store gives them its own lifetime, and restarts it with each touch.
   const calls = harness.store.take()
   assert.ok(calls.includes(`touch ${user.id}`))
   assert.deepEqual(harness.log, [])
 })
 
-it('what keepAlive touches ends as before when the touch fails', async t => {
+it('a session that keepAlive touches ends as usual when the touch fails', async t => {
   const harness = frameworkHarness(t, { options: { keepAlive: true } })
   const user = harness.user()
   await user.session()

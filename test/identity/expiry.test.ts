@@ -1,4 +1,4 @@
-// What the user of a framework session sees of its expiry. Which store is asked when: expiry-watch.test.ts.
+// What users of a framework session notice of its expiry. For the queries of stores, see expiry-watcher.test.ts.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -7,7 +7,7 @@ import { disconnectionOf, GRACE, LIFETIME, sessionApp } from '../support/http/se
 import { deferred } from '../support/sessions/harness.ts'
 
 forEachExpress((_name, express) => {
-  it('an open page is notified that its session has expired, and comes back under a new one', async t => {
+  it('an open page is notified that its session has expired, and connects again in a new one', async t => {
     const { gradio, log, pass, user } = await sessionApp(t, express)
     const me = user()
     const { id } = await me.set('mine')
@@ -39,7 +39,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(log, ['unload expired @60.05', 'delete expired @3660', 'ended expired @3660'])
   })
 
-  it('it ends at the same time when the expiry is learnt late', async t => {
+  it('it ends at the same time if the expiry is detected late', async t => {
     const { errors, log, pass, store, user } = await sessionApp(t, express)
     await user().set('mine')
     store.trouble = () => new Error('away')
@@ -53,7 +53,7 @@ forEachExpress((_name, express) => {
     assert.equal(errors.length, 1)
   })
 
-  it('it ends at once when the expiry is learnt later than a grace after it', async t => {
+  it('it ends at once if the expiry is detected later than one grace period after it', async t => {
     const { clock, log, pass, store, user } = await sessionApp(t, express, { options: { gracePeriod: 30 } })
     const me = user()
     await me.set('mine')
@@ -69,7 +69,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(log, [`unload expired @${at}`, `delete expired @${at}`, `ended expired @${at}`])
   })
 
-  it('a request prolongs the session, and makes the store be asked no earlier than it then expires', async t => {
+  it("a request extends the session, and postpones the store's next query to the new expiry", async t => {
     const { log, pass, store, user } = await sessionApp(t, express)
     const me = user()
     await me.set('mine')
@@ -91,7 +91,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([store.take('get').length, log], [1, ['unload expired @310.05']])
   })
 
-  it('an open page prolongs nothing', async t => {
+  it('an open page does not extend the session', async t => {
     const { pass, store, user } = await sessionApp(t, express)
     const me = user()
     await me.set('mine')
@@ -110,7 +110,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual((await disconnectionOf(page)).reason, 'expired')
   })
 
-  it('of two sessions, the one that expires takes nothing from the other', async t => {
+  it('if one of two sessions expires, the other is not affected', async t => {
     const { gradio, log, pass, user } = await sessionApp(t, express)
     const [short, long] = [user(), user()]
     await short.set('short')
@@ -124,7 +124,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await long.get(), { status: 200, id, value: 'long' })
   })
 
-  it('a request in flight keeps an expired session until it is answered', async t => {
+  it('a request in flight keeps an expired session until its response', async t => {
     const [arrived, answered] = [deferred(), deferred()]
     const { gradio, held, log, clock, pass, user } = await sessionApp(t, express, {
       options: { gracePeriod: 10 },

@@ -55,7 +55,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([...user.cookies.keys()], ['connect.sid'], 'no cookie of our own')
   })
 
-  it('the token is written at the first use, and never again', async t => {
+  it('the token is written at the first use, and not again', async t => {
     const store = new RecordingStore()
     const { visitor } = await site(t, express, { session: { store }, routes })
     const user = visitor()
@@ -65,7 +65,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(store.writes(), ['touch'], 'what express-session does for each request')
   })
 
-  it('a request that uses nothing leaves no record, no cookie and no session', async t => {
+  it('a request that does not use the state leaves no record, no cookie and no session', async t => {
     const store = new RecordingStore()
     const { gradio, visitor } = await site(t, express, { session: { store }, routes })
     const user = visitor()
@@ -94,7 +94,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a store of another make works alike', async t => {
+  it('another kind of store works as well', async t => {
     const MemoryStore = createMemoryStore(session)
     const { visitor } = await site(t, express, { session: { store: new MemoryStore({}) }, routes })
     const user = visitor()
@@ -127,7 +127,7 @@ forEachExpress((_name, express) => {
     assert.equal(await idOf(user), second)
   })
 
-  it('a forged cookie is not followed, and neither is a forged signature', async t => {
+  it('a cookie with a forged id or signature is ignored', async t => {
     const { gradio, visitor } = await site(t, express, { routes })
     const user = visitor()
     const id = await idOf(user)
@@ -143,7 +143,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 1 + forged.length)
   })
 
-  it("unset: 'destroy' destroys what the app unsets, and nothing on our routes", async t => {
+  it("unset: 'destroy' destroys a session that the app unsets, and nothing on the library's routes", async t => {
     const store = new RecordingStore()
     const { visitor } = await site(t, express, { session: { store, unset: 'destroy' }, routes })
     const user = visitor()

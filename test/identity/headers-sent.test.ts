@@ -1,4 +1,4 @@
-// A first use after the headers were sent would make a session that its browser never learns of.
+// A first use after the headers were sent would start a session that the browser could never find again.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -16,7 +16,7 @@ const sessionKinds: Record<string, () => SiteOptions> = {
   'an unknown session that is kept': () => ({ session: false, before: [customSession()] }),
 }
 
-/** What a use gives: the id of the session, or the code of the error. */
+/** The result of a use: the id of the session, or the code of the error. */
 function tryUse(req: Request, use: (req: Request) => unknown): string {
   try {
     return String(use(req) ?? req.gradioState.id)
@@ -57,9 +57,9 @@ function routes(app: Express) {
 
 forEachExpress((_name, express) => {
   for (const [kind, options] of Object.entries(sessionKinds)) {
-    it(`a browser that could not learn of its session is refused it, with ${kind}`, async t => {
+    it(`a browser that could not receive its session's cookie gets an error, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
-      // With saveUninitialized the headers bring a cookie to every new browser, so none is refused.
+      // With saveUninitialized the headers set a cookie in every new browser, so no use is rejected.
       const sentCookie = kind.endsWith('saveUninitialized')
       for (const use of ['id', 'set', 'establish']) {
         const user = visitor()
@@ -70,7 +70,7 @@ forEachExpress((_name, express) => {
       assert.equal(gradio.stats().sessions, sentCookie ? 3 : 0)
     })
 
-    it(`a browser that knows its session may use it at any time, with ${kind}`, async t => {
+    it(`a browser that has its session's cookie can use it at any time, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       const user = visitor()
       const id = await (await user.fetch('/id')).text()
@@ -84,13 +84,13 @@ forEachExpress((_name, express) => {
       assert.equal(await (await user.fetch('/id')).text(), next)
     })
 
-    it(`to look for a value that is not there is no use, with ${kind}`, async t => {
+    it(`checking for a missing value is not a use, with ${kind}`, async t => {
       const { visitor } = await site(t, express, { ...options(), routes })
       assert.equal(await (await visitor().fetch('/late/read')).text(), 'undefined')
     })
   }
 
-  it('a browser that has a framework session already may begin its session at any time', async t => {
+  it('a browser that already has a framework session can start its session at any time', async t => {
     const { gradio, visitor } = await site(t, express, { routes })
     for (const use of ['id', 'set', 'establish']) {
       const user = visitor()

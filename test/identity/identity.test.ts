@@ -28,7 +28,7 @@ const ask = (user: Visitor, headers: Record<string, string> = {}) =>
 const idOf = async (user: Visitor, as: string) => (await ask(user, { 'x-user': as })).body.id
 
 forEachExpress((_name, express) => {
-  it('identify: requests with the same credential share a session, whatever browser they come from', async t => {
+  it('identify: requests with the same credential share a session, in any browser', async t => {
     const { gradio, visitor } = await site(t, express, {
       options: { identify: req => req.headers['x-user'] as string | undefined },
       routes,
@@ -41,7 +41,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 2)
   })
 
-  it('identify: undefined leaves it to the framework session', async t => {
+  it('identify: undefined falls back to the framework session', async t => {
     const { visitor } = await site(t, express, { options: { identify: () => undefined }, routes })
     const user = visitor()
     const { id } = (await ask(user)).body
@@ -49,7 +49,7 @@ forEachExpress((_name, express) => {
     assert.equal((await ask(user)).body.id, id)
   })
 
-  it('identify: what is no string, or empty, or throws, is a mistake that is told', async t => {
+  it('identify: a result that is not a string or is empty, and an exception, are reported as errors', async t => {
     let give = (): unknown => ''
     const { visitor } = await site(t, express, { options: { identify: () => give() as string }, routes })
     for (const wrong of ['', 7, null, Promise.resolve('ann')]) {
@@ -63,7 +63,7 @@ forEachExpress((_name, express) => {
     assert.equal((await ask(visitor())).status, 401)
   })
 
-  it("session: 'framework' has no other identity: without a framework session, use is refused", async t => {
+  it("session: 'framework' has no other identity: without a framework session, uses are rejected", async t => {
     const { gradio, visitor } = await site(t, express, {
       session: false,
       options: { session: 'framework' },
@@ -77,7 +77,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([user.cookies.size, gradio.stats().sessions], [0, 0])
   })
 
-  it("session: 'auto' makes no second identity while the store is away", async t => {
+  it("session: 'auto' creates no second identity while the store is unavailable", async t => {
     const store = new RecordingStore()
     const { gradio, visitor } = await site(t, express, { session: { store }, routes })
     const [user, other] = [visitor(), visitor()]
@@ -97,14 +97,14 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 1)
   })
 
-  it('the own cookie serves where there never was a framework session', async t => {
+  it("the library's own cookie is used if there never was a framework session", async t => {
     const { visitor } = await site(t, express, { session: false, routes })
     const user = visitor()
     await ask(user)
     assert.deepEqual([...user.cookies.keys()], ['gradio_state'])
   })
 
-  it('mounted before the session middleware, it says so at the first use', async t => {
+  it('mounted before the session middleware, the first use throws an error that says so', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = express()
     app.use(gradio)
@@ -118,7 +118,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it("with session: 'cookie' or identify it may be mounted before the session middleware", async t => {
+  it("with session: 'cookie' or identify it can be mounted before the session middleware", async t => {
     for (const options of [{ session: 'cookie' as const }, { identify: () => 'ann' }]) {
       const app = express()
       app.use(gradioState({ clock: fakeClock(), ...options }))
@@ -132,7 +132,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('mounted twice it works once', async t => {
+  it('mounted twice it works like once', async t => {
     const { app, gradio, visitor } = await site(t, express)
     const router = express.Router()
     router.use(gradio)
@@ -158,7 +158,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([status, body.code], [500, 'TWO_INSTANCES'])
   })
 
-  it('info is noted when the session is made, and handed to hooks', async t => {
+  it('info is called when the session starts, and its result is passed to hooks', async t => {
     const infos: unknown[] = []
     const { gradio, clock, visitor } = await site(t, express, {
       options: { info: req => ({ agent: req.headers['user-agent'] }) },

@@ -14,7 +14,7 @@ import { KoaStore } from '../support/stores/koa-store.ts'
 const POST = { method: 'POST' }
 const STALE = `s%3A${'a'.repeat(32)}.signature`
 
-/** A server that has just been started, and a browser with the cookie of the earlier one. */
+/** A server that has just started, and a browser with the cookie of the earlier one. */
 interface Restarted {
   readonly gradio: GradioState
   browser(): Visitor
@@ -40,7 +40,7 @@ const idOf = async (user: Visitor, path = '/id', init: RequestInit = {}) =>
 
 /** The tests for all frameworks. */
 function joins(restart: (t: Parameters<typeof site>[0]) => Promise<Restarted>): void {
-  it('a heartbeat joins the session that a request has begun', async t => {
+  it('a heartbeat joins the session that a request has started', async t => {
     const { gradio, browser } = await restart(t)
     const [requesting, page] = [browser(), browser()]
     const before = new Map(page.cookies)
@@ -51,7 +51,7 @@ function joins(restart: (t: Parameters<typeof site>[0]) => Promise<Restarted>): 
     assert.equal(await idOf(requesting), id)
   })
 
-  it('a request joins the session that a heartbeat has begun', async t => {
+  it('a request joins the session that a heartbeat has started', async t => {
     const { gradio, browser } = await restart(t)
     const [requesting, page] = [browser(), browser()]
     const before = new Map(requesting.cookies)
@@ -62,7 +62,7 @@ function joins(restart: (t: Parameters<typeof site>[0]) => Promise<Restarted>): 
     assert.equal(await idOf(page), id)
   })
 
-  it('two requests begin a session each', async t => {
+  it('two requests each start a session', async t => {
     const { gradio, browser } = await restart(t)
     assert.notEqual(await idOf(browser()), await idOf(browser()))
     assert.equal(gradio.stats().sessions, 2)
@@ -74,7 +74,7 @@ function joins(restart: (t: Parameters<typeof site>[0]) => Promise<Restarted>): 
     assert.deepEqual([gradio.stats().sessions, gradio.stats().pages], [1, 3])
   })
 
-  it('only for a moment', async t => {
+  it('only for a short time', async t => {
     const { gradio, browser, advance } = await restart(t)
     await idOf(browser())
     await idle(gradio)
@@ -83,7 +83,7 @@ function joins(restart: (t: Parameters<typeof site>[0]) => Promise<Restarted>): 
     assert.equal(gradio.stats().sessions, 2)
   })
 
-  it('no other browser joins', async t => {
+  it('other browsers do not join', async t => {
     const { gradio, browser } = await restart(t)
     await idOf(browser())
     await heartbeat(browser(), 'page', { headers: { 'user-agent': 'another' } })
@@ -93,7 +93,7 @@ function joins(restart: (t: Parameters<typeof site>[0]) => Promise<Restarted>): 
     assert.equal(gradio.stats().sessions, 3)
   })
 
-  it('nobody joins a session that has ended', async t => {
+  it('a session that has ended is not joined', async t => {
     const { gradio, browser } = await restart(t)
     const id = await idOf(browser())
     await gradio.endSession(id)
@@ -115,7 +115,7 @@ forEachExpress((_name, express) => {
   }
   joins(restart)
 
-  it('nobody joins with what led to the session before a login', async t => {
+  it('a credential from before a login does not join the session after it', async t => {
     const { gradio, browser } = await restart(t)
     const user = browser()
     await idOf(user, '/write')
@@ -127,7 +127,7 @@ forEachExpress((_name, express) => {
     assert.notEqual(await idOf(late), id)
   })
 
-  it('a login with a stale credential begins a session for itself alone', async t => {
+  it('a login with a stale credential starts a session that is not joined', async t => {
     const { gradio, browser } = await restart(t)
     const id = await idOf(browser(), '/login', POST)
     await heartbeat(browser(), 'page')
@@ -140,7 +140,7 @@ forEachExpress((_name, express) => {
     await heartbeat(page, 'page')
     const id = await idOf(requesting, '/write')
     assert.equal(gradio.session(id)?.pages, 1)
-    // Its cookie now leads to a framework session that is new here.
+    // Its cookie now refers to a framework session that is new here.
     assert.notEqual(requesting.cookies.get('connect.sid'), STALE)
     assert.notEqual(await idOf(requesting), id)
     assert.equal(await idOf(page), id)

@@ -1,4 +1,4 @@
-// An open page that keeps its framework session alive, as the browser sees it.
+// An open page that keeps its framework session alive, as seen by the browser.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -12,14 +12,14 @@ const HEARTBEAT = 15
 const POST = { method: 'POST' }
 
 forEachExpress((_name, express) => {
-  it('the page is asked to fetch the cookie anew when its session was prolonged', async t => {
+  it('the page is asked to request the cookie again when its session was extended', async t => {
     const app = await sessionApp(t, express, { options: { keepAlive: true }, session: { rolling: true } })
     const me = app.user()
     const { ticket } = await heartbeat(me, 'page')
     const { socket } = await dial(t, app, 'page', { ticket })
     const messages: string[] = []
     socket.on('message', message => messages.push(String(message)))
-    // Step by step, so that the pongs keep up with the clock.
+    // In small steps, so that the pongs keep up with the clock.
     for (let beats = 1; beats < 3; beats++) {
       await app.pass(HEARTBEAT)
       await until(() => messages.filter(message => message === '1').length === beats)
@@ -31,7 +31,7 @@ forEachExpress((_name, express) => {
     assert.match(String(answer.headers.get('set-cookie')), /^connect\.sid=/)
   })
 
-  it('nothing is renewed without keepAlive, nor for who has no session', async t => {
+  it('nothing is renewed without keepAlive, or for a browser without a session', async t => {
     for (const keepAlive of [true, false]) {
       const app = await sessionApp(t, express, { options: { keepAlive }, session: { rolling: true } })
       const me = app.user()

@@ -1,4 +1,4 @@
-// Logins and logouts: what they end, what they keep, and what a request may still do after them.
+// Logins and logouts: what they end, what they keep, and what a request can still do after them.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -10,7 +10,7 @@ import { deferred } from '../support/sessions/harness.ts'
 
 const ENDED = (reason: string) => [`unload ${reason} @0`, `delete ${reason} @0`, `ended ${reason} @0`]
 
-/** A user who still has the cookies of before. */
+/** A user with the cookies from before. */
 function before(user: AppUser, { user: newUser }: { user(): AppUser }): AppUser {
   const old = newUser()
   for (const [name, value] of user.cookies) old.cookies.set(name, value)
@@ -35,7 +35,7 @@ function slow(use: (state: RequestState, gradio: GradioState) => unknown) {
 }
 
 forEachExpress((_name, express) => {
-  it('a login by regenerate ends the session, and its request is in the next one', async t => {
+  it('a login with regenerate ends the session, and its request is in the next one', async t => {
     const app = await sessionApp(t, express)
     const { gradio, log, store } = app
     const me = app.user()
@@ -55,7 +55,7 @@ forEachExpress((_name, express) => {
     assert.ok(nobody.id !== id && nobody.id !== login.id && nobody.value === undefined)
   })
 
-  it("with onRegenerate: 'keep' it takes values and files along, under the new framework session alone", async t => {
+  it("with onRegenerate: 'keep' it moves values and files to the new framework session", async t => {
     const app = await sessionApp(t, express, {
       options: { onRegenerate: 'keep' },
       routes(app) {
@@ -76,7 +76,7 @@ forEachExpress((_name, express) => {
     assert.equal(await (await me.fetch(url!)).text(), 'content')
     assert.equal(await page.beat(), 200)
     assert.deepEqual([log, signal.aborted, gradio.stats().sessions], [[], false, 1])
-    // Before the new framework session is used for the first time, too: its token is none that the old id leads to.
+    // Also before the new framework session is used for the first time: its token can't be derived from the old id.
     assert.equal((await old.fetch(url!)).status, 404)
     const nobody = await old.get()
     assert.ok(nobody.id !== id && nobody.value === undefined)
@@ -91,14 +91,14 @@ forEachExpress((_name, express) => {
   })
 
   for (const isMarked of [true, false]) {
-    it(`with 'keep', an old framework session that is saved again leads nowhere (marked: ${isMarked})`, async t => {
+    it(`with 'keep', an old framework session that is saved again finds nothing (marked: ${isMarked})`, async t => {
       const app = await sessionApp(t, express, { options: { onRegenerate: 'keep' } })
       const me = app.user()
       const { id } = await me.set('mine')
       const old = before(me, app)
       const stored = JSON.parse(app.store.stored(me.frameworkSessionId())!)
       await me.post('/login')
-      // By a request that was in flight meanwhile, and has changed it.
+      // By a request that was in flight during the login, and has changed it.
       if (!isMarked) delete stored.gradioState
       app.store.restore(old.frameworkSessionId(), JSON.stringify(stored))
       const nobody = await old.get()
@@ -108,7 +108,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it("with 'keep', a request that is late with its first use does not undo it in the store", async t => {
+  it("with 'keep', a late first use of a request does not undo the login in the store", async t => {
     const { routes, arrived, resume } = slow(state => state.id)
     const app = await sessionApp(t, express, {
       options: { onRegenerate: 'keep' },
@@ -128,7 +128,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(await me.get(), { status: 200, id, value: 'mine' })
   })
 
-  it("with 'keep', who has no session yet is given one by the login's own use", async t => {
+  it("with 'keep', a user without a session gets one when the login uses the state", async t => {
     const app = await sessionApp(t, express, {
       options: { onRegenerate: 'keep' },
       session: { saveUninitialized: true },
@@ -157,7 +157,7 @@ forEachExpress((_name, express) => {
       }
     })
 
-    it(`after a failed regenerate nothing has ended (onRegenerate: '${setting}')`, async t => {
+    it(`a failed regenerate ends nothing (onRegenerate: '${setting}')`, async t => {
       const app = await sessionApp(t, express, { options: { onRegenerate: setting } })
       const me = app.user()
       const { id } = await me.set('mine')
@@ -170,7 +170,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('the request that has logged out can use the state no more', async t => {
+  it("the request that has logged out can't use the state any more", async t => {
     const codes: unknown[] = []
     const app = await sessionApp(t, express, {
       routes(app, gradio) {
@@ -206,7 +206,7 @@ forEachExpress((_name, express) => {
   for (const path of ['/logout', '/login']) {
     const reason = path === '/logout' ? 'destroyed' : 'regenerated'
 
-    it(`a request in flight of what was ${reason} can use the state no more`, async t => {
+    it(`a request in flight of a session that was ${reason} can't use the state any more`, async t => {
       const { routes, arrived, resume } = slow(state => state.id)
       const app = await sessionApp(t, express, { routes })
       const me = app.user()
@@ -220,13 +220,13 @@ forEachExpress((_name, express) => {
       assert.deepEqual(app.log, ENDED(reason))
     })
 
-    it(`nor can one that had not used it before, and what was ${reason} stays so`, async t => {
+    it(`nor can a request that had not used it before, and the ${reason} session stays ended`, async t => {
       const { routes, arrived, resume } = slow(state => state.id)
       const app = await sessionApp(t, express, { routes, session: { saveUninitialized: true } })
       const me = app.user()
       await me.fetch('/nothing')
       const gone = me.frameworkSessionId()
-      // Somebody else makes the library know the store: nobody has used the state of this user.
+      // Another request makes the store known to the library: this user has not used the state.
       await app.user().set('theirs')
       const asked = before(me, app).fetch('/slow')
       await arrived
@@ -237,7 +237,7 @@ forEachExpress((_name, express) => {
       assert.equal(app.store.ids.includes(gone), false, 'the logout is not undone in the store')
     })
 
-    it(`what was ${reason} stays so, also when another request's first use has marked it`, async t => {
+    it(`a session that was ${reason} stays ended, even if another request's first use has marked it`, async t => {
       const [used, resumed] = [deferred(), deferred()]
       const routes = (app: Express) => {
         app.get('/slow', async (req, res) => {
@@ -259,7 +259,7 @@ forEachExpress((_name, express) => {
       assert.equal(app.store.ids.includes(gone), false, 'the logout is not undone in the store')
     })
 
-    it(`nor can one whose session began before, and was ${reason} while it was saved`, async t => {
+    it(`nor can a request whose session started before, and was ${reason} while it was saved`, async t => {
       const { routes, arrived, resume } = slow(state => state.id)
       const app = await sessionApp(t, express, { routes })
       const me = app.user()
@@ -274,7 +274,7 @@ forEachExpress((_name, express) => {
       assert.equal(app.store.ids.includes(gone), false)
     })
 
-    it(`open pages are notified that it was ${reason}, after the answer that does it`, async t => {
+    it(`open pages are notified that it was ${reason}, after the response that caused it`, async t => {
       const [done, answered] = [deferred(), deferred()]
       const app = await sessionApp(t, express, {
         routes(app) {
@@ -307,7 +307,7 @@ forEachExpress((_name, express) => {
       assert.deepEqual(await disconnectionOf(page), { code: 4000, reason })
     })
 
-    it(`open pages are notified that it was ${reason} after 5 s, when the answer takes longer`, async t => {
+    it(`open pages are notified that it was ${reason} after 5 s, if the response takes longer`, async t => {
       const { routes, arrived, resume } = slow(() => 'late')
       const app = await sessionApp(t, express, { routes })
       const me = app.user()
@@ -334,7 +334,7 @@ forEachExpress((_name, express) => {
     assert.notEqual((await me.get()).id, id)
   })
 
-  it('without it, to unset the session of a request is none', async t => {
+  it("without it, unsetting the session of a request isn't a logout", async t => {
     const app = await sessionApp(t, express)
     const me = app.user()
     const { id } = await me.set('mine')
@@ -343,7 +343,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(app.log, [])
   })
 
-  it('with rolling, each request prolongs the session and sends its cookie', async t => {
+  it('with rolling, each request extends the session and sends its cookie', async t => {
     const app = await sessionApp(t, express, { session: { rolling: true } })
     const me = app.user()
     const { id } = await me.set('mine')
@@ -358,7 +358,7 @@ forEachExpress((_name, express) => {
     assert.equal(app.log.at(-1), 'ended expired @3869')
   })
 
-  it('a maxAge that is changed at run time counts from then on', async t => {
+  it('a maxAge that is changed at run time applies from then on', async t => {
     const app = await sessionApp(t, express)
     const [longer, shorter, endless] = [app.user(), app.user(), app.user()]
     const pages = []
@@ -381,7 +381,7 @@ forEachExpress((_name, express) => {
     assert.equal((await endless.get()).value, 'mine')
   })
 
-  it('a cookie without maxAge leads to the session until it is lost', async t => {
+  it('a cookie without maxAge finds the session until it is lost', async t => {
     const app = await sessionApp(t, express, { session: { cookie: {} } })
     const me = app.user()
     const { id } = await me.set('mine')
@@ -394,7 +394,7 @@ forEachExpress((_name, express) => {
     assert.match(app.log.join(), /^unload expired @\d+(\.\d+)?$/)
   })
 
-  it('two logins at once of one session leave two users apart', async t => {
+  it('two simultaneous logins from one session leave two separate users', async t => {
     const app = await sessionApp(t, express)
     const me = app.user()
     const { id } = await me.set('mine')
@@ -407,7 +407,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(app.log, ENDED('regenerated'))
   })
 
-  it("two at once with 'keep' leave the session to one of them", async t => {
+  it("two simultaneous logins with 'keep' leave the session to one of them", async t => {
     const app = await sessionApp(t, express, { options: { onRegenerate: 'keep' } })
     const me = app.user()
     const { id } = await me.set('mine')

@@ -1,4 +1,4 @@
-// Requests of one browser that race with its logout, or with a login over somebody else, in any order.
+// Requests of one browser that overlap with its logout, or with a login over another user, in any order.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -11,7 +11,7 @@ import { TroubledStore } from '../support/stores/troubled-store.ts'
 // biome-ignore lint/suspicious/noExplicitAny: the callbacks of the methods differ
 type Done = (...answer: any[]) => void
 
-/** A store that takes its time before it does something, and before it says so. */
+/** A store that waits before it does something, and before it calls back. */
 class SlowStore extends TroubledStore {
   wait: (what: string) => Promise<unknown> = async () => {}
 
@@ -46,7 +46,7 @@ const settled = (begin: (done: (error?: unknown) => void) => void) =>
 const destroy: Leave = ({ session }) => settled(done => session.destroy(done))
 const regenerate: Leave = ({ session }) => settled(done => session.regenerate(done))
 
-/** As Passport 0.7 does it; with `keepSessionInfo` it copies all there is. */
+/** As Passport 0.7 does it; with `keepSessionInfo` it copies the whole session. */
 function passportLogout(keepSessionInfo: boolean): Leave {
   return async request => {
     const req = request.req as typeof request.req & { user: unknown; session: HarnessRequest['session'] }
@@ -69,7 +69,7 @@ const WAYS: readonly [string, 'end' | 'keep', Leave][] = [
 ]
 
 for (const [way, onRegenerate, leave] of WAYS) {
-  it(`no order of requests shows the next user anything of the one before, after ${way} (onRegenerate: '${onRegenerate}')`, async t => {
+  it(`in any order of requests, the next user sees nothing of the previous one, after ${way} (onRegenerate: '${onRegenerate}')`, async t => {
     const store = new SlowStore()
     const harness = frameworkHarness(t, {
       store,
@@ -92,7 +92,7 @@ for (const [way, onRegenerate, leave] of WAYS) {
         store.wait = what => scheduler.schedule(Promise.resolve(), what)
         const turn = (what: string) => scheduler.schedule(Promise.resolve(), what)
 
-        /** Reads and writes, unless this request can't any more; what is read must be one's own. */
+        /** Reads and writes, unless this request can't any more; a value that is read must belong to the same user. */
         function use(state: RequestState, owner: 'old' | 'new', ids: Set<string>): void {
           try {
             ids.add(state.id)
@@ -120,11 +120,11 @@ for (const [way, onRegenerate, leave] of WAYS) {
           await turn('the logout is sent')
           await me.request(async request => {
             await turn('the logout begins')
-            // Otherwise express-session itself may save the marker after the logout, for whoever comes then.
+            // Otherwise express-session itself may save the marker after the logout, for the next user.
             if (!wasUsed) await Promise.all(arrivals.map(({ promise }) => promise))
             await leave(request)
             await turn('the logout goes on')
-            // After `destroy` there is nothing to use.
+            // After `destroy` there is no session to use.
             if (request.req && 'session' in request.req && request.req.session)
               use(request.state, 'new', newIds)
           })

@@ -1,4 +1,4 @@
-// The user's identity on several nodes: what one of them has put into a cookie or a framework session leads there on all.
+// The user's identity on several nodes: a token that one node has stored in a cookie or framework session is valid on all.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -8,7 +8,7 @@ import { sessionDefaults, until } from '../support/http/express.ts'
 import { type Node, type NodesOptions, nodes, roamingUser } from '../support/http/nodes.ts'
 import { dial, heartbeat } from '../support/pages/handshake.ts'
 
-/** Each node has a store of its own over the same sessions, as with stores in a database. */
+/** Each node has its own store over the same sessions, as with stores in a database. */
 function frameworkSessions(): NodesOptions {
   const sessions = {}
   return {
@@ -54,7 +54,7 @@ it('a logout that destroys the framework session at one node ends the pages on t
   await until(() => a.gradio.stats().sessions + b.gradio.stats().sessions === 0)
 })
 
-it('a use that cannot wait has its session at once, also while another one waits for it', async t => {
+it('a use that cannot wait starts its session at once, even while another one waits for it', async t => {
   const [a] = (await nodes(t, 1, {
     routes(app) {
       app.get('/now', (req, res) => res.end(req.gradioState.id))

@@ -20,7 +20,7 @@ function routes(app: IRouter) {
 
 const idOf = async (user: Visitor) => (await json<{ id: string }>(user.fetch('/id'))).body.id
 
-/** The attributes of the cookie that an answer sets, without its value. */
+/** The attributes of the cookie that a response sets, without its value. */
 function attributesOf(answer: Response, name = 'gradio_state'): string[] {
   const line = answer.headers.getSetCookie().find(line => line.startsWith(`${name}=`))
   assert.ok(line, `Expected a cookie ${name}`)
@@ -42,7 +42,7 @@ forEachExpress((_name, express) => {
     assert.ok(!user.cookies.get('gradio_state')?.includes(id), 'the id of the session is no credential')
   })
 
-  it('a request that uses nothing gets no cookie', async t => {
+  it('a request that does not use the state gets no cookie', async t => {
     const { gradio, visitor } = await site(t, express, own())
     const user = visitor()
     const answers = [
@@ -54,7 +54,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('a first page gets the cookie with its heartbeat, and later ones get the same again', async t => {
+  it('a first page gets the cookie with its heartbeat, and later pages get the same one', async t => {
     const { visitor } = await site(t, express, own())
     const user = visitor()
     const first = await user.fetch('/gradio_api/heartbeat/page?n=1', POST)
@@ -74,7 +74,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('name and attributes can be chosen', async t => {
+  it('name and attributes can be configured', async t => {
     const cookie = { name: 'mine', path: '/app', domain: 'example.com', maxAge: '1d', secure: true } as const
     const { visitor } = await site(t, express, own({ cookie: { ...cookie, sameSite: 'none' } }))
     assert.deepEqual(attributesOf(await visitor().fetch('/id'), 'mine'), [
@@ -88,7 +88,7 @@ forEachExpress((_name, express) => {
     ])
   })
 
-  it('mounted on a sub-path, the cookie is for that path', async t => {
+  it('mounted on a sub-path, the cookie has that path', async t => {
     const app = express()
     app.use('/tool', gradioState({ clock: fakeClock() }))
     app.get('/tool/id', sendId)
@@ -100,7 +100,7 @@ forEachExpress((_name, express) => {
     assert.ok(attributesOf(page).includes('Path=/tool'), 'Path=/tool')
   })
 
-  it('a first use inside a nested router makes no cookie of its path', async t => {
+  it('a first use inside a nested router sets no cookie with its path', async t => {
     const { gradio, visitor } = await site(t, express, {
       session: false,
       routes(app) {
@@ -165,7 +165,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a value that is no token is never adopted', async t => {
+  it('an invalid token is never accepted', async t => {
     const { gradio, visitor } = await site(t, express, own())
     const user = visitor()
     const id = await idOf(user)
@@ -194,7 +194,7 @@ forEachExpress((_name, express) => {
     assert.equal(await idOf(user), id)
   })
 
-  it('a token of another server begins a session of its own and is kept', async t => {
+  it('a token of another server starts its own session and is kept', async t => {
     const [first, second] = [await site(t, express, own()), await site(t, express, own())]
     const user = first.visitor()
     const id = await idOf(user)
@@ -208,7 +208,7 @@ forEachExpress((_name, express) => {
     assert.equal(await idOf(user), id)
   })
 
-  it('a user who is found by identify() is not reached by a cookie', async t => {
+  it("a user who is found by identify() can't be reached with a cookie", async t => {
     const { gradio, visitor } = await site(t, express, {
       ...own({ identify: req => req.headers['x-user'] as string | undefined }),
     })
@@ -235,7 +235,7 @@ forEachExpress((_name, express) => {
     assert.equal(user.cookies.get('gradio_state'), cookie)
   })
 
-  it("session: 'cookie' follows no framework session", async t => {
+  it("session: 'cookie' ignores framework sessions", async t => {
     const { visitor } = await site(t, express, { options: { session: 'cookie' }, routes })
     const user = visitor()
     await idOf(user)

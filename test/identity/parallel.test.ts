@@ -1,4 +1,4 @@
-// Requests that leave a browser in parallel must not each make a session: at the latest once the page has connected.
+// Parallel requests of a browser must not each start a session: at the latest when the page has connected.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -11,7 +11,7 @@ import { RecordingStore } from '../support/stores/recording-store.ts'
 
 const POST = { method: 'POST' }
 
-/** Each a way to carry the token; the stores are slow, so that requests truly overlap. */
+/** Each is a way to store the token; the stores are slow, so that requests overlap. */
 const sessionKinds: Record<string, () => SiteOptions> = {
   'express-session': () => ({ session: { store: new RecordingStore(15) } }),
   'express-session, saveUninitialized': () => ({
@@ -76,7 +76,7 @@ forEachExpress((_name, express) => {
       assert.equal(gradio.stats().sessions, 1)
     })
 
-    it(`a streamed answer whose handler awaited establish() is one session, with ${kind}`, async t => {
+    it(`a streamed response whose handler awaited establish() is one session, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...options(), routes })
       const user = visitor()
       const stream = await user.fetch('/stream')
@@ -110,7 +110,7 @@ forEachExpress((_name, express) => {
   })
 
   for (const kind of ['express-session', 'the own cookie']) {
-    it(`five at once after the session has ended start one new session together, with ${kind}`, async t => {
+    it(`five at once after the session has ended share one new session, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, { ...sessionKinds[kind]?.(), routes })
       const user = visitor()
       await user.fetch('/page')

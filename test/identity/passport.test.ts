@@ -20,7 +20,7 @@ declare global {
 interface Setting {
   onRegenerate: NonNullable<GradioStateOptions['onRegenerate']>
   keepSessionInfo: boolean
-  /** Where Passport's own middleware is. */
+  /** The path of Passport's own middleware. */
   passportIs: 'before' | 'after'
 }
 
@@ -66,7 +66,7 @@ forEachExpress((_name, module) => {
     const named = JSON.stringify(setting)
     const keeps = setting.onRegenerate === 'keep'
 
-    it(`a login ${keeps ? 'takes along' : 'ends'} what an unknown user had, with ${named}`, async t => {
+    it(`a login ${keeps ? 'keeps' : 'ends'} the state of an anonymous user, with ${named}`, async t => {
       const app = await passportApp(t, module, setting)
       const me = app.user()
       const { id } = await me.post('/note/mine')
@@ -84,7 +84,7 @@ forEachExpress((_name, module) => {
       assert.deepEqual(app.log, keeps ? [] : ['unload regenerated @0', 'ended regenerated @0'])
     })
 
-    it(`a logout ends what a user had, with ${named}`, async t => {
+    it(`a logout ends the state of a user, with ${named}`, async t => {
       const app = await passportApp(t, module, setting)
       const me = app.user()
       await me.post('/enter/ann')
@@ -110,7 +110,7 @@ forEachExpress((_name, module) => {
       assert.ok(next.value === undefined && next.id !== id)
     })
 
-    it(`an old framework session that is saved again leads to nothing of a later one, with ${named}`, async t => {
+    it(`an old framework session that is saved again finds nothing of a later one, with ${named}`, async t => {
       const app = await passportApp(t, module, setting)
       const me = app.user()
       await me.post('/note/mine')
@@ -125,7 +125,7 @@ forEachExpress((_name, module) => {
       assert.equal((await (await me.fetch('/me')).json()).value, 'hers')
     })
 
-    it(`who logs in over somebody else gets nothing of theirs, with ${named}`, async t => {
+    it(`a login over another user gets nothing of that user, with ${named}`, async t => {
       const app = await passportApp(t, module, setting)
       const me = app.user()
       await me.post('/enter/ann')
@@ -138,7 +138,7 @@ forEachExpress((_name, module) => {
       assert.deepEqual(app.log, ['unload regenerated @0', 'ended regenerated @0'])
     })
 
-    it(`users one after the other in one browser see nothing of each other, with ${named}`, async t => {
+    it(`successive users in one browser see nothing of each other, with ${named}`, async t => {
       const app = await passportApp(t, module, setting)
       const me = app.user()
       const ids = new Set<string | undefined>()

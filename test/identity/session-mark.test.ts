@@ -1,4 +1,4 @@
-// The cookie by which an open page notices that its browser has got another session.
+// The cookie that lets an open page detect that its browser has a different session.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -27,7 +27,7 @@ async function markOf(user: Visitor, path: string): Promise<string | undefined> 
 }
 
 forEachExpress((_name, express) => {
-  it('is set with each session that begins, once pages are used', async t => {
+  it('is set with each session that starts, once pages are used', async t => {
     const { visitor } = await site(t, express, own())
     assert.equal(markLine(await visitor().fetch('/id')), undefined, 'no page yet')
     const user = visitor()
@@ -48,7 +48,7 @@ forEachExpress((_name, express) => {
     assert.equal(line?.split(';')[0], await markOf(user, BEAT))
   })
 
-  it('has the scope of the own cookie, and can be read by scripts', async t => {
+  it("has the scope of the library's own cookie, and can be read by scripts", async t => {
     const cookie = {
       name: 'mine',
       path: '/app',
@@ -70,7 +70,7 @@ forEachExpress((_name, express) => {
     assert.match(String(markLine(await visitor().fetch(BEAT, POST))), /; Path=\/app;/)
   })
 
-  it('leads to no session, and the server ignores it', async t => {
+  it('finds no session, and the server ignores it', async t => {
     const { visitor } = await site(t, express, own())
     const user = visitor()
     await user.fetch(BEAT, POST)
@@ -101,7 +101,7 @@ forEachExpress((_name, express) => {
     assert.equal(markLine(await visitor().fetch('/public')), undefined)
   })
 
-  it('the request that renews the cookie answers with the mark of its session', async t => {
+  it('the request that renews the cookie responds with the mark of its session', async t => {
     for (const session of [false, {}] as const) {
       const { visitor, gradio } = await site(t, express, { session, routes })
       const user = visitor()

@@ -1,4 +1,4 @@
-// A store that is away, fails or hangs gives no information, so nothing is concluded: no second identity, no deletion.
+// A store that is unavailable, fails or hangs provides no information, so nothing changes: no second identity, no deletion.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -12,7 +12,7 @@ const UNAVAILABLE = { status: 503, code: 'FRAMEWORK_SESSION_UNAVAILABLE' }
 
 forEachExpress((_name, express) => {
   for (const option of ['store', 'session'] as const) {
-    it(`with the option ${option}, a store that is disconnected at the first request starts no second identity`, async t => {
+    it(`with the option ${option}, a store that is disconnected at the first request causes no second identity`, async t => {
       const store = new TroubledStore()
       const options = option === 'store' ? { store } : { session: 'framework' as const }
       const { gradio, user } = await sessionApp(t, express, { store, options })
@@ -29,7 +29,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('without either, a store that is disconnected at the first request leaves its users to the own cookie, and emits one warning', async t => {
+  it("without either, users get the library's own cookie while the store is disconnected at the first request, and one warning is emitted", async t => {
     const warnings = warningsIn(t)
     const { gradio, log, pass, store, user } = await sessionApp(t, express)
     store.emit('disconnect')
@@ -52,7 +52,7 @@ forEachExpress((_name, express) => {
     assert.equal(log.filter(line => line.startsWith('delete disconnected')).length, 2)
   })
 
-  it('a store that was disconnected while nobody used any state is not warned of', async t => {
+  it('a store that was disconnected while the state was not used causes no warning', async t => {
     const warnings = warningsIn(t)
     const { store, user } = await sessionApp(t, express)
     store.emit('disconnect')
@@ -63,7 +63,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(warnings, [])
   })
 
-  it('a store that fails at the first request fails the request, and starts no second identity', async t => {
+  it('a store that fails at the first request makes the request fail, and causes no second identity', async t => {
     const warnings = warningsIn(t)
     const before = await sessionApp(t, express)
     const known = before.user()
@@ -80,7 +80,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual([[...me.cookies.keys()], warnings], [['connect.sid'], []])
   })
 
-  it('one that goes away mid-run neither: its users are refused, and all is as before when it is back', async t => {
+  it('nor does one that becomes unavailable later: its users are rejected, and continue when it is available again', async t => {
     const { gradio, log, pass, store, user } = await sessionApp(t, express)
     const [me, newcomer] = [user(), user()]
     const { id } = await me.set('mine')
@@ -100,7 +100,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().sessions, 2)
   })
 
-  it('what expires while the store is away is asked for when it is back, and not before', async t => {
+  it('sessions that expire while the store is unavailable are queried when it is available again, and not before', async t => {
     const { log, pass, store, user } = await sessionApp(t, express)
     const me = user()
     await me.set('mine')
@@ -121,7 +121,7 @@ forEachExpress((_name, express) => {
   })
 })
 
-/** Calls of a store that fail, the same ones each time. */
+/** Calls of a store that fail, the same ones in each run. */
 function oneInThree(): () => boolean {
   let state = 1
   return () => {
@@ -130,7 +130,7 @@ function oneInThree(): () => boolean {
   }
 }
 
-it('a store whose calls fail at random loses nobody, and is seldom reported', async t => {
+it('a store whose calls fail at random loses no session, and is rarely reported', async t => {
   const harness = frameworkHarness(t, { session: { cookie: { maxAge: 3_600_000 } } })
   const { clock, errors, log, store } = harness
   const users = Array.from({ length: 20 }, () => harness.user())
@@ -146,7 +146,7 @@ it('a store whose calls fail at random loses nobody, and is seldom reported', as
   for (let minutes = 0; minutes < 24 * 60; minutes += 10) {
     await clock.advance('10m')
     for (const user of users) {
-      // Until the session is prolonged, so that it never expires.
+      // Until the session is extended, so that it never expires.
       for (let failed = -1; failed !== failures; ) {
         failed = failures
         store.take()
@@ -166,7 +166,7 @@ it('a store whose calls fail at random loses nobody, and is seldom reported', as
 })
 
 for (const trouble of ['fails', 'throws', 'hangs'] as const) {
-  it(`a store that ${trouble} for hours is reported once, and asked less and less`, async t => {
+  it(`a store that ${trouble} for hours is reported once, and queried less and less`, async t => {
     const { clock, errors, log, store, user } = frameworkHarness(t, { options: { gracePeriod: '1d' } })
     const users = Array.from({ length: 30 }, () => user())
     for (const one of users) await one.connectedSession()
@@ -176,7 +176,7 @@ for (const trouble of ['fails', 'throws', 'hangs'] as const) {
     assert.equal(log.length, 0)
     assert.equal(errors.length, 1)
     if (trouble === 'hangs') assert.equal((errors[0] as { code: string }).code, 'STORE_TIMEOUT')
-    // One pause of at most 37.5 s after each failure, and those that were under way by then.
+    // One pause of at most 37.5 s after each failure, and the queries that were in flight by then.
     const asked = store.take('get').length
     assert.ok(asked > 100 && asked <= 16 * ((6 * 3600) / 22), `${asked} times`)
     store.trouble = () => undefined
@@ -187,7 +187,7 @@ for (const trouble of ['fails', 'throws', 'hangs'] as const) {
   })
 }
 
-it('a second outage is reported again, once the store was well for a while', async t => {
+it('a second outage is reported again, after the store has worked for a while', async t => {
   const harness = frameworkHarness(t, { options: { gracePeriod: '1d' }, session: { cookie: {} } })
   for (let users = 0; users < 20; users++) await harness.user().session()
   for (const outage of [1, 2]) {
@@ -200,7 +200,7 @@ it('a second outage is reported again, once the store was well for a while', asy
   assert.deepEqual(messages, ['outage 1', 'outage 2'])
 })
 
-it('an answer is awaited for ten seconds, and one that comes later is not believed', async t => {
+it('the store has ten seconds to answer, and a later answer is ignored', async t => {
   const { clock, errors, gradio, log, store, user } = frameworkHarness(t)
   const me = user()
   const { id } = await me.connectedSession()
@@ -212,7 +212,7 @@ it('an answer is awaited for ten seconds, and one that comes later is not believ
   assert.deepEqual([log, gradio.session(id)?.id], [[], id])
 })
 
-it('a question that hangs holds no request up', async t => {
+it('a query that hangs does not delay requests', async t => {
   const { clock, store, user } = frameworkHarness(t)
   const me = user()
   const { id } = await me.connectedSession()
@@ -221,7 +221,7 @@ it('a question that hangs holds no request up', async t => {
   await clock.advance(2)
   store.trouble = () => undefined
   store.take()
-  // The framework session has expired by now, so express-session gives another; no time passes meanwhile.
+  // The framework session has expired by now, so express-session creates another; no time passes meanwhile.
   const now = await me.request(({ state }) => state.id)
   assert.notEqual(now, id)
   assert.deepEqual(
@@ -230,7 +230,7 @@ it('a question that hangs holds no request up', async t => {
   )
 })
 
-it('not more than sixteen questions are under way at once', async t => {
+it('no more than sixteen queries are in flight at once', async t => {
   const harness: FrameworkHarness = frameworkHarness(t, { options: { gracePeriod: '1d' } })
   for (let users = 0; users < 100; users++) await harness.user().session()
   harness.store.trouble = () => 'hangs'

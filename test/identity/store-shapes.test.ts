@@ -1,4 +1,4 @@
-// Stores of all makes: how they answer, what they lack, and that they are left as they were.
+// Different kinds of stores: how they answer, which methods they lack, and that they are restored.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
@@ -12,7 +12,7 @@ import { TroubledStore } from '../support/stores/troubled-store.ts'
 
 type Done = (error?: unknown, found?: unknown) => void
 
-/** A store in whose `get` another one stands, once express-session has let its requests through. */
+/** A store whose `get` is replaced, after express-session has accepted its requests. */
 function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
   const store = new TroubledStore()
   const harness = frameworkHarness(t, { store, options: { store: { get, set: noop, destroy: noop } } })
@@ -21,7 +21,7 @@ function answering(t: TestContext, get: (id: string, done: Done) => unknown) {
 
 const noop = () => {}
 
-/** Begins a session whose framework session is seen to be stored, as the second request does: its save is not observed. */
+/** Starts a session whose framework session was stored earlier, as on a second request: its save is not observed. */
 async function requestTwice(user: HarnessUser): Promise<void> {
   await user.session()
   await user.request()
@@ -66,7 +66,7 @@ for (const [what, get] of Object.entries<(id: string, done: Done) => unknown>({
   },
   'no answer at all': () => {},
 })) {
-  it(`${what} means nothing, and is reported once`, async t => {
+  it(`${what} leaves the state unknown, and is reported once`, async t => {
     const { clock, errors, gradio, log, user } = answering(t, get)
     const me = user()
     await me.connectedSession()
@@ -78,7 +78,7 @@ for (const [what, get] of Object.entries<(id: string, done: Done) => unknown>({
   })
 }
 
-it('a store without touch and clear is followed like any other', async t => {
+it('a store without touch and clear is watched like any other', async t => {
   const store = new TroubledStore()
   Object.assign(store, { touch: undefined, clear: undefined })
   const { clock, log, user } = frameworkHarness(t, { store, options: { keepAlive: true } })
@@ -87,7 +87,7 @@ it('a store without touch and clear is followed like any other', async t => {
   assert.deepEqual(log, expired)
 })
 
-it('a store without any of these, and frozen, can be given by the option', async t => {
+it('a frozen store without any of these can be passed as the option', async t => {
   const inner = new TroubledStore()
   const facade = Object.freeze({
     get: inner.get.bind(inner),
@@ -100,7 +100,7 @@ it('a store without any of these, and frozen, can be given by the option', async
   assert.deepEqual(log, expired)
 })
 
-it('a store whose methods cannot be replaced is asked all the same', async t => {
+it('a store whose methods cannot be replaced is queried anyway', async t => {
   const store = new TroubledStore()
   for (const name of ['get', 'set', 'touch', 'destroy', 'clear', 'regenerate'] as const) {
     Object.defineProperty(store, name, { value: store[name], configurable: false, writable: false })
@@ -118,9 +118,9 @@ it('a store whose methods cannot be replaced is asked all the same', async t => 
   assert.equal(log.filter(line => line === 'ended expired @86521').length, 1, 'noticed at its deadline')
 })
 
-it('the store may be another one than that on the requests', async t => {
+it('the store may differ from the one on the requests', async t => {
   const real = new TroubledStore()
-  // Such as a cache before it: what is destroyed here is destroyed there.
+  // Such as a cache in front of it: sessions destroyed in one are destroyed in the other.
   class Front extends TroubledStore {
     override destroy(id: string, done?: Done): void {
       super.destroy(id)
@@ -144,9 +144,9 @@ it('the store may be another one than that on the requests', async t => {
 })
 
 for (const at of ['before', 'after'] as const) {
-  it(`two instances follow one store; when one is closed ${at} the other, the store is as it was`, async t => {
+  it(`two instances watch one store; when one is closed ${at} the other, the store is restored`, async t => {
     const store = new TroubledStore()
-    // One that is the store's own, and one that somebody else has put there.
+    // One method is the store's own, and one was added by the app.
     const own = { destroy: store.destroy.bind(store), set: store.set.bind(store) }
     Object.assign(store, own)
     const first = frameworkHarness(t, { store })
@@ -177,7 +177,7 @@ function describe(store: Store): unknown {
   return { properties: Object.entries(properties), listeners }
 }
 
-it('close() leaves alone what somebody else has put in the place of a method since', async t => {
+it('close() keeps a method that other code has replaced since', async t => {
   const { clock, gradio, store, user } = frameworkHarness(t)
   await user().session()
   const followed = store.destroy
@@ -190,7 +190,7 @@ it('close() leaves alone what somebody else has put in the place of a method sin
   await new Promise<void>(resolve => store.destroy('any', () => resolve()))
 })
 
-it('after close() no question is asked', async t => {
+it('after close() no query is sent', async t => {
   const { clock, gradio, store, user } = frameworkHarness(t)
   await user().session()
   await closeNow(gradio, clock)
@@ -201,7 +201,7 @@ it('after close() no question is asked', async t => {
 })
 
 for (const how of ['destroy', 'clear'] as const) {
-  it(`${how}() from elsewhere ends the session at once, once it has succeeded`, async t => {
+  it(`${how}() by other code ends the session at once, after it has succeeded`, async t => {
     const { clock, gradio, log, store, user } = frameworkHarness(t)
     const [me, other] = [user(), user()]
     await me.session()
@@ -284,7 +284,7 @@ for (const onRegenerate of ['end', 'keep'] as const) {
   })
 }
 
-it("what the store is asked, and its `this` and answer, are the caller's", async t => {
+it("the store receives the caller's arguments and `this`, and the caller its result", async t => {
   const seen: unknown[] = []
   class Exact extends session.MemoryStore {
     override destroy(...given: unknown[]): never {

@@ -1,4 +1,4 @@
-// What the library's own routes do to the store of express-session: nothing, but for a session's first page.
+// What the library's own routes do to the store of express-session: nothing, except for a session's first page.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
@@ -47,7 +47,7 @@ forEachExpress((_name, express) => {
       assert.deepEqual(store.writes(), [])
     })
 
-    it(`no other route of ours makes the store write, with ${text(options)}`, async t => {
+    it(`no other route of the library makes the store write, with ${text(options)}`, async t => {
       const { store, visitor } = await recorded(t, express, options)
       const user = visitor()
       await user.fetch('/id')
@@ -73,7 +73,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('rolling goes on for the routes of the app', async t => {
+  it('rolling still works for the routes of the app', async t => {
     const { store, visitor } = await recorded(t, express, { rolling: true })
     const user = visitor()
     await user.fetch('/id')
@@ -84,7 +84,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(store.writes(), ['touch'])
   })
 
-  it('the first page saves the session before it is answered', async t => {
+  it('the first page saves the session before the response', async t => {
     const { store, visitor } = await recorded(t, express, {}, 20)
     const user = visitor()
     await user.fetch('/gradio_api/heartbeat/page?n=1', POST)

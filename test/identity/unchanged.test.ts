@@ -1,4 +1,4 @@
-// express-session with the library beside it does exactly what it does without: same answers, same calls of the store.
+// express-session behaves exactly the same with the library as without it: same responses, same calls of the store.
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -23,7 +23,7 @@ const OPTIONS: Partial<SessionOptions>[] = [false, true].flatMap(saveUninitializ
   ),
 )
 
-/** What one browser asks for, one after the other; `wait` lets half a lifetime pass. */
+/** The requests of one browser, one after another; `wait` lets half a lifetime pass. */
 const SCRIPT = [
   'nothing change nothing nothing wait nothing same nothing',
   'regenerate nothing change regenerate nothing save nothing reload nothing',
@@ -78,7 +78,7 @@ const HANDLERS: Record<string, (req: Request, done: (error?: unknown) => void) =
   fail: (_req, done) => done(new Error('the app has failed')),
 }
 
-/** Runs the script against an app; gives all that can be seen of it from outside. */
+/** Runs the script against an app; returns everything that can be observed from outside. */
 async function record(
   t: TestContext,
   module: ExpressModule,
@@ -88,7 +88,7 @@ async function record(
 ): Promise<unknown[]> {
   const seen: unknown[] = []
   let [wall, ids, calls] = [Date.UTC(2026, 0, 1), 0, 0]
-  // Not by `t.mock`, which records each call.
+  // Without `t.mock`, which records each call.
   const { now } = Date
   Date.now = () => wall
   t.after(() => {
@@ -111,7 +111,7 @@ async function record(
     try {
       seen.push({ step, ...(await ask(`/${step}`, step === 'head' ? 'HEAD' : 'GET')) })
     } catch (error) {
-      // express-session lets some errors of a store break the answer.
+      // Some errors of a store break the response of express-session.
       seen.push({ step, error: (error as Error).message })
     }
     await new Promise(setImmediate)
@@ -126,7 +126,7 @@ interface Answer {
   readonly body: string
 }
 
-/** Sends requests one after the other, with the cookie that was set last. `fetch` takes several times as long for each. */
+/** Sends requests one after another, with the cookie that was set last. `fetch` takes several times as long for each. */
 function browser(t: TestContext, port: number): (path: string, method: string) => Promise<Answer> {
   const agent = new Agent({ keepAlive: true })
   t.after(() => agent.destroy())
@@ -186,7 +186,7 @@ function noting(seen: unknown[]): TroubledStore {
   return store
 }
 
-/** What the library does to a session at its first use: all that it does. */
+/** Everything that the library does to a session at its first use. */
 const mark: RequestHandler = (req, _res, next) => {
   const token = createHash('sha256').update(req.sessionID).digest().toString('base64url', 16)
   Object.assign(req.session, { gradioState: { token } })
@@ -203,9 +203,9 @@ const SOME = OPTIONS.filter(({ rolling, unset }) => rolling && unset === 'destro
 forEachExpress((_name, module) => {
   for (const trouble of ['none', 'get', 'set', 'touch', 'destroy'] as const) {
     for (const isUsed of [false, true]) {
-      // Where a save of the marker has failed, it is saved with the next change, and not for its own sake.
+      // If saving the marker has failed, it is saved with the next change, and not separately.
       if (isUsed && trouble === 'set') continue
-      it(`${isUsed ? 'used' : 'unused'}, it changes nothing; trouble of the store: ${trouble}`, async t => {
+      it(`${isUsed ? 'used' : 'unused'}, it changes nothing; fault of the store: ${trouble}`, async t => {
         for (const options of trouble === 'none' ? OPTIONS : SOME) {
           const clock = fakeClock()
           const gradio = gradioState({ clock })

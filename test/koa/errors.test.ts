@@ -1,4 +1,4 @@
-// Errors travel Koa's way, and no middleware is left waiting.
+// Errors are handled as usual in Koa, and no middleware waits forever.
 
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
@@ -30,7 +30,7 @@ const routes: KoaRoutes = {
 }
 
 forEachKoa(Koa => {
-  it('a refusal is answered with its status and message, and emitted to app.on("error")', async t => {
+  it('a rejection is answered with its status and message, and emitted to app.on("error")', async t => {
     const { visitor, failures, reports } = await koaSite(t, Koa, { routes })
     const { status, text } = await ask(visitor(), '/refused', 'GET')
     assert.deepEqual([status, text], [413, 'Expected less, got more.'])
@@ -45,7 +45,7 @@ forEachKoa(Koa => {
     assert.deepEqual(reports, [])
   })
 
-  it('a mistake of the program is answered with 500, and not explained to the browser', async t => {
+  it('a programming error is answered with 500, and not explained to the browser', async t => {
     const { visitor, failures } = await koaSite(t, Koa, { routes })
     const { status, text } = await ask(visitor(), '/mistaken', 'GET')
     assert.deepEqual([status, text], [500, 'Internal Server Error'])
@@ -55,7 +55,7 @@ forEachKoa(Koa => {
     )
   })
 
-  it('a middleware before may handle it', async t => {
+  it('earlier middleware can handle it', async t => {
     const handle: Middleware = async (ctx, next) => {
       try {
         await next()
@@ -74,7 +74,7 @@ forEachKoa(Koa => {
     assert.deepEqual(failures, [])
   })
 
-  it('after close() use is refused with 503, and requests that use nothing go on', async t => {
+  it("after close() using the state is rejected with 503, and requests that don't use it continue", async t => {
     const { gradio, visitor, failures } = await koaSite(t, Koa)
     const user = visitor()
     await set(user, 'mine')
@@ -91,7 +91,7 @@ forEachKoa(Koa => {
     )
   })
 
-  it('what is no gradioState() is refused', () => {
+  it('arguments that are not the result of gradioState() are rejected', () => {
     for (const [wrong, shown] of [
       [undefined, 'undefined'],
       [{}, 'an object (Object)'],
@@ -105,7 +105,7 @@ forEachKoa(Koa => {
     }
   })
 
-  it('mounted twice, it works once', async t => {
+  it('mounted twice, it works like once', async t => {
     const gradio = gradioState({ clock: fakeClock() })
     const app = new Koa()
     app.use(koa(gradio)).use(koa(gradio)).use(koa(gradio))
@@ -160,7 +160,7 @@ forEachKoa(Koa => {
   }
 
   for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
-    it(`every middleware runs to its end, whoever answers, with ${name}`, async t => {
+    it(`every middleware runs to its end, whoever responds, with ${name}`, async t => {
       let after = 0
       const count: Middleware = async (_ctx, next) => {
         await next()
@@ -201,7 +201,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it('what a middleware before does after its next() changes no answer of ours', async t => {
+  it("earlier middleware can't change the library's responses after its next()", async t => {
     const wrap: Middleware = async (ctx, next) => {
       await next()
       ctx.set('X-Late', 'yes')
@@ -239,7 +239,7 @@ forEachKoa(Koa => {
     assert.deepEqual(failures, [])
   })
 
-  it('every middleware runs to its end when the browser leaves', async t => {
+  it('every middleware runs to its end when the browser disconnects', async t => {
     const slow = deferred()
     const koaSession = inStore()
     const { gradio, visitor, port, clock, passed, settled, failures } = await koaSite(t, Koa, {
@@ -297,12 +297,12 @@ forEachKoa(Koa => {
     hook.resolve()
     await settled()
     await until(() => gradio.stats().open === 0, 'that nobody is here')
-    // What Koa reports for every connection that breaks.
+    // Koa reports this for every connection that breaks.
     const others = failures.filter(({ code }) => !/^(ECONNRESET|HPE_)/.test(code))
     assert.deepEqual(others, [])
   })
 
-  it('the default handler of app.on("error") says nothing of what the browser is told', async t => {
+  it('the default handler of app.on("error") does not log errors that are sent to the browser', async t => {
     const said = t.mock.method(console, 'error', () => {})
     const gradio = gradioState({ clock: fakeClock() })
     const app = new Koa()

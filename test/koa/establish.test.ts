@@ -1,4 +1,4 @@
-// Answers that leave before koa-session would save its session and set its cookie.
+// Responses that are sent before koa-session would save its session and set its cookie.
 
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
@@ -48,11 +48,11 @@ const routes: KoaRoutes = {
 
 forEachKoa(Koa => {
   for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
-    // koa-generic-session sets no cookie before the end; there an app calls its saveSession() itself.
+    // koa-generic-session sets no cookie before the end, so an app has to call its saveSession().
     const isEarly = !name.includes('generic')
 
     for (const path of isEarly ? ['/bypassing', '/streaming'] : []) {
-      it(`after establish() a stream brings the cookie, and the next request its session, ${path} with ${name}`, async t => {
+      it(`after establish() a stream sets the cookie, and the next request finds its session, ${path} with ${name}`, async t => {
         const { gradio, visitor, failures, settled } = await koaSite(t, Koa, {
           koaSession: koaSession(),
           routes,
@@ -63,7 +63,7 @@ forEachKoa(Koa => {
         assert.equal(answer.status, 200)
         assert.deepEqual([...user.cookies.keys()].sort(), koaSession().cookies)
         const id = (await firstText(answer)).trim()
-        // While it flows.
+        // While it is being sent.
         assert.equal((await get(user)).id, id)
         aborting.abort()
         await settled()
@@ -72,7 +72,7 @@ forEachKoa(Koa => {
       })
     }
 
-    it(`a first use after the headers is refused, and a later one is not, with ${name}`, async t => {
+    it(`a first use after the headers is rejected, and a later one is not, with ${name}`, async t => {
       const { gradio, visitor, failures, settled } = await koaSite(t, Koa, {
         koaSession: koaSession(),
         routes,
@@ -89,7 +89,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it('what an app puts into its session after establish() is saved', async t => {
+  it('data that an app stores in its session after establish() is saved', async t => {
     const koaSession = inStore()
     const { visitor, failures } = await koaSite(t, Koa, { koaSession, routes })
     const user = visitor()
@@ -100,7 +100,7 @@ forEachKoa(Koa => {
     assert.deepEqual([koaSession.store.writes(), failures], [[], []])
   })
 
-  it('a store that can not save lets establish() fail, and begins nothing that lasts', async t => {
+  it('a store that can not save makes establish() fail, and no session remains', async t => {
     const koaSession = inStore()
     const { visitor, failures } = await koaSite(t, Koa, { koaSession, routes })
     koaSession.store.trouble = method => (method === 'set' ? new Error('away') : undefined)

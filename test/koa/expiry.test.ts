@@ -1,4 +1,4 @@
-// Framework sessions of koa-session in an external store that expire, are destroyed elsewhere, or can not be asked for.
+// Framework sessions of koa-session in an external store that expire, are destroyed by other processes, or can't be queried.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
@@ -36,7 +36,7 @@ async function app(t: TestContext, Koa: KoaModule, { options = {}, session }: Se
 const POST = { method: 'POST' }
 
 forEachKoa(Koa => {
-  it('an expiry is learnt without any traffic: unloaded now, ended after the grace', async t => {
+  it('an expiry is detected without any traffic: unload at once, end after the grace period', async t => {
     const { gradio, visitor, log, pass, store } = await app(t, Koa)
     const user = visitor()
     const { id } = await set(user, 'mine')
@@ -54,7 +54,7 @@ forEachKoa(Koa => {
     assert.deepEqual(log.slice(1), ['delete expired @3660', 'ended expired @3660'])
   })
 
-  it('its page comes back under a new session', async t => {
+  it('its page connects again in a new session', async t => {
     const { gradio, visitor, pass } = await app(t, Koa)
     const user = visitor()
     const { id } = await set(user, 'mine')
@@ -69,7 +69,7 @@ forEachKoa(Koa => {
     await back.close()
   })
 
-  it('what koa-session keeps ten seconds longer has expired all the same', async t => {
+  it('a session that koa-session keeps ten seconds longer has expired anyway', async t => {
     const { log, visitor, pass, store } = await app(t, Koa)
     await set(visitor(), 'mine')
     await pass(LIFETIME + 1)
@@ -80,7 +80,7 @@ forEachKoa(Koa => {
   })
 
   for (const session of [{ rolling: true }, { renew: true }] as CreateSessionOptions[]) {
-    it(`requests prolong it, pages don't, with ${JSON.stringify(session)}`, async t => {
+    it(`requests extend it, pages don't, with ${JSON.stringify(session)}`, async t => {
       const { visitor, log, pass, store } = await app(t, Koa, { session })
       const user = visitor()
       await set(user, 'mine')
@@ -99,7 +99,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it('a change of its content prolongs it, and so does another maxAge', async t => {
+  it('a change of its content extends it, and so does another maxAge', async t => {
     const { visitor, log, pass } = await app(t, Koa)
     const user = visitor()
     await set(user, 'mine')
@@ -114,7 +114,7 @@ forEachKoa(Koa => {
     assert.deepEqual(log, ['unload expired @700.05'])
   })
 
-  it('one that lasts as long as the browser is asked for now and then, and never expires', async t => {
+  it('a session that lasts as long as the browser is queried now and then, and never expires', async t => {
     const { visitor, log, pass, store } = await app(t, Koa, { session: { maxAge: 'session' } })
     const user = visitor()
     await set(user, 'mine')
@@ -125,7 +125,7 @@ forEachKoa(Koa => {
     assert.ok(asked > 10 && asked < 40, `${asked} times`)
   })
 
-  it('one that another process destroys is missed when the store is asked', async t => {
+  it('a session that another process destroys is detected by a query', async t => {
     const { visitor, log, pass, store } = await app(t, Koa, { session: { maxAge: 86_400_000 } })
     const user = visitor()
     await set(user, 'mine')
@@ -138,7 +138,7 @@ forEachKoa(Koa => {
     assert.match(log.at(-1) ?? '', /^ended expired @\d+/)
   })
 
-  it('one that the app destroys in its store ends at once', async t => {
+  it('a session that the app destroys in its store ends at once', async t => {
     const { visitor, log, store } = await app(t, Koa)
     const user = visitor()
     const { id } = await set(user, 'mine')
@@ -168,7 +168,7 @@ forEachKoa(Koa => {
     assert.equal(log.length, 1)
   })
 
-  it('a store that fails at the first request fails the request, and starts no second identity', async t => {
+  it('a store that fails at the first request makes the request fail, and causes no second identity', async t => {
     const warnings = warningsIn(t)
     const koaSession = inStore()
     const before = (await koaSite(t, Koa, { koaSession })).visitor()
@@ -184,7 +184,7 @@ forEachKoa(Koa => {
     assert.deepEqual([[...user.cookies.keys()].sort(), warnings], [koaSession.cookies, []])
   })
 
-  it("with session: 'framework', a use without a session of the framework is refused", async t => {
+  it("with session: 'framework', a use without a framework session is rejected", async t => {
     const { gradio, visitor } = await koaSite(t, Koa, {
       koaSession: noSession,
       options: { session: 'framework' },
@@ -222,7 +222,7 @@ forEachKoa(Koa => {
     assert.notEqual((await get(user)).id, id)
   })
 
-  it('with keepAlive a session that was destroyed elsewhere is not brought back', async t => {
+  it('with keepAlive a session that was destroyed by another process is not recreated', async t => {
     const { visitor, pass, store } = await app(t, Koa, { options: { keepAlive: true } })
     const user = visitor()
     await set(user, 'mine')

@@ -18,7 +18,7 @@ const koaMulter = createRequire(import.meta.url)('@koa/multer') as (options: Opt
 }
 
 forEachKoa(Koa => {
-  it('filesOf(ctx.req) gives what @koa/multer has taken, and sendFile() sends it', async t => {
+  it('filesOf(ctx.req) returns the files that @koa/multer has received, and sendFile() sends one', async t => {
     const cacheDir = scratch(t)
     const { visitor } = await koaSite(t, Koa, {
       koaSession: noSession,

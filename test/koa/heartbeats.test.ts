@@ -1,4 +1,4 @@
-// What the library's own routes do to the sessions of koa-session: nothing, but for a session's first page.
+// What the library's own routes do to the sessions of koa-session: nothing, except for a session's first page.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -14,7 +14,7 @@ const POST = { method: 'POST' }
 const OPTIONS: Record<string, CreateSessionOptions> = {
   'no options': {},
   rolling: { rolling: true },
-  // At its end within the first half of its time.
+  // At the end within the first half of its lifetime.
   renew: { renew: true, maxAge: 60_000 },
   'maxAge: session': { maxAge: 'session' },
 }
@@ -73,7 +73,7 @@ forEachKoa(Koa => {
       })
     }
 
-    it(`rolling goes on for the routes of the app, in ${kindName}`, async t => {
+    it(`rolling still works for the routes of the app, in ${kindName}`, async t => {
       const store = new KoaStore()
       const { visitor } = await koaSite(t, Koa, { koaSession: kind({ rolling: true }, store) })
       const user = visitor()
@@ -110,13 +110,13 @@ forEachKoa(Koa => {
       })
     }
 
-    it(`a user whose session is new is known before the first page is answered, in ${kindName}`, async t => {
+    it(`the session of a new user is stored before the first page is answered, in ${kindName}`, async t => {
       const store = new KoaStore()
       const { visitor, gradio, failures, settled } = await koaSite(t, Koa, { koaSession: kind({}, store) })
       const user = visitor()
       assert.equal((await heartbeat(user, 'page')).status, 200)
       assert.deepEqual(store.writes(), kindName.includes('store') ? ['set'] : [])
-      // In parallel, as from a page whose connect() has resolved.
+      // In parallel, as by a page whose connect() has resolved.
       const ids = await Promise.all(
         [get(user), get(user), set(user, 'mine')].map(async reply => (await reply).id),
       )

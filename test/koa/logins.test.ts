@@ -32,7 +32,7 @@ const routes: KoaRoutes = {
 
 forEachKoa(Koa => {
   for (const [name, koaSession] of Object.entries(KINDS)) {
-    it(`a logout is the end, and the next request begins anew, in ${name}`, async t => {
+    it(`a logout ends the session, and the next request starts anew, in ${name}`, async t => {
       const { gradio, visitor, log, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { id } = await set(user, 'mine')
@@ -46,7 +46,7 @@ forEachKoa(Koa => {
       assert.deepEqual([next.value, gradio.stats().sessions, failures], [undefined, 1, []])
     })
 
-    it(`who comes back with the cookie from before a logout finds nothing, in ${name}`, async t => {
+    it(`the cookie from before a logout finds nothing, in ${name}`, async t => {
       const { visitor } = await koaSite(t, Koa, { koaSession: koaSession() })
       const [user, thief] = [visitor(), visitor()]
       const { id } = await set(user, 'mine')
@@ -57,7 +57,7 @@ forEachKoa(Koa => {
       assert.equal(stolen.value, undefined)
     })
 
-    it(`a logout of a user who never used the library is none of its business, in ${name}`, async t => {
+    it(`a logout of a user who never used the library has no effect, in ${name}`, async t => {
       const { gradio, visitor, log, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       assert.equal((await ask(visitor(), '/logout')).status, 200)
       assert.deepEqual([gradio.stats().sessions, log, failures], [0, [], []])
@@ -79,7 +79,7 @@ forEachKoa(Koa => {
       assert.deepEqual([gradio.stats().sessions, failures], [1, []])
     })
 
-    it(`regenerate() ends the session also when its request has no use for another, in ${name}`, async t => {
+    it(`regenerate() ends the session even if its request does not use the next one, in ${name}`, async t => {
       const { gradio, visitor, log } = await koaSite(t, Koa, { koaSession: koaSession(), routes })
       const user = visitor()
       const { id } = await set(user, 'mine')
@@ -90,7 +90,7 @@ forEachKoa(Koa => {
       assert.equal((await get(user)).id, next.id)
     })
 
-    it(`with 'keep', regenerate() carries the session over, in ${name}`, async t => {
+    it(`with 'keep', regenerate() keeps the session, in ${name}`, async t => {
       const { gradio, visitor, log, failures, pass } = await koaSite(t, Koa, {
         koaSession: koaSession(),
         options: KEEP,
@@ -110,7 +110,7 @@ forEachKoa(Koa => {
 
     const settings = name === 'the cookie' ? [{}] : [{}, KEEP]
     for (const options of settings) {
-      it(`who comes back with the cookie from before a login finds nothing, in ${name}, with ${JSON.stringify(options)}`, async t => {
+      it(`the cookie from before a login finds nothing, in ${name}, with ${JSON.stringify(options)}`, async t => {
         const { visitor } = await koaSite(t, Koa, { koaSession: koaSession(), options })
         const [user, thief] = [visitor(), visitor()]
         await set(user, 'mine')
@@ -124,7 +124,7 @@ forEachKoa(Koa => {
       })
     }
 
-    it(`with 'keep', a logout is the end all the same, in ${name}`, async t => {
+    it(`with 'keep', a logout still ends the session, in ${name}`, async t => {
       const { visitor, log } = await koaSite(t, Koa, { koaSession: koaSession(), options: KEEP })
       const user = visitor()
       const { id } = await set(user, 'mine')
@@ -134,7 +134,7 @@ forEachKoa(Koa => {
       assert.notEqual((await get(user)).id, id)
     })
 
-    it(`with 'keep', who logs in over somebody else gets nothing of theirs, in ${name}`, async t => {
+    it(`with 'keep', a login over another user gets nothing of that user, in ${name}`, async t => {
       const { visitor, log } = await koaSite(t, Koa, { koaSession: koaSession(), options: KEEP, routes })
       const user = visitor()
       const { id } = await set(user, 'mine')
@@ -146,7 +146,7 @@ forEachKoa(Koa => {
       assert.equal(log.at(-1), 'ended regenerated @0')
     })
 
-    it(`a request in flight loses its session with a logout, in ${name}`, async t => {
+    it(`a request in flight loses its session at a logout, in ${name}`, async t => {
       const [arrived, goOn] = [deferred(), deferred()]
       const { visitor, settled } = await koaSite(t, Koa, {
         koaSession: koaSession(),
@@ -174,7 +174,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it('a request from before a logout begins nothing with the session that is gone', async t => {
+  it('a request from before a logout starts nothing with the ended session', async t => {
     const [arrived, goOn] = [deferred(), deferred()]
     const koaSession = inStore()
     const { gradio, visitor, failures, settled } = await koaSite(t, Koa, {
@@ -204,7 +204,7 @@ forEachKoa(Koa => {
     assert.equal(user.cookies.size, 0)
   })
 
-  it('a logout is not undone by a request that has begun a session meanwhile', async t => {
+  it('a request that has started a session meanwhile does not undo a logout', async t => {
     const [arrived, goOn] = [deferred(), deferred()]
     const koaSession = inStore()
     const { visitor, log, failures, settled } = await koaSite(t, Koa, {

@@ -11,7 +11,7 @@ import { forEachKoa, get, type KoaModule, koaSite, route, serveKoa } from '../su
 import { inCookie, inStore, noSession } from '../support/http/koa-sessions.ts'
 import { dial } from '../support/pages/handshake.ts'
 
-/** As koa-mount: takes the prefix off the path, and gives it back to who comes after. */
+/** Like koa-mount: removes the prefix from the path, and restores it for later middleware. */
 function mount(prefix: string, ...middleware: Middleware[]): Middleware {
   return async (ctx, next) => {
     const { path } = ctx
@@ -55,7 +55,7 @@ const BY_HTTPS = { 'x-forwarded-proto': 'https' }
 
 forEachKoa(Koa => {
   for (const hasSession of [true, false]) {
-    it(`below a path, its routes, sockets and URLs are there, ${hasSession ? 'with a session' : 'with its own cookie'}`, async t => {
+    it(`below a path, its routes, sockets and URLs work, ${hasSession ? 'with a session' : 'with its own cookie'}`, async t => {
       const served = await mounted(t, Koa, hasSession)
       const { gradio } = served
       const user = served.visitor()
@@ -82,7 +82,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it('below a path, its own cookie goes no further', async t => {
+  it('below a path, its own cookie has that path', async t => {
     const { visitor } = await mounted(t, Koa, false)
     for (const path of ['/tools/one/save', '/tools/one']) {
       const { headers } = await visitor().fetch(path)
@@ -90,7 +90,7 @@ forEachKoa(Koa => {
     }
   })
 
-  it('its own cookie is Secure where Koa takes the connection for encrypted', async t => {
+  it('its own cookie is Secure if Koa considers the connection encrypted', async t => {
     const { app, visitor } = await koaSite(t, Koa, { koaSession: noSession })
     const asked = () => visitor().fetch('/get', { headers: BY_HTTPS })
     assert.deepEqual(secureCookies(await asked()), [false])
@@ -100,7 +100,7 @@ forEachKoa(Koa => {
   })
 
   for (const [name, koaSession] of Object.entries({ 'an external store': inStore, 'the cookie': inCookie })) {
-    it(`behind a trusted proxy the first page brings the secure cookie of koa-session, in ${name}`, async t => {
+    it(`behind a trusted proxy the first page gets the secure cookie of koa-session, in ${name}`, async t => {
       const { app, gradio, visitor, failures } = await koaSite(t, Koa, {
         koaSession: koaSession({ secure: true }),
       })
@@ -112,7 +112,7 @@ forEachKoa(Koa => {
       assert.deepEqual(failures, [])
     })
 
-    it(`where the secure cookie can not be set, the first page gets an error, in ${name}`, async t => {
+    it(`if the secure cookie can not be set, the first page gets an error, in ${name}`, async t => {
       const { gradio, visitor, failures } = await koaSite(t, Koa, {
         koaSession: koaSession({ secure: true }),
       })

@@ -12,7 +12,7 @@ forEachKoa(Koa => {
     'no session': () => noSession,
     'koa-session': () => inStore(),
   })) {
-    it(`their visits end with the connection, and middleware runs to its end, with ${name}`, async t => {
+    it(`their entries end with the connection, and middleware runs to its end, with ${name}`, async t => {
       let begun = 0
       const { gradio, clock, visitor, port, log, settled } = await koaSite(t, Koa, {
         koaSession: koaSession(),

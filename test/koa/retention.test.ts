@@ -15,7 +15,7 @@ const REQUESTS = 20
 
 forEachKoa(Koa => {
   for (const [name, makeKoaSession] of Object.entries(KOA_SESSIONS)) {
-    it(`a session keeps nothing of the requests that came to it, with ${name}`, async t => {
+    it(`a session keeps no reference to its requests, with ${name}`, async t => {
       const koaSession = makeKoaSession()
       const gradio = gradioState(koaSession.options)
       t.after(() => gradio.close({ timeout: 0 }))

@@ -1,4 +1,4 @@
-// What holds on Koa wherever an app has its sessions.
+// What is true on Koa for every kind of session.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -12,7 +12,7 @@ const ALIVE = 'data: ALIVE\n\n'
 
 forEachKoa(Koa => {
   for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
-    it(`a user keeps a value over requests, and no other sees it, with ${name}`, async t => {
+    it(`a user keeps a value over several requests, and no other user sees it, with ${name}`, async t => {
       const { gradio, visitor, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const [user, other] = [visitor(), visitor()]
       const { id } = await set(user, 'mine')
@@ -37,7 +37,7 @@ forEachKoa(Koa => {
       assert.deepEqual(await (await visitor().fetch('/same')).json(), { same: true, kind: 'function' })
     })
 
-    it(`a first heartbeat brings the cookie, and later requests come to its session, with ${name}`, async t => {
+    it(`a first heartbeat sets the cookie, and later requests find its session, with ${name}`, async t => {
       const { gradio, visitor, failures, settled } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { status, ticket } = await heartbeat(user, 'page')
@@ -53,7 +53,7 @@ forEachKoa(Koa => {
       assert.deepEqual([gradio.stats().sessions, gradio.stats().pages, failures], [1, 1, []])
     })
 
-    it(`a page comes by its WebSocket, and leaves, with ${name}`, async t => {
+    it(`a page opens a WebSocket, and leaves, with ${name}`, async t => {
       const { gradio, visitor, log, pass, failures, settled } = await koaSite(t, Koa, {
         koaSession: koaSession(),
       })
@@ -69,7 +69,7 @@ forEachKoa(Koa => {
       assert.deepEqual(failures, [])
     })
 
-    it(`a long answer of the app's own counts as a page, with ${name}`, async t => {
+    it(`a long response of the app counts as a page, with ${name}`, async t => {
       const { gradio, visitor, log, pass } = await koaSite(t, Koa, {
         koaSession: koaSession(),
         routes: gradio => ({
@@ -93,7 +93,7 @@ forEachKoa(Koa => {
       assert.match(log.join(), /^unload disconnected @10[23]/)
     })
 
-    it(`the script of the page is served, with ${name}`, async t => {
+    it(`the client script is served, with ${name}`, async t => {
       const { visitor, failures, settled } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const answer = await user.fetch('/gradio_api/client.js')
@@ -104,7 +104,7 @@ forEachKoa(Koa => {
       assert.deepEqual(failures, [])
     })
 
-    it(`the session begins anew under the same cookie, with ${name}`, async t => {
+    it(`the session starts anew with the same cookie, with ${name}`, async t => {
       const { gradio, visitor, log, pass } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { id } = await set(user, 'mine')
@@ -122,7 +122,7 @@ forEachKoa(Koa => {
     })
   }
 
-  // The cookie-only ones have nothing to agree on; there a page's connect() is awaited first.
+  // Those in the cookie can't agree; with them, an app awaits a page's connect() first.
   for (const name of Object.keys(KOA_SESSIONS).filter(name => !/cookie|no session/.test(name))) {
     it(`parallel first uses of one framework session agree, with ${name}`, async t => {
       const { gradio, visitor } = await koaSite(t, Koa, {

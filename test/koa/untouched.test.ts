@@ -1,4 +1,4 @@
-// koa-session does the same with the library in the app as without it, beyond the token that a session is given.
+// koa-session behaves the same with the library as without it, except for the token in a session.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
@@ -24,7 +24,7 @@ const KINDS: Record<string, (options: CreateSessionOptions, store: KoaStore) => 
   'the cookie': options => inCookie(options),
 }
 
-/** What a browser and a store see of an app that has sessions and no use for the library. */
+/** What a browser and a store observe of an app that has sessions and doesn't use the library. */
 async function seen(
   t: TestContext,
   Koa: KoaModule,
@@ -95,11 +95,11 @@ forEachKoa(Koa => {
   }
 
   for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
-    it(`a request that uses nothing leaves no session, with ${name}`, async t => {
+    it(`a request that does not use the state leaves no session, with ${name}`, async t => {
       const { gradio, visitor, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { headers } = await user.fetch('/nothing')
-      // koa-generic-session is configured to keep sessions that nothing is in.
+      // koa-generic-session is configured to keep empty sessions.
       if (!name.includes('generic')) assert.deepEqual(headers.getSetCookie(), [])
       await user.fetch('/unknown')
       await user.fetch('/gradio_api/client.js')
@@ -108,7 +108,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it('the token is written with the first use, and never again', async t => {
+  it('the token is written at the first use, and not again', async t => {
     const koaSession = inStore()
     const { visitor } = await koaSite(t, Koa, { koaSession })
     const user = visitor()

@@ -20,7 +20,7 @@ const koaMulter = createRequire(import.meta.url)('@koa/multer') as (options: Opt
   array(field: string): Middleware
 }
 
-/** As an app may call any middleware of Connect. */
+/** As an app can call any middleware of Connect. */
 const byConnect =
   (gradio: GradioState): Middleware =>
   async (ctx, next) => {
@@ -31,9 +31,9 @@ const byConnect =
     await next()
   }
 
-/** How an app takes uploads, by the path at which it does here. */
+/** How an app accepts uploads, by path. */
 const WAYS: Record<string, (gradio: GradioState) => Middleware> = {
-  // Browsers send names in UTF-8, which multer takes for Latin-1 by default.
+  // Browsers send names in UTF-8, which multer decodes as Latin-1 by default.
   '/koa-multer': ({ storage }) =>
     koaMulter({ storage, limits: { fields: 100, fieldSize: 65_536 }, defParamCharset: 'utf8' }).array(
       'files',
@@ -76,7 +76,7 @@ const PATHS = [...Object.keys(WAYS), '/gradio_api/upload']
 forEachKoa(Koa => {
   for (const [name, koaSession] of Object.entries(SESSION_KINDS)) {
     for (const path of PATHS) {
-      it(`files are in the directory of their user, who alone is given them, ${path} with ${name}`, async t => {
+      it(`files are in the directory of their user, and are served only to that user, ${path} with ${name}`, async t => {
         const { gradio, visitor, cacheDir, failures, settled } = await app(t, Koa, koaSession())
         const [user, other] = [visitor(), visitor()]
         await set(other, 'theirs')
@@ -111,7 +111,7 @@ forEachKoa(Koa => {
     }
   }
 
-  it('a file is served as Express serves it: in parts, and not again to who has it', async t => {
+  it('a file is served as by Express: ranges, and 304 if the browser has it', async t => {
     const { visitor } = await app(t, Koa, noSession)
     const user = visitor()
     const { body } = await upload<CachedFile[]>(user, [{ name: 'a.txt', bytes: '0123456789' }], PATHS[0])
@@ -145,13 +145,13 @@ forEachKoa(Koa => {
         assert.equal(answer.status, status)
         const text = await answer.text()
         const isRoute = path.startsWith('/gradio_api')
-        // Koa explains only what the request is to blame for.
+        // Koa explains only errors that the request has caused.
         assert.match(
           text,
           isRoute || status < 500 ? /Expected at most 10000 bytes/ : /^Insufficient Storage$/,
         )
         await settled()
-        // The route answers by itself, as JSON.
+        // The route itself responds with JSON.
         if (isRoute) assert.deepEqual([JSON.parse(text).error.code, failures], [code, []])
         else assert.deepEqual([failures.length, failures[0]?.code], [1, code])
         await nothingIsLeft(gradio, cacheDir)
@@ -161,7 +161,7 @@ forEachKoa(Koa => {
   }
 
   for (const path of PATHS) {
-    it(`5,000 empty files and 50 texts of 1 MB are refused, and nothing of them is left, ${path}`, async t => {
+    it(`5,000 empty files and 50 texts of 1 MB are rejected, and nothing is left of them, ${path}`, async t => {
       const { gradio, visitor, cacheDir, settled } = await app(t, Koa, inStore())
       const user = visitor()
       for (const parts of [emptyFiles(5_000), texts(50, 1_000_000)]) {
@@ -176,7 +176,7 @@ forEachKoa(Koa => {
       assert.equal((await upload(user, [{ name: 'after.txt', bytes: 'x' }], path)).status, 200)
     })
 
-    it(`a browser that gives up leaves nothing, ${path}`, async t => {
+    it(`a browser that aborts leaves nothing, ${path}`, async t => {
       const { gradio, port, cacheDir, settled, failures } = await app(t, Koa, inStore())
       const socket = connect(port, '127.0.0.1')
       socket.on('error', () => {})
@@ -203,11 +203,11 @@ forEachKoa(Koa => {
     })
   }
 
-  it('a browser that leaves while its file is looked for leaves no middleware waiting', async t => {
+  it('a browser that disconnects while its file is looked up leaves no middleware waiting', async t => {
     const { visitor, passed, settled, cacheDir } = await app(t, Koa, noSession)
     const user = visitor()
     const { body } = await upload<CachedFile[]>(user, [{ name: 'a.txt', bytes: 'a' }], PATHS[0])
-    // A disk that does not answer.
+    // A disk that doesn't respond.
     const { reached, resume } = pausing(t, 'open', 'a.txt')
     const aborting = new AbortController()
     const asked = user.fetch(body[0]!.url, { signal: aborting.signal })
@@ -220,7 +220,7 @@ forEachKoa(Koa => {
     await until(() => openBelow(cacheDir).length === 0, 'that the file is closed again')
   })
 
-  it('the end of a session takes its files along', async t => {
+  it('the end of a session removes its files', async t => {
     const { visitor, cacheDir, gradio } = await app(t, Koa, inStore())
     const user = visitor()
     const { body } = await upload<CachedFile[]>(user, [{ name: 'a.txt', bytes: 'a' }], PATHS[0])
@@ -232,7 +232,7 @@ forEachKoa(Koa => {
 
 type ConnectMiddleware = (req: object, res: object, next: (error?: unknown) => void) => void
 
-/** Files are put away first, and then deleted. */
+/** Files are moved to the trash first, and then deleted. */
 async function nothingIsLeft(gradio: GradioState, cacheDir: string): Promise<void> {
   const isOver = () => filesBelow(cacheDir).length === 0 && gradio.stats().fileBytes === 0
   await until(isOver, 'that no file is left')

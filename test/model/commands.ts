@@ -16,7 +16,7 @@ import {
 } from './session.ts'
 import { World } from './world.ts'
 
-/** What can be done in a run. Numbers choose among what is there, so that a smaller run still makes sense. */
+/** A step of a run. Numbers select one of the existing objects (modulo their count), so that a shrunk run remains valid. */
 export type Action =
   | { do: 'request'; user: number; by: 'nobody' | 'script' | 'navigation' }
   | { do: 'cookie'; user: number; which: number }
@@ -34,10 +34,10 @@ export type Action =
   | { do: 'mode'; of: Source; mode: Mode }
   | { do: 'close'; timeout: number }
   | { do: 'wait'; ms: number }
-  | { do: 'waitUntilDue'; but: number }
+  | { do: 'waitUntilDue'; offset: number }
   | { do: 'burst'; actions: Action[] }
 
-/** A page as its browser knows it. */
+/** A page in its browser. */
 interface BrowserPage {
   readonly user: User
   readonly id: string
@@ -53,7 +53,7 @@ const USERS = [
   { name: 'fay', identified: false },
 ]
 
-/** The model and the library side by side. */
+/** Runs the model and the library side by side. */
 export class Run {
   readonly model: Model
   readonly world: World
@@ -62,7 +62,7 @@ export class Run {
   #labels = 0
   readonly #pages = new Map<string, BrowserPage>()
   readonly #tickets: string[] = []
-  /** The cookies that each user's browser has had. */
+  /** The cookies that each user's browser has ever had. */
   readonly #cookies = new Map<User, Set<string>>()
   readonly #settings: Settings
   readonly #isCluster: boolean
@@ -76,15 +76,15 @@ export class Run {
     this.world = new World(settings, this.#modes, place)
   }
 
-  /** Does it in both, and compares. */
+  /** Performs an action in both, and compares the results. */
   async step(action: Action): Promise<void> {
     if (this.#isCluster && action.do === 'burst') {
-      // What comes at once is done in the order of the cluster's answers, of which the model knows nothing.
+      // Simultaneous actions take effect in the order of the cluster's answers, which the model doesn't know.
       for (const each of action.actions) await this.step(each)
       return
     }
     if (action.do === 'wait') await this.#pass(action.ms)
-    else if (action.do === 'waitUntilDue') await this.#pass(this.#due(action.but))
+    else if (action.do === 'waitUntilDue') await this.#pass(this.#due(action.offset))
     else await this.#passUntilQuiet()
     if (!this.#do(action)) return
     this.steps += action.do === 'burst' ? action.actions.length : 1
@@ -108,7 +108,7 @@ export class Run {
     }
   }
 
-  /** Everybody leaves and the time passes, or the instance is closed: either way nothing may be left. */
+  /** All users leave and the time passes, or the instance is closed. In both cases, nothing may be left. */
   async finish(how: 'leave' | 'close'): Promise<void> {
     const { model, world } = this
     const wasClosed = this.#isClosed
@@ -119,41 +119,41 @@ export class Run {
       for (const { label } of [...model.pages.connections]) this.#disconnect(label, 'broken')
       for (const label of [...model.requests.tracked.keys()]) this.#closeTracked(label)
       await this.#pass(1)
-      // Pages without a socket are waited for 95 s and then remembered for 120 s, and hooks that hang take 5 s each.
+      // A page without a socket stays open for 95 s and its record for 120 s more, and hooks that hang take 5 s each.
       await this.#pass(this.#settings.gracePeriod + 300_000)
       world.assertNothingIsLeft()
     }
     await this.step({ do: 'close', timeout: 25_000 })
-    while (Number.isFinite(model.time.idle)) await this.#pass(model.time.idle)
-    // The limits of hooks and of closing sockets may leave a timer that finds nothing to do, and so do the beats of a
-    // socket whose close came after the instance's.
+    while (Number.isFinite(model.time.timeToNext)) await this.#pass(model.time.timeToNext)
+    // A time limit of a hook or of a closing socket may leave a timer that finds nothing to do. So may the pings of a socket
+    // that closes after the instance.
     await this.#pass(wasClosed ? 60_000 : HOOK_TIMEOUT)
     world.assertNothingIsLeft()
     world.assertNobodyIsConnected()
   }
 
-  #due(but: number): number {
-    const { idle } = this.model.time
-    return Number.isFinite(idle) ? Math.max(idle + but, 0) : 1
+  #due(offset: number): number {
+    const { timeToNext } = this.model.time
+    return Number.isFinite(timeToNext) ? Math.max(timeToNext + offset, 0) : 1
   }
 
-  /** Nothing is begun in the very moment in which something was due: which came first would be anybody's guess. */
+  /** Advances past the times at which something was due: if an action started at the same time, the order would be undefined. */
   async #passUntilQuiet(): Promise<void> {
     do await this.#pass(1)
-    while (this.model.time.isMoving)
+    while (this.model.time.hasJustRun)
   }
 
   async #pass(ms: number): Promise<void> {
     this.model.time.advance(ms)
     await this.world.clock.advance(`${ms}ms`)
     for (const user of this.model.users) {
-      const last = this.world.lastBrought(user)
-      if (last !== undefined) this.model.noteLast(user, last)
+      const last = this.world.cookieLabelOf(user)
+      if (last !== undefined) this.model.noteLastDelivered(user, last)
       if (user.token !== undefined) this.#cookiesOf(user).add(user.token)
     }
     this.#compare()
-    if (this.model.lifecycle.givenUp !== undefined)
-      assert.deepEqual(await this.world.closing, this.model.lifecycle.givenUp)
+    if (this.model.lifecycle.timedOut !== undefined)
+      assert.deepEqual(await this.world.closing, this.model.lifecycle.timedOut)
   }
 
   #compare(): void {
@@ -181,7 +181,7 @@ export class Run {
     }
   }
 
-  /** `false`: there is nothing that it could be done with. */
+  /** @returns `false` if there is no object to perform the action on */
   #do(action: Action): boolean {
     const { model, world } = this
     const label = `${action.do}${++this.#labels}`
@@ -308,7 +308,7 @@ export class Run {
     return this.model.requests.all.filter(request => !request.ended)
   }
 
-  /** Those whose handler runs, and a few whose handler works on although they or their session have ended. */
+  /** Requests whose handler is running, and a few whose handler continues after the request or its session has ended. */
   #ready(): Request[] {
     const ready = this.model.requests.all.filter(({ passed, label }) => {
       const request = this.world.requests.get(label)!
@@ -339,7 +339,7 @@ export class Run {
     return pick([...this.#pages.values()], index)
   }
 
-  /** What the page sends: an epoch of the past, its present one, or the next. */
+  /** The epoch that the page sends: an earlier one, the current one, or the next. */
   #epoch(page: BrowserPage, newer: number): number {
     if (newer > 0) page.epoch += newer
     return newer > 0 ? page.epoch : Math.max(page.epoch + newer, 0)
@@ -360,7 +360,7 @@ export class Run {
     const at = model.pages.connections.findIndex(connection => connection.label === label)
     const [connection] = model.pages.connections.splice(at, 1)
     const socket = world.sockets.get(label)!
-    // A socket that the server has dropped can say nothing any more.
+    // A socket that the server has dropped can't send anything.
     model.pages.disconnect(connection!, how === 'goodbye')
     if (how === 'broken') socket.break()
     else socket.sayClose(how === 'goodbye' ? 1000 : 4001)
@@ -439,7 +439,7 @@ const simple = fc.oneof(
 
 const timed = fc.oneof(
   { weight: 60, arbitrary: simple },
-  // Not in a burst: what a socket brings is never there at once.
+  // Not in a burst: socket events are always asynchronous.
   {
     weight: 6,
     arbitrary: action('disconnect', {
@@ -457,7 +457,7 @@ const timed = fc.oneof(
   },
   { weight: 6, arbitrary: action('wait', { ms: fc.nat({ max: 4_000 }) }) },
   { weight: 2, arbitrary: action('wait', { ms: fc.nat({ max: 130_000 }) }) },
-  { weight: 14, arbitrary: action('waitUntilDue', { but: fc.constantFrom(0, -1, 1) }) },
+  { weight: 14, arbitrary: action('waitUntilDue', { offset: fc.constantFrom(0, -1, 1) }) },
 )
 
 const commands = (maxCommands: number) =>
@@ -482,23 +482,23 @@ export interface Counter {
 }
 
 /**
- * The property that the library does what the model does.
- * @param place makes the place of each run, in a cluster. There an instance is closed only when nobody is left: what is there
- * before would be for other nodes.
+ * The property that the library behaves like the model.
+ * @param place creates the cluster for each run. In a cluster, an instance is closed only when no user is left, because it would
+ * hand over its sessions to other nodes.
  */
-export function agreement(maxCommands: number, counter: Counter, place?: () => Place) {
+export function agreesWithModel(maxCommands: number, counter: Counter, place?: () => Place) {
   return fc.asyncProperty(
     settings(place !== undefined),
     commands(maxCommands),
     ending,
     async (settings, commands, { close, after, how }) => {
-      const made = place?.()
-      const run = new Run(settings, made)
+      const created = place?.()
+      const run = new Run(settings, created)
       try {
-        // The first of all waits until the cluster is connected.
-        if (made !== undefined) await run.step({ do: 'wait', ms: 1 })
+        // The first step waits until the cluster is connected.
+        if (created !== undefined) await run.step({ do: 'wait', ms: 1 })
         await fc.asyncModelRun(() => ({ model: run, real: run }), commands)
-        if (made !== undefined) {
+        if (created !== undefined) {
           await run.finish('leave')
           return
         }

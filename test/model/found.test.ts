@@ -1,16 +1,16 @@
 import { it } from 'node:test'
 import { type Action, Run } from './commands.ts'
 
-// What runs with random steps have found, as short as it could be made.
+// Failures that runs with random steps have found, shortened as far as possible.
 
-// The one about sessions without a page comes once for each instance.
+// Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')
 
 const CYD = 2
 const DAN = 3
 
 const found: Record<string, Action[]> = {
-  'a ticket admits no socket once the page is known to be in the document’s next entry': [
+  'a ticket is rejected once the page has sent a higher epoch': [
     { do: 'openPage', user: 0, page: 0, newer: 0 },
     {
       do: 'burst',
@@ -21,7 +21,7 @@ const found: Record<string, Action[]> = {
       ],
     },
   ],
-  'of two first answers that come in one moment, the browser keeps the cookie of the last': [
+  'when two responses set a first cookie at the same time, the browser keeps the later one': [
     { do: 'request', user: 0, by: 'nobody' },
     { do: 'use', request: 0, use: 'set', name: 'history' },
     {
@@ -36,8 +36,8 @@ const found: Record<string, Action[]> = {
   ],
 }
 
-for (const [what, actions] of Object.entries(found)) {
-  it(what, async () => {
+for (const [title, actions] of Object.entries(found)) {
+  it(title, async () => {
     const settings = { unloadDelay: 2_000, gracePeriod: 60_017, maxSessions: 3, isAsync: false }
     const run = new Run(settings)
     for (const action of actions) await run.step(action)

@@ -1,17 +1,17 @@
 import { it } from 'node:test'
 import fc from 'fast-check'
 import { clusterOfOne } from '../support/cluster/places.ts'
-import { agreement } from './commands.ts'
+import { agreesWithModel } from './commands.ts'
 
-// The one about sessions without a page comes once for each instance.
+// Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')
 
-// The same steps each time; `npm run test:model` looks for new ones.
+// A fixed seed; `npm run test:model` runs new steps each time.
 for (const [where, place] of [
   ['alone', undefined],
   ['in a cluster of one', clusterOfOne],
 ] as const) {
-  it(`the library agrees with the model, ${where}`, async () => {
-    await fc.assert(agreement(300, { steps: 0 }, place), { seed: 1, numRuns: 60 })
+  it(`the library behaves like the model, ${where}`, async () => {
+    await fc.assert(agreesWithModel(300, { steps: 0 }, place), { seed: 1, numRuns: 60 })
   })
 }

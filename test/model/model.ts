@@ -1,5 +1,5 @@
-// The rules once more, as plainly as can be said: one list of everything that is due, looked through from the start at
-// each step, no cluster, no wheel, no promise. What the model says in its log, the library must do at the same
+// A second, simple implementation of the rules: one list of everything that is due, searched from the start at each step,
+// without a cluster, a timer wheel or promises. The library must do everything that is in the model's log, in the same
 // millisecond.
 
 import { Entries } from './rules/entries.ts'
@@ -17,7 +17,7 @@ export class Model {
   readonly users: readonly User[]
   /** The sessions that can be used, by token. */
   readonly sessions = new Map<string, Session>()
-  /** The sessions whose last callbacks are under way. */
+  /** The sessions that have ended but whose callbacks are still running. */
   readonly ending = new Set<Session>()
   readonly ended = { disconnected: 0, evicted: 0, ended: 0, shutdown: 0 }
   isClosing = false
@@ -28,8 +28,8 @@ export class Model {
   readonly lifecycle = new Lifecycle(this)
   readonly values = new Values(this)
   readonly hooks = new Hooks(this)
-  /** When an answer brought the browser each of the tokens. */
-  readonly #broughtAt = new Map<string, number>()
+  /** When a response set each token as the browser's cookie. */
+  readonly #deliveredAt = new Map<string, number>()
 
   constructor(settings: Settings, modes: Modes, users: readonly User[]) {
     this.settings = settings
@@ -38,7 +38,7 @@ export class Model {
   }
 
   #offerAll(offer: Offer): void {
-    // What was due in the past, and had to wait, is due now.
+    // Work that was due earlier and had to wait is due now.
     const last = (at: number) => ({ at: Math.max(at, this.time.now), serial: Number.MAX_SAFE_INTEGER })
     for (const session of [...this.sessions.values(), ...this.ending]) {
       for (const value of session.values.values()) offer(value.due, () => this.values.expire(session, value))
@@ -49,18 +49,18 @@ export class Model {
         })
       }
       offer(last(session.endDue()), () => this.lifecycle.end(session, 'disconnected'))
-      offer(last(session.unloadDue()), () => this.lifecycle.unloadWhile(session))
+      offer(last(session.unloadDue()), () => this.lifecycle.runDueUnload(session))
     }
   }
 
-  /** An answer brings the browser the token that was made for it. */
+  /** A response sets the token that was created for it as the browser's cookie. */
   deliver(user: User, newToken: string | undefined): void {
     if (newToken === undefined) return
     user.token = newToken
-    this.#broughtAt.set(newToken, this.time.now)
+    this.#deliveredAt.set(newToken, this.time.now)
   }
 
-  /** The browser's cookie is another one, or none. */
+  /** Replaces the browser's cookie, or removes it. */
   changeCookie(user: User, token: string | undefined): void {
     user.token = token
   }
@@ -70,15 +70,15 @@ export class Model {
     return token === undefined ? undefined : this.sessions.get(token)
   }
 
-  /** The session in which the page of a user is open. */
+  /** The session in which a user's page is open. */
   sessionWithPage(tokens: readonly string[], id: string): Session | undefined {
     return tokens.map(token => this.sessions.get(token)).find(session => session?.pages.get(id)?.entry)
   }
 
-  /** Of two answers that come in the same moment, either may be the last: it was that with this token. */
-  noteLast(user: User, newToken: string): void {
-    const at = this.#broughtAt.get(newToken)
-    if (at !== undefined && user.token !== undefined && at === this.#broughtAt.get(user.token))
+  /** Two responses at the same time may be delivered in either order. Records that this token was delivered last. */
+  noteLastDelivered(user: User, newToken: string): void {
+    const at = this.#deliveredAt.get(newToken)
+    if (at !== undefined && user.token !== undefined && at === this.#deliveredAt.get(user.token))
       user.token = newToken
   }
 }

@@ -1,11 +1,11 @@
-// npm run test:model [-- steps seed where]: `alone` or in a `cluster` of one; by default they take turns. With `redis` it is
-// a cluster of one on a Redis.
+// npm run test:model [-- steps seed where]. `where` is `alone`, `cluster` (a cluster of one node in memory) or `redis` (a cluster
+// of one node on Redis). By default, `alone` and `cluster` alternate.
 
 import fc from 'fast-check'
 import { clusterOfOne, openPlaces, type Place, type Places } from '../support/cluster/places.ts'
-import { agreement } from './commands.ts'
+import { agreesWithModel } from './commands.ts'
 
-// The one about sessions without a page comes once for each instance.
+// Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')
 
 const [goal = 100_000, first = Date.now() % 2 ** 31] = process.argv.slice(2, 4).map(Number)
@@ -21,7 +21,7 @@ function placeOf(seed: number): (() => Place) | undefined {
 
 while (counter.steps < goal) {
   const place = placeOf(seed)
-  const details = await fc.check(agreement(places ? 100 : 300, counter, place), {
+  const details = await fc.check(agreesWithModel(places ? 100 : 300, counter, place), {
     seed,
     numRuns: places ? 3 : 20,
     interruptAfterTimeLimit: 180_000,

@@ -1,20 +1,21 @@
-// The settings of the model and of the library, and what the model knows of a session.
+// The settings of the model and the library, and the model's data of a session.
 
 /** Durations in milliseconds. */
 export interface Settings {
   readonly unloadDelay: number
   readonly gracePeriod: number
   readonly maxSessions: number
-  /** Whether the sessions are in a cluster, which answers later. */
+  /** Whether the sessions are in a cluster, which answers asynchronously. */
   readonly isAsync: boolean
 }
 
 export const HOOK_TIMEOUT = 5_003
-/** How long hooks that are slow take, and how late those are that fail after their time limit. */
+/** How long a slow hook takes; less than the time limit. */
 export const SLOW = 3_001
+/** When a late hook rejects; after the time limit. */
 export const LATE = 8_011
 
-/** What a hook or a callback does when it is called. The last three come back to the session. */
+/** What a hook or a callback does when it is called. The last three use the session again. */
 export type Mode =
   | 'returns'
   | 'resolves'
@@ -32,26 +33,26 @@ export type Modes = Record<Source, Mode>
 export type EndReason = 'disconnected' | 'evicted' | 'ended' | 'shutdown'
 export type Kind = 'page' | 'navigation' | 'request'
 
-/** How the values of one name are kept. */
-interface Keeping {
+/** The options of the values of one name. */
+interface ValueSettings {
   readonly timeToLive: number
   readonly deletion: 'callback' | 'dispose' | 'never'
   readonly deleteReplaced: boolean
 }
 
-export const KEEPING = {
+export const VALUE_SETTINGS = {
   /** Defined, with an initial value. */
   history: { timeToLive: 10_007, deletion: 'callback', deleteReplaced: false },
-  /** Defined, without one. */
+  /** Defined, without an initial value. */
   model: { timeToLive: Number.POSITIVE_INFINITY, deletion: 'callback', deleteReplaced: true },
   /** A plain name, set with or without these options. */
   cache: { timeToLive: 40_013, deletion: 'callback', deleteReplaced: false },
   /** A plain name; its values have `Symbol.dispose`. */
   handle: { timeToLive: Number.POSITIVE_INFINITY, deletion: 'dispose', deleteReplaced: true },
-} as const satisfies Record<string, Keeping>
-export type Name = keyof typeof KEEPING
-export const NAMES = Object.keys(KEEPING) as Name[]
-export const NO_OPTIONS: Keeping = {
+} as const satisfies Record<string, ValueSettings>
+export type Name = keyof typeof VALUE_SETTINGS
+export const NAMES = Object.keys(VALUE_SETTINGS) as Name[]
+export const NO_OPTIONS: ValueSettings = {
   timeToLive: Number.POSITIVE_INFINITY,
   deletion: 'never',
   deleteReplaced: false,
@@ -71,7 +72,7 @@ export type Use =
   | 'establish'
   | 'end'
 
-/** Of two that are due at once, the one comes first that was set first. */
+/** A deadline. Of two deadlines at the same time, the one that was set first is handled first. */
 export interface Due {
   readonly at: number
   readonly serial: number
@@ -80,35 +81,35 @@ export interface Due {
 export interface Value {
   readonly name: Name
   readonly label: string
-  keeping: Keeping
+  settings: ValueSettings
   due: Due | undefined
 }
 
-/** From a load to its unload. */
+/** One load of a session, until its unload. */
 export interface Load {
   over: boolean
 }
 
-/** The stay of a page or a request. */
+/** A page or request that is present in a session. */
 export interface Entry {
   readonly session: Session
   readonly kind: Kind
   left: boolean
-  /** While it waits for unload hooks: what it does when they are done, or it has waited long enough. */
+  /** Set while it waits for unload hooks: functions to run when the hooks have finished or the time limit has passed. */
   waiting: (() => void)[] | undefined
 }
 
 export class Page {
-  /** When it has last sent something, while it has no connection. */
+  /** For a page without a connection: when it last sent something. */
   seenAt = 0
   entry: Entry | undefined
   epoch = 0
   gone = false
   ticket: { readonly label: string; readonly at: number } | undefined
   connection: Connection | undefined
-  /** After a beat that came while there was a connection: so long it may do without. */
+  /** The end of the lease of a heartbeat that arrived while the page had a connection. */
   leasedUntil = 0
-  /** While it is open without a connection: until when a beat is awaited. When it has left: how long it is remembered. */
+  /** While it is open without a connection: the end of its lease. After it has left: when its record is dropped. */
   due: Due | undefined
 
   enter(entry: Entry): void {
@@ -137,23 +138,23 @@ export interface Request {
   readonly label: string
   readonly user: User
   readonly kind: Kind
-  /** Whether a script of a page has sent it. */
+  /** Whether a script of a page sent it. */
   readonly isByScript: boolean
-  /** Whether a page follows it: it has begun the session, and a script of a page has sent it. */
-  isFollowed: boolean
-  /** The token that it came with. */
+  /** Whether a page is expected after it: it started the session, and a script of a page sent it. */
+  isPageExpected: boolean
+  /** The token that it contained. */
   readonly token: string | undefined
-  /** What it has made for a browser that had none: the answer brings it. */
+  /** The token that was created for it, because it contained none. The response sets it as a cookie. */
   newToken: string | undefined
   entry: Entry | undefined
   load: Load | undefined
-  /** Whether the middleware has let it through. */
+  /** Whether the middleware has called `next()`. */
   passed: boolean
-  /** How it was answered, or that its line broke. */
+  /** How it was answered; `broken` if its connection was lost. */
   ended: 'html' | 'json' | 'broken' | undefined
 }
 
-/** A socket of the app's own. */
+/** One of the app's own sockets. */
 export interface Tracked {
   entry: Entry | undefined
   isClosed: boolean
@@ -171,29 +172,30 @@ export class Session {
   waiting: Entry[] = []
   readonly values = new Map<Name, Value>()
   readonly pages = new Map<string, Page>()
-  /** Whether anything has come after its first request. */
+  /** Whether anything followed its first request. */
   returned = false
-  /** How long pages were here, in all, and until when that was counted. */
+  /** How long it had pages in total. */
   pageTime = 0
+  /** The time up to which `pageTime` has been counted. */
   pageTimeUntil = 0
-  /** Whether a page was here since the last load. */
-  sawPage = false
+  /** Whether a page has connected since the last load. */
+  hadPage = false
   unloadAt = 0
   endAt = Number.POSITIVE_INFINITY
-  /** When it was closed, or came to be one that makes room for others though it is open, in the order of all these. */
-  spareSince = 0
-  /** Until when pages are awaited that navigations have brought to the browser. */
-  awaited: number[] = []
-  /** Pages that came while the answer to their navigation was under way. */
-  early = 0
-  /** Values that hooks have set. */
-  again = 0
-  /** Hooks run one after the other. */
+  /** Within a rank, the session with the lowest number is evicted first. Updated when the session becomes evictable. */
+  evictionSerial = 0
+  /** The deadlines of the pages that are expected to connect after navigations. */
+  expectedPages: number[] = []
+  /** How many pages connected before their navigation was answered. */
+  earlyPages = 0
+  /** How many values hooks have set. */
+  setsByHooks = 0
+  /** Tasks with hooks, which run one after another. */
   readonly hooks: ((done: Done) => void)[] = []
   busy = false
   callbacks = 0
   afterCallbacks: Done | undefined
-  final: Value[] = []
+  finalValues: Value[] = []
   readonly finished: Done[] = []
 
   constructor(name: string, token: string) {
@@ -205,12 +207,12 @@ export class Session {
     return this.entries.size > 0
   }
 
-  /** Whether it makes room for others: also while it has nothing but the page that its first request has opened. */
-  get isSpare(): boolean {
+  /** Whether it can be evicted: it is closed, or has nothing but the page that its first request opened. */
+  get isEvictable(): boolean {
     return !this.open || (!this.returned && !this.holds('request') && !this.holds('navigation'))
   }
 
-  /** How much a session has shown that it is a user's: those that have shown less make room first. */
+  /** Sessions of a lower rank are evicted first. */
   get rank(): number {
     if (!this.returned) return 0
     return this.pageTime < 30_000 ? 1 : 2
@@ -223,8 +225,8 @@ export class Session {
   unloadDue(): number {
     if (this.phase !== 'loaded' || this.over || this.holds('page') || this.holds('navigation'))
       return Infinity
-    if (!this.sawPage && this.open) return Infinity
-    return Math.max(this.unloadAt, ...this.awaited)
+    if (!this.hadPage && this.open) return Infinity
+    return Math.max(this.unloadAt, ...this.expectedPages)
   }
 
   endDue(): number {
@@ -232,7 +234,7 @@ export class Session {
   }
 
   show(): string {
-    const values = this.over && this.final.length > 0 ? this.final : [...this.values.values()]
+    const values = this.over && this.finalValues.length > 0 ? this.finalValues : [...this.values.values()]
     return `[${values.map(({ name, label }) => `${name}=${label}`).sort()}]`
   }
 }

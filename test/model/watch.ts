@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict'
 import type { Source } from './session.ts'
 
-/** A callback that the end of its session has set off is one of its hooks; the others may come at any time. */
+/** `endCallback`: a delete callback that the end of the session caused. It is ordered like the hooks; others may run at any time. */
 type Call = Source | 'endCallback'
 
 interface Watched {
   loads: number
   unloads: number
   isOver: boolean
-  /** The hooks and callbacks that run now. */
+  /** The hooks and callbacks that are running. */
   readonly running: Map<object, Call>
 }
 
 /**
- * Holds what must be true whatever the model says: no callback twice, one unload per load, no two hooks of a session
- * at once, nothing after the end.
+ * Checks invariants that don't depend on the model: no callback runs twice, one unload per load, no two hooks of a
+ * session at the same time, nothing after the end.
  */
 export class Watch {
   readonly #sessions = new Map<string, Watched>()
   readonly #released = new Set<string>()
   readonly #keys = new Set<string>()
 
-  /** Runs a hook or a callback, and watches what else runs until it settles or is given up. */
+  /** Runs a hook or a callback, and records it as running until it settles or its signal aborts. */
   during(
     session: string,
     source: Call,
@@ -29,19 +29,19 @@ export class Watch {
     run: () => unknown,
   ): unknown {
     const watched = this.#begin(session, source)
-    assert(!this.#keys.has(`${source} ${key}`), `the key ${key} came twice`)
+    assert(!this.#keys.has(`${source} ${key}`), `the key ${key} was used twice`)
     this.#keys.add(`${source} ${key}`)
     const call = {}
-    const over = () => watched.running.delete(call)
+    const finished = () => watched.running.delete(call)
     watched.running.set(call, source)
-    signal.addEventListener('abort', over, { once: true })
+    signal.addEventListener('abort', finished, { once: true })
     let result: unknown
     try {
       result = run()
     } finally {
-      if (!(result instanceof Promise)) over()
+      if (!(result instanceof Promise)) finished()
     }
-    if (result instanceof Promise) result.then(over, over)
+    if (result instanceof Promise) result.then(finished, finished)
     return result
   }
 
@@ -52,7 +52,7 @@ export class Watch {
 
   assertAllOver(): void {
     for (const [session, { isOver, running, loads, unloads }] of this.#sessions) {
-      assert(isOver, `${session} has not ended`)
+      assert(isOver, `${session} should have ended`)
       assert.equal(unloads, loads, `unloads of ${session}`)
       assert.equal(running.size, 0, `hooks of ${session}`)
     }
@@ -76,8 +76,8 @@ export class Watch {
     if (source === 'unload') watched.unloads++
     if (source === 'ended') watched.isOver = true
     const isLoaded = watched.loads === watched.unloads + 1
-    const isRight = source === 'deleteCallback' || isLoaded === (source === 'load')
-    assert(isRight, `${source} of ${session} after ${watched.loads} loads and ${watched.unloads} unloads`)
+    const isInOrder = source === 'deleteCallback' || isLoaded === (source === 'load')
+    assert(isInOrder, `${source} of ${session} after ${watched.loads} loads and ${watched.unloads} unloads`)
     return watched
   }
 }

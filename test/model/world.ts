@@ -20,7 +20,6 @@ import { TrackedSocket } from '../support/http/tracked-socket.ts'
 import { isHooked } from '../support/pages/handshake.ts'
 import {
   HOOK_TIMEOUT,
-  KEEPING,
   LATE,
   type Modes,
   NAMES,
@@ -29,10 +28,11 @@ import {
   SLOW,
   type Source,
   type Use,
+  VALUE_SETTINGS,
 } from './session.ts'
 import { Watch } from './watch.ts'
 
-/** What is kept in sessions; identified by its label. */
+/** A value in a session, identified by its label. */
 interface Thing {
   readonly label: string
 }
@@ -41,15 +41,15 @@ interface LiveRequest {
   readonly state: RequestState
   readonly res: StubResponse
   passed: boolean
-  /** Operations whose promise is not settled. */
+  /** How many operations have a promise that has not settled. */
   pending: number
-  /** As the app's work for this user would hold it. */
+  /** The request's `signal`, read as early as the app can read it. */
   signal: AbortSignal | undefined
 }
 
 interface Sender {
   readonly isNavigation: boolean
-  /** Whether a script of a page sends the request. */
+  /** Whether a script of a page sent the request. */
   readonly isByScript: boolean
 }
 
@@ -58,31 +58,31 @@ export interface WorldUser {
   readonly identified: boolean
 }
 
-/** The library, driven by its surface: its middleware, its routes and its upgrades, without a network. */
+/** The library, used through its public interface: middleware, routes and upgrades, without a network. */
 export class World {
   readonly clock: FakeClock
   readonly watch = new Watch()
   readonly gradio: GradioState
   readonly requests = new Map<string, LiveRequest>()
-  /** The sockets of pages, and what the app tracks. */
+  /** The sockets of pages. */
   readonly sockets = new Map<string, StubSocket>()
   readonly tracked = new Map<string, TrackedSocket>()
-  /** What admits to a page: the page's id, epoch and ticket, by the label of the POST. */
+  /** The URLs for opening sockets, with the page's id, epoch and ticket, by the label of the POST. */
   readonly tickets = new Map<string, string>()
   readonly #modes: Modes
   readonly #server = new StubServer()
   readonly #jars = new Map<string, string>()
-  /** By cookie: the label of the request whose answer was the first to bring it. */
+  /** By cookie: the label of the request whose response was the first to set it. */
   readonly #labels = new Map<string, string>()
   readonly #views = new Map<string, SessionView>()
   readonly #history: State<Thing>
   readonly #model: State<Thing | undefined>
-  readonly #again = new Map<string, number>()
+  readonly #setsByHooks = new Map<string, number>()
   closing: Promise<string[]> | undefined
   #log: string[] = []
   #initials = 0
 
-  /** @param place where the sessions are kept. @default in memory */
+  /** @param place the cluster that keeps the sessions. @default in memory */
   constructor(settings: Settings, modes: Modes, place?: Place) {
     this.#modes = modes
     this.clock = place?.clock ?? fakeClock()
@@ -114,14 +114,14 @@ export class World {
     this.gradio.attach(this.#server.asServer)
   }
 
-  /** What has happened since the last time. Sessions are named after the request that began them, as in `info`. */
+  /** The events since the last call. Sessions are named after the request that started them, as in `info`. */
   takeLog(): string[] {
     const log = this.#log.map(line => this.#named(line))
     this.#log = []
     return log
   }
 
-  /** What the session keeps under the name, as a hook would see it. */
+  /** The values of a session, as a hook would see them. */
   show(sessionName: string): string {
     const view = this.#views.get(sessionName)
     return view === undefined ? '[]' : this.#show(view)
@@ -209,7 +209,7 @@ export class World {
 
   #use({ state }: LiveRequest, use: Use, name: Name, label: string): unknown {
     const thing = this.#thing(name, label)
-    // The compiler can't follow that a name and what it stands for go together.
+    // The compiler doesn't know which key belongs to which name.
     const key = this.#key(name) as 'cache'
     switch (use) {
       case 'get':
@@ -262,7 +262,7 @@ export class World {
       'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
     })
     const say = (status: number) => this.#say(`${label} answered ${GONE.has(status) ? 'gone' : status}`)
-    // As Node.js does: it asks, then it emits the upgrade, or the plain request.
+    // As Node.js does: it asks, and then emits `upgrade`, or `request`.
     if (this.#server.shouldUpgradeCallback(req)) {
       socket.once('answered', (status: number) => {
         say(status)
@@ -299,15 +299,15 @@ export class World {
     return Object.assign(stubRequest(method, url, headers), { label })
   }
 
-  /** The label of the request whose answer brought the cookie that the user's browser has. */
-  lastBrought({ name }: WorldUser): string | undefined {
+  /** The label of the request whose response set the cookie that the user's browser has. */
+  cookieLabelOf({ name }: WorldUser): string | undefined {
     return this.#labels.get(this.#jars.get(name) ?? '')
   }
 
-  /** The browser's cookie is the one that came with the answer to that request, or none. */
-  changeCookie({ name }: WorldUser, brought: string | undefined): void {
+  /** Gives the browser the cookie that the response to that request set, or none. */
+  changeCookie({ name }: WorldUser, setBy: string | undefined): void {
     this.#jars.delete(name)
-    for (const [cookie, label] of this.#labels) if (label === brought) this.#jars.set(name, cookie)
+    for (const [cookie, label] of this.#labels) if (label === setBy) this.#jars.set(name, cookie)
   }
 
   #outgoing(user: WorldUser, label: string): StubResponse {
@@ -329,16 +329,16 @@ export class World {
     this.#say(`${label} ${isEnded ? 'ended' : 'found no'} ${sessionName}`)
   }
 
-  /** Closes the instance; the promise resolves with the result. It looks at the disk too, which takes other time than the clock's. */
+  /** Closes the instance; `closing` resolves with the result. */
   close(timeout: number): void {
     this.closing = this.gradio.close({ timeout: `${timeout}ms` }).then(({ timedOut }) => {
-      const givenUp = timedOut.flatMap(given => {
-        const { source, session, ...rest } = { session: undefined, ...given }
-        // How long the disk takes is no matter of this clock.
+      const described = timedOut.flatMap(unfinished => {
+        const { source, session, ...rest } = { session: undefined, ...unfinished }
+        // Disk operations take real time, which the fake clock doesn't know.
         if (source === 'files') return []
         return this.#named(`${source} ${session}${'name' in rest ? ` ${rest.name}` : ''}`)
       })
-      return givenUp.sort()
+      return described.sort()
     })
   }
 
@@ -346,7 +346,7 @@ export class World {
     for (const socket of this.sockets.values()) socket.closeAtLast()
   }
 
-  /** What every run has to come to when all is over. */
+  /** The expected state at the end of every run. */
   assertNothingIsLeft(): void {
     const { sessions, open, loaded, ending, pages } = this.gradio.stats()
     const counts = { sessions, open, loaded, ending, pages }
@@ -356,7 +356,7 @@ export class World {
     this.watch.assertAllOver()
   }
 
-  /** What `close()` has to come to for those who were connected. */
+  /** The expected state of sockets and server after `close()`. */
   assertNobodyIsConnected(): void {
     for (const [label, socket] of this.sockets) assert(socket.destroyed, `socket ${label} is left open`)
     assert(!isHooked(this.#server.asServer), 'the server is hooked')
@@ -374,7 +374,7 @@ export class World {
   }
 
   #callback(name: Name) {
-    const { timeToLive, deleteReplaced } = KEEPING[name]
+    const { timeToLive, deleteReplaced } = VALUE_SETTINGS[name]
     return {
       ...(timeToLive !== Number.POSITIVE_INFINITY && { timeToLive: `${timeToLive}ms` }),
       deleteReplaced,
@@ -385,11 +385,11 @@ export class World {
         assert.notEqual(
           session.get(this.#key(name) as 'cache'),
           value,
-          'removed before its callback is called',
+          'a value is removed before its callback is called',
         )
         this.#say(`${sessionName} deletes ${name}=${label} ${reason}`)
         this.watch.released(`${sessionName} ${name}=${label}`)
-        const call = WHILE_IT_GOES_ON.has(reason) ? 'deleteCallback' : 'endCallback'
+        const call = SESSION_CONTINUES.has(reason) ? 'deleteCallback' : 'endCallback'
         return this.watch.during(sessionName, call, event, () =>
           this.#behave('deleteCallback', session, reason !== 'replaced', name),
         )
@@ -417,8 +417,8 @@ export class World {
         return new Promise(() => {})
       case 'sets': {
         if (!mayReenter || session === undefined) return undefined
-        const count = (this.#again.get(info as string) ?? 0) + 1
-        this.#again.set(info as string, count)
+        const count = (this.#setsByHooks.get(info as string) ?? 0) + 1
+        this.#setsByHooks.set(info as string, count)
         const thing = this.#thing(name, `again${count}`)
         if (name === 'cache') session.set(name, thing, this.#callback(name))
         else session.set(this.#key(name) as 'cache', thing)
@@ -491,9 +491,9 @@ function show(result: unknown): string {
 }
 
 const UUID = /[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g
-/** No file is stored, so none is made. */
-const NO_DIRECTORY = join(tmpdir(), 'gradio-state-model', 'never-made')
-/** Why values are deleted while their session goes on. */
-const WHILE_IT_GOES_ON: ReadonlySet<string> = new Set(['timeToLive', 'deleted', 'replaced'])
-/** A page that has left, and one whose session has ended: to the browser it's the same. */
+/** Never created, since no file is stored. */
+const NO_DIRECTORY = join(tmpdir(), 'gradio-state-model', 'never-created')
+/** The reasons of deletions that don't end the session. */
+const SESSION_CONTINUES: ReadonlySet<string> = new Set(['timeToLive', 'deleted', 'replaced'])
+/** A page that has left, and one whose session has ended: the browser treats both the same. */
 const GONE = new Set([409, 410])

@@ -7,21 +7,21 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-// Each folder in consumers/ is an app that installs the packed package and checks it from the inside, by `npm test`.
+// Each folder in consumers/ is an app that installs the packed package and tests it with `npm test`.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const templates = fileURLToPath(new URL('consumers', import.meta.url))
 const consumers = await readdir(templates)
-/** Installed by itself: the others see none of its packages, and npm judges whether its versions go with ours. */
+/** Installed separately: it can't use the packages of the others, and npm checks its versions against our peer dependencies. */
 const APART = 'old-peers'
 
-// Outside of the repository, whose node_modules they would otherwise see.
+// Outside of the repository, whose node_modules they could otherwise use.
 const folder = await mkdtemp(join(tmpdir(), 'gradio-state-consumers-'))
 
 before(async () => {
   const packed = await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], root)
   await cp(templates, folder, { recursive: true })
-  // As workspaces they share one installation; versions they don't agree on are still kept apart.
+  // As workspaces they share one installation; conflicting versions are still kept apart.
   const workspaces = consumers.filter(consumer => consumer !== APART)
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, workspaces }))
   const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock']
@@ -38,7 +38,7 @@ for (const consumer of consumers) {
   })
 }
 
-/** Runs a command with this project's tools at hand. The error of one that fails has its output. */
+/** Runs a command with this project's tools in the path. The error of a failed command contains its output. */
 async function run(command: string, args: string[], cwd: string): Promise<string> {
   const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
   try {

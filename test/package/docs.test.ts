@@ -4,14 +4,14 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { filesBelow, read, root } from '../support/package/files.ts'
 
-// Holds the documentation to what can be checked: the tree of lib, paths, links, and the width of prose.
+// Checks the documentation: the tree of lib, paths, links, and the width of prose.
 
 const pages = [
   ...['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'example-app/README.md'],
   ...filesBelow('docs', '.md').map(file => `docs/${file}`),
 ]
 
-test('the tree in ARCHITECTURE.md names every file of lib, and no other', () => {
+test('the tree in ARCHITECTURE.md lists every file of lib, and no other', () => {
   assert.deepEqual(treeOf(read('docs/ARCHITECTURE.md')).sort(), filesBelow('lib', '.ts').sort())
 })
 
@@ -32,7 +32,7 @@ test('every file of lib that ARCHITECTURE.md or a decision mentions exists', () 
   assert.deepEqual(missing, [])
 })
 
-test('every relative link leads to a file, and to a heading of it', () => {
+test('every relative link refers to a file, and to a heading of it', () => {
   assert.deepEqual(pages.flatMap(brokenLinks), [])
 })
 
@@ -45,7 +45,7 @@ test('each test that the documentation links to exists, under the text of the li
   )
   assert.ok(links.length > 0)
   const missing = links.filter(({ title, path }) => {
-    // Also the title of a test that is made of a table.
+    // Also the title of a test that is generated from a table.
     const declared = ["'", '"', '`'].flatMap(quote => [
       `${quote}${title}${quote},`,
       `${quote}${title}${quote}:`,
@@ -93,7 +93,7 @@ function treeOf(page: string): string[] {
   return files
 }
 
-/** The lines of a page that are in no block of code. */
+/** The lines of a page outside of code blocks. */
 function outsideCode(page: string): string[] {
   let isCode = false
   return page.split('\n').filter(line => {

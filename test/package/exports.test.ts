@@ -25,7 +25,7 @@ for (const [entry, names] of Object.entries(entries)) {
   })
 }
 
-test('every entry is under this snapshot', () => {
+test('every entry is in this snapshot', () => {
   const { name, exports } = require('gradio-state/package.json')
   const known = [...Object.keys(entries), 'gradio-state/package.json']
   assert.deepEqual(
@@ -34,7 +34,7 @@ test('every entry is under this snapshot', () => {
   )
 })
 
-/** The packages whose types the types of an entry need; but for Koa's, which who has Koa has, they are dependencies. */
+/** The packages whose types are needed by the types of an entry. All but Koa's, which users of Koa have, are dependencies. */
 const typesOf = {
   'index.d.ts': ['multer'],
   'http/koa.d.ts': ['koa'],
@@ -49,7 +49,7 @@ for (const [entry, names] of Object.entries(typesOf)) {
   })
 }
 
-test('the tarball holds the build and the four files of every package', () => {
+test('the tarball contains the build and the four files of every package', () => {
   const paths = packed()
   const isBuilt = (path: string): boolean =>
     /^dist\/(esm|cjs)\/(.+\.(js|js\.map|d\.ts)|package\.json)$/.test(path)
@@ -60,7 +60,7 @@ test('the tarball holds the build and the four files of every package', () => {
   assert.deepEqual(rest.sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', ...stubs, 'package.json'].sort())
 })
 
-test('a resolver that knows no "exports" finds every entry', () => {
+test('a resolver that does not support "exports" finds every entry', () => {
   const paths = packed()
   for (const folder of ['', ...subpaths()]) {
     const { main, types } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
@@ -72,7 +72,7 @@ test('a resolver that knows no "exports" finds every entry', () => {
   }
 })
 
-test('no script of the package runs, or is warned of, where it is installed', () => {
+test('no script of the package runs or is warned of at installation', () => {
   const { scripts } = require('gradio-state/package.json')
   for (const name of ['preinstall', 'install', 'postinstall', 'prepare'])
     assert.equal(scripts[name], undefined)
@@ -109,9 +109,9 @@ function subpaths(): string[] {
     .map(entry => entry.replace('gradio-state/', ''))
 }
 
-/** The packages that the declarations of an entry name, and those that it leads to. */
+/** The packages that the declarations of an entry import, directly or indirectly. */
 function packagesNamedFrom(entry: string): string[] {
-  // A set takes in what is added while it is walked.
+  // A set includes items that are added while it is iterated.
   const seen = new Set([join(root, 'dist/cjs', entry)])
   const packages = new Set<string>()
   for (const file of seen) {

@@ -4,9 +4,9 @@ import { test } from 'node:test'
 import ts from 'typescript'
 import { filesBelow, read } from '../support/package/files.ts'
 
-// Holds the library to its layers: imports point one way, those of types counted too.
+// Checks the layers of the library: imports point one way, including those of types.
 
-/** The folders of lib, and the folders or files that each of them may import from. `root` are the files beside index.ts. */
+/** The folders of lib, and the folders or files that each of them may import. `root` are the files beside index.ts. */
 const mayImport: Record<string, string[]> = {
   util: ['util'],
   root: ['root', 'util', 'sessions/cluster-option.ts', 'sessions/coordinator.ts'],
@@ -31,7 +31,7 @@ test('every folder imports only from the folders below it', () => {
   assert.deepEqual(wrong, [])
 })
 
-test('sessions know no file, no HTTP and no database', () => {
+test('sessions imports neither files nor HTTP nor a database', () => {
   const outside =
     /^(node:)?(http|https|http2|net|tls|fs)\b|^(cookie|express|koa|multer|on-headers|redis|send|ws)\b/
   const wrong = packages('sessions').filter(([, name]) => outside.test(name))
@@ -42,12 +42,12 @@ test('client imports no package', () => {
   assert.deepEqual(packages('client'), [])
 })
 
-test('testing needs no package but ws', () => {
+test('testing imports no package but ws', () => {
   const wrong = packages('testing').filter(([, name]) => name !== 'ws' && !name.startsWith('node:'))
   assert.deepEqual(wrong, [])
 })
 
-test('no imports go round in a circle', () => {
+test('there are no import cycles', () => {
   const done = new Set<string>()
   const follow = (file: string, path: string[]): void => {
     assert.ok(!path.includes(file), [...path, file].join(' → '))
@@ -58,7 +58,7 @@ test('no imports go round in a circle', () => {
   for (const file of imports.keys()) follow(file, [])
 })
 
-/** What a file of lib names in imports and re-exports, of types too. */
+/** The specifiers of imports and re-exports of a file of lib, including those of types. */
 function importsOf(file: string): string[] {
   return ts.preProcessFile(read(`lib/${file}`)).importedFiles.map(({ fileName }) => fileName)
 }

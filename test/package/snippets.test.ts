@@ -14,7 +14,7 @@ const pages = [
     .map(file => `docs/${file}`),
 ]
 
-/** What a reader has in an app already. A block that defines one of these itself uses its own. */
+/** What a reader's app already contains. A block that defines one of these uses its own. */
 const PRELUDE = `
 import type { Express } from 'express'
 import type { Router } from './koa-router.js'
@@ -95,7 +95,7 @@ test('every block of TypeScript in the documents compiles', () => {
   assert.deepEqual(wrong, [])
 })
 
-/** The blocks of a page, each as a module of its own in the folder of this test. */
+/** The blocks of a page, each as a separate module in the folder of this test. */
 function blocksOf(page: string): [name: string, text: string][] {
   const blocks = read(page).matchAll(/^```ts\n(.*?)^```/gms)
   return [...blocks].map(([, text], index) => [

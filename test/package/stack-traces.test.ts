@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-// What Node.js prints of an error that nobody catches: the line that threw, then the stack.
+// What Node.js prints of an uncaught error: the line that threw, then the stack.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const programs = {
@@ -43,7 +43,7 @@ for (const [name, args] of Object.entries(programs)) {
   })
 }
 
-/** The lines that a program prints to stderr before it ends by an error. */
+/** The lines that a program prints to stderr before it exits with an error. */
 function crash(args: readonly string[]): string[] {
   const { status, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
   assert.equal(status, 1)

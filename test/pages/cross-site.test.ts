@@ -21,7 +21,7 @@ forEachExpress((_name, express) => {
     },
   }
   for (const [name, headers] of Object.entries(refused)) {
-    it(`a request is refused and changes nothing when ${name}`, async t => {
+    it(`a request is rejected and changes nothing when ${name}`, async t => {
       const { gradio, visitor } = await site(t, express)
       const user = visitor()
       await heartbeat(user, 'page')
@@ -38,7 +38,7 @@ forEachExpress((_name, express) => {
       assert.deepEqual([gradio.stats().pages, gradio.stats().sessions], [1, 1])
     })
 
-    it(`a goodbye is proven by the id of its page, also when ${name}`, async t => {
+    it(`a goodbye is authenticated by the id of its page, also when ${name}`, async t => {
       const { gradio, visitor } = await site(t, express)
       const user = visitor()
       await heartbeat(user, 'page')
@@ -50,7 +50,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('the same origin is let in, however it is told', async t => {
+  it('the same origin is accepted, in each of the ways to detect it', async t => {
     const { origin, visitor } = await site(t, express)
     const allowed: Headers[] = [
       {},
@@ -63,7 +63,7 @@ forEachExpress((_name, express) => {
     for (const headers of allowed) assert.equal((await heartbeat(visitor(), 'page', { headers })).status, 200)
   })
 
-  it('pages of the listed origins are let in, and may read the answers', async t => {
+  it('pages of the listed origins are accepted, and can read the responses', async t => {
     const origin = 'http://localhost:5173'
     const { gradio, visitor } = await site(t, express, { options: { origins: [origin] } })
     const user = visitor()
@@ -84,7 +84,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
   })
 
-  it('a listed origin can read why it was refused', async t => {
+  it('a listed origin can read why it was rejected', async t => {
     const origin = 'http://localhost:5173'
     const { visitor } = await site(t, express, { options: { origins: [origin] } })
     const answer = await visitor().fetch('/gradio_api/pagehide/page?n=1', { ...POST, headers: { origin } })
@@ -92,7 +92,7 @@ forEachExpress((_name, express) => {
     assert.equal(answer.headers.get('access-control-allow-origin'), origin)
   })
 
-  it('a preflight is answered: yes to the listed, no to others, and it makes no session', async t => {
+  it('a preflight is accepted for listed origins, rejected for others, and starts no session', async t => {
     const origin = 'http://localhost:5173'
     const { gradio, visitor } = await site(t, express, { options: { origins: [origin] } })
     for (const path of ['/gradio_api/heartbeat/page?n=1', '/gradio_api/pagehide/page?n=1']) {
@@ -106,7 +106,7 @@ forEachExpress((_name, express) => {
       assert.equal(yes.headers.get('access-control-allow-credentials'), 'true')
       assert.equal(yes.headers.get('access-control-allow-methods'), 'POST')
       const no = await ask('https://evil.example')
-      // So no page of another origin can send the header that proves the same origin.
+      // So no page of another origin can send the header that identifies the same origin.
       assert.equal(no.headers.get('access-control-allow-headers'), null)
       assert.equal(no.headers.get('access-control-allow-origin'), null)
       assert.equal(no.headers.get('access-control-allow-methods'), null)
@@ -123,7 +123,7 @@ forEachExpress((_name, express) => {
     'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
     'moz-extension://6b1c1a3e-7b0f-4d0a-9d52-0d4b8f6c2f11',
   ]) {
-    it(`pages of ${origin} are let in where it is listed, and only there`, async t => {
+    it(`pages of ${origin} are accepted if it is listed, and only then`, async t => {
       const headers = { origin, 'sec-fetch-site': 'cross-site' }
       const { gradio, visitor } = await site(t, express, { options: { origins: [origin] } })
       const asked = { ...headers, 'access-control-request-headers': 'traceparent' }

@@ -1,4 +1,4 @@
-// What the pages of a session tell about the order in which closed sessions are evicted.
+// How pages of a session affect the order in which closed sessions are evicted.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
@@ -6,11 +6,11 @@ import { forEachExpress, idle, pass, site } from '../support/http/express.ts'
 import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
 
 forEachExpress((_name, module) => {
-  /** An app with room for two sessions: of a user, and of the one that the user is compared with. */
+  /** An app with room for two sessions: that of a user, and one to compare it with. */
   async function full(t: TestContext) {
     const made = await site(t, module, { session: false, options: { maxSessions: 2 } })
     const { gradio, visitor } = made
-    /** Begins one session more. @returns the ids of those that are left of the first two */
+    /** Starts one more session. @returns the ids of those that are left of the first two */
     const evictOne = async () => {
       await idle(gradio)
       const ids = gradio.sessions().map(({ id }) => id)
@@ -21,7 +21,7 @@ forEachExpress((_name, module) => {
     return { ...made, evictOne }
   }
 
-  it('a page that falls silent had no more time than until its last heartbeat', async t => {
+  it('the page time of a page that falls silent ends at its last heartbeat', async t => {
     const { gradio, clock, visitor, evictOne } = await full(t)
     const [user, script] = [visitor(), visitor()]
     for (let beats = 0; beats < 3; beats++) {
@@ -30,12 +30,12 @@ forEachExpress((_name, module) => {
     }
     for (let beats = 0; beats < 2; beats++) await heartbeat(script, 'page')
     const [ofUser] = gradio.sessions()
-    // The page of the script counts as connected for as long as that of the user, but nothing shows that anybody is there.
+    // The page of the script counts as connected for as long as that of the user, but sends nothing.
     await clock.advance(95)
     assert.deepEqual(await evictOne(), [ofUser?.id])
   })
 
-  it('a page with a socket had the time of its socket', async t => {
+  it('the page time of a page with a socket ends with its socket', async t => {
     const { gradio, clock, visitor, evictOne, ...served } = await full(t)
     const [user, script] = [visitor(), visitor()]
     const { socket, status } = await dial(t, served, 'page', await heartbeat(user, 'page'))
@@ -49,7 +49,7 @@ forEachExpress((_name, module) => {
     assert.deepEqual(await evictOne(), [ofUser?.id])
   })
 
-  it('a late goodbye to a closed session is no return', async t => {
+  it('a late goodbye to a closed session is not a return', async t => {
     const { gradio, clock, visitor, evictOne } = await full(t)
     const [late, returned] = [visitor(), visitor()]
     await heartbeat(late, 'page')

@@ -1,4 +1,4 @@
-// A forged, an unknown and another user's token or page id: nothing of theirs is seen or changed.
+// A forged, an unknown and another user's token or page id: nothing of another user is seen or changed.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -29,7 +29,7 @@ const sessionKinds: Record<string, SiteOptions> = {
 const secretOf = async (user: Visitor) =>
   (await json<{ secret: string | null; pages: number }>(user.fetch('/read'))).body
 
-/** Cookies that somebody who is not the victim could send. */
+/** Cookies that an attacker could send. */
 function foreignCookies(victim: Visitor, attacker: Visitor, ids: string[]): Map<string, string>[] {
   const [name, real] = [...victim.cookies][0] as [string, string]
   const own = attacker.cookies.get(name) as string
@@ -40,7 +40,7 @@ function foreignCookies(victim: Visitor, attacker: Visitor, ids: string[]): Map<
 
 forEachExpress((_name, express) => {
   for (const [kind, options] of Object.entries(sessionKinds)) {
-    it(`nothing of another user's is seen or changed, with ${kind}`, async t => {
+    it(`nothing of another user is seen or changed, with ${kind}`, async t => {
       const served = await site(t, express, options)
       const { gradio, visitor } = served
       const log: string[] = []
@@ -75,7 +75,7 @@ forEachExpress((_name, express) => {
       assert.equal((await dial(t, served, 'beating', { ticket: beating.ticket })).status, 101)
     })
 
-    it(`the id of a session leads nowhere, with ${kind}`, async t => {
+    it(`the id of a session finds nothing, with ${kind}`, async t => {
       const { gradio, visitor } = await site(t, express, options)
       const user = visitor()
       await user.fetch('/write/theirs', { method: 'POST' })

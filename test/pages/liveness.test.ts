@@ -6,12 +6,12 @@ import { forEachExpress, idle, pass, site, until } from '../support/http/express
 import { breakableNetwork } from '../support/pages/breakable-network.ts'
 import { dial, heartbeat } from '../support/pages/handshake.ts'
 
-/** The least a peer sends for a pong: RFC 6455 §5.2, with a mask and without a payload. */
+/** The minimum that a peer sends for a pong: RFC 6455 §5.2, with a mask and without a payload. */
 const PONG = 6
 
 forEachExpress((_name, express) => {
   for (const seconds of [1, 7, 15, 20, 25, 30]) {
-    it(`a peer that vanishes is noticed within 60 s, with a heartbeat of ${seconds} s`, async t => {
+    it(`a peer that vanishes is detected within 60 s, with a heartbeat of ${seconds} s`, async t => {
       const { gradio, clock, port, server } = await site(t, express, { options: { heartbeat: seconds } })
       const sockets: Socket[] = []
       server.on('connection', socket => sockets.push(socket))
@@ -33,14 +33,14 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a page that answers is kept for days', async t => {
+  it('a page that responds is kept for days', async t => {
     const { gradio, clock, visitor } = await site(t, express, { options: { heartbeat: 30 } })
     await visitor().openPage()
     for (let minute = 0; minute < 60; minute++) await pass(clock, 60)
     assert.equal(gradio.stats().pages, 1)
   })
 
-  it('each ping comes with a frame, which the script of the page can see', async t => {
+  it("each ping is accompanied by a message that the page's script can see", async t => {
     const served = await site(t, express)
     const { socket } = await dial(t, served, 'page', await heartbeat(served.visitor(), 'page'))
     const seen: string[] = []
@@ -51,7 +51,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(seen, ['ping', '1', 'ping', '1'])
   })
 
-  it('a page that only beats is open until 95 s after the last beat', async t => {
+  it('a page that only sends heartbeats is open until 95 s after the last one', async t => {
     const { gradio, clock, visitor } = await site(t, express)
     const log: string[] = []
     gradio.unload(() => log.push('unload'))
@@ -70,7 +70,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 1)
   })
 
-  it('a redial that overtakes the close of the lost socket is not undone by it', async t => {
+  it('a reconnect that arrives before the close of the lost socket is not undone by it', async t => {
     const served = await site(t, express)
     const { gradio, clock } = served
     let unloads = 0
@@ -88,7 +88,7 @@ forEachExpress((_name, express) => {
     await until(() => gradio.stats().pages === 0)
   })
 
-  it('a redial that never comes counts as long as a beat', async t => {
+  it('a reconnect that never opens a socket counts as long as a heartbeat', async t => {
     const served = await site(t, express)
     const { gradio, clock } = served
     const user = served.visitor()
@@ -101,7 +101,7 @@ forEachExpress((_name, express) => {
     assert.equal(gradio.stats().pages, 0)
   })
 
-  it('while a page has a socket no beat is due', async t => {
+  it('while a page has a socket no heartbeat is due', async t => {
     const { gradio, clock, visitor } = await site(t, express)
     const page = await visitor().openPage()
     await page.beat()
@@ -111,7 +111,7 @@ forEachExpress((_name, express) => {
     await idle(gradio)
   })
 
-  it('a socket that only opens, and never answers, does not count for long', async t => {
+  it('a socket that only opens, and never responds, does not count for long', async t => {
     const served = await site(t, express)
     const { socket } = await dial(t, served, 'page', await heartbeat(served.visitor(), 'page'))
     socket.pong = () => {}

@@ -1,4 +1,4 @@
-// Other instances at the same server: a newer one, and one of another copy of the package.
+// Other instances at the same server: a newer one, and one from another copy of the package.
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -11,7 +11,7 @@ import { dial, heartbeat, isHooked } from '../support/pages/handshake.ts'
 const require = createRequire(import.meta.url)
 const built = require('../../dist/cjs/index.js') as { gradioState: typeof gradioState }
 
-/** A server whose app has the instance that was given last, as with hot reloading. */
+/** A server whose app uses the instance that was set last, as with hot reloading. */
 async function reloading(t: TestContext) {
   let current: GradioState | undefined
   const served = await serve(t, (req, res) => current?.(req, res, () => res.end()))

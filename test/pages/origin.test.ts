@@ -11,7 +11,7 @@ import { heartbeat } from '../support/pages/handshake.ts'
 
 type Row = [what: string, isSame: boolean, headers: IncomingHttpHeaders]
 
-/** What our client sends to its own origin. */
+/** The header that the client sends to its own origin. */
 const client = { 'gradio-state': 'page' }
 
 const rows: Row[] = [
@@ -139,7 +139,7 @@ forEachExpress((_name, express) => {
     [1, 200],
     ['loopback', 200],
   ] as const) {
-    it(`Express with trust proxy ${setting} answers ${status} to the host of its proxy`, async t => {
+    it(`Express with trust proxy ${setting} responds ${status} to the host of its proxy`, async t => {
       const { app, visitor } = await site(t, express)
       if (setting !== undefined) app.set('trust proxy', setting)
       assert.equal((await heartbeat(visitor(), 'page', { headers: proxied })).status, status)
@@ -150,7 +150,7 @@ forEachExpress((_name, express) => {
 })
 
 forEachKoa(Koa => {
-  it('Koa trusts the host of its proxy with app.proxy alone', async t => {
+  it('Koa trusts the host of its proxy only with app.proxy', async t => {
     const { app, visitor } = await koaSite(t, Koa)
     assert.equal((await heartbeat(visitor(), 'page', { headers: proxied })).status, 403)
     app.proxy = true

@@ -1,4 +1,4 @@
-// How much one session can have of pages, sockets and waiting heartbeats.
+// How many pages, sockets and waiting heartbeats one session can have.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -23,7 +23,7 @@ forEachExpress((_name, express) => {
     assert.equal((await heartbeat(visitor(), 'page')).status, 200)
   })
 
-  it('pages that have left make room: a user who reloads without end is never refused', async t => {
+  it('pages that have left make room: a user who reloads again and again is never rejected', async t => {
     const { gradio, visitor } = await site(t, express, { session: false })
     const user = visitor()
     await heartbeat(user, 'page')
@@ -32,11 +32,11 @@ forEachExpress((_name, express) => {
       assert.equal(await goodbye(user, `page-${number}`), 204)
     }
     assert.equal(gradio.stats().pages, 1)
-    // The last ones are still remembered.
+    // The records of the last pages still exist.
     assert.equal((await heartbeat(user, `page-${3 * MAX_PAGES - 1}`)).status, 409)
   })
 
-  it('a page has one socket and one ticket, however often it asks', async t => {
+  it('a page has one socket and one ticket, however many it requests', async t => {
     const served = await site(t, express, { session: false })
     const user = served.visitor()
     const tickets: { ticket: string }[] = []
@@ -49,11 +49,11 @@ forEachExpress((_name, express) => {
       assert.equal((await dial(t, served, 'page', await heartbeat(user, 'page'))).status, 101)
     }
     assert.equal(served.gradio.stats().pages, 1)
-    // One of the WebSocket, the other connections are those of fetch.
+    // One is that of the WebSocket, the other connections are those of fetch.
     await until(() => served.sockets.size <= 2)
   })
 
-  it('100 requests of a session wait for its unload hooks at most, heartbeats of one page too', async t => {
+  it('at most 100 requests of a session wait for its unload hooks, including heartbeats of one page', async t => {
     const { gradio, clock, visitor } = await site(t, express, {
       session: false,
       routes: app => app.get('/', (_req, res) => res.end()),

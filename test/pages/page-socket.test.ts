@@ -1,4 +1,4 @@
-// The socket of a page, by real clients and by peers that keep to no rule.
+// The socket of a page, with real clients and with peers that follow no rules.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -19,7 +19,7 @@ const HANDSHAKE: Readonly<Record<string, string>> = {
   'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
 }
 
-/** A page whose socket sends what a test gives it. `isHeld` is whether the server has its connection. */
+/** A page whose socket sends bytes of the test. `isHeld` is whether the server has its connection. */
 async function raw(t: TestContext, served: Site, headers: Readonly<Record<string, string>> = {}, more = '') {
   const user = served.visitor()
   const { ticket } = await heartbeat(user, 'page')
@@ -44,7 +44,7 @@ async function raw(t: TestContext, served: Site, headers: Readonly<Record<string
   return { user, peer, head, isHeld, status: Number(head.split(' ')[1]) }
 }
 
-/** A masked frame (RFC 6455 §5.2). The mask is all zeros, so the payload is as it is. */
+/** A masked frame (RFC 6455 §5.2). The mask is all zeros, so the payload is unchanged. */
 function frame(first: number, payload: string | Buffer = ''): Buffer {
   const bytes = Buffer.from(payload)
   const length = bytes.length < 126 ? [0x80 | bytes.length] : [0xfe, bytes.length >> 8, bytes.length & 0xff]
@@ -54,7 +54,7 @@ function frame(first: number, payload: string | Buffer = ''): Buffer {
 const [CONTINUATION, TEXT, PING, PONG] = [0x00, 0x01, 0x89, 0x8a]
 /** A ping and the message `1`. */
 const BEAT = '8900810131'
-/** The bit of a message's last frame. */
+/** The FIN bit of a message's last frame. */
 const FINAL = 0x80
 /** More bytes than the pongs that the server may leave unsent. */
 const MAX_UNSENT = 10_000
@@ -62,7 +62,7 @@ const MAX_UNSENT = 10_000
 const hex = (bytes: Buffer) => bytes.toString('hex')
 
 forEachExpress((_name, express) => {
-  it('a client is answered its pings, and its close with the code and reason it gave', async t => {
+  it('pings are answered with pongs, and a close with its code and reason', async t => {
     const served = await site(t, express)
     const { socket, closed } = await dial(t, served, 'page', await heartbeat(served.visitor(), 'page'))
     socket.ping('any')
@@ -74,7 +74,7 @@ forEachExpress((_name, express) => {
     await until(() => served.gradio.stats().pages === 0)
   })
 
-  it('a message that is longer than any of a page closes the socket with 1009', async t => {
+  it('a message that is longer than any message of a page closes the socket with 1009', async t => {
     const served = await site(t, express)
     const { socket, closed } = await dial(t, served, 'page', await heartbeat(served.visitor(), 'page'))
     socket.send('x'.repeat(1_024))
@@ -103,7 +103,7 @@ forEachExpress((_name, express) => {
     },
   }
   for (const [name, { frames, code }] of Object.entries(violations)) {
-    it(`${name} closes the socket with ${code}, also when the peer keeps its half open`, async t => {
+    it(`${name} closes the socket with ${code}, also if the peer keeps its half open`, async t => {
       const served = await site(t, express)
       const { peer, isHeld } = await raw(t, served)
       peer.socket.allowHalfOpen = true
@@ -114,7 +114,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('a peer that sends one frame in more than 16 pieces without end is cut off', async t => {
+  it('a peer that sends one message in more than 16 fragments is disconnected', async t => {
     const served = await site(t, express)
     const { peer, isHeld } = await raw(t, served)
     peer.socket.write(Buffer.from('81fe03e800000000', 'hex'))
@@ -126,7 +126,7 @@ forEachExpress((_name, express) => {
     assert.equal(hex(peer.received), '880203f0')
   })
 
-  it('frames may come with the handshake, and one byte at a time', async t => {
+  it('frames can arrive with the handshake, and byte by byte', async t => {
     const served = await site(t, express)
     const { peer } = await raw(t, served, {}, '898100000000')
     for (const byte of Buffer.concat([Buffer.from('1'), frame(PING, 'ab')])) {
@@ -137,7 +137,7 @@ forEachExpress((_name, express) => {
     assert.equal(hex(peer.received), '8a01318a026162')
   })
 
-  it('a goodbye counts when the connection ends, at the latest a second later, when a peer that stays is cut off', async t => {
+  it('a goodbye counts when the connection ends, or after a second, when a peer that stays is disconnected', async t => {
     const served = await site(t, express)
     const { user, peer, isHeld } = await raw(t, served)
     peer.socket.allowHalfOpen = true
@@ -149,7 +149,7 @@ forEachExpress((_name, express) => {
     assert.equal((await heartbeat(user, 'page')).status, 409)
   })
 
-  it('the end of a connection without a close is a broken socket', async t => {
+  it('the end of a connection without a close counts as a broken socket', async t => {
     const served = await site(t, express)
     let unloads = 0
     served.gradio.unload(() => unloads++)
@@ -162,7 +162,7 @@ forEachExpress((_name, express) => {
     assert.equal(unloads, 1)
   })
 
-  it('a peer that pings and does not read is cut off, and fills no memory', async t => {
+  it('a peer that sends pings and does not read is disconnected, and does not fill the memory', async t => {
     const served = await site(t, express)
     const { peer, isHeld } = await raw(t, served)
     peer.socket.pause()
@@ -181,13 +181,13 @@ forEachExpress((_name, express) => {
     await until(() => served.gradio.stats().pages === 0, 'that the page has left')
   })
 
-  it('a peer that ends its half while it does not read is cut off after a minute', async t => {
+  it('a peer that ends its half while it does not read is disconnected after a minute', async t => {
     const served = await site(t, express)
     const { peer, isHeld } = await raw(t, served)
     peer.socket.pause()
     const [ours] = [...served.sockets].filter(({ remotePort }) => remotePort === peer.socket.localPort)
     assert.ok(ours)
-    // What the peer doesn't read fills the buffers of both systems, so that the end can't be sent.
+    // Unread data fills the buffers of both systems, so that the end can't be sent.
     while (ours.writableLength === 0) {
       ours.write(frame(PONG, Buffer.alloc(100_000)))
       await sleep(1)
@@ -199,7 +199,7 @@ forEachExpress((_name, express) => {
     await until(() => served.gradio.stats().pages === 0 && !isHeld(), 'that the connection is cut off')
   })
 
-  it('a handshake gets the answer of the RFC, and the first protocol that was offered', async t => {
+  it('a handshake gets the response of the RFC, and the first protocol that was offered', async t => {
     const served = await site(t, express)
     const { head, status } = await raw(t, served, { 'Sec-WebSocket-Protocol': 'one, two' })
     assert.equal(status, 101)
@@ -212,7 +212,7 @@ forEachExpress((_name, express) => {
     ['Sec-WebSocket-Key', 'short'],
     ['Sec-WebSocket-Protocol', 'no token'],
   ] as const) {
-    it(`a handshake is refused for ${header}: ${value}, and its page goes on by beats`, async t => {
+    it(`a handshake is rejected for ${header}: ${value}, and its page continues with heartbeats`, async t => {
       const served = await site(t, express)
       const { status } = await raw(t, served, { [header]: value })
       assert.equal(status, 400)
@@ -220,7 +220,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('no beat follows a Close frame that the peer does not answer', async t => {
+  it('no ping follows a Close frame that the peer does not answer', async t => {
     const served = await site(t, express)
     const { peer } = await raw(t, served)
     await served.clock.advance(15)
@@ -232,7 +232,7 @@ forEachExpress((_name, express) => {
     assert.equal(hex(peer.received), `${BEAT}88070fa0${Buffer.from('ended').toString('hex')}`)
   })
 
-  it('a shutdown closes with 1012, and does not wait for a peer that says nothing', async t => {
+  it('a shutdown closes with 1012, and does not wait for a peer that does not respond', async t => {
     const served = await site(t, express)
     const { peer } = await raw(t, served)
     const other = await dial(t, served, 'other', await heartbeat(served.visitor(), 'other'))

@@ -1,4 +1,4 @@
-// What is late from an old connection never hurts a page that has a newer one.
+// Late events of an old connection never affect a page that has a newer one.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -6,7 +6,7 @@ import { forEachExpress, idle, pass, site, until } from '../support/http/express
 import { dial, goodbye, heartbeat } from '../support/pages/handshake.ts'
 
 forEachExpress((_name, express) => {
-  it('a heartbeat that comes after the goodbye is refused, a higher epoch opens the page again', async t => {
+  it('a heartbeat that arrives after the goodbye is rejected, a higher epoch opens the page again', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()
     await heartbeat(user, 'page', { n: '1' })
@@ -41,7 +41,7 @@ forEachExpress((_name, express) => {
     assert.equal((await heartbeat(user, 'page')).status, 200)
   })
 
-  it('without an epoch a page may come back at any time', async t => {
+  it('without an epoch a page can return at any time', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()
     for (let times = 0; times < 3; times++) {
@@ -52,7 +52,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a second goodbye does no harm', async t => {
+  it('a second goodbye has no effect', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()
     const page = await user.openPage()
@@ -86,7 +86,7 @@ forEachExpress((_name, express) => {
     assert.equal(served.gradio.stats().pages, 1)
   })
 
-  it("a socket's Close 1000 is a goodbye, any other close may be followed by a return", async t => {
+  it('a Close 1000 of a socket is a goodbye, after any other close the page may return', async t => {
     const served = await site(t, express)
     const { gradio, clock } = served
     const left: string[] = []
@@ -120,7 +120,7 @@ forEachExpress((_name, express) => {
     await until(() => gradio.stats().pages === 1)
   })
 
-  it('two heartbeats of one page at once are one page', async t => {
+  it('two concurrent heartbeats of one page are one page', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()
     await heartbeat(user, 'first')

@@ -6,7 +6,7 @@ import { Deadline, Deadlines } from '../../lib/util/scheduler.ts'
 
 describe('pings', () => {
   for (const heartbeat of [100, 1_000, 15_000, 30_000]) {
-    it(`come every ${heartbeat} ms in the long run, never later, and at most a step earlier`, async () => {
+    it(`are sent every ${heartbeat} ms on average, never later, and at most a step earlier`, async () => {
       const clock = fakeClock()
       const pings = new PingSchedule(new Deadlines(clock), heartbeat)
       const times: number[] = []
@@ -24,7 +24,7 @@ describe('pings', () => {
     })
   }
 
-  it('of pages that connect over a second come in a few turns, not at once', async () => {
+  it('of pages that connect over a second are sent in a few ticks, not all at once', async () => {
     const clock = fakeClock()
     const pings = new PingSchedule(new Deadlines(clock), 15_000)
     const times = new Set<number>()

@@ -1,4 +1,4 @@
-// Upgrades below our routes that are no good: answered as requests, in their turn, and closed whatever the peer does.
+// Invalid upgrades below the library's routes: answered as requests, in order, and closed whatever the peer does.
 
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
@@ -10,7 +10,7 @@ import { nodes, roamingUser } from '../support/http/nodes.ts'
 import { heartbeat } from '../support/pages/handshake.ts'
 import { request, WEBSOCKET } from '../support/pages/upgrade-setups.ts'
 
-/** A peer that keeps its half of the connection open, whatever comes. */
+/** A peer that always keeps its half of the connection open. */
 interface Peer {
   readonly socket: Socket
   /** Whether the server has a socket for it. */
@@ -47,7 +47,7 @@ function upgrade(page: string, query: string, headers = ''): string {
 const statuses = ({ text }: Peer) =>
   [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status))
 
-/** A site that was asked once, whose server thus has the hook, with a ticket for `page`. */
+/** A site that has received a request, so its server has the hook, with a ticket for `page`. */
 async function opened(t: TestContext, express: Parameters<Parameters<typeof forEachExpress>[0]>[1]) {
   const slow: (() => void)[] = []
   const served = await site(t, express, {
@@ -60,14 +60,14 @@ async function opened(t: TestContext, express: Parameters<Parameters<typeof forE
   return { served, ticket, slow }
 }
 
-/** Replaces a method and forgets what was there before. */
+/** Replaces a method without keeping the original. */
 function replaceForGood(server: Server, name: 'emit' | 'listenerCount'): void {
   Reflect.set(server, name, Reflect.get(EventEmitter.prototype, name))
   if (name === 'emit') server.on('upgrade', () => assert.fail('Expected no upgrade'))
 }
 
 forEachExpress((_name, express) => {
-  it('each is answered with what is wrong with it, and closed although the peer keeps its half open', async t => {
+  it('each response says what is wrong, and the connection is closed although the peer keeps its half open', async t => {
     const { served, ticket } = await opened(t, express)
     const wrong: [number, string][] = [
       [401, upgrade('page', 'n=1')],
@@ -99,7 +99,7 @@ forEachExpress((_name, express) => {
     await until(() => !peers.some(({ isHeld }) => isHeld()), 'no sockets are left')
   })
 
-  it('one behind a pending answer is answered in its turn, also when its ticket is good', async t => {
+  it('an upgrade behind a pending response is answered in its turn, even with a valid ticket', async t => {
     const { served, ticket, slow } = await opened(t, express)
     for (const query of [`n=1&ticket=${ticket}`, 'n=1&ticket=guess']) {
       const peer = peerOf(t, served, request('GET /slow'), upgrade('page', query), request('GET /quick'))
@@ -115,7 +115,7 @@ forEachExpress((_name, express) => {
     assert.equal(served.gradio.stats().pages, 1)
   })
 
-  it('the connection of one behind an answer that never comes goes with its peer', async t => {
+  it('the connection of an upgrade behind a response that never comes is closed with its peer', async t => {
     const { served, ticket, slow } = await opened(t, express)
     const peer = peerOf(t, served, request('GET /slow'), upgrade('page', `n=1&ticket=${ticket}`))
     await until(() => slow.length === 1)
@@ -123,7 +123,7 @@ forEachExpress((_name, express) => {
     await until(() => !peer.isHeld(), 'no socket is left')
   })
 
-  it('a foreign one behind a pending answer is the own affair of the server', async t => {
+  it('an upgrade of another library behind a pending response is left to the server', async t => {
     const { served, slow } = await opened(t, express)
     const seen: string[] = []
     served.server.on('upgrade', (req, socket) => {
@@ -136,11 +136,11 @@ forEachExpress((_name, express) => {
   })
 
   for (const name of ['emit', 'listenerCount'] as const) {
-    it(`where somebody else has replaced ${name} since, ours is a plain request, and its page goes on by beats`, async t => {
+    it(`if other code has replaced ${name} since, the library's upgrade is a plain request, and its page continues with heartbeats`, async t => {
       const { served, ticket } = await opened(t, express)
       replaceForGood(served.server, name)
       const good = upgrade('page', `n=1&ticket=${ticket}`)
-      // Newer versions of Node.js ask by another method, before which this one is only looked at.
+      // Newer versions of Node.js ask another method, and only check this one before.
       assert.deepEqual(await answerOf(t, served, good), [426])
       assert.equal(served.gradio.stats().pages, 1)
     })
@@ -154,7 +154,7 @@ async function answerOf(t: TestContext, served: Served, text: string): Promise<n
 }
 
 for (const leaves of [false, true]) {
-  it(`a page that another node doesn't hand over is given up, when its peer ${leaves ? 'has gone' : 'waits'}`, async t => {
+  it(`a page that another node doesn't hand over is abandoned, when its peer ${leaves ? 'has gone' : 'waits'}`, async t => {
     const all = await nodes(t, 2, {})
     const [a, b] = [all[0]!, all[1]!]
     const { ticket } = await heartbeat(roamingUser().at(a), 'page')

@@ -1,5 +1,5 @@
-// Sockets of other libraries at the same server, and proxies in between: theirs and ours work, whichever comes first, and the server's
-// listeners are those that it has without the library.
+// Sockets of other libraries at the same server, and proxies in between: both libraries' sockets work in either order, and the server has
+// the same listeners as without this library.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -55,7 +55,7 @@ async function converse(
   { origin, open, takesOnlyFirst, closed }: App,
   beside = async () => {},
 ): Promise<void> {
-  // Some libraries find the server by a plain request.
+  // Some libraries find the server through a plain request.
   await (await fetch(origin)).arrayBuffer()
   const first = await open()
   await talk(first)
@@ -95,7 +95,7 @@ async function startWithOurs(t: TestContext, library: SocketLibrary) {
 }
 
 for (const [name, library] of Object.entries({ ...libraries, ...viteModes })) {
-  it(`${name}: its sockets and ours work side by side`, async t => {
+  it(`${name}: its sockets and the library's work side by side`, async t => {
     const control = await start(t, library, {
       express: (_req, _res, next) => next(),
       koa: (_ctx, next) => next(),

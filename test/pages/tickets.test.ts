@@ -1,4 +1,4 @@
-// The WebSocket handshake needs the ticket of a heartbeat alone: no cookie, no session middleware and no store.
+// The WebSocket handshake needs only the ticket of a heartbeat: no cookie, no session middleware and no store.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -15,7 +15,7 @@ forEachExpress((_name, express) => {
     assert.equal(served.gradio.stats().pages, 1)
   })
 
-  it('a newer ticket makes the older void', async t => {
+  it('a newer ticket invalidates the older one', async t => {
     const served = await site(t, express)
     const user = served.visitor()
     const { ticket: older } = await heartbeat(user, 'page')
@@ -25,7 +25,7 @@ forEachExpress((_name, express) => {
     assert.equal((await dial(t, served, 'page', { ticket: newer })).status, 101)
   })
 
-  it('the goodbye of a page, its lease and the end of its session make its ticket void', async t => {
+  it('the goodbye of a page, the end of its lease and the end of its session invalidate its ticket', async t => {
     const served = await site(t, express)
     const { gradio, clock } = served
     const ways: ((user: ReturnType<typeof served.visitor>) => Promise<unknown>)[] = [
@@ -42,7 +42,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('a guessed ticket is refused, and nothing is revealed about the page', async t => {
+  it('a guessed ticket is rejected, and nothing is revealed about the page', async t => {
     const served = await site(t, express)
     await heartbeat(served.visitor(), 'page')
     const guesses = ['', 'guess', 'A'.repeat(22), '__proto__', '%00', 'x'.repeat(5_000)]
@@ -53,7 +53,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('the ticket of another page, or of another epoch, is refused', async t => {
+  it('the ticket of another page, or of another epoch, is rejected', async t => {
     const served = await site(t, express)
     const [user, other] = [served.visitor(), served.visitor()]
     await heartbeat(user, 'mine')
@@ -65,7 +65,7 @@ forEachExpress((_name, express) => {
     assert.equal((await dial(t, served, 'theirs', { ticket, n: '2' })).status, 101)
   })
 
-  it('a ticket is all the proof that a socket needs, whatever Origin a proxy makes of it', async t => {
+  it('a ticket is sufficient for a socket, whatever Origin a proxy sends', async t => {
     const served = await site(t, express)
     for (const origin of [served.origin, 'http://upstream:3000', 'null', 'tauri://localhost']) {
       const { ticket } = await heartbeat(served.visitor(), 'page')
@@ -92,7 +92,7 @@ forEachExpress((_name, express) => {
     await until(() => served.gradio.stats().pages === 0)
   })
 
-  it('a socket that sends more than it has to is cut', async t => {
+  it('a socket that sends more than necessary is disconnected', async t => {
     const served = await site(t, express)
     const user = served.visitor()
     const { socket, closed } = await dial(t, served, 'page', await heartbeat(user, 'page'))

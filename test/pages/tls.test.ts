@@ -56,7 +56,7 @@ forEachExpress((_name, express) => {
     await until(() => gradio.stats().pages === 0)
   })
 
-  it('on https too an upgrade that nobody takes is a plain request', async t => {
+  it('on https, too, an upgrade without a handler is a plain request', async t => {
     const { port } = await serveTls(t, express)
     await openPage(port)
     const socket: TLSSocket = tlsConnect({ ...INSECURE, port, host: '127.0.0.1' })

@@ -1,5 +1,5 @@
-// Pages that were opened by a request without a cookie, which have sent nothing since: who sends such requests,
-// one after the other, takes no place of those who came back.
+// Pages that were opened by a request without a cookie, without another request since: many such requests
+// don't evict the sessions of users who returned.
 
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext, test } from 'node:test'
@@ -40,7 +40,7 @@ async function attacked(
 }
 
 const nameOf = async (user: Visitor) => (await json(user.fetch('/name'))).body
-/** A user who came back: two requests, the second with the cookie of the first. */
+/** A user who returned: two requests, the second with the cookie of the first. */
 async function returned({ visitor }: Served, name: string): Promise<Visitor> {
   const user = visitor()
   await user.fetch(`/name/${name}`, POST)
@@ -48,7 +48,7 @@ async function returned({ visitor }: Served, name: string): Promise<Visitor> {
   return user
 }
 
-/** Opens pages as somebody who keeps no cookie; gives the statuses. */
+/** Opens pages as a client that keeps no cookies; returns the statuses. */
 async function flood(
   { origin }: Served,
   count = FLOOD,
@@ -66,7 +66,7 @@ async function flood(
 
 forEachExpress((_name, module) => {
   describe('pages opened without a cookie', () => {
-    it('150 of them, where there is room for 100, neither evict who returned nor have anybody refused', async t => {
+    it('150 of them, with room for 100, neither evict a returned user nor cause rejections', async t => {
       const app = await attacked(t, module, { maxSessions: 100 })
       const ended: string[] = []
       app.gradio.ended(({ reason }) => ended.push(reason))
@@ -75,7 +75,7 @@ forEachExpress((_name, module) => {
       assert.equal(await nameOf(user), 'Ada')
       assert.equal((await app.visitor().fetch('/name/Bob', POST)).status, 200)
       assert.equal(app.gradio.stats().sessions, 100)
-      // 152 sessions were begun; those that went have had their hooks.
+      // 152 sessions were started; hooks have run for those that were evicted.
       assert.deepEqual(ended, Array(52).fill('evicted'))
     })
 
@@ -108,7 +108,7 @@ forEachExpress((_name, module) => {
       })
     }
 
-    it('and left again without one: the same', async t => {
+    it('that leave again without one: the same', async t => {
       const app = await attacked(t, module)
       const user = await returned(app, 'Ada')
       for (let number = 0; number < FLOOD; number++) {
@@ -131,7 +131,7 @@ forEachExpress((_name, module) => {
       assert.equal(app.gradio.stats().sessions, MOST)
     })
 
-    it('count as pages of theirs while they are there', async t => {
+    it('count as pages of their sessions while they are open', async t => {
       const app = await attacked(t, module)
       await flood(app, 3)
       const { open, loaded, pages } = app.gradio.stats()
@@ -139,8 +139,8 @@ forEachExpress((_name, module) => {
     })
   })
 
-  describe('a page is kept from being evicted', () => {
-    /** A page of a user without a cookie so far, as the only request. */
+  describe("a page can't be evicted", () => {
+    /** A page of a user who had no cookie, as the only request. */
     async function opened(t: TestContext) {
       const app = await attacked(t, module)
       const user = app.visitor()
@@ -151,7 +151,7 @@ forEachExpress((_name, module) => {
       return { app, user, ticket, isThere }
     }
 
-    it('not by its first request alone; then its socket is refused, and it opens anew', async t => {
+    it('not by its first request alone; then its socket is rejected, and it opens again', async t => {
       const { app, user, ticket, isThere } = await opened(t)
       await flood(app)
       assert.equal(isThere(), false)
@@ -160,14 +160,14 @@ forEachExpress((_name, module) => {
       assert.equal((await dial(t, app, 'page', { ticket: again.ticket })).status, 101)
     })
 
-    it('by its socket', async t => {
+    it('once it has its socket', async t => {
       const { app, ticket, isThere } = await opened(t)
       await dial(t, app, 'page', { ticket })
       await flood(app)
       assert.equal(isThere(), true)
     })
 
-    it('by its second beat, where no socket can be had', async t => {
+    it('once it has sent its second heartbeat, if it has no socket', async t => {
       const { app, user, isThere } = await opened(t)
       await heartbeat(user, 'page')
       await flood(app)
@@ -175,7 +175,7 @@ forEachExpress((_name, module) => {
     })
 
     for (const path of ['/nothing', '/name', '/gradio_api/file/0/name', '/gradio_api/heartbeat/other']) {
-      it(`by a request to ${path} with its cookie`, async t => {
+      it(`once a request to ${path} with its cookie has arrived`, async t => {
         const { app, user, isThere } = await opened(t)
         await user.fetch(path, path.endsWith('other') ? POST : {})
         await flood(app)
@@ -183,7 +183,7 @@ forEachExpress((_name, module) => {
       })
     }
 
-    it('so that all are refused only when all have pages like that', async t => {
+    it('so that users are only rejected when all sessions have such pages', async t => {
       const app = await attacked(t, module)
       const users = Array.from({ length: MOST }, () => app.visitor())
       for (const user of users) await heartbeat(user, 'page')
@@ -192,7 +192,7 @@ forEachExpress((_name, module) => {
       assert.equal(app.gradio.stats().ended.evicted, 0)
     })
 
-    it('and once it has left, the session goes after those that never returned', async t => {
+    it('and once it has left, its session is evicted after those that never returned', async t => {
       const { app, user, isThere } = await opened(t)
       await user.fetch('/gradio_api/pagehide/page?n=1', POST)
       await until(() => app.gradio.stats().open === 0)
@@ -218,7 +218,7 @@ forEachKoa(Koa => {
 describe('on several nodes', () => {
   const setting = redisSetting()
 
-  test('pages opened without a cookie make room; one that is kept elsewhere goes on there', async t => {
+  test('pages opened without a cookie make room; one that another node keeps continues there', async t => {
     const all = await nodes(t, 2, { options: { maxSessions: MOST }, setting, routes })
     const [a, b] = all
     assert.ok(a && b)
@@ -240,7 +240,7 @@ describe('on several nodes', () => {
         .map(({ id }) => id),
       ids,
     )
-    // Their part at the first node had returned, as its eviction would have cost them what it holds.
+    // Their part at the first node had returned, because its eviction would have deleted its values.
     assert.deepEqual(
       ids.map(id => a.gradio.session(id ?? '') !== undefined),
       [true, true],

@@ -1,5 +1,5 @@
-// Foreign upgrades and all that looks like one get byte for byte what they get without the library, and ours work beside
-// them. NODE_BINARIES names more versions of Node.js to try it with: `NODE_BINARIES=/opt/node22/bin/node:/opt/node24/bin/node`.
+// Upgrades of other libraries, and requests that look like upgrades, get byte for byte the same responses as without the library, and the
+// library's own work beside them. NODE_BINARIES lists more versions of Node.js: `NODE_BINARIES=/opt/node22/bin/node:/opt/node24/bin/node`.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'

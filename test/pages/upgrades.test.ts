@@ -1,4 +1,4 @@
-// The library is a guest at a server that may have WebSockets of its own: what isn't ours goes on as without us.
+// A server may have other WebSockets: requests that aren't the library's are handled as without it.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { visitor } from '../../lib/testing/index.ts'
 import { forEachExpress, site, until } from '../support/http/express.ts'
 import { dial, heartbeat, isHooked } from '../support/pages/handshake.ts'
 
-/** A WebSocket server of the app's own, which says what it is. */
+/** A WebSocket server of the app, which sends its name. */
 function chatAt(t: TestContext, server: Server, path = '/chat'): WebSocketServer {
   const chat = new WebSocketServer({ server, path })
   chat.on('connection', socket => socket.send('chat'))
@@ -30,7 +30,7 @@ async function chats(t: TestContext, port: number, path = '/chat'): Promise<stri
   return String(data)
 }
 
-/** The methods and classes that a server has of its own, and who listens to what. */
+/** The server's own methods and classes, and its listeners. */
 function properties(server: Server): unknown {
   const names = Reflect.ownKeys(server).filter(name => typeof Reflect.get(server, name) === 'function')
   const listeners = server.eventNames().map(name => [name, server.listenerCount(name)])
@@ -38,7 +38,7 @@ function properties(server: Server): unknown {
 }
 
 forEachExpress((_name, express) => {
-  it('a WebSocket server of the app works beside ours, whichever came first', async t => {
+  it("a WebSocket server of the app works beside the library's, in either order", async t => {
     for (const order of ['theirs first', 'ours first']) {
       const served = await site(t, express)
       if (order === 'theirs first') chatAt(t, served.server)
@@ -50,14 +50,14 @@ forEachExpress((_name, express) => {
       assert.equal((await dial(t, served, 'page', await heartbeat(user, 'page'))).status, 101)
       assert.equal(await chats(t, served.port), 'chat')
       assert.equal(served.gradio.stats().pages, 1)
-      // Theirs refuses what is neither's, as it does without us.
+      // The app's server rejects other upgrades, as it does without the library.
       const other = await dial(t, served, 'page', { path: '/other' })
       assert.equal(other.status, 400)
       assert.equal((await dial(t, served, 'page', { ticket: 'guess' })).status, 401)
     }
   })
 
-  it('two WebSocket servers with noServer, and an upgrade handler of the app, work beside ours', async t => {
+  it("two WebSocket servers with noServer, and an upgrade handler of the app, work beside the library's", async t => {
     const served = await site(t, express)
     const chat = new WebSocketServer({ noServer: true })
     chat.on('connection', socket => socket.send('chat'))
@@ -72,7 +72,7 @@ forEachExpress((_name, express) => {
     assert.equal((await dial(t, served, 'page', { ticket })).status, 101)
   })
 
-  it('WebSockets that go through the app, as those of express-ws do, work beside ours', async t => {
+  it("WebSockets that pass through the app, as those of express-ws, work beside the library's", async t => {
     const chat = new WebSocketServer({ noServer: true })
     t.after(() => chat.close())
     const served = await site(t, express, {
@@ -98,7 +98,7 @@ forEachExpress((_name, express) => {
     assert.equal(await (await user.fetch('/chat')).text(), 'plain')
   })
 
-  it('after close() the server is as it was before', async t => {
+  it('close() restores the server', async t => {
     const served = await site(t, express)
     const { server, gradio } = served
     const before = properties(server)
@@ -109,7 +109,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(properties(server), before)
   })
 
-  it('attach() before any request, and twice, is once', async t => {
+  it('attach() before any request, and a second attach(), attach once', async t => {
     const served = await site(t, express)
     const before = properties(served.server)
     served.gradio.attach(served.server)
@@ -120,7 +120,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(properties(served.server), before)
   })
 
-  it('a server that closes is as it was before, and may be opened again', async t => {
+  it('a server that closes is restored, and can be opened again', async t => {
     const served = await site(t, express)
     const { server } = served
     const before = properties(server)
@@ -137,7 +137,7 @@ forEachExpress((_name, express) => {
     assert.equal((await dial(t, { port }, 'again', again)).status, 101)
   })
 
-  it('a peer that drops a refused or foreign upgrade does no harm', async t => {
+  it("a peer that drops a rejected or another library's upgrade causes no error", async t => {
     const served = await site(t, express, { routes: app => void app.get('/any', (_req, res) => res.end()) })
     await heartbeat(served.visitor(), 'page')
     for (const path of ['/gradio_api/heartbeat/page?n=1&ticket=guess', '/other']) {
@@ -151,7 +151,7 @@ forEachExpress((_name, express) => {
   })
 })
 
-it('attach() inside a createServer that was replaced, as tracing tools replace it, attaches once', async t => {
+it('attach() inside a createServer that was replaced, as tracing tools do, attaches once', async t => {
   const gradio = gradioState({ session: 'cookie' })
   const { createServer } = http
   const made: Server[] = []

@@ -1,4 +1,4 @@
-// The balancer of the example app: what the example shows of several nodes is worth no more than what is in front of them.
+// The load balancer of the example app.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -10,7 +10,7 @@ import { serve, until } from '../support/http/express.ts'
 
 const portOf = (server: Server) => (server.address() as AddressInfo).port
 
-/** Nodes that answer so, and the balancer before them. */
+/** Nodes that respond as given, behind the balancer. */
 async function balanced(t: TestContext, ...nodes: RequestListener[]) {
   const served = []
   for (const node of nodes) served.push(await serve(t, node))
@@ -40,7 +40,7 @@ it('each request goes to the next node', async t => {
   assert.deepEqual(answers, ['a', 'b', 'c', 'a', 'b', 'c'])
 })
 
-it('a node that refuses is skipped, and tried again later; without any, the answer is 503', async t => {
+it('a node that refuses connections is skipped, and tried again later; without any, the response is 503', async t => {
   const { origin, nodes } = await balanced(t, named('a'), named('b'))
   const [a, b] = nodes.map(({ server }) => server) as [Server, Server]
   const port = portOf(a)
@@ -78,7 +78,7 @@ it('the node receives what was sent, and the address of the client', async t => 
   )
 })
 
-it('an upload arrives as it is sent, and an answer as it is given', async t => {
+it('uploads and responses are passed on while they arrive', async t => {
   const got: string[] = []
   const { port } = await balanced(t, (req, res) => {
     req.setEncoding('utf8').on('data', text => {
@@ -98,7 +98,7 @@ it('an upload arrives as it is sent, and an answer as it is given', async t => {
   assert.deepEqual([got, received.join('')], [['one', 'two'], '<one><two>'])
 })
 
-it('the answer of a node that refuses an upload before it has all of it comes through', async t => {
+it('the response of a node that rejects an upload early is passed on', async t => {
   const { origin } = await balanced(t, (_req, res) => {
     res.writeHead(413).end('too large')
   })
@@ -113,7 +113,7 @@ it('the answer of a node that refuses an upload before it has all of it comes th
   }
 })
 
-it('a node that dies over an answer leaves it cut, and over a request gives a 502', async t => {
+it('a node that dies during a response leaves it cut, and during a request causes a 502', async t => {
   const { origin } = await balanced(t, (req, res) => {
     if (req.url === '/begun') res.write('begun')
     setTimeout(() => req.socket.destroy(), 50)
@@ -123,7 +123,7 @@ it('a node that dies over an answer leaves it cut, and over a request gives a 50
   assert.equal((await fetch(origin)).status, 502)
 })
 
-it('a browser that gives up is given up by the node', async t => {
+it('when the browser aborts, so does the request to the node', async t => {
   let isClosed = false
   const { origin } = await balanced(t, (_req, res) => {
     res.write('begun')
@@ -137,7 +137,7 @@ it('a browser that gives up is given up by the node', async t => {
   await until(() => isClosed, 'the node knows')
 })
 
-it('an upgrade goes to the next node, both ways, and ends on both sides', async t => {
+it('an upgrade is passed to the next node in both directions, and ends on both sides', async t => {
   const { port, nodes } = await balanced(t, named('a'), named('b'))
   const ends: string[] = []
   for (const [index, { server }] of nodes.entries()) {

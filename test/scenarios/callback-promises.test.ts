@@ -1,5 +1,5 @@
-// The promises of Gradio's guide on `delete_callback`. Each test is named after the promise, with what Gradio's own code
-// does about it.
+// The promises of Gradio's guide on `delete_callback`. Each test is named after the promise, with the behaviour of
+// Gradio's own code.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -12,7 +12,7 @@ const POST = { method: 'POST' }
 forEachSetting((express, { place, calm, minute }) => {
   const counter = counterApps(express, place)
 
-  it('a callback that throws or rejects stops no other (in Gradio it ends the clean-up for good)', async t => {
+  it('a callback that throws or rejects does not stop others (in Gradio it ends the clean-up permanently)', async t => {
     const called: string[] = []
     const { gradio, clock, visitor } = await site(t, express, {
       options: place(),
@@ -44,7 +44,7 @@ forEachSetting((express, { place, calm, minute }) => {
     }
   })
 
-  it('an async callback is awaited, and holds up neither the server nor other users (Gradio awaits none)', async t => {
+  it('an async callback is awaited, and blocks neither the server nor other users (Gradio awaits none)', async t => {
     const finish: (() => void)[] = []
     const { gradio, clock, visitor } = await counter(t, {
       deleteCallback: () => new Promise<void>(resolve => finish.push(resolve)),
@@ -59,7 +59,7 @@ forEachSetting((express, { place, calm, minute }) => {
     await until(() => gradio.stats().ending === 0)
   })
 
-  it('an overwritten value can have its callback too (Gradio drops it)', async t => {
+  it('an overwritten value can run its callback too (Gradio drops it)', async t => {
     const { deleted, visitor } = await counter(t, { deleteReplaced: true })
     const user = visitor()
     await user.fetch('/add', POST)
@@ -83,7 +83,7 @@ forEachSetting((express, { place, calm, minute }) => {
     ])
   })
 
-  it('nothing scans the sessions: one timer, which sleeps until something is due (Gradio looks each second)', async t => {
+  it('nothing scans the sessions: one timer, which waits until something is due (Gradio polls each second)', async t => {
     // Sessions of express-session are read from its store every few minutes, by the same timer: test/identity/expiry-cost.test.ts.
     const { gradio, clock, visitor } = await counter(t, {}, { session: 'cookie' })
     for (let users = 0; users < 10; users++) await visitor().fetch('/add', POST)
@@ -98,7 +98,7 @@ forEachSetting((express, { place, calm, minute }) => {
       return setTimer(run, ms)
     }
     await clock.advance(56 * minute)
-    // The wheel of deadlines turns a few times on the way to one that is far off.
+    // The timer wheel fires a few times before a distant deadline.
     assert.ok(woke <= 3, `woke ${woke} times in 56 minutes`)
     await clock.advance(4 * minute)
     assert.equal(gradio.stats().sessions, 0)

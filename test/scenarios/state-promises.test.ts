@@ -1,5 +1,5 @@
-// The promises of Gradio's guide on values and sessions. Each test is named after the promise, with what Gradio's own
-// code does about it. What concerns files is promised, and tested, elsewhere.
+// The promises of Gradio's guide on values and sessions. Each test is named after the promise, with the behaviour of
+// Gradio's own code. Promises about files are tested elsewhere.
 
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
@@ -36,7 +36,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.deepEqual((await json(user.fetch('/read'))).body, { count: 1 })
   })
 
-  it('a connection that is lost and comes back is no new user, however often (Gradio never reset is_closed)', async t => {
+  it('a connection that is lost and reconnects is not a new user, however often (Gradio never reset is_closed)', async t => {
     const { gradio, clock, deleted, visitor } = await counter(t)
     const log = hooksOf(gradio)
     const user = visitor()
@@ -71,7 +71,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.deepEqual(deleted, [{ value: { count: 1 }, reason: 'disconnected' }])
   })
 
-  it('closing the tab never lengthens a time to live (Gradio replaces it with 60 minutes)', async t => {
+  it('closing the tab never extends a time to live (Gradio replaces it with 60 minutes)', async t => {
     const { gradio, clock, deleted, visitor } = await counter(t, { timeToLive: 10 })
     const user = visitor()
     const page = await user.openPage()
@@ -87,7 +87,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.equal(deleted.length, 1)
   })
 
-  it('who reloads the page connects again: a new page, the same state (in Gradio, a new session)', async t => {
+  it('a reload connects again: a new page, the same state (in Gradio, a new session)', async t => {
     const { gradio, clock, deleted, visitor } = await counter(t)
     const log = hooksOf(gradio)
     const user = visitor()
@@ -102,7 +102,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.deepEqual(log, ['load'])
   })
 
-  it('two tabs are two connections: the first close disturbs nothing (in Gradio it closes the session)', async t => {
+  it('two tabs are two connections: closing the first has no effect (in Gradio it closes the session)', async t => {
     const { gradio, clock, deleted, visitor } = await counter(t)
     const log = hooksOf(gradio)
     const user = visitor()
@@ -141,7 +141,7 @@ forEachSetting((express, { place, calm, minute }) => {
     ])
   })
 
-  it('a value that is made anew lives its whole time (Gradio deletes it again within a second)', async t => {
+  it('a value that is recreated lives its whole time (Gradio deletes it again within a second)', async t => {
     const { clock, deleted, visitor } = await counter(t, { timeToLive: 60 })
     const user = visitor()
     await user.openPage()
@@ -154,7 +154,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.deepEqual(deleted[1], { value: { count: 0 }, reason: 'timeToLive' })
   })
 
-  it('nothing is left of a session that has ended (Gradio keeps the object until 10 000 others came)', async t => {
+  it('nothing is left of a session that has ended (Gradio keeps the object until 10 000 others were created)', async t => {
     const { gradio, clock, visitor } = await counter(t)
     for (let times = 0; times < 20; times++) await visitor().fetch('/add', POST)
     await idle(gradio)
@@ -177,7 +177,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.equal(clock.timers, 0)
   })
 
-  it('clients without a heartbeat are closed too: five calls of curl are gone after the grace', async t => {
+  it('clients without a heartbeat are closed too: five calls of curl are gone after the grace period', async t => {
     const { gradio, clock, deleted, origin } = await counter(t)
     const log = hooksOf(gradio)
     for (let times = 0; times < 5; times++) await fetch(`${origin}/add`, POST)
@@ -189,7 +189,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('calls that use nothing, and the goodbye of a page that nobody knows, make no session', async t => {
+  it("requests that don't use the state, and the goodbye of an unknown page, start no session", async t => {
     const { gradio, visitor } = await counter(t)
     const user = visitor()
     for (let times = 0; times < 5; times++) await user.fetch('/nothing')
@@ -199,7 +199,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.equal(user.cookies.size, 0)
   })
 
-  it('who makes room for others is deleted with its callback (Gradio skips it)', async t => {
+  it('an evicted session is deleted with its callbacks (Gradio skips them)', async t => {
     const { gradio, clock, deleted, visitor } = await counter(t, {}, { maxSessions: 2 })
     for (let times = 0; times < 3; times++) {
       await visitor().fetch('/add', POST)
@@ -210,7 +210,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.equal(gradio.stats().sessions, 2)
   })
 
-  it('a user who is here never makes room for others (Gradio evicts live sessions too)', async t => {
+  it('a user who is present is never evicted (Gradio evicts live sessions too)', async t => {
     const { gradio, deleted, visitor } = await counter(t, {}, { maxSessions: 2 })
     const users = [visitor(), visitor()]
     for (const user of users) await user.openPage()

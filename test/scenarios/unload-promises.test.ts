@@ -1,5 +1,5 @@
-// The promises of Gradio's guide on the unload event. Each test is named after the promise, with what Gradio's own code
-// does about it. What only a browser can show, such as a navigation that the user cancels, is tested with the client.
+// The promises of Gradio's guide on the unload event. Each test is named after the promise, with the behaviour of Gradio's
+// own code. What only a browser can show, such as a navigation that the user cancels, is tested with the client.
 
 import assert from 'node:assert/strict'
 import { it, type TestContext } from 'node:test'
@@ -52,7 +52,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
   const chat = (t: TestContext, { options, routes }: SiteOptions = {}) =>
     chatOn(t, express, { options: { ...place(), ...options }, ...(routes && { routes }) })
 
-  it('unload runs once when the user has left, not once for each socket (Gradio: for each)', async t => {
+  it('unload runs once when the user has left, not once per socket (Gradio: per socket)', async t => {
     const { gradio, clock, log, visitor } = await chat(t)
     const user = visitor()
     const tabs = [await user.openPage(), await user.openPage(), await user.openPage()]
@@ -77,13 +77,13 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     }
   })
 
-  it('a shutdown unloads who is here, and nobody twice (Gradio runs it again for who had left)', async t => {
+  it('a shutdown unloads present users, and no one twice (Gradio runs it again for users who had left)', async t => {
     const { gradio, clock, log, visitor } = await chat(t)
     const left = await visitor().openPage()
     await left.close()
     await clock.advance(2)
     await visitor().openPage()
-    // In a cluster, that is for another node to do, unless the user comes back there before.
+    // In a cluster, another node does that, unless the user returns there before.
     const other = isShared ? await chat(t, { options: beside(clock) }) : undefined
     await gradio.close()
     await clock.advance(RECONNECT + 2)
@@ -92,7 +92,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     assert.deepEqual(both, ['load', 'unload: disconnected', 'load', `unload: ${reason}`])
   })
 
-  it('an unload hook that throws, rejects or hangs keeps no other from running (Gradio stops there)', async t => {
+  it('an unload hook that throws, rejects or hangs does not stop the others (Gradio stops there)', async t => {
     const { gradio, clock, log, visitor } = await chat(t)
     gradio.unload(() => {
       throw new Error('broken')
@@ -109,7 +109,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     assert.ok(log.includes('Expected'), 'the one that hangs is reported after its time limit')
   })
 
-  it('a blip in the network is no unload: the page redials (Gradio never reconnects)', async t => {
+  it('a short network interruption does not unload: the page reconnects (Gradio never reconnects)', async t => {
     const { gradio, clock, log, visitor } = await chat(t)
     const user = visitor()
     const page = await user.openPage()
@@ -124,7 +124,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     assert.deepEqual(log, ['load', 'unload: disconnected'])
   })
 
-  it('who returns by the back button is here again: loaded, counted, and unloaded in turn (Gradio: neither)', async t => {
+  it('a user who returns with the back button is present again: loaded, counted, and unloaded later (Gradio: neither)', async t => {
     const { gradio, clock, log, visitor } = await chat(t)
     const user = visitor()
     const page = await user.openPage({ epoch: 1 })
@@ -141,7 +141,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     assert.deepEqual(log, [...round, ...round, 'deleted: disconnected'])
   })
 
-  it('a closed tab is noticed whatever the page did before, or does still (in Gradio: not after a predict)', async t => {
+  it('a closed tab is detected whatever the page did before, or is still doing (in Gradio: not after a predict)', async t => {
     const answered: (() => void)[] = []
     const { gradio, clock, log, visitor } = await chat(t, {
       routes: app => {
@@ -164,7 +164,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     await idle(gradio)
   })
 
-  it('state that is first used long after the page opened is cleaned up as any other (Gradio cuts the heartbeat)', async t => {
+  it('state that is first used long after the page opened is cleaned up like any other (Gradio cuts the heartbeat)', async t => {
     const { clock, gradio, log, visitor } = await chat(t)
     const user = visitor()
     const page = await user.openPage()
@@ -178,7 +178,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     assert.deepEqual(log, ['load', 'unload: disconnected', 'deleted: disconnected'])
   })
 
-  it('a peer that vanished without a word is noticed within a minute (in Gradio, after 16 to 30)', async t => {
+  it('a peer that vanished without a goodbye is detected within a minute (in Gradio, after 16 to 30)', async t => {
     for (const heartbeat of [5, 15, 30]) {
       const { gradio, clock, log, port } = await chat(t, { options: { heartbeat } })
       const line = await breakableNetwork(t, port)
@@ -206,7 +206,7 @@ forEachSetting((express, { isShared, place, beside, minute }) => {
     assert.deepEqual(log, ['load', 'unload: disconnected', 'deleted: disconnected'])
   })
 
-  it('nobody can close, unload or delete what belongs to another user (in Gradio, whoever knows the hash)', async t => {
+  it('no user can close, unload or delete what belongs to another (in Gradio, anyone who knows the hash)', async t => {
     const { gradio, clock, log, visitor } = await chat(t)
     const victim = visitor()
     const page = await victim.openPage({ id: 'victim' })

@@ -1,4 +1,4 @@
-// In whose async context the app's functions run: what an app keeps in an AsyncLocalStorage (who the user is, a trace, a
+// The async contexts in which the app's functions run: data in an AsyncLocalStorage (the user, a trace, a
 // transaction) must never be another user's.
 
 import assert from 'node:assert/strict'
@@ -24,7 +24,7 @@ import { harness } from '../support/sessions/harness.ts'
 
 const context = new AsyncLocalStorage<string>()
 
-/** Timers run in the context that set them, as those of Node.js do; a fake clock runs them in the test's own. */
+/** Timers run in the context that set them, as in Node.js; the timers of a fake clock run in the test's context. */
 function keepingContext(clock: Clock): Clock {
   return {
     now: () => clock.now(),
@@ -35,7 +35,7 @@ function keepingContext(clock: Clock): Clock {
 
 interface Seen {
   readonly what: string
-  /** The user whose session it was, as `info` has noted it. */
+  /** The user of the session, as recorded by `info`. */
   readonly of: unknown
   readonly in: string | undefined
 }
@@ -44,12 +44,12 @@ interface WatchedOptions {
   readonly options?: GradioStateOptions
   readonly store?: session.Store
   readonly place?: Place
-  /** What `gradioState()` is called in. */
+  /** The context in which `gradioState()` is called. */
   readonly madeIn?: string
   routes?(app: Express, gradio: GradioState): void
 }
 
-/** An app each of whose requests runs in the context of its user, and which notes in which its functions run. */
+/** An app that handles each request in the context of its user, and records the contexts of its functions. */
 async function watched(t: TestContext, setUp: WatchedOptions = {}) {
   const { options, store, place = { clock: fakeClock() }, madeIn, routes } = setUp
   const seen: Seen[] = []
@@ -120,7 +120,7 @@ async function watched(t: TestContext, setUp: WatchedOptions = {}) {
   return { ...served, gradio, seen, user, clock: place.clock as FakeClock }
 }
 
-/** Which functions ran, sorted; each in no user's context. `info` is asked for a request. */
+/** The functions that ran, sorted; each outside of any user's context. `info` is called for a request. */
 function took(seen: Seen[], own?: string): string[] {
   const all = seen.splice(0)
   assert.deepEqual(
@@ -137,7 +137,7 @@ const deleted = (reason: string) => [reason, `shared ${reason}`]
 const all = (...lists: string[][]) => [...new Set(lists.flat())].sort()
 
 function onPlace(setting: PlaceSetting): void {
-  it('what time brings is no user’s', async t => {
+  it('due work runs in no user’s context', async t => {
     const { seen, user, clock } = await watched(t, { place: setting.place() })
     for (const name of ['Alice', 'Bob', 'Carol']) await user(name)
     await clock.advance(0)
@@ -151,7 +151,7 @@ function onPlace(setting: PlaceSetting): void {
     await setting.calm(clock)
   })
 
-  it('nor what another user’s request brings', async t => {
+  it('nor does work caused by another user’s request', async t => {
     const app = await watched(t, { place: setting.place(), options: { maxSessions: 2 } })
     const [alice, bob] = [await app.user('Alice'), await app.user('Bob')]
     await app.clock.advance(0)
@@ -162,7 +162,7 @@ function onPlace(setting: PlaceSetting): void {
     await app.user('Carol')
     await app.clock.advance(0)
     took(app.seen)
-    // Dora's request evicts the session of somebody else.
+    // Dora's request evicts another user's session.
     await app.user('Dora')
     await until(() => app.seen.some(({ what }) => what === 'ended, later'))
     await app.clock.advance(0)
@@ -170,7 +170,7 @@ function onPlace(setting: PlaceSetting): void {
     await setting.calm(app.clock)
   })
 
-  it('nor what a page brings that closes, or a user who comes back', async t => {
+  it('nor does work caused by a page that closes, or by a user who returns', async t => {
     const app = await watched(t, { place: setting.place() })
     const [alice, bob] = [await app.user('Alice'), await app.user('Bob')]
     const pages = [await alice.openPage(), await bob.openPage()]
@@ -190,9 +190,9 @@ function onPlace(setting: PlaceSetting): void {
 describe('the functions of an app run in no user’s async context', () => {
   forEachPlace(onPlace)
 
-  it('whatever a session store calls back in', async t => {
+  it('in whichever context a session store calls back', async t => {
     const clock = worldClock(t)
-    // As the pool of a database does: it answers in the context of whoever opened its connection.
+    // Like the pool of a database: it calls back in the context that opened its connection.
     class Pooled extends session.MemoryStore {
       override get(...[id, done]: Parameters<session.MemoryStore['get']>) {
         context.run('the pool', () => super.get(id, done))
@@ -221,14 +221,14 @@ describe('the functions of an app run in no user’s async context', () => {
     assert.deepEqual(took(app.seen), all(UNLOADED, deleted('timeToLive'), ENDED))
   })
 
-  it('but in that in which gradioState() was called', async t => {
+  it('but in the context in which gradioState() was called', async t => {
     const { seen, user, clock } = await watched(t, { madeIn: 'the app' })
     await user('Alice')
     await clock.advance('2h')
     assert.deepEqual(took(seen, 'the app'), all(LOADED, UNLOADED, deleted('timeToLive'), ENDED))
   })
 
-  it('also when one of them runs something in another, and what comes of that', async t => {
+  it('also when one of them runs something in another context, and in what follows', async t => {
     const { gradio, clock, user, errors } = harness(t)
     const seen: unknown[] = []
     const deleteCallback = () => seen.push(context.getStore())
@@ -253,7 +253,7 @@ describe('the functions of an app run in no user’s async context', () => {
     assert.equal(errors.splice(0).length, 1)
   })
 
-  it('so do reports on the console and warnings', async t => {
+  it('so do console output and warnings', async t => {
     const timers = fakeClock()
     const said: unknown[] = []
     t.mock.method(console, 'error', () => said.push(context.getStore()))

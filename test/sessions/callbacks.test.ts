@@ -4,7 +4,7 @@ import { type DeleteEvent, GradioStateError } from '../../lib/index.ts'
 import { deferred, harness } from '../support/sessions/harness.ts'
 
 describe('a delete callback', () => {
-  it('is called when the value is gone from the session already', async t => {
+  it('is called when the value was already removed from the session', async t => {
     const { user } = harness(t)
     const session = await user().session()
     const seen: unknown[] = []
@@ -27,7 +27,7 @@ describe('a delete callback', () => {
     assert.deepEqual(seen, [[1, 'deleted', 'x', session.id, false, undefined, 'still here', false]])
   })
 
-  it('that sets the value again makes a new value, with a callback of its own', async t => {
+  it('that sets the value again creates a new value, with its own callback', async t => {
     const { user, clock } = harness(t)
     const session = await user().session()
     const seen: unknown[] = []
@@ -51,7 +51,7 @@ describe('a delete callback', () => {
     ])
   })
 
-  it('has a key of its own for each value, which is stable', async t => {
+  it('has a stable key, different for each value', async t => {
     const { user } = harness(t)
     const keys: string[] = []
     const deleteCallback = (_value: unknown, { key }: DeleteEvent) => {
@@ -85,7 +85,7 @@ describe('a delete callback', () => {
     assert.equal(done, true)
   })
 
-  it('that hangs is waited for until the time limit, and its signal aborts', async t => {
+  it('that hangs is awaited until the time limit, and its signal aborts', async t => {
     const { user, clock, errors } = harness(t, { hookTimeout: '3s' })
     const session = await user().session()
     let signal: AbortSignal | undefined
@@ -131,7 +131,7 @@ describe('a delete callback', () => {
     }),
   }
   for (const [what, fail] of Object.entries(failing)) {
-    it(`that ${what} is reported, and stops nothing else`, async t => {
+    it(`that ${what} is reported, and does not affect others`, async t => {
       const { gradio, user, clock, errors } = harness(t)
       const seen: string[] = []
       const deleteCallback = (value: string) => {
@@ -157,7 +157,7 @@ describe('a delete callback', () => {
     })
   }
 
-  it('that is slow by time to live is waited for by the end of the session', async t => {
+  it('that is running because of a time to live is awaited at the end of the session', async t => {
     const { gradio, user, clock } = harness(t)
     const log: string[] = []
     const { promise, resolve } = deferred()
@@ -175,7 +175,7 @@ describe('a delete callback', () => {
 })
 
 describe('at the end of a session', () => {
-  it('callbacks begin in the order in which the values were made, at most 16 at once', async t => {
+  it('callbacks start in the order in which the values were created, at most 16 at once', async t => {
     const { user } = harness(t)
     const session = await user().session()
     const begun: number[] = []
@@ -206,7 +206,7 @@ describe('at the end of a session', () => {
     )
   })
 
-  it('a value that goes by time at the very moment of the end goes once', async t => {
+  it('a value that expires at the very moment of the end is deleted once', async t => {
     const { user, clock } = harness(t, { gracePeriod: 10 })
     const seen: unknown[] = []
     const session = await user().session()
@@ -219,7 +219,7 @@ describe('at the end of a session', () => {
     assert.equal(seen.length, 2)
   })
 
-  it('a value that is not to be held any more can be collected', async t => {
+  it('a value that is no longer referenced can be collected', async t => {
     const { user } = harness(t)
     const session = await user().session()
     session.set('x', {}, { deleteCallback: () => {} })
@@ -248,7 +248,7 @@ describe('a disposable value', () => {
         }
       })(),
   })) {
-    it(`with ${what} is disposed once, whichever way it goes`, async t => {
+    it(`with ${what} is disposed once, for whatever reason it is deleted`, async t => {
       const { user, clock } = harness(t)
       const log: string[] = []
       const session = await user().session()
@@ -269,7 +269,7 @@ describe('a disposable value', () => {
     })
   }
 
-  it('with a callback is left to the callback', async t => {
+  it('with a callback is not disposed, but passed to the callback', async t => {
     const { user } = harness(t)
     const log: string[] = []
     const session = await user().session()
@@ -282,7 +282,7 @@ describe('a disposable value', () => {
     assert.deepEqual(log, ['called'])
   })
 
-  it('that fails to be disposed is reported', async t => {
+  it('whose disposal fails is reported', async t => {
     const { user, errors } = harness(t)
     const session = await user().session()
     const failure = new Error('stuck')

@@ -27,7 +27,7 @@ it('close() ends all sessions with their hooks and callbacks, reason shutdown', 
   assert.equal(clock.timers, 0)
 })
 
-it('close() refuses new use, at once', async t => {
+it('close() rejects new use at once', async t => {
   const { gradio, user } = harness(t)
   const request = await user().begin()
   const session = await user('two').session()
@@ -40,14 +40,14 @@ it('close() refuses new use, at once', async t => {
   await assert.rejects(request.state.establish(), closed)
   await assert.rejects(user('new').session(), closed)
   assert.throws(() => session.set('x', 1), { code: /CLOSED|SESSION_ENDED/ })
-  // What uses nothing goes on.
+  // Requests that don't use the state continue.
   await user('new').request()
   assert.deepEqual(gradio.sessions(), [])
   await closing
   await assert.rejects(user('new').session(), closed)
 })
 
-it('a request of a session that close() has ended throws SESSION_ENDED, or that all is closed', async t => {
+it('a request of a session that close() has ended throws SESSION_ENDED or CLOSED', async t => {
   const { gradio, user } = harness(t)
   const { state } = await user().begin()
   state.set('x', 1)
@@ -56,7 +56,7 @@ it('a request of a session that close() has ended throws SESSION_ENDED, or that 
   assert.throws(() => state.set('x', 1), { code: /CLOSED|SESSION_ENDED/ })
 })
 
-it('a second close() gives the promise of the first', async t => {
+it('a second close() returns the promise of the first', async t => {
   const { gradio, user } = harness(t)
   let runs = 0
   gradio.ended(() => runs++)
@@ -67,7 +67,7 @@ it('a second close() gives the promise of the first', async t => {
   assert.equal(runs, 1)
 })
 
-it('close() resolves with what timed out, by its own limit', async t => {
+it('close() resolves with what exceeded its own time limit', async t => {
   const { gradio, clock, user, errors } = harness(t)
   const session = await user().session()
   session.set('x', 1, { deleteCallback: () => new Promise(() => {}) })
@@ -79,7 +79,7 @@ it('close() resolves with what timed out, by its own limit', async t => {
   assert.equal(clock.timers, 0)
 })
 
-it('close() resolves at the latest after its timeout, and names the sessions that were not finished', async t => {
+it('close() resolves at the latest after its timeout, and lists the sessions that were not finished', async t => {
   const { gradio, clock, user, errors } = harness(t, { hookTimeout: 60 })
   gradio.unload(() => new Promise(() => {}))
   const session = await user().session()
@@ -95,7 +95,7 @@ it('close() resolves at the latest after its timeout, and names the sessions tha
   assert.equal(errors.splice(0).length, 1)
 })
 
-it('close() waits for what had begun to end before', async t => {
+it('close() waits for sessions that were already ending', async t => {
   const { gradio, clock, user } = harness(t)
   const { promise, resolve } = deferred()
   const reasons: string[] = []
@@ -118,7 +118,7 @@ it('close() waits for what had begun to end before', async t => {
   assert.deepEqual(reasons, ['ended'])
 })
 
-it('close() of what was never used', async t => {
+it('close() of an unused instance', async t => {
   const { gradio, clock } = harness(t)
   assert.deepEqual(await gradio.close(), { timedOut: [] })
   assert.equal(clock.timers, 0)

@@ -5,7 +5,7 @@ import { isAbout } from '../support/option-error.ts'
 import { JSON_CODEC, shared } from '../support/sessions/shared-state.ts'
 
 describe('the default codec', () => {
-  /** Returns a function that gives a value as it is read after it was set. */
+  /** Returns a function that returns a value as it is read after it was set. */
   const trip = async (t: TestContext) => {
     const { gradio, session } = shared(t)
     const any = gradio.sharedState<unknown>('any', { maxSize: '50mb' })
@@ -16,7 +16,7 @@ describe('the default codec', () => {
     }
   }
 
-  it('keeps whatever is plain data', async t => {
+  it('keeps plain data', async t => {
     const there = await trip(t)
     const anything = fc.anything({
       values: [
@@ -24,7 +24,7 @@ describe('the default codec', () => {
         fc.double(),
         fc.string({ unit: 'binary' }),
         fc.constantFrom(null, undefined, Number.NaN),
-        // Two invalid ones are unequal to `assert`.
+        // `assert` treats two invalid dates as unequal.
         fc.date({ noInvalidDate: true }),
       ],
       withBigInt: true,
@@ -47,7 +47,7 @@ describe('the default codec', () => {
     )
   })
 
-  it('keeps cycles, what is there twice as one, and an invalid date', async t => {
+  it('keeps cycles, references to the same object, and an invalid date', async t => {
     const there = await trip(t)
     const twice = new Uint16Array([1, 2])
     const value: { self?: unknown; map: Map<unknown, unknown>; views: unknown[] } = {
@@ -63,7 +63,7 @@ describe('the default codec', () => {
     assert.equal(read.views[0], read.views[1])
   })
 
-  it('writes of a view only what it shows, and gives each memory of its own', async t => {
+  it('writes only the visible part of a view, and gives each view its own memory', async t => {
     const there = await trip(t)
     const pooled = Buffer.from('small')
     const { gradio, session } = shared(t)
@@ -83,7 +83,7 @@ describe('the default codec', () => {
     }
   })
 
-  it('takes what is deep and what is long', async t => {
+  it('accepts deep and long values', async t => {
     const there = await trip(t)
     let deep: unknown[] = []
     for (let depth = 0; depth < 500; depth++) deep = [deep]
@@ -127,7 +127,7 @@ describe('the default codec', () => {
     ['shared memory', new SharedArrayBuffer(1), 'SharedArrayBuffer'],
   ]
   for (const [what, value, shown] of refused) {
-    it(`refuses ${what}, and names it`, async t => {
+    it(`rejects ${what}, and names it`, async t => {
       const { gradio, session } = shared(t)
       const x = gradio.sharedState<unknown>('x')
       const user = await session()
@@ -146,7 +146,7 @@ describe('the default codec', () => {
 })
 
 describe('a value that is too large', () => {
-  it('is refused with its size and the limit, and nothing is changed', async t => {
+  it('is rejected with its size and the limit, and nothing is changed', async t => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState<string>('x', { codec: JSON_CODEC, maxSize: '1kb' })
     const user = await session()
@@ -173,7 +173,7 @@ describe('a value that is too large', () => {
 })
 
 describe('a codec of the app', () => {
-  it('decides what the text is', async t => {
+  it('determines the text', async t => {
     class Point {
       readonly x: number
       constructor(x: number) {
@@ -214,13 +214,13 @@ describe('a codec of the app', () => {
       decode.update(user, () => 2),
       unreadable,
     )
-    // Where it doesn't have to be read, it can still be replaced.
+    // A value that can't be read can still be replaced.
     await decode.set(user, 3)
     assert.equal(await decode.delete(user), true)
   })
 
   for (const text of [undefined, 5, Buffer.from('x'), Promise.resolve('x')]) {
-    it(`that gives no string is reported: ${typeof text}`, async t => {
+    it(`that does not return a string is reported: ${typeof text}`, async t => {
       const { gradio, session } = shared(t)
       const codec = { encode: () => text as unknown as string, decode: JSON.parse }
       const x = gradio.sharedState<number>('x', { codec })

@@ -4,7 +4,7 @@ import type { GradioState, StateOptions } from '../../lib/index.ts'
 import { isAbout } from '../support/option-error.ts'
 import { harness } from '../support/sessions/harness.ts'
 
-describe('state() throws for a wrong definition', () => {
+describe('state() throws for an invalid definition', () => {
   const wrongOptions: [name: string, value: unknown, shown: string][] = [
     ['timeToLive', 0, '0'],
     ['timeToLive', -1, '-1'],
@@ -29,7 +29,7 @@ describe('state() throws for a wrong definition', () => {
         () => gradio.state('model', options),
         isAbout(name === 'ttl' ? '' : name, shown, '"model"'),
       )
-      // What was refused is not defined.
+      // A rejected name is not defined.
       gradio.state('model', {})
     })
 
@@ -46,7 +46,7 @@ describe('state() throws for a wrong definition', () => {
   }
 
   for (const options of [null, 5, 'x', [], false]) {
-    it(`options that are no object: ${JSON.stringify(options)}`, async t => {
+    it(`options that are not an object: ${JSON.stringify(options)}`, async t => {
       const { gradio, user } = harness(t)
       const session = await user().session()
       assert.throws(() => gradio.state('model', options as never), isAbout('the options'))
@@ -55,7 +55,7 @@ describe('state() throws for a wrong definition', () => {
   }
 
   for (const name of ['', 5, null, undefined, Symbol('x'), {}]) {
-    it(`a name that is none: ${String(name)}`, t => {
+    it(`an invalid name: ${String(name)}`, t => {
       const { gradio } = harness(t)
       assert.throws(() => gradio.state(name as string), isAbout('the name'))
     })
@@ -94,7 +94,7 @@ describe('state() throws for a wrong definition', () => {
   }
 })
 
-describe('a wrong argument throws where it was given', () => {
+describe('an invalid argument throws in the call', () => {
   it('a state of another instance', async t => {
     const foreign = harness(t).gradio.state('model', { value: 1 })
     const { gradio, user } = harness(t)
@@ -109,7 +109,7 @@ describe('a wrong argument throws where it was given', () => {
     await assert.rejects(session.delete(foreign), error)
   })
 
-  it('a plain name that is defined', async t => {
+  it('a plain name that is defined with state()', async t => {
     const { gradio, user } = harness(t)
     gradio.state('model', { value: 1 })
     const session = await user().session()
@@ -131,7 +131,7 @@ describe('a wrong argument throws where it was given', () => {
     }
   })
 
-  it('options for a value that is defined', async t => {
+  it('options for a value that is defined with state()', async t => {
     const { gradio, user } = harness(t)
     const model = gradio.state('model', { value: 1 })
     const session = await user().session()
@@ -140,7 +140,7 @@ describe('a wrong argument throws where it was given', () => {
     assert.equal(session.has(model), false)
   })
 
-  it('no function for update()', async t => {
+  it('update() without a function', async t => {
     const { user } = harness(t)
     const session = await user().session()
     assert.throws(() => session.update('model', 5 as never), isAbout('update()', '5'))

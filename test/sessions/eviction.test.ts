@@ -6,9 +6,9 @@ import { clusterOfOne } from '../support/cluster/places.ts'
 import { type Harness, harness, type TestUser } from '../support/sessions/harness.ts'
 
 interface Full extends Harness {
-  /** The names of the sessions that were evicted, in their order. */
+  /** The names of the evicted sessions, in order. */
   readonly evicted: string[]
-  /** Begins sessions that stay open, each of which evicts one. */
+  /** Starts sessions that stay open, each of which evicts one. */
   fill(count: number): Promise<void>
 }
 
@@ -33,7 +33,7 @@ function full(t: TestContext, maxSessions: number, made = harness(t, { maxSessio
 const names = (user: TestUser, name: string) => user.request(state => state.set('name', name))
 
 describe('eviction', () => {
-  it('takes sessions that never returned, then those of requests alone, then those that had a page for 30 s', async t => {
+  it('starts with sessions that never returned, then those of requests alone, then those that had a page for 30 s', async t => {
     const { user, clock, evicted, fill } = full(t, 8)
     const stay = async (name: string, seconds: number) => {
       const page = await user(name).connect()
@@ -68,7 +68,7 @@ describe('eviction', () => {
     ])
   })
 
-  it('of strangers who return once each takes nobody who had a page', async t => {
+  it('of clients that return once each evicts no session that had a page', async t => {
     const { gradio, user, clock, evicted, fill } = full(t, 20)
     const page = await user('Ada').connect()
     await names(user('Ada'), 'Ada')
@@ -83,7 +83,7 @@ describe('eviction', () => {
     assert.equal(await user('Ada').request(state => state.get('name')), 'Ada')
   })
 
-  it('of the longest closed session goes by the last disconnect, not by the last request', async t => {
+  it('determines the longest closed session by the last disconnect, not by the last request', async t => {
     const { user, clock, evicted, fill } = full(t, 2)
     for (const name of ['first', 'second']) {
       const page = await user(name).connect()
@@ -97,7 +97,7 @@ describe('eviction', () => {
     assert.deepEqual(evicted, ['second', 'first'])
   })
 
-  it('in a cluster counts the time in which the answers report a page at another node', async t => {
+  it('in a cluster counts the time in which answers report a page at another node', async t => {
     const { clock, cluster, coordinator } = clusterOfOne()
     const made = harness(t, { cluster, maxSessions: 2 }, clock)
     const { user, evicted, fill } = full(t, 2, made)
@@ -125,7 +125,7 @@ describe('eviction', () => {
   })
 })
 
-describe('the time with pages', () => {
+describe('the page time', () => {
   const rules = { unloadDelay: 2_000, gracePeriod: 60_000 }
   const page = () => ({ kind: 'page' as const, left: false, isWaiting: false, parentEntry: undefined })
 
@@ -143,7 +143,7 @@ describe('the time with pages', () => {
     assert.equal(presence.pageTime, 6_000)
   })
 
-  it('at other nodes is that between two answers that report a page', () => {
+  it('of other nodes is the time between two answers that report a page', () => {
     const presence = new Presence(rules)
     for (const [now, hasPage] of [
       [1_000, false],

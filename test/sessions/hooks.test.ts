@@ -5,7 +5,7 @@ import { deferred, harness, RECONNECT } from '../support/sessions/harness.ts'
 
 const unloadDelay = 2
 
-/** Notes the beginning and the end of each hook; each takes a turn of the event loop. */
+/** Records the start and the end of each hook; each takes one turn of the event loop. */
 function logHooks(gradio: GradioState, log: string[] = []) {
   for (const name of ['load', 'unload', 'ended'] as const) {
     gradio[name](async (event: HookEvent) => {
@@ -20,7 +20,7 @@ function logHooks(gradio: GradioState, log: string[] = []) {
 
 describe('a hook', () => {
   for (const name of ['load', 'unload', 'ended'] as const) {
-    it(`of ${name}() runs no more once it is removed`, async t => {
+    it(`of ${name}() no longer runs after it was removed`, async t => {
       const { gradio, user } = harness(t)
       const log: string[] = []
       const remove = gradio[name](() => log.push('removed'))
@@ -33,7 +33,7 @@ describe('a hook', () => {
     })
   }
 
-  it('that is removed a second time takes nothing else away', async t => {
+  it('that is removed a second time removes no other hook', async t => {
     const { gradio, user } = harness(t)
     let runs = 0
     const hook = () => runs++
@@ -62,7 +62,7 @@ describe('a hook', () => {
 })
 
 describe('on() and off()', () => {
-  it('take the event error alone, and tell which method was meant', t => {
+  it('accept only the event error, and name the method in the message', t => {
     const { gradio } = harness(t)
     for (const method of ['on', 'off'] as const) {
       const given = (event: unknown) => () => Reflect.apply(gradio[method], gradio, [event, () => {}])
@@ -81,7 +81,7 @@ describe('on() and off()', () => {
     }
   })
 
-  it('give the instance back; a listener that is added twice is called once', async t => {
+  it('return the instance; a listener that is added twice is called once', async t => {
     const { gradio, user, errors } = harness(t)
     const received: unknown[] = []
     const listener = (error: unknown) => received.push(error)
@@ -100,7 +100,7 @@ describe('on() and off()', () => {
 })
 
 describe('the hooks of a session', () => {
-  it('run in their order and never overlap', async t => {
+  it('run in order and never overlap', async t => {
     const { gradio, clock, user } = harness(t)
     const log = logHooks(gradio)
     const connection = await user().connect()
@@ -122,7 +122,7 @@ describe('the hooks of a session', () => {
     ])
   })
 
-  it('wait for each other also when the session ends at once', async t => {
+  it('wait for each other even if the session ends at once', async t => {
     const { gradio, user } = harness(t)
     const log = logHooks(gradio)
     const session = await user().session()
@@ -139,7 +139,7 @@ describe('the hooks of a session', () => {
     ])
   })
 
-  it('see the values: unload and load as they are, ended as they were', async t => {
+  it('see the values: unload and load the current ones, ended the final ones', async t => {
     const { gradio, clock, user } = harness(t)
     const state = gradio.state('state', { value: 'initial' })
     const seen: unknown[] = []
@@ -158,7 +158,7 @@ describe('the hooks of a session', () => {
     ])
   })
 
-  it('have keys that are unique to the event, and the same for all hooks of it', async t => {
+  it('have keys that are unique to the event, and the same for all its hooks', async t => {
     const { gradio, clock, user } = harness(t)
     const keys: string[] = []
     for (const name of ['load', 'unload', 'ended'] as const) {
@@ -175,7 +175,7 @@ describe('the hooks of a session', () => {
     assert.equal(new Set(keys).size, 10)
   })
 
-  it('of one event run side by side, at most 16 at once', async t => {
+  it('of one event run concurrently, at most 16 at once', async t => {
     const { gradio, clock, user } = harness(t)
     let running = 0
     let most = 0
@@ -192,7 +192,7 @@ describe('the hooks of a session', () => {
     assert.equal(most, 16)
   })
 
-  it('of many sessions that end together run for at most 256 at once', async t => {
+  it('of many sessions that end at the same time run for at most 256 at once', async t => {
     const { gradio, clock, user } = harness(t, { gracePeriod: 60 })
     const running: (() => void)[] = []
     let most = 0
@@ -219,7 +219,7 @@ describe('the hooks of a session', () => {
 
 describe('a hook that fails', () => {
   for (const name of ['load', 'unload', 'ended'] as const) {
-    it(`is reported and stops nothing else: ${name}`, async t => {
+    it(`is reported and does not affect others: ${name}`, async t => {
       const { gradio, user, errors } = harness(t)
       const failures = [new Error('throws'), new Error('rejects')]
       const log: string[] = []
@@ -245,7 +245,7 @@ describe('a hook that fails', () => {
       )
     })
 
-    it(`is waited for until the time limit, and its signal aborts: ${name}`, async t => {
+    it(`is awaited until the time limit, and its signal aborts: ${name}`, async t => {
       const { gradio, clock, user, errors } = harness(t, { hookTimeout: 4 })
       let signal: AbortSignal | undefined
       gradio[name]((event: HookEvent) => {
@@ -265,7 +265,7 @@ describe('a hook that fails', () => {
     })
   }
 
-  it('has a signal that is aborted, also when it asks for it after the time limit', async t => {
+  it('has an aborted signal, also if it reads it after the time limit', async t => {
     const { gradio, clock, user, errors } = harness(t)
     let event: HookEvent | undefined
     gradio.load(given => {
@@ -293,7 +293,7 @@ describe('a hook that fails', () => {
     )
   })
 
-  it('is written to the console when nobody listens', async t => {
+  it('is written to the console if there is no listener', async t => {
     const lines = t.mock.method(console, 'error', () => {}).mock
     const { gradio, user, unlisten } = harness(t)
     unlisten()
@@ -321,7 +321,7 @@ describe('a hook that fails', () => {
     },
   }
   for (const [what, fail] of Object.entries(failing)) {
-    it(`is emitted to every listener, though one ${what}`, async t => {
+    it(`is emitted to every listener, although one ${what}`, async t => {
       const lines = t.mock.method(console, 'error', () => {}).mock
       const { gradio, user, errors } = harness(t)
       const received: unknown[] = []

@@ -6,7 +6,7 @@ import { harness, RECONNECT } from '../support/sessions/harness.ts'
 const NAVIGATION = { 'upgrade-insecure-requests': '1' }
 const HTML = 'text/html; charset=utf-8'
 
-/** An instance whose hooks note when they ran. */
+/** An instance whose hooks record when they ran. */
 function timed(t: TestContext, options?: GradioStateOptions) {
   const made = harness(t, options)
   const log: string[] = []
@@ -19,7 +19,7 @@ function timed(t: TestContext, options?: GradioStateOptions) {
 
 describe('unload', () => {
   for (const unloadDelay of [0, 2, 30]) {
-    it(`runs ${unloadDelay} s after the last connection has closed (and 1.5 s to come back)`, async t => {
+    it(`runs ${unloadDelay} s after the last connection has closed (and 1.5 s to reconnect)`, async t => {
       const { clock, user, log } = timed(t, { unloadDelay })
       const one = await user().connect()
       const two = await user().connect()
@@ -32,7 +32,7 @@ describe('unload', () => {
       assert.deepEqual(log, [`unload at ${200 + RECONNECT + unloadDelay}: disconnected`])
     })
 
-    it(`runs ${unloadDelay} s after the last answer, where there never was a page`, async t => {
+    it(`runs ${unloadDelay} s after the last response, if there never was a page`, async t => {
       const { clock, user, log } = timed(t, { unloadDelay })
       const { state, end } = await user().begin()
       state.set('x', 1)
@@ -43,7 +43,7 @@ describe('unload', () => {
     })
   }
 
-  it('counts from the last request that arrived, when that is later than the last page left', async t => {
+  it('counts from the arrival of the last request, if that is later than the last page left', async t => {
     const { clock, user, log } = timed(t)
     const page = await user().connect()
     await clock.advance(10)
@@ -51,12 +51,12 @@ describe('unload', () => {
     await clock.advance(3)
     const request = await user().begin()
     await clock.advance(10)
-    // A request that takes long is no sign of a user who is here, once there was a page.
+    // A long request doesn't mean that the user is present, if there was a page.
     assert.deepEqual(log, ['load at 0', 'unload at 15: disconnected'])
     request.end()
   })
 
-  it('is put off by who returns in time, however often', async t => {
+  it('is postponed by each return in time', async t => {
     const { clock, user, log } = timed(t)
     for (let times = 0; times < 10; times++) {
       const page = await user().connect()
@@ -67,7 +67,7 @@ describe('unload', () => {
     assert.deepEqual(log, ['load at 0'])
   })
 
-  it('runs once, though the user is away for long', async t => {
+  it('runs once, even if the user is away for long', async t => {
     const { clock, user, log } = timed(t)
     const page = await user().connect()
     page.close()
@@ -111,7 +111,7 @@ describe('a navigation that was answered with a page', () => {
     assert.deepEqual(log, ['load at 0', 'unload at 152.5: disconnected'])
   })
 
-  it('is over after 30 s when no page connects', async t => {
+  it('expires after 30 s if no page connects', async t => {
     const { clock, user, log } = timed(t)
     await (await user().connect()).close()
     const navigation = await user().begin(NAVIGATION)
@@ -121,7 +121,7 @@ describe('a navigation that was answered with a page', () => {
     assert.deepEqual(log, ['load at 0', 'unload at 40: disconnected'])
   })
 
-  it('gives nothing when the answer was no page', async t => {
+  it('has no effect if the response was not a page', async t => {
     const { clock, user, log } = timed(t)
     await (await user().connect()).close()
     const navigation = await user().begin(NAVIGATION)
@@ -131,7 +131,7 @@ describe('a navigation that was answered with a page', () => {
     assert.deepEqual(log, ['load at 0', 'unload at 10: disconnected'])
   })
 
-  it('whose page has connected already, as while it streams, awaits no second one', async t => {
+  it('whose page has already connected, as while it streams, expects no second one', async t => {
     const { clock, user, log } = timed(t)
     const { state, end } = await user().begin(NAVIGATION)
     state.set('x', 1)
@@ -158,7 +158,7 @@ describe('the grace period', () => {
     assert.equal(log.at(-1), 'ended at 10800: disconnected')
   })
 
-  it('counts from the end of the last request, when that is later', async t => {
+  it('counts from the end of the last request, if that is later', async t => {
     const { clock, user, log } = timed(t)
     const page = await user().connect()
     const { end } = await user().begin()
@@ -170,7 +170,7 @@ describe('the grace period', () => {
     assert.equal(log.at(-1), 'ended at 14400: disconnected')
   })
 
-  it('begins anew with each return', async t => {
+  it('restarts with each return', async t => {
     const { clock, user, log, gradio } = timed(t, { gracePeriod: 10 })
     const { id } = await user().session()
     for (let times = 0; times < 5; times++) {
@@ -182,14 +182,14 @@ describe('the grace period', () => {
     assert.equal(log.at(-1), 'ended at 59.995: disconnected')
   })
 
-  it('of 0 ends the session when it is closed, the unload before', async t => {
+  it('of 0 ends the session when it is closed, after the unload', async t => {
     const { clock, user, log } = timed(t, { gracePeriod: 0 })
     await user().session()
     await clock.advance(0)
     assert.deepEqual(log, ['load at 0', 'unload at 0: disconnected', 'ended at 0: disconnected'])
   })
 
-  it('may be longer than any timer, or for ever', async t => {
+  it('may be longer than any timer, or infinite', async t => {
     const long = timed(t, { gracePeriod: '50d' })
     await long.user().session()
     await long.clock.advance('49.9d')
@@ -202,7 +202,7 @@ describe('the grace period', () => {
     assert.equal(forever.gradio.stats().sessions, 1)
   })
 
-  it('being over, the same user begins a new life', async t => {
+  it('is followed by a new session of the same user', async t => {
     const { clock, user, gradio } = timed(t)
     const first = await user().session()
     first.set('x', 1)
@@ -215,7 +215,7 @@ describe('the grace period', () => {
 })
 
 describe('info', () => {
-  it('is noted when the session is made, and handed to hooks and callbacks', async t => {
+  it('is called when the session starts, and its result is passed to hooks and callbacks', async t => {
     const seen: unknown[] = []
     let calls = 0
     const { gradio, user, clock } = harness(t, {
@@ -231,7 +231,7 @@ describe('info', () => {
     assert.deepEqual(seen, Array(3).fill({ agent: 'curl', call: 1 }))
   })
 
-  it('that throws is reported, and the session begins without', async t => {
+  it('that throws is reported, and the session starts without it', async t => {
     const { user, errors } = harness(t, {
       info: () => {
         throw new Error('no info')
@@ -243,7 +243,7 @@ describe('info', () => {
     assert.deepEqual(context, { source: 'info', session: id })
   })
 
-  it('createdAt is the time on the wall', async t => {
+  it('createdAt is the wall clock time', async t => {
     const { gradio, user, clock } = harness(t)
     const dates: Date[] = []
     gradio.ended(({ session }) => dates.push(session.createdAt))

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { deferred, harness } from '../support/sessions/harness.ts'
 
 describe('maxSessions', () => {
-  it('first ends who never returned, then the longest closed, and calls their callbacks', async t => {
+  it('first evicts sessions that never returned, then the longest closed, and runs their callbacks', async t => {
     const { gradio, clock, user } = harness(t, { maxSessions: 4 })
     const evicted: string[] = []
     gradio.ended(({ session, reason }) => evicted.push(`${session.get('name')} ${reason}`))
@@ -25,14 +25,14 @@ describe('maxSessions', () => {
     assert.equal(gradio.stats().ended.evicted, 4)
   })
 
-  it('never ends one with a request in flight or a page; all being open, refuses a new one', async t => {
+  it('never evicts a session with a request in flight or a page; if all are open, rejects a new one', async t => {
     const { gradio, user } = harness(t, { maxSessions: 2 })
     const request = await user('request').begin()
     request.state.set('x', 1)
     const page = await user('page').connect()
     const third = user('third')
     await assert.rejects(third.session(), { code: 'TOO_MANY_SESSIONS', status: 503 })
-    // What doesn't use the state needs no session.
+    // A request that doesn't use the state needs no session.
     await third.request()
     assert.equal(request.state.get('x'), 1)
     request.end()
@@ -41,7 +41,7 @@ describe('maxSessions', () => {
     page.close()
   })
 
-  it('bounds the ended ones too, while their callbacks hang', async t => {
+  it('limits the ended sessions too, while their callbacks hang', async t => {
     const { gradio, clock, user, errors } = harness(t, { maxSessions: 3 })
     const { promise, resolve } = deferred()
     gradio.ended(() => promise)
@@ -54,7 +54,7 @@ describe('maxSessions', () => {
     assert.deepEqual(errors, [])
   })
 
-  it('is a warning, once, when callbacks are so slow that half as many sessions wait for them', async t => {
+  it('causes one warning when callbacks are so slow that half as many sessions wait for them', async t => {
     const warnings: (Error & { code?: string })[] = []
     const listen = (warning: Error) => warnings.push(warning)
     process.on('warning', listen)
@@ -84,7 +84,7 @@ describe('maxSessions', () => {
     await begin('one more')
   })
 
-  it('of Infinity is none', async t => {
+  it('of Infinity sets no limit', async t => {
     const { gradio, user } = harness(t, { maxSessions: Number.POSITIVE_INFINITY })
     for (let index = 0; index < 11_000; index++) await user(`${index}`).session()
     assert.equal(gradio.stats().sessions, 11_000)
@@ -103,7 +103,7 @@ describe('endSession', () => {
     assert.deepEqual(reasons, ['ended'])
   })
 
-  it('waits for no request in flight; its later use throws, and the next request begins a new life', async t => {
+  it('does not wait for requests in flight; their later use throws, and the next request starts a new session', async t => {
     const { gradio, user } = harness(t)
     const { state, end } = await user().begin()
     const { id, signal } = state
@@ -120,7 +120,7 @@ describe('endSession', () => {
     assert.equal(gradio.stats().sessions, 1)
   })
 
-  it('is waited for by everybody who asks', async t => {
+  it('resolves for each caller', async t => {
     const { gradio, user } = harness(t)
     const { promise, resolve } = deferred()
     let runs = 0
@@ -141,7 +141,7 @@ describe('endSession', () => {
 })
 
 describe('session(), sessions() and stats()', () => {
-  it('tell what lives here', async t => {
+  it('report the current sessions', async t => {
     const { gradio, clock, user } = harness(t)
     assert.deepEqual(gradio.sessions(), [])
     const one = await user('one').session()
@@ -199,7 +199,7 @@ describe('session(), sessions() and stats()', () => {
     })
   })
 
-  it('using a session by its id keeps nobody from leaving', async t => {
+  it('using a session by its id does not keep it open', async t => {
     const { gradio, clock, user } = harness(t)
     const session = await user().session()
     await clock.advance('59m')
@@ -210,8 +210,8 @@ describe('session(), sessions() and stats()', () => {
   })
 })
 
-describe('a request that uses nothing', () => {
-  it('leaves no session, whatever it asks', async t => {
+describe('a request that does not use the state', () => {
+  it('leaves no session, whatever it reads', async t => {
     const { gradio, user } = harness(t)
     const state = gradio.state<number>('state')
     await user().request(async session => {
@@ -227,7 +227,7 @@ describe('a request that uses nothing', () => {
     })
   })
 
-  it('has a signal that follows the session it begins later', async t => {
+  it('has a signal that follows the session that it starts later', async t => {
     const { clock, user } = harness(t)
     const { state, end } = await user().begin()
     const { signal } = state

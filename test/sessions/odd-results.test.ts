@@ -1,4 +1,4 @@
-// What the app's functions give may look like a promise and be none that can be waited for.
+// Results of the app's functions that look like promises but can't be awaited.
 
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
@@ -14,14 +14,14 @@ class Deaf extends Promise<never> {
 
 interface Odd {
   make(): unknown
-  /** What is reported of it, if anything. */
+  /** The error that is reported for it, if any. */
   readonly fails?: RegExp
 }
 
 const failing = (message: string) => () => {
   throw new Error(message)
 }
-/** An object whose `then` is what the given property descriptor says. */
+/** An object whose `then` is defined by the given property descriptor. */
 const withThen = (then: PropertyDescriptor, object: object = {}) =>
   Object.defineProperty(object, 'then', then)
 type Settle = (value?: unknown) => void
@@ -98,7 +98,7 @@ function revoked(): object {
   return proxy
 }
 
-/** The messages of what was reported, by source. */
+/** The messages of the reported errors, by source. */
 function takeErrors({ errors }: Harness): string[] {
   return errors.splice(0).map(({ error, context }) => `${context.source}: ${(error as Error).message}`)
 }
@@ -141,7 +141,7 @@ for (const [name, odd] of Object.entries(ODD)) {
       'at the end': ({ clock }) => clock.advance('2h'),
     }
     for (const [way, remove] of Object.entries(deletions)) {
-      it(`of a delete callback, ${way}: the session goes on to its end, and it is reported`, async t => {
+      it(`of a delete callback, ${way}: the session ends, and it is reported`, async t => {
         const app = harness(t)
         const { gradio, clock, user } = app
         const session = await user().session()
@@ -189,7 +189,7 @@ for (const [name, odd] of Object.entries(ODD)) {
       assertReported(app, 'info', odd)
     })
 
-    it('of a listener of `error`: the others receive it', async t => {
+    it('of a listener of `error`: the others are called', async t => {
       const said = t.mock.method(console, 'error', () => {})
       const app = harness(t)
       const { gradio, user, errors } = app
@@ -205,12 +205,12 @@ for (const [name, odd] of Object.entries(ODD)) {
       assert.equal(said.mock.callCount(), odd.fails === undefined || isTimeout ? 0 : 1)
     })
 
-    it('of identify(): the request fails, and nothing else', async t => {
+    it('of identify(): only the request fails', async t => {
       const { user } = harness(t, { identify: () => odd.make() as string })
       await assert.rejects(user().request(), { code: 'OPTION_INVALID' })
     })
 
-    it('of update(): either refused, or the value', async t => {
+    it('of update(): either rejected, or the value', async t => {
       const app = harness(t)
       const session = await app.user().session()
       const value = odd.make()
@@ -225,7 +225,7 @@ for (const [name, odd] of Object.entries(ODD)) {
       assertUndisposable(app)
     })
 
-    it('of an initial value: it is the value, and ends as others do', async t => {
+    it('of an initial value: it is the value, and is deleted like others', async t => {
       const app = harness(t)
       const { gradio, clock, user } = app
       const timed = gradio.state<unknown>('timed', { value: () => odd.make(), timeToLive: 60 })
@@ -247,7 +247,7 @@ for (const [name, odd] of Object.entries(ODD)) {
       assertUndisposable(app)
     })
 
-    it('of a shared initial value: the caller is told', async t => {
+    it("of a shared initial value: the caller's promise rejects", async t => {
       const { gradio, user } = harness(t)
       const shared = gradio.sharedState<unknown>('shared', { value: () => odd.make() })
       await user().request(async state => {
@@ -258,7 +258,7 @@ for (const [name, odd] of Object.entries(ODD)) {
   })
 }
 
-describe('what a hook throws may throw when it is looked at', () => {
+describe('errors of hooks may throw when they are read', () => {
   const thrown: Record<string, () => unknown> = {
     'a revoked Proxy': revoked,
     'an object whose inspection throws': () => ({

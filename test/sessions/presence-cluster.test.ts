@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import type { EntryAdmission, EntryKind, PresenceEntry } from '../../lib/sessions/entry.ts'
 import { Presence } from '../../lib/sessions/presence.ts'
 
-// The rows of docs/decisions/presence.md that concern a cluster: what other nodes do, as events for the state machine of one.
+// The rows of docs/decisions/presence.md about clusters: actions of other nodes, as events for the state machine of one node.
 
 const D = 2_000
 const G = 12_000
@@ -21,7 +21,7 @@ const admitted = (answer: Partial<EntryAdmission>): EntryAdmission => ({
   ...answer,
 })
 
-/** A session that a visitor of this kind has come to and left, and that this node keeps loaded no more at `D`. */
+/** A session with a past entry of this kind, which this node no longer keeps loaded at `D`. */
 function left(kind: EntryKind = 'request'): Presence {
   const made = presence()
   const visitor = entry(kind)
@@ -32,14 +32,14 @@ function left(kind: EntryKind = 'request'): Presence {
 }
 
 describe('presence in a cluster, row by row:', () => {
-  it('14, 17: what is no longer kept is due for nothing: others may keep it', () => {
+  it('14, 17: nothing is due for what is no longer kept: other nodes may keep it', () => {
     const made = left()
     assert.deepEqual([made.phase, made.keepsLoaded, made.keepsState, made.due], ['loaded', false, true, G])
     assert.equal(made.stopKeeping(G), true)
     assert.deepEqual([made.keepsState, made.due], [false, NEVER])
   })
 
-  it('18: while a visitor is not answered, nothing is due', () => {
+  it('18: nothing is due while an entry is pending', () => {
     const made = presence()
     const visitor = entry('request')
     made.enter(visitor, 0)
@@ -52,7 +52,7 @@ describe('presence in a cluster, row by row:', () => {
   })
 
   for (const phase of ['new', 'returned', 'loaded'] as const) {
-    it(`18: an answer \`${phase}\` sets the load, and the visitor keeps it`, () => {
+    it(`18: an answer \`${phase}\` sets the load, and the entry keeps it`, () => {
       const made = left()
       made.unloadedElsewhere()
       const answer = admitted({ phase, load: 3, hadPage: true })
@@ -60,12 +60,12 @@ describe('presence in a cluster, row by row:', () => {
       assert.equal(made.enter(entry('request'), 5_000, answer), false)
       assert.deepEqual([made.phase, made.load, made.hadPage, made.everHadPage], ['loaded', 3, true, true])
       assert.deepEqual([made.keepsLoaded, made.keepsState, made.waiting], [true, true, 0])
-      // What is known already is no news.
+      // A known load isn't reported again.
       assert.equal(made.answered(answer, 6_000), false)
     })
   }
 
-  it('18: an answer `unloading` lets the visitor wait', () => {
+  it('18: an answer `unloading` makes the entry wait', () => {
     const made = left()
     const answer = admitted({ phase: 'unloading', load: 1 })
     assert.equal(made.answered(answer, D), false)
@@ -74,18 +74,18 @@ describe('presence in a cluster, row by row:', () => {
     assert.deepEqual([made.phase, made.load, made.waiting, visitor.isWaiting], ['unloaded', 1, 1, true])
     assert.deepEqual([made.keepsLoaded, made.due], [true, NEVER])
     made.leave(visitor, {}, D)
-    // Then this node keeps the load after it no more.
+    // Then this node no longer keeps the load after it.
     assert.equal(made.unloadDue, 0)
   })
 
-  it('18: an answer `unloading` changes nothing where the hooks run', () => {
+  it('18: an answer `unloading` changes nothing on the node where the hooks run', () => {
     const made = left()
     made.beginUnload()
     made.answered(admitted({ phase: 'unloading' }), D)
     assert.equal(made.phase, 'unloading')
   })
 
-  it('18: a page meets an expectation here only if the answer says so', () => {
+  it('18: a page uses an expectation here only if the answer says so', () => {
     for (const isExpectedHere of [true, false]) {
       const made = presence()
       const navigation = entry('navigation')
@@ -96,7 +96,7 @@ describe('presence in a cluster, row by row:', () => {
     }
   })
 
-  it('19: unloaded elsewhere, nothing is expected, and who is here keeps that load no more', () => {
+  it('19: unloaded on another node, no page is expected, and entries here no longer keep that load', () => {
     const made = presence()
     const navigation = entry('navigation')
     made.enter(navigation, 0)
@@ -107,7 +107,7 @@ describe('presence in a cluster, row by row:', () => {
     assert.equal(made.endDue, NEVER)
   })
 
-  it('20: loaded elsewhere, who waited goes on, as after an unload here', () => {
+  it('20: loaded on another node, waiting entries continue, as after an unload here', () => {
     const made = left()
     const answer = admitted({ phase: 'unloading' })
     made.answered(answer, D)
@@ -124,7 +124,7 @@ describe('presence in a cluster, row by row:', () => {
     assert.equal(made.loadedElsewhere(2, false, 5_000), false)
   })
 
-  it('20: loaded elsewhere, a node keeps the load that has somebody whom that concerns', () => {
+  it('20: loaded on another node, a node keeps the load if it has an entry that does', () => {
     for (const [kinds, hadPage, keeps] of [
       [[], false, false],
       [['request'], false, true],
@@ -144,14 +144,14 @@ describe('presence in a cluster, row by row:', () => {
     }
   })
 
-  it('20: loaded elsewhere, an expiry is taken back', () => {
+  it('20: loaded on another node, an expiry is cancelled', () => {
     const made = left()
     made.expire(D, 1_000)
     made.loadedElsewhere(2, false, D)
     assert.equal(made.reason, 'disconnected')
   })
 
-  it('21: a page elsewhere is a page of this load, and requests no longer keep it', () => {
+  it('21: a page on another node is a page of this load, and requests no longer keep it', () => {
     const made = presence()
     made.enter(entry('request'), 0)
     assert.equal(made.unloadDue, NEVER)
@@ -159,7 +159,7 @@ describe('presence in a cluster, row by row:', () => {
     assert.deepEqual([made.hadPage, made.everHadPage, made.pages, made.unloadDue], [true, true, 0, D])
   })
 
-  it('21: a page elsewhere meets an expectation here if it is said so', () => {
+  it('21: a page on another node uses an expectation here if the event says so', () => {
     for (const isExpectedHere of [true, false]) {
       const made = presence()
       const navigation = entry('navigation')
@@ -170,7 +170,7 @@ describe('presence in a cluster, row by row:', () => {
     }
   })
 
-  it('22: ended elsewhere, who isWaiting goes on, and nothing is due', () => {
+  it('22: ended on another node, waiting entries continue, and nothing is due', () => {
     const made = left()
     const answer = admitted({ phase: 'unloading' })
     made.answered(answer, D)

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import type { EntryKind, LeaveOptions, PresenceEntry } from '../../lib/sessions/entry.ts'
 import { Presence } from '../../lib/sessions/presence.ts'
 
-// The machine alone, without a clock: one test for each row of docs/decisions/presence.md, and those for its invariants.
+// The state machine alone, without a clock: one test for each row of docs/decisions/presence.md, and tests of its invariants.
 
 const UNLOAD_DELAY = 2_000
 const GRACE = 12_000
@@ -14,7 +14,7 @@ const PAGE_LOAD = 30_000
 class Scene {
   now = 0
   readonly presence: Presence
-  /** What happened, with its time in seconds. */
+  /** The events, with their times in seconds. */
   readonly log: string[] = []
   #hooksEnd = Number.POSITIVE_INFINITY
   readonly #hooks: number
@@ -35,7 +35,7 @@ class Scene {
     this.presence.leave(entry, departure, this.now)
   }
 
-  /** Lets time pass, doing at its time what becomes due. Gives what happened. */
+  /** Advances the time, and does what becomes due. Returns the events. */
   pass(seconds: number): string[] {
     const { presence } = this
     const until = this.now + seconds * 1_000
@@ -80,7 +80,7 @@ interface Setting {
   readonly parent: Presence
 }
 
-/** A session whose only page has left and which is unloaded at second 2. */
+/** A session whose only page has left, and which is unloaded at second 2. */
 function unloaded(setting?: Partial<Setting>): Scene {
   const scene = new Scene(setting)
   scene.leave(scene.enter('page'))
@@ -88,7 +88,7 @@ function unloaded(setting?: Partial<Setting>): Scene {
   return scene
 }
 
-/** A session whose unload hooks have been running for a second and will for another. */
+/** A session whose unload hooks have been running for a second, and take one more. */
 function unloading(): Scene {
   const scene = new Scene({ hooks: 2_000 })
   scene.leave(scene.enter('page'))
@@ -100,14 +100,14 @@ function unloading(): Scene {
 const KINDS: readonly EntryKind[] = ['page', 'request', 'navigation']
 
 describe('presence, row by row:', () => {
-  it('1: a session begins loaded, and nothing is due while its first visitor is here', () => {
+  it('1: a session starts loaded, and nothing is due while its first entry is present', () => {
     const scene = new Scene()
     scene.enter('request')
     const { phase, load, due } = scene.presence
     assert.deepEqual([phase, load, due, scene.log], ['loaded', 1, Number.POSITIVE_INFINITY, []])
   })
 
-  it('1: one that nobody has visited ends a grace period later', () => {
+  it('1: a session without an entry ends one grace period later', () => {
     const scene = new Scene()
     scene.presence.beginWithoutEntry(0)
     assert.equal(scene.presence.endsAt, GRACE)
@@ -115,7 +115,7 @@ describe('presence, row by row:', () => {
   })
 
   for (const kind of KINDS) {
-    it(`2: a ${kind} loads an unloaded session again, and takes its end back`, () => {
+    it(`2: a ${kind} loads an unloaded session again, and cancels its end`, () => {
       const scene = unloaded()
       const back = scene.enter(kind)
       assert.deepEqual(scene.pass(50), ['3 load 2'])
@@ -125,7 +125,7 @@ describe('presence, row by row:', () => {
       assert.deepEqual(scene.pass(50), ['55 unload disconnected', '65 end disconnected'])
     })
 
-    it(`2: a ${kind} takes an expiry back`, () => {
+    it(`2: a ${kind} cancels an expiry`, () => {
       const scene = new Scene()
       scene.leave(scene.enter('request'))
       scene.presence.expire(0, 5_000)
@@ -136,7 +136,7 @@ describe('presence, row by row:', () => {
     })
   }
 
-  it('3: who comes while unload hooks run isWaiting, and is present at once', () => {
+  it('3: an entry during unload hooks waits, and is present at once', () => {
     const scene = unloading()
     const entry = scene.enter('request')
     assert.deepEqual([entry.isWaiting, scene.presence.waiting, scene.presence.requests], [true, 1, 1])
@@ -145,7 +145,7 @@ describe('presence, row by row:', () => {
   })
 
   for (const kind of ['request', 'navigation'] as const) {
-    it(`4: a ${kind} puts off the unload from its arrival`, () => {
+    it(`4: a ${kind} postpones the unload from its arrival`, () => {
       const scene = new Scene()
       scene.leave(scene.enter('page'))
       scene.pass(1)
@@ -154,7 +154,7 @@ describe('presence, row by row:', () => {
     })
   }
 
-  it('5: a page meets the expectation that ends first, and no other', () => {
+  it('5: a page uses the expectation with the earliest deadline, and no other', () => {
     const scene = new Scene({ gracePeriod: 60_000 })
     const navigations = [scene.enter('navigation'), scene.enter('navigation')] as const
     scene.leave(navigations[0], { awaitPage: true })
@@ -165,7 +165,7 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.pass(40), ['40 unload disconnected'])
   })
 
-  it('5: a page that comes after the time of an expectation meets none', () => {
+  it('5: a page after the deadline of an expectation uses none', () => {
     const scene = new Scene()
     scene.leave(scene.enter('navigation'), { awaitPage: true })
     const stays = scene.enter('navigation')
@@ -176,7 +176,7 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.presence.expected(scene.now), [])
   })
 
-  it('6: the end comes a grace period after the last departure, of whichever kind', () => {
+  it('6: the end is due one grace period after the last entry has left, of any kind', () => {
     for (const kind of KINDS) {
       const scene = new Scene()
       const [first, last] = [scene.enter('page'), scene.enter(kind)]
@@ -188,7 +188,7 @@ describe('presence, row by row:', () => {
     }
   })
 
-  it('6: a second leave of an entry takes nothing from another one', () => {
+  it('6: a second leave of an entry does not affect another one', () => {
     const scene = new Scene()
     const [gone] = [scene.enter('page'), scene.enter('page')]
     scene.leave(gone)
@@ -197,14 +197,14 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.pass(100), [])
   })
 
-  it('6: who has waited and leaves isWaiting no more', () => {
+  it('6: an entry that leaves no longer waits', () => {
     const scene = unloading()
     scene.leave(scene.enter('page'))
     assert.equal(scene.presence.waiting, 0)
     assert.deepEqual(scene.pass(20), ['15 end disconnected'])
   })
 
-  it('7: a request that leaves puts off the unload only while no page was there', () => {
+  it('7: a request that leaves postpones the unload only if there was no page', () => {
     const scene = new Scene()
     const slow = scene.enter('request')
     scene.pass(5)
@@ -217,7 +217,7 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.pass(2), ['10 unload disconnected'])
   })
 
-  it('8: a navigation answered with HTML expects its page, another answer none', () => {
+  it('8: a navigation answered with HTML expects its page, another response none', () => {
     for (const awaitPage of [true, false]) {
       const scene = new Scene({ gracePeriod: 60_000 })
       scene.leave(scene.enter('navigation'), { awaitPage })
@@ -234,14 +234,14 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.pass(5), ['2 unload disconnected'])
   })
 
-  it('8: an expected page that never comes leaves the session to its unload', () => {
+  it("8: an expected page that never connects doesn't prevent the unload", () => {
     const scene = new Scene({ gracePeriod: 60_000 })
     scene.leave(scene.enter('navigation'), { awaitPage: true })
     assert.deepEqual(scene.pass(29), [])
     assert.deepEqual(scene.pass(2), ['30 unload disconnected'])
   })
 
-  it('9: a page that says goodbye leaves the session the delay of an unload', () => {
+  it('9: after the goodbye of a page, the unload is due after the unload delay', () => {
     const scene = new Scene()
     const [first, last] = [scene.enter('page'), scene.enter('page')]
     scene.leave(first)
@@ -259,7 +259,7 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.pass(2), ['31 unload disconnected'])
   })
 
-  it('10: a reload whose navigation is here, or was answered already, expects one page and not two', () => {
+  it('10: a reload whose navigation is present, or was answered already, expects one page and not two', () => {
     const scene = new Scene()
     const old = scene.enter('page')
     const coming = scene.enter('navigation')
@@ -286,7 +286,7 @@ describe('presence, row by row:', () => {
     }
   })
 
-  it('10: a download that begins after the goodbye of a reload leaves its page expected', () => {
+  it('10: a download that starts after the goodbye of a reload leaves its page expected', () => {
     const scene = new Scene()
     scene.leave(scene.enter('page'), { reloads: true })
     scene.leave(scene.enter('navigation'))
@@ -300,7 +300,7 @@ describe('presence, row by row:', () => {
     assert.deepEqual(scene.pass(1), [`${(UNLOAD_DELAY + RECONNECT) / 1_000} unload disconnected`])
   })
 
-  it('12: an expiry makes the unload due at once, and the end after what is left of the grace period', () => {
+  it('12: an expiry makes the unload due at once, and the end after the rest of the grace period', () => {
     for (const kind of ['request', 'navigation'] as const) {
       const scene = new Scene()
       scene.leave(scene.enter('page'))
@@ -312,7 +312,7 @@ describe('presence, row by row:', () => {
     }
   })
 
-  it('12: an expiry of an unloaded session moves its end both ways, without a second unload', () => {
+  it('12: an expiry of an unloaded session moves its end in both directions, without a second unload', () => {
     for (const endIn of [1_000, 20_000]) {
       const scene = unloaded()
       scene.presence.expire(scene.now, endIn)
@@ -320,13 +320,13 @@ describe('presence, row by row:', () => {
     }
   })
 
-  it('12: an expiry lets unload hooks that run go on, and the end comes after them', () => {
+  it('12: an expiry does not interrupt unload hooks, and the end comes after them', () => {
     const scene = unloading()
     scene.presence.expire(scene.now, 0)
     assert.deepEqual(scene.pass(5), ['4 end expired'])
   })
 
-  it('13: an ended session is due for nothing, and late departures do nothing', () => {
+  it('13: nothing is due for an ended session, and late leaves do nothing', () => {
     for (const scene of [new Scene(), unloaded(), unloading()]) {
       const late = scene.enter('page')
       scene.log.length = 0
@@ -353,7 +353,7 @@ describe('presence, row by row:', () => {
   })
 
   for (const kind of KINDS) {
-    it(`16: a ${kind} that waited finds the session loaded, once for all who waited`, () => {
+    it(`16: a ${kind} that waited finds the session loaded, once for all waiting entries`, () => {
       const scene = unloading()
       const all = [scene.enter(kind), scene.enter(kind)]
       assert.deepEqual(scene.pass(2), ['4 load 2'])
@@ -364,33 +364,33 @@ describe('presence, row by row:', () => {
     })
   }
 
-  it('16: who waited and left before the session is loaded again still puts off its unload', () => {
+  it('16: an entry that waited and left before the session is loaded again still postpones its unload', () => {
     const scene = unloading()
     scene.enter('page')
     scene.leave(scene.enter('request'))
     assert.deepEqual(scene.pass(1), ['4 load 2'])
   })
 
-  it('16: without anybody waiting the session is unloaded', () => {
+  it('16: without waiting entries the session is unloaded', () => {
     const scene = unloading()
     scene.pass(2)
     assert.equal(scene.presence.phase, 'unloaded')
   })
 
-  it('17: an end that is due before the unload comes without it', () => {
+  it('17: an end that is due before the unload has no unload', () => {
     const scene = new Scene({ gracePeriod: 1_000 })
     scene.leave(scene.enter('request'))
     assert.deepEqual(scene.pass(9), ['1 end disconnected'])
   })
 
-  it('17: an infinite grace period never ends', () => {
+  it('17: with an infinite grace period there is no end', () => {
     const scene = unloaded({ gracePeriod: Number.POSITIVE_INFINITY })
     assert.deepEqual(scene.pass(1e9), [])
   })
 })
 
 describe('presence:', () => {
-  it('a page or a navigation that is present puts off the unload, a request only while there was no page', () => {
+  it('a page or a navigation that is present prevents the unload, a request only if there was no page', () => {
     for (const kind of KINDS) {
       const scene = new Scene()
       scene.enter(kind)
@@ -401,7 +401,7 @@ describe('presence:', () => {
     }
   })
 
-  it('nothing is due while the cluster has yet to answer a visitor', () => {
+  it('nothing is due while an entry is pending', () => {
     const scene = new Scene()
     scene.leave(scene.enter('page'))
     scene.presence.pendingEntries++
@@ -410,7 +410,7 @@ describe('presence:', () => {
     assert.deepEqual(scene.pass(0), ['99 end disconnected'])
   })
 
-  it('an entry of a child is one of its parent, which is entered first and left last', () => {
+  it('an entry of a child is one of its parent, which it enters first and leaves last', () => {
     const parent = new Scene()
     const child = new Scene({ parent: parent.presence })
     parent.leave(parent.enter('page'))
@@ -424,7 +424,7 @@ describe('presence:', () => {
     assert.deepEqual(parent.pass(50), ['53.5 unload disconnected', '62 end disconnected'])
   })
 
-  it('an entry of a child loads an unloaded parent, and isWaiting where that one is unloading', () => {
+  it('an entry of a child loads an unloaded parent, and waits if the parent is unloading', () => {
     const parent = unloading()
     const child = new Scene({ parent: parent.presence })
     const entry = child.enter('request')
@@ -436,7 +436,7 @@ describe('presence:', () => {
     assert.equal(entry.parentEntry?.isWaiting, false)
   })
 
-  it('a child may be unloaded and end by itself', () => {
+  it('a child can be unloaded and end independently', () => {
     const parent = new Scene()
     const child = new Scene({ parent: parent.presence })
     child.leave(child.enter('page'))

@@ -7,7 +7,7 @@ import { deferred } from '../support/sessions/harness.ts'
 import { shared } from '../support/sessions/shared-state.ts'
 
 describe('a shared delete callback', () => {
-  it('is called when the value is gone, and is identified by its key', async t => {
+  it('is called when the value was removed, and is identified by its key', async t => {
     const { gradio, session } = shared(t)
     const keys: string[] = []
     const seen: unknown[] = []
@@ -28,7 +28,7 @@ describe('a shared delete callback', () => {
     assert.equal(new Set(keys).size, 2)
   })
 
-  it('that sets the value again makes a new one, with a callback of its own', async t => {
+  it('that sets the value again creates a new one, with its own callback', async t => {
     const { gradio, session, clock } = shared(t)
     const seen: unknown[] = []
     const x: SharedState<number> = gradio.sharedState<number>('x', {
@@ -55,7 +55,7 @@ describe('a shared delete callback', () => {
     ])
   })
 
-  it('that updates the same value does not wait for itself', async t => {
+  it('that updates the same value does not deadlock', async t => {
     const { gradio, session, clock } = shared(t)
     const x: SharedState<number> = gradio.sharedState<number>('x', {
       value: 1,
@@ -71,7 +71,7 @@ describe('a shared delete callback', () => {
     assert.equal(await x.get(user), 20)
   })
 
-  it('is waited for by delete(), by the end, and no longer than the time limit', async t => {
+  it('is awaited by delete() and by the end, until the time limit', async t => {
     const { gradio, session, clock, errors } = shared(t)
     const { promise, resolve } = deferred()
     const done: string[] = []
@@ -104,7 +104,7 @@ describe('a shared delete callback', () => {
     assert.deepEqual(context, { source: 'deleteCallback', session: other.id, name: 'hangs' })
   })
 
-  it('that throws is reported and stops nothing', async t => {
+  it('that throws is reported and does not affect others', async t => {
     const { gradio, session, errors } = shared(t)
     const failure = new Error('no')
     const deleteCallback = () => {
@@ -123,7 +123,7 @@ describe('a shared delete callback', () => {
     )
   })
 
-  it('runs beside those of other values of a session that ends, not all at once', async t => {
+  it('runs concurrently with those of other values of an ending session, up to a limit', async t => {
     const { gradio, session, clock } = shared(t)
     let running = 0
     let most = 0
@@ -145,7 +145,7 @@ describe('a shared delete callback', () => {
     assert.equal(running, 0)
   })
 
-  it('of a definition that this process lacks is reported, and the value is gone', async t => {
+  it('of a definition that this process lacks is reported, and the value is deleted', async t => {
     const { gradio, session, errors, elsewhere, clock } = shared(t, clusterOfOne)
     gradio.state('local', { value: 1 })
     const user = await session()
@@ -160,7 +160,7 @@ describe('a shared delete callback', () => {
     assert.deepEqual([reported.length, gradio.stats().ending], [2, 0])
   })
 
-  it('of a text that can not be read is reported, and the value is gone', async t => {
+  it('of an unreadable text is reported, and the value is deleted', async t => {
     const { gradio, session, errors, elsewhere, clock } = shared(t, clusterOfOne)
     let calls = 0
     const x = gradio.sharedState('x', { value: 1, deleteCallback: () => calls++ })

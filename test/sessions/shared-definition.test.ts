@@ -4,7 +4,7 @@ import type { SessionState, SharedState, SharedStateOptions, State } from '../..
 import { isAbout } from '../support/option-error.ts'
 import { shared } from '../support/sessions/shared-state.ts'
 
-describe('sharedState() throws for a wrong definition', () => {
+describe('sharedState() throws for an invalid definition', () => {
   const wrong: [name: string, value: unknown, shown: string][] = [
     ['timeToLive', 0, '0'],
     ['timeToLive', '10 parsecs', '"10 parsecs"'],
@@ -23,12 +23,12 @@ describe('sharedState() throws for a wrong definition', () => {
       const { gradio } = shared(t)
       const options = { [name]: value } as SharedStateOptions<unknown>
       assert.throws(() => gradio.sharedState('model', options), isAbout(name, shown, '"model"'))
-      // What was refused is not defined.
+      // A rejected name is not defined.
       gradio.sharedState('model', {})
     })
   }
 
-  it('a misspelt option, options that are none, a name that is none', t => {
+  it('a misspelt option, invalid options, an invalid name', t => {
     const { gradio } = shared(t)
     const misspelt = { maxsize: 5 } as SharedStateOptions<unknown>
     assert.throws(() => gradio.sharedState('model', misspelt), isAbout('maxSize', '"maxsize"'))
@@ -36,7 +36,7 @@ describe('sharedState() throws for a wrong definition', () => {
     assert.throws(() => gradio.sharedState(''), isAbout('the name'))
   })
 
-  it('a name that is defined, of either kind', t => {
+  it('a name that is already defined, of either kind', t => {
     const { gradio } = shared(t)
     gradio.state('local')
     gradio.sharedState('shared')
@@ -48,7 +48,7 @@ describe('sharedState() throws for a wrong definition', () => {
   })
 })
 
-describe('a wrong argument', () => {
+describe('an invalid argument', () => {
   it('is a plain name that sharedState() has defined', async t => {
     const { gradio, session } = shared(t)
     gradio.sharedState('x')
@@ -80,7 +80,7 @@ describe('a wrong argument', () => {
     assert.deepEqual(seen, ['STATE_FOREIGN'])
   })
 
-  it('is a shared state of another instance; the request begins no session for it', async t => {
+  it('is a shared state of another instance; the request starts no session for it', async t => {
     const foreign = shared(t).gradio.sharedState('x', { value: 1 })
     const { gradio, user } = shared(t)
     const error = isAbout('"x"', '', '', 'STATE_FOREIGN')
@@ -91,7 +91,7 @@ describe('a wrong argument', () => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('is a shared state, given to a method of the session', async t => {
+  it('is a shared state that is passed to a method of the session', async t => {
     const { gradio, session, user } = shared(t)
     const x = gradio.sharedState('x', { value: 1 }) as unknown as State<unknown>
     const seen: unknown[] = []
@@ -116,7 +116,7 @@ describe('a wrong argument', () => {
     assert.deepEqual(seen, ['asserted'])
   })
 
-  it('is no session', async t => {
+  it('is not a session', async t => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState('x', { value: 1 })
     const user = await session()
@@ -138,7 +138,7 @@ describe('a wrong argument', () => {
     }
   })
 
-  it('is the session of an event, for what writes', async t => {
+  it('is the session of an event, for methods that write', async t => {
     const { gradio, session } = shared(t)
     const x: SharedState<number> = gradio.sharedState('x', { value: 1 })
     const seen: unknown[] = []
@@ -161,7 +161,7 @@ describe('a wrong argument', () => {
     assert.deepEqual(seen, [1, true])
   })
 
-  it('is options for set(), and no function for update()', async t => {
+  it('is options for set(), and not a function for update()', async t => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState('x', { value: 1 })
     const user = await session()
@@ -171,7 +171,7 @@ describe('a wrong argument', () => {
     assert.equal(await x.has(user), false)
   })
 
-  it('is a function of update() that gives a promise', async t => {
+  it('is a function of update() that returns a promise', async t => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState<unknown>('x', { value: 1 })
     const user = await session()
@@ -180,7 +180,7 @@ describe('a wrong argument', () => {
     }
     await assert.rejects(x.update(user, change), TypeError)
     const failed = x.update(user, failing)
-    // It stops nobody who waits.
+    // It doesn't affect other callers.
     const waits = x.update(user, value => Number(value) + 1)
     await assert.rejects(failed, { message: 'told' })
     await waits
@@ -190,7 +190,7 @@ describe('a wrong argument', () => {
     throw new Error('told')
   }
 
-  it('is a function for the initial value that gives a promise', async t => {
+  it('is a function for the initial value that returns a promise', async t => {
     const { gradio, session } = shared(t)
     const x = gradio.sharedState<unknown>('x', {
       value: () => Promise.reject(new Error('not caught either')),

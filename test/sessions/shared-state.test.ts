@@ -28,7 +28,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.equal(await count.get(user), undefined)
     })
 
-    it('is one for each session', async t => {
+    it('is separate in each session', async t => {
       const { gradio, session } = shared(t, place)
       const count = gradio.sharedState('count', { value: 0 })
       const [ann, bob] = [await session('ann'), await session('bob')]
@@ -36,7 +36,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.deepEqual([await count.get(ann), await count.get(bob)], [5, 0])
     })
 
-    it('loses none of 1,000 updates at once', async t => {
+    it('loses none of 1,000 concurrent updates', async t => {
       const { gradio, session } = shared(t, place)
       const count = gradio.sharedState('count', { value: 0 })
       const user = await session()
@@ -50,7 +50,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.equal(calls, 1000, 'they wait for each other instead of failing')
     })
 
-    it('is begun by a request without establish(), at its first use', async t => {
+    it('is started by a request without establish(), at its first use', async t => {
       const { gradio, user } = shared(t, place)
       const count = gradio.sharedState('count', { value: 7 })
       const first = await user().begin()
@@ -64,7 +64,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.equal(gradio.stats().sessions, 1)
     })
 
-    it('without an initial one begins no session by being read, touched or deleted', async t => {
+    it('without an initial one starts no session when it is read, touched or deleted', async t => {
       const { gradio, user } = shared(t, place)
       const maybe = gradio.sharedState<number>('maybe')
       await user().request(async state => {
@@ -76,7 +76,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.equal(gradio.stats().sessions, 0)
     })
 
-    it('that is refused begins none either', async t => {
+    it('that is rejected starts none either', async t => {
       const { gradio, user } = shared(t, place)
       const any = gradio.sharedState<unknown>('any')
       await user().request(async state => {
@@ -88,7 +88,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.equal(gradio.stats().sessions, 0)
     })
 
-    it('tells its callback, whichever way it leaves, once', async t => {
+    it('runs its callback once, for whatever reason it is deleted', async t => {
       const { gradio, session, clock, log, deleteCallback } = shared(t, place, { maxSessions: 50 })
       const options = { timeToLive: 10, deleteCallback, deleteReplaced: true }
       const x = gradio.sharedState('x', { ...options, value: 0 })
@@ -128,11 +128,11 @@ for (const [kind, place] of Object.entries(PLACES)) {
         await clock.advance(1)
         await closed
       })
-      // In a cluster the others go on with them.
+      // In a cluster the other nodes keep them.
       assert.deepEqual(shutdown, kind === 'in a cluster' ? [] : both('shutdown'))
     })
 
-    it('begins with the initial value once, whoever asks first', async t => {
+    it('starts with the initial value once, whichever call is first', async t => {
       const { gradio, session } = shared(t, place)
       let made = 0
       const x = gradio.sharedState('x', { value: () => ({ serial: ++made }) })
@@ -144,7 +144,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
     })
 
     if (kind === 'in a cluster') {
-      it('that another node has begun meanwhile is that of the other node', async t => {
+      it('that another node has created meanwhile is that of the other node', async t => {
         const { gradio, session, elsewhere } = shared(t, place)
         const user = await session()
         const x = gradio.sharedState('x', {
@@ -159,7 +159,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
     }
 
     if (kind === 'in a cluster') {
-      it('that another node has changed meanwhile is updated again, from there', async t => {
+      it('that another node has changed meanwhile is updated again, from its new value', async t => {
         const { gradio, session, elsewhere } = shared(t, place)
         const list = gradio.sharedState<string[]>('list', { codec: JSON_CODEC, value: [] })
         const user = await session()
@@ -211,7 +211,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       }
     })
 
-    it('is seen by hooks as long as it is there, and in `ended` hooks as it was at the end', async t => {
+    it('can be read by hooks while it exists, and in `ended` hooks with its final value', async t => {
       const { gradio, session, clock } = shared(t, place)
       const seen: unknown[] = []
       const x = gradio.sharedState('x', {
@@ -239,7 +239,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       ])
     })
 
-    it('waits at a first use for unload hooks that run, as other uses do', async t => {
+    it('waits at a first use for running unload hooks, like other uses', async t => {
       const { gradio, user, clock } = shared(t, place)
       const { promise, resolve } = deferred()
       const x = gradio.sharedState('x', { value: 0 })
@@ -257,7 +257,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       early.end()
     })
 
-    it('is nothing to who asks at the moment of the end', async t => {
+    it('is undefined for a read at the moment of the end', async t => {
       const { gradio, session } = shared(t, place)
       const x = gradio.sharedState('x', { value: 0 })
       let view: DeleteEvent['session'] | undefined
@@ -273,7 +273,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.ok([5, undefined].includes((await asked) as number))
     })
 
-    it('is seen by the unload hooks of an end', async t => {
+    it('can be read by the unload hooks of an end', async t => {
       const { gradio, session } = shared(t, place)
       const x = gradio.sharedState('x', { value: 0 })
       const seen: unknown[] = []
@@ -286,8 +286,8 @@ for (const [kind, place] of Object.entries(PLACES)) {
   })
 }
 
-describe('what is read', () => {
-  it('is a copy each time', async t => {
+describe('a read value', () => {
+  it('is a new copy each time', async t => {
     const { gradio, session } = shared(t)
     const original = { list: [1] }
     const x = gradio.sharedState('x', { value: original })
@@ -302,7 +302,7 @@ describe('what is read', () => {
     assert.deepEqual(await x.get(user), { list: [1, 3] })
   })
 
-  it('is what was set at the time of the call', async t => {
+  it('a value is encoded at the time of the call', async t => {
     const { gradio, user } = shared(t, clusterOfOne)
     const x = gradio.sharedState<number[]>('x')
     await user().request(async state => {
@@ -315,7 +315,7 @@ describe('what is read', () => {
   })
 })
 
-describe('the same text again', () => {
+describe('an identical text', () => {
   it('replaces nothing, and restarts the time to live', async t => {
     const { gradio, session, clock, log, deleteCallback } = shared(t)
     const x = gradio.sharedState('x', {
@@ -337,7 +337,7 @@ describe('the same text again', () => {
 })
 
 describe('a cluster that fails', () => {
-  it('to read or write rejects for the caller; what follows is not held up', async t => {
+  it("makes the caller's read or write reject; later calls are not blocked", async t => {
     const failure = new Error('away')
     let isAway = false
     const { gradio, session, coordinator } = shared(t, clusterOfOne)
@@ -361,7 +361,7 @@ describe('a cluster that fails', () => {
   })
 })
 
-describe('in an answer', () => {
+describe('during a response', () => {
   const optionsOf = ({ clock, cluster }: Place) => ({ clock, ...(cluster && { cluster }) })
   const routes =
     (use: (x: SharedState<number>, state: SessionState) => Promise<unknown>) =>
@@ -379,7 +379,7 @@ describe('in an answer', () => {
   for (const [kind, place] of Object.entries(PLACES)) {
     for (const session of [false, {}] as const) {
       const means = session === false ? 'the own cookie' : 'express-session'
-      it(`the first use brings the browser its session: ${means}, ${kind}`, async t => {
+      it(`the first use gives the browser its session: ${means}, ${kind}`, async t => {
         const { visitor, gradio } = await site(t, express, {
           session,
           options: optionsOf(place()),
@@ -392,7 +392,7 @@ describe('in an answer', () => {
         const read = async () => (await user.fetch('/')).text()
         assert.deepEqual([await read(), await read(), await read()], ['1', '2', '3'])
         assert.equal(gradio.stats().sessions, 1)
-        // A browser that came late would never learn of it.
+        // A browser that received it later would never find it.
         assert.equal(await (await visitor().fetch('/late')).text(), 'HEADERS_SENT')
         assert.equal(gradio.stats().sessions, 1)
       })

@@ -15,7 +15,7 @@ async function kept(t: TestContext, options?: GradioStateOptions) {
 }
 
 describe('initial values', () => {
-  it('are cloned for each session, also from later changes to the given object', async t => {
+  it('are cloned for each session, unaffected by later changes to the given object', async t => {
     const { gradio, user } = harness(t)
     const given = { list: [1], map: new Map([['a', new Set([1])]]), date: new Date(0) }
     const state = gradio.state('state', { value: given })
@@ -29,7 +29,7 @@ describe('initial values', () => {
     assert.equal(one.get(state), one.get(state))
   })
 
-  it('keep typed arrays, null prototypes and circles', async t => {
+  it('keep typed arrays, null prototypes and cycles', async t => {
     const { gradio, user } = harness(t)
     const given = Object.assign(Object.create(null), { bytes: Uint16Array.of(1, 2), self: null })
     given.self = given
@@ -40,7 +40,7 @@ describe('initial values', () => {
     assert.notEqual(value, given)
   })
 
-  it('are made by a function for each session, once for each time that the value is created', async t => {
+  it('are created by a function for each session, once each time that the value is created', async t => {
     let made = 0
     const { gradio, clock, user } = harness(t)
     const state = gradio.state('state', { value: () => ({ number: ++made }), timeToLive: 10 })
@@ -54,7 +54,7 @@ describe('initial values', () => {
     assert.equal(one.get(state).number, 3)
   })
 
-  it('that fail to be made leave nothing behind', async t => {
+  it('whose creation fails leave nothing behind', async t => {
     const { gradio, user } = harness(t)
     const failure = new Error('no GPU')
     const state = gradio.state('state', {
@@ -79,7 +79,7 @@ describe('initial values', () => {
     }
   })
 
-  it('run the callback though they were only ever read', async t => {
+  it('run the callback even if they were only ever read', async t => {
     const { gradio, session, deleted, deleteCallback } = await kept(t)
     const state = gradio.state('state', { value: [1], deleteCallback })
     session.get(state)
@@ -89,7 +89,7 @@ describe('initial values', () => {
 })
 
 describe('time to live', () => {
-  it('counts from the creation, and reading lengthens nothing', async t => {
+  it('counts from the creation, and is not extended by reading', async t => {
     const { gradio, clock, session, deleted, deleteCallback } = await kept(t)
     const state = gradio.state('state', { value: 'x', timeToLive: '10s', deleteCallback })
     session.get(state)
@@ -121,7 +121,7 @@ describe('time to live', () => {
     })
   }
 
-  it('runs while the user is here, and is not lengthened by leaving', async t => {
+  it('runs while the user is present, and is not extended by leaving', async t => {
     const { clock, gradio, user, deleted, deleteCallback } = await kept(t)
     const connection = await user().connect()
     const { session } = { session: await user().session() }
@@ -136,7 +136,7 @@ describe('time to live', () => {
     assert.equal(gradio.stats().sessions, 0)
   })
 
-  it('of a value that was replaced or deleted hurts no newer one', async t => {
+  it('of a value that was replaced or deleted does not affect a newer one', async t => {
     const { clock, session, deleted, deleteCallback } = await kept(t)
     session.set('x', 'first', { timeToLive: 10, deleteCallback })
     await clock.advance(5)
@@ -161,7 +161,7 @@ describe('time to live', () => {
     assert.equal(session.has('y'), true)
   })
 
-  it('touch returns that there is no value, and makes none', async t => {
+  it('touch returns that there is no value, and creates none', async t => {
     const { gradio, session } = await kept(t)
     const state = gradio.state('state', { value: 1 })
     assert.equal(session.touch(state), false)
@@ -171,7 +171,7 @@ describe('time to live', () => {
 })
 
 describe('update', () => {
-  it('begins with the initial value', async t => {
+  it('starts with the initial value', async t => {
     const { gradio, session } = await kept(t)
     const state = gradio.state('state', { value: [1] })
     session.update(state, list => [...list, 2])
@@ -186,7 +186,7 @@ describe('update', () => {
     ['an async function that fails', async () => Promise.reject(new Error('late'))],
   ]
   for (const [what, make] of promises) {
-    it(`given ${what} is a TypeError, and changes nothing`, async t => {
+    it(`with ${what} is a TypeError, and changes nothing`, async t => {
       const { gradio, session } = await kept(t)
       const state = gradio.state<unknown>('state', { value: 1 })
       assert.throws(() => session.update(state, make), TypeError)
@@ -222,7 +222,7 @@ describe('replacing', () => {
     assert.deepEqual(deleted, [[2, 'ended']])
   })
 
-  it('with deleteReplaced calls the callback of the old value, by the options it was set with', async t => {
+  it('with deleteReplaced runs the callback of the old value, with the options it was set with', async t => {
     const { session, deleted, deleteCallback } = await kept(t)
     session.set('x', 1, { deleteCallback, deleteReplaced: true })
     session.set('x', 2, { deleteCallback })
@@ -253,7 +253,7 @@ describe('replacing', () => {
     assert.deepEqual(log.sort(), ['fifth', 'fourth', 'third'])
   })
 
-  it('of a disposable value leaves the old one alone with deleteReplaced: false, or with a callback', async t => {
+  it('of a disposable value does not dispose of the old one with deleteReplaced: false, or with a callback', async t => {
     const { session, clock, deleted, deleteCallback } = await kept(t)
     const log: string[] = []
     const handle = (name: string) => ({ [Symbol.asyncDispose]: async () => void log.push(name) })
@@ -265,7 +265,7 @@ describe('replacing', () => {
     assert.deepEqual([log, deleted], [[], []])
   })
 
-  it('of a disposable value by itself, or of one changed in place, replaces nothing', async t => {
+  it('of a disposable value by itself, or by one changed in place, replaces nothing', async t => {
     const { gradio, session, clock } = await kept(t)
     const log: string[] = []
     const value = { count: 0, [Symbol.dispose]: () => log.push('disposed') }
@@ -279,7 +279,7 @@ describe('replacing', () => {
     assert.deepEqual(log, ['disposed'])
   })
 
-  it('by the identical reference is none, whatever its type', async t => {
+  it("by the identical reference doesn't count, whatever its type", async t => {
     const { session, deleted, deleteCallback } = await kept(t)
     const object = {}
     for (const value of [object, Number.NaN, 'x', undefined]) {
@@ -294,7 +294,7 @@ describe('replacing', () => {
     ])
   })
 
-  it('mutating in place and setting is no replacement', async t => {
+  it('a value that is changed in place and set again replaces nothing', async t => {
     const { gradio, session, deleted, deleteCallback } = await kept(t)
     const state = gradio.state('state', { value: () => [1], deleteCallback, deleteReplaced: true })
     session.update(state, list => {
@@ -307,7 +307,7 @@ describe('replacing', () => {
 })
 
 describe('plain names', () => {
-  it('may be those that every object has', async t => {
+  it('may be names of properties that every object has', async t => {
     const { session, deleted, deleteCallback } = await kept(t)
     const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'then', 'a b/../ü']
     for (const name of names) {
@@ -334,7 +334,7 @@ describe('plain names', () => {
     assert.deepEqual(deleted, [[2, 'deleted']])
   })
 
-  it('are apart in each session', async t => {
+  it('are separate in each session', async t => {
     const { user } = harness(t)
     const one = await user('one').session()
     const two = await user('two').session()

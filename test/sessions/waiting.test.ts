@@ -56,7 +56,7 @@ describe('a hook or callback may end its own session and await that', () => {
     })
   }
 
-  it('in hooks that end each other', async t => {
+  it("in hooks that end each other's sessions", async t => {
     const { gradio, clock, user, errors } = harness(t)
     const ids: string[] = []
     gradio.ended(async ({ session }) => {
@@ -70,7 +70,7 @@ describe('a hook or callback may end its own session and await that', () => {
     assert.equal(gradio.stats().ended.ended, 2)
   })
 
-  it('while what a finished hook has started waits for the end like anybody', async t => {
+  it('while work that a finished hook has started waits for the end like any other caller', async t => {
     const { gradio, clock, user } = harness(t)
     const log: string[] = []
     const { promise, resolve } = deferred()
@@ -102,7 +102,7 @@ describe('a hook or callback may end its own session and await that', () => {
   })
 })
 
-it('the end of a session may be asked for again by those who listen to its signal', async t => {
+it('listeners of the signal of a session may end the session again', async t => {
   const { gradio, clock, user } = harness(t)
   let ends = 0
   gradio.ended(() => ends++)
@@ -114,8 +114,8 @@ it('the end of a session may be asked for again by those who listen to its signa
   assert.equal(gradio.stats().ended.ended, 1)
 })
 
-describe('who arrives while unload hooks run', () => {
-  it('waits for them, and then is loaded', async t => {
+describe('an entry while unload hooks run', () => {
+  it('waits for them, and then the session is loaded', async t => {
     const { gradio, clock, user } = harness(t)
     const log: string[] = []
     const { promise, resolve } = deferred()
@@ -146,7 +146,7 @@ describe('who arrives while unload hooks run', () => {
     assert.equal(gradio.stats().loaded, 1)
   })
 
-  it('waits at most one time limit, however many hooks hang', async t => {
+  it('waits for at most one time limit, however many hooks hang', async t => {
     const { gradio, clock, user, errors } = harness(t, { hookTimeout: 3 })
     let loads = 0
     gradio.load(() => loads++)
@@ -166,7 +166,7 @@ describe('who arrives while unload hooks run', () => {
     const { state, end } = await arriving
     assert.equal(state.get('x'), undefined)
     assert.equal(loads, 1)
-    // The hooks go on in groups; then the user, who is still here, is loaded.
+    // The hooks run in groups; then the session is loaded, since the user is still present.
     await clock.advance(6)
     assert.equal(loads, 2)
     assert.equal(gradio.stats().loaded, 1)
@@ -174,7 +174,7 @@ describe('who arrives while unload hooks run', () => {
     assert.equal(errors.splice(0).length, 40)
   })
 
-  it('and leaves before they are over has not loaded the session', async t => {
+  it('that leaves before they have run has not loaded the session', async t => {
     const { gradio, clock, user } = harness(t)
     const log: string[] = []
     const { promise, resolve } = deferred()
@@ -195,7 +195,7 @@ describe('who arrives while unload hooks run', () => {
     assert.deepEqual(log, ['load', 'unload', 'load', 'unload', 'ended'])
   })
 
-  it('keeps the session from its end, which is due meanwhile', async t => {
+  it('prevents the end of the session, which becomes due meanwhile', async t => {
     const { gradio, clock, user } = harness(t, { gracePeriod: 3, hookTimeout: 10 })
     const { promise, resolve } = deferred()
     gradio.unload(() => promise)
@@ -223,7 +223,7 @@ describe('who arrives while unload hooks run', () => {
     },
   }
   for (const [where, place] of Object.entries(places)) {
-    it(`is refused beyond 100 requests of one session, ${where}; users of other sessions are not`, async t => {
+    it(`is rejected beyond 100 requests of one session, ${where}; users of other sessions are not`, async t => {
       const { clock, ...options } = place()
       const { gradio, user } = harness(t, options, clock)
       const { promise, resolve } = deferred()
@@ -264,7 +264,7 @@ describe('who arrives while unload hooks run', () => {
   })
 })
 
-describe('callbacks by time and ends', () => {
+describe('expiry callbacks and ends', () => {
   it('do not wait for each other, however many there are', async t => {
     const { gradio, clock, user, errors } = harness(t, { gracePeriod: 10, hookTimeout: 100 })
     let promise = Promise.resolve()

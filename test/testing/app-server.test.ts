@@ -36,7 +36,7 @@ async function idOf(user: ReturnType<typeof visitor>): Promise<string> {
 }
 
 for (const [name, create] of Object.entries(APPS)) {
-  test(`a visitor of ${name} keeps its session, and another has one of its own`, async () => {
+  test(`a visitor of ${name} keeps its session, and another visitor has a different one`, async () => {
     const app = create()
     const [ann, ben] = [visitor(app), visitor(app)]
     const [annsId, bensId] = await Promise.all([idOf(ann), idOf(ben)])
@@ -60,7 +60,7 @@ for (const host of ['127.0.0.1', '0.0.0.0', ...(hasIPv6 ? ['::1', '::'] : [])]) 
   })
 }
 
-test('what is neither an app nor a server is refused, with what was received', async () => {
+test('an object that is neither an app nor a server is rejected, with what was received', async () => {
   const wrong: unknown = { listen: true }
   await assert.rejects(
     visitor(wrong as VisitedApp).fetch('/'),

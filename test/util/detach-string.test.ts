@@ -7,20 +7,20 @@ import { Sessions } from '../../lib/sessions/sessions.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { detachString } from '../../lib/util/detach-string.ts'
 
-test('a detachString text is the same text, whatever is in it', () => {
+test('a detached string is the same string, whatever it contains', () => {
   const texts = fc.array(fc.nat(0xffff)).map(units => String.fromCharCode(...units))
   fc.assert(fc.property(texts, text => detachString(text) === text))
   assert.equal(detachString('Zoë, 日本, \ud800'), 'Zoë, 日本, \ud800')
 })
 
-test('a detachString text does not hold the one that it was cut out of', () => {
+test('a detached string does not keep the string that it was cut out of', () => {
   const kept: string[] = []
   const each = heldByEach(index => kept.push(detachString(cutOut('text', index))))
   assert.ok(each < MOST, `got ${each} bytes`)
 })
 
 for (const kind of ['page', 'request'] as const) {
-  test(`a session holds neither the header that its token came in, nor the URL of its ${kind}`, async () => {
+  test(`a session keeps neither the header that contained its token, nor the URL of its ${kind}`, async () => {
     const clock = fakeClock()
     const directoryOf = (id: string) => id
     const times = { gracePeriod: 1_000, unloadDelay: 1_000, hookTimeout: 1_000 }
@@ -39,12 +39,12 @@ for (const kind of ['page', 'request'] as const) {
 const LONG = 100_000
 const MOST = LONG / 10
 
-/** A part of a long text, as V8 cuts it out. */
+/** A part of a long string, as V8 slices it. */
 function cutOut(name: string, index: number): string {
   return `${name} ${index} `.padEnd(LONG, 'x').slice(0, 64)
 }
 
-/** How many bytes stay with each call of `make`; what the first makes for all is not counted. */
+/** How many bytes each call of `make` retains, without those that the first call creates for all. */
 function heldByEach(make: (index: number) => void): number {
   setFlagsFromString('--expose-gc')
   const gc = runInNewContext('gc') as () => void

@@ -4,8 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { KeyedMutex } from '../../lib/util/keyed-mutex.ts'
 import { deferred } from '../support/sessions/harness.ts'
 
-describe('a keyed lock', () => {
-  it('lets one task after the other run for a key, in the order they came', async () => {
+describe('a keyed mutex', () => {
+  it('runs the tasks of a key one after another, in order', async () => {
     const lock = new KeyedMutex()
     const log: string[] = []
     const first = deferred()
@@ -25,14 +25,14 @@ describe('a keyed lock', () => {
     assert.deepEqual(log, ['1 begins', '1 ends', '2', '3'])
   })
 
-  it('holds up no other key', async () => {
+  it('does not block other keys', async () => {
     const lock = new KeyedMutex()
     const never = lock.run('a', () => new Promise(() => {}))
     assert.equal(await lock.run('b', async () => 'done'), 'done')
     assert.ok(never)
   })
 
-  it('goes on after a task that failed, and rejects only for its caller', async () => {
+  it('continues after a task that failed, and rejects only for its caller', async () => {
     const lock = new KeyedMutex()
     const failed = lock.run('a', async () => {
       throw new Error('of the first')
@@ -42,7 +42,7 @@ describe('a keyed lock', () => {
     assert.equal(await next, 'next')
   })
 
-  it('never has two tasks of a key running, under thousands', async () => {
+  it('never runs two tasks of a key at once, with thousands of tasks', async () => {
     const lock = new KeyedMutex()
     const running = new Map<number, number>()
     let most = 0

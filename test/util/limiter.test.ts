@@ -4,7 +4,7 @@ import { eachBounded, Limiter } from '../../lib/util/limiter.ts'
 import { deferred } from '../support/sessions/harness.ts'
 
 describe('a limiter', () => {
-  it('runs a task that finds a place at once', async () => {
+  it('runs a task at once if there is a free slot', async () => {
     let freed = 0
     const limiter = new Limiter(1, () => freed++)
     let within = -1
@@ -16,7 +16,7 @@ describe('a limiter', () => {
     assert.deepEqual([limiter.free, freed], [1, 1])
   })
 
-  it('counts what runs already, beyond its limit too', async () => {
+  it('counts running tasks, even beyond its limit', async () => {
     const limiter = new Limiter(1, () => {})
     const held = [deferred(), deferred()] as const
     for (const { promise } of held) limiter.occupy(promise)
@@ -32,7 +32,7 @@ describe('a limiter', () => {
     assert.deepEqual([limiter.free, ran], [1, true])
   })
 
-  it('lets those who wait go on in their order, whether they take time or not', async () => {
+  it('starts waiting tasks in order, whether they are synchronous or not', async () => {
     let freed = 0
     const limiter = new Limiter(1, () => freed++)
     const log: string[] = []
@@ -53,7 +53,7 @@ describe('a limiter', () => {
     assert.deepEqual([log.join(), limiter.free, freed], ['first,second,third,fourth', 1, 1])
   })
 
-  it('takes many who wait, one after the other, without a deep stack', async () => {
+  it('starts many waiting tasks, one after another, without a deep stack', async () => {
     const limiter = new Limiter(1, () => {})
     const first = deferred()
     let ran = 0
@@ -64,7 +64,7 @@ describe('a limiter', () => {
     assert.equal(ran, 50_000)
   })
 
-  it('lets a task that was begun by another one wait, too', async () => {
+  it('makes a task wait that was started by another task, too', async () => {
     const limiter = new Limiter(1, () => {})
     const log: string[] = []
     let inner: Promise<void> | undefined
@@ -77,14 +77,14 @@ describe('a limiter', () => {
   })
 })
 
-describe('each item, in bounds,', () => {
-  it('is done in order', async () => {
+describe('each item, with a limit,', () => {
+  it('is processed in order', async () => {
     const done: number[] = []
     await eachBounded([1, 2, 3], 2, item => void done.push(item))
     assert.deepEqual(done, [1, 2, 3])
   })
 
-  it('waits while as many as may be are under way', async () => {
+  it('waits while the limit is reached', async () => {
     const begun: number[] = []
     const ends = [1, 2, 3, 4].map(() => deferred())
     const all = eachBounded([0, 1, 2, 3, 4], 2, item => {

@@ -1,4 +1,4 @@
-// When a response is over, whatever stands for one: those of Node.js, those that wait for their turn, stand-ins.
+// When a response is over, for all kinds of responses: those of Node.js, queued ones, stand-ins.
 
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
@@ -32,7 +32,7 @@ interface Seen {
   readonly res: ServerResponse
 }
 
-/** A server that answers nothing by itself, and one connection to it. */
+/** A server that never responds by itself, and one connection to it. */
 async function connection(t: TestContext) {
   const seen: Seen[] = []
   const server = createServer((req, res) => seen.push({ req, res }))
@@ -53,7 +53,7 @@ async function connection(t: TestContext) {
   return { server, client, send }
 }
 
-it('a response that is answered', async t => {
+it('a response that is sent', async t => {
   const { client, send } = await connection(t)
   const [exchange] = (await send(1)) as [Seen]
   const watched = watch(exchange)
@@ -63,7 +63,7 @@ it('a response that is answered', async t => {
   await until(() => watched.calls > 0)
   assert.deepEqual([isOver(exchange), watched.calls], [true, 1])
   assert.equal(watch(exchange).calls, 1)
-  // The connection goes on, and nothing of it is left there.
+  // The connection stays open, and no listener is left on it.
   const [next] = (await send(1)) as [Seen]
   assert.equal(watch(next).calls, 0)
 })
@@ -84,7 +84,7 @@ for (const [name, end] of Object.entries({
   })
 }
 
-it('responses that wait for their turn, and get it', async t => {
+it('responses that wait for their turn, and are sent', async t => {
   const { client, send } = await connection(t)
   const exchanges = await send(3)
   const watched = exchanges.map(watch)
@@ -95,7 +95,7 @@ it('responses that wait for their turn, and get it', async t => {
   exchanges[0]?.res.end('first')
   await until(() => watched.every(({ calls }) => calls === 1))
   client.destroy()
-  // Not `once`, which rejects on an error: what the client hasn't read yet makes this a reset.
+  // Not `once`, which rejects on an error: unread data of the client makes this a reset.
   await new Promise(resolve => exchanges[0]?.req.socket.once('close', resolve))
   assert.deepEqual(
     watched.map(({ calls }) => calls),
@@ -103,7 +103,7 @@ it('responses that wait for their turn, and get it', async t => {
   )
 })
 
-it('200 responses that wait for their turn, of which some were ended by the app, when the connection goes', async t => {
+it('200 responses that wait for their turn, some of which were ended by the app, when the connection is closed', async t => {
   const warnings: Error[] = []
   const note = (warning: Error) => warnings.push(warning)
   process.on('warning', note)
@@ -153,7 +153,7 @@ for (const [name, standIn] of Object.entries({
   })
 }
 
-it('what has no events is over at once', () => {
+it('an object without events is over at once', () => {
   const req = mocks.createRequest()
   const res: ServerResponse = mocks.createResponse({ req })
   assert.equal(watch({ req, res }).calls, 1)
@@ -182,7 +182,7 @@ it('light-my-request and serverless-http', async () => {
   await until(() => watched.length === 2 && watched.every(({ calls }) => calls === 1))
 })
 
-it('HTTP/2: answered, reset, and asked after a reset', async t => {
+it('HTTP/2: answered, reset, and checked after a reset', async t => {
   const seen: { req: Http2ServerRequest; res: Http2ServerResponse }[] = []
   const server = createHttp2Server((req, res) => seen.push({ req, res }))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

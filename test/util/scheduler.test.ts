@@ -10,7 +10,7 @@ import { harness } from '../support/sessions/harness.ts'
 
 const DAY = 86_400_000
 
-/** Deadlines on a fake clock, and the delays of the timers they have set. */
+/** Deadlines on a fake clock, and the delays of the timers that they have set. */
 function recorded() {
   const clock = fakeClock()
   const delays: number[] = []
@@ -26,7 +26,7 @@ function recorded() {
 }
 
 describe('one timer', () => {
-  it('serves all deadlines', async () => {
+  it('is enough for all deadlines', async () => {
     const { clock, deadlines } = recorded()
     const ran: number[] = []
     const all = Array.from({ length: 1_000 }, (_, index) => new Deadline(() => ran.push(index)))
@@ -40,7 +40,7 @@ describe('one timer', () => {
     assert.equal(clock.timers, 0)
   })
 
-  it('serves a whole instance: sessions, values, hooks and pages', async t => {
+  it('is enough for a whole instance: sessions, values, hooks and pages', async t => {
     const { gradio, clock, user } = harness(t)
     assert.equal(clock.timers, 0)
     gradio.load(async () => {
@@ -54,7 +54,7 @@ describe('one timer', () => {
     assert.equal(clock.timers, 1)
   })
 
-  it('is set anew when something is due earlier, and not with each deadline that is later', async () => {
+  it('is set again when something is due earlier, and not with each later deadline', async () => {
     const { delays, deadlines } = recorded()
     for (const ms of [1_000, 2_000, 3_000, 1_000]) deadlines.schedule(new Deadline(() => {}), ms)
     assert.equal(delays.length, 1)
@@ -62,7 +62,7 @@ describe('one timer', () => {
     assert.deepEqual(delays.slice(1), [10])
   })
 
-  it('is never given more than setTimeout takes', async () => {
+  it('is never set to more than setTimeout supports', async () => {
     const { clock, delays, deadlines } = recorded()
     const ran: string[] = []
     deadlines.schedule(new Deadline(() => ran.push('100 days')), 100 * DAY)
@@ -78,7 +78,7 @@ describe('one timer', () => {
     assert.ok(delays.length < 300, `${delays.length} timers`)
   })
 
-  it('never fires early and never is late by more than the timers of the machine', async t => {
+  it('never fires early, and late by no more than the timers of the machine', async t => {
     stayAlive(t)
     const deadlines = new Deadlines(systemClock)
     const begun = performance.now()
@@ -95,8 +95,8 @@ describe('one timer', () => {
   })
 })
 
-describe('a storm of deadlines', () => {
-  it('leaves the event loop free between slices', async t => {
+describe('many simultaneous deadlines', () => {
+  it('do not block the event loop between slices', async t => {
     stayAlive(t)
     let now = 0
     const clock: Clock = { now: () => now, wall: () => now, setTimer: systemClock.setTimer }
@@ -115,11 +115,11 @@ describe('a storm of deadlines', () => {
       await new Promise(setImmediate)
       longest = Math.max(longest, now - before)
     }
-    // 32 steps of 0.05 ms are made between two looks at the clock.
+    // 32 steps of 0.05 ms are made between two checks of the clock.
     assert.ok(longest > 1 && longest < 8, `${longest} ms in one turn`)
   })
 
-  it('has no turn without an end, though the clock stands still', async () => {
+  it('end each slice, although the clock stands still', async () => {
     const { clock, deadlines } = recorded()
     let ran = 0
     for (let index = 0; index < 50_000; index++) deadlines.schedule(new Deadline(() => ran++), 0)
@@ -134,7 +134,7 @@ describe('a storm of deadlines', () => {
     assert.ok(most <= 2 * 16_384, `${most} in one turn`)
   })
 
-  it('is worked off without a pause, though nothing else happens in the process', () => {
+  it('are processed without a pause, although nothing else happens in the process', () => {
     const { status, stdout, stderr } = run(`
       const { Deadline, Deadlines } = await import('./lib/util/scheduler.ts')
       const { systemClock } = await import('./lib/util/clock.ts')
@@ -156,7 +156,7 @@ describe('a storm of deadlines', () => {
   })
 })
 
-it('a deadline that throws stops none of the rest', async () => {
+it('a deadline that throws does not affect the others', async () => {
   const { clock, deadlines } = recorded()
   const ran: number[] = []
   for (let index = 0; index < 5; index++) {
@@ -189,7 +189,7 @@ it('a deadline may schedule, move and cancel others, and itself', async () => {
 })
 
 describe('within()', () => {
-  it('tells whether the promise came first, and leaves no deadline', async () => {
+  it('resolves with whether the promise came first, and leaves no deadline', async () => {
     const { clock, deadlines } = recorded()
     assert.equal(await deadlines.within(Promise.resolve(), 1_000), true)
     assert.equal(deadlines.size, 0)
@@ -200,7 +200,7 @@ describe('within()', () => {
   })
 })
 
-it('a process with a grace period of an hour to wait for exits by itself', () => {
+it('a process that waits for a grace period of an hour exits by itself', () => {
   const { status, stdout, stderr } = run(`
     const { gradioState } = await import('./lib/index.ts')
     const { testUser } = await import('./test/support/sessions/harness.ts')
@@ -219,7 +219,7 @@ function stayAlive(t: TestContext): void {
   t.after(() => clearInterval(timer))
 }
 
-/** Runs a module in a process of its own, which has to come to its end within 2 minutes. */
+/** Runs a module in a separate process, which has to exit within 2 minutes. */
 function run(code: string) {
   return spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),

@@ -28,6 +28,6 @@ it('a slice has half as many rounds when the promise callbacks of the one before
   assert.deepEqual(slices(6, 0, 100), [16, 8, 4, 2, 1, 1])
 })
 
-it('the time in which nothing was due does not count', () => {
+it('time in which nothing was due does not count', () => {
   assert.deepEqual(slices(3, 0, 100, true), [16, 16, 16])
 })

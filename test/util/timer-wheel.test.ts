@@ -12,11 +12,11 @@ class Node extends WheelNode {
   }
 }
 
-/** What a wheel has to do, done with a sorted array. A wheel rounds up to whole milliseconds. */
+/** A reference implementation with a sorted array. A wheel rounds up to whole milliseconds. */
 class SortedArray {
   readonly #dues = new Map<number, number>()
 
-  /** What is overdue already is due now. */
+  /** Overdue nodes are due now. */
   schedule(name: number, due: number, now: number): void {
     this.#dues.delete(name)
     if (due !== Number.POSITIVE_INFINITY) this.#dues.set(name, Math.max(Math.ceil(due), Math.floor(now)))
@@ -34,7 +34,7 @@ class SortedArray {
     return [...this.#dues.values()].sort((a, b) => a - b)[0]
   }
 
-  /** Those that are due, by their due time. Of one millisecond, any order is right. */
+  /** The due nodes, by their due time. Within one millisecond, any order is right. */
   dueAt(now: number): [due: number, name: number][] {
     const due = [...this.#dues]
       .filter(([, due]) => due <= now)
@@ -73,10 +73,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('pass' as const), step, limit: fc.integer({ min: 1, max: 9 }) }),
   },
 )
-/** Where the clock stands at the start: `performance.now()` begins with the process, other clocks in 1970. */
+/** The initial time of the clock: `performance.now()` starts with the process, other clocks in 1970. */
 const start = fc.constantFrom(0, 0.5, 12_345.678, Date.UTC(2026, 0, 1), 2 ** 40 - 3)
 
-it('hands out what a sorted array would, whatever is scheduled, moved and cancelled', () => {
+it('returns the same nodes as a sorted array, whatever is scheduled, moved and canceled', () => {
   fc.assert(
     fc.property(start, fc.array(command, { maxLength: 60 }), (start, commands) => {
       const wheel = new TimerWheel<Node>()
@@ -106,7 +106,7 @@ it('hands out what a sorted array would, whatever is scheduled, moved and cancel
   )
 })
 
-/** Works off what is due at `now`, in slices, and holds the order against the model's. */
+/** Processes what is due at `now`, in slices, and compares the order with the reference. */
 function expire(wheel: TimerWheel<Node>, model: SortedArray, now: number, limit: number): void {
   const expected = model.dueAt(now)
   const dues = new Map(expected.map(([due, name]) => [name, due]))
@@ -128,14 +128,14 @@ function expire(wheel: TimerWheel<Node>, model: SortedArray, now: number, limit:
   )
 }
 
-/** Never too late, and never without end: there is work exactly while a node is there. */
+/** Never too late, and never endless: there is work exactly while there is a node. */
 function checkNext(wheel: TimerWheel<Node>, { first }: SortedArray): void {
   const next = wheel.next()
   if (first === undefined) assert.equal(next, undefined)
   else assert.ok((next as number) <= first, `${next} > ${first}`)
 }
 
-it('next() is never too late, whatever the wheel has gone through', () => {
+it('next() is never too late, in any state of the wheel', () => {
   const schedule = fc.record({ after: step, delay: fc.oneof(fc.nat(5_000), fc.nat(100 * YEAR)) })
   fc.assert(
     fc.property(start, fc.array(schedule, { maxLength: 30 }), (start, schedules) => {
@@ -152,7 +152,7 @@ it('next() is never too late, whatever the wheel has gone through', () => {
   )
 })
 
-it('of one millisecond, hands out in the order in which it was scheduled', () => {
+it('within one millisecond, returns nodes in the order in which they were scheduled', () => {
   for (const due of [5, 40, 5_000, 2 ** 33]) {
     const wheel = new TimerWheel<Node>()
     const taken: number[] = []
@@ -162,7 +162,7 @@ it('of one millisecond, hands out in the order in which it was scheduled', () =>
   }
 })
 
-it('hands out nothing before its time, to the fraction', () => {
+it('returns nothing too early, to the fraction of a millisecond', () => {
   const wheel = new TimerWheel<Node>()
   wheel.schedule(new Node(0), 10.25)
   const taken: number[] = []
@@ -190,7 +190,7 @@ it('may be scheduled and cancelled from within `take`', () => {
       wheel.schedule(late, 101)
       wheel.schedule(moved, 5_000)
     }
-    // What is due already is handed out in the same call.
+    // Nodes that are already due are passed on in the same call.
     if (node === again && taken.filter(name => name === again.name).length < 3) wheel.schedule(again, 50)
   })
   assert.deepEqual(taken, [0, 1, 1, 1])
@@ -200,7 +200,7 @@ it('may be scheduled and cancelled from within `take`', () => {
   assert.deepEqual(taken, [0, 1, 1, 1, 3, 4])
 })
 
-it('goes on after `take` has thrown, without the node', () => {
+it('continues after `take` has thrown, without the node', () => {
   const wheel = new TimerWheel<Node>()
   for (let name = 0; name < 3; name++) wheel.schedule(new Node(name), 10)
   const taken: number[] = []
@@ -214,7 +214,7 @@ it('goes on after `take` has thrown, without the node', () => {
   assert.deepEqual(taken, [0, 1, 2])
 })
 
-it('takes steps in proportion to what is due, not to what waits', () => {
+it('takes steps in proportion to the due nodes, not to the waiting ones', () => {
   const wheel = new TimerWheel<Node>()
   for (let name = 0; name < 10_000; name++) wheel.schedule(new Node(name), 3_600_000 + name)
   let due = 0

@@ -49,7 +49,7 @@ export class Claims {
     const record = this.#table.find(claim)
     if (record === undefined) return false
     const askedAt = this.#context.clock.now()
-    // No other node can have it yet: Redis granted it after this node asked.
+    // No other node can have it yet: Redis granted it after this node sent the command.
     if (askedAt - record.grantedAt < GRANT_TIME) return true
     try {
       const [isKept] = await record.shard.ask('extend', () => [...record.args, record.newestFence])

@@ -83,7 +83,7 @@ export class EventDispatcher {
     link.note(Number(version))
     shard.noteDue(due)
     const isNewer = Number(load) > share.load
-    // Other nodes took this node for dead, and have unloaded the session, or are about to.
+    // Other nodes considered this node dead, and have unloaded the session, or are about to.
     if (share.phase === 'loaded' && (phase !== 'l' || isNewer)) events?.unloaded(link.id, share.load, reason)
     if (phase === 'l' && isNewer) events?.loaded(link.id, Number(load), hadPage === 1, isLoadedHere === 1)
   }

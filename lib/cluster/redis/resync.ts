@@ -21,7 +21,7 @@ export interface ResyncContext {
 }
 
 /**
- * Registers this node with a shard, and sends its shares until Redis has them all, and none in addition.
+ * Registers this node with a shard, and sends its shares until Redis has exactly these.
  * @param run runs `scripts.resync`
  */
 export async function resync(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { SessionRef } from '../../sessions/coordinator.js'
 
-/** Connects a session of this node to its record in Redis. Contains nothing that the presence contains. */
+/** Connects a session of this node to its record in Redis. Contains no data that the presence has. */
 export class SessionLink {
   readonly token: string
   /** The name of the session in Redis. Not the token itself, which is a credential. */
@@ -37,7 +37,7 @@ export class SessionLink {
 export class SessionLinks {
   readonly #byToken = new Map<string, SessionLink>()
   readonly #byClusterId = new Map<string, SessionLink>()
-  /** Open calls of `enter`, and the sessions that have ended since the first of them began, with the serial number of the end. */
+  /** Pending calls of `enter`, and the sessions that have ended since the first of them began, with the serial number of the end. */
   #openCalls = 0
   readonly #ended = new Map<string, number>()
   #calls = 0
@@ -47,7 +47,7 @@ export class SessionLinks {
     return this.#byToken.get(token)?.key ?? keyOf(token)
   }
 
-  /** To be called before `enter` is sent. @returns checks, with the answer, whether that session has ended since */
+  /** Has to be called before `enter` is sent. @returns a function that checks, with the answer, whether that session has ended since */
   beginCall(): { answered(): void; hasEnded(clusterId: string): boolean } {
     this.#openCalls++
     const call = ++this.#calls
@@ -110,7 +110,7 @@ export class SessionLinks {
   }
 }
 
-/** 128 bits are enough to distinguish tokens. A token that is already a hash is no credential. */
+/** 128 bits are enough to distinguish tokens. A token that is already a hash isn't a credential. */
 export function keyOf(token: string): string {
   if (/^[\w-]{22}$/.test(token)) return token
   return createHash('sha256').update(token).digest().toString('base64url', 0, 16)

@@ -17,8 +17,8 @@ import { pause, withTimeout } from './timeout.js'
 
 /**
  * One of the parts into which the sessions in Redis are divided. Commands issued in one event-loop tick are sent as one numbered
- * batch. If Redis doesn't expect that number, for whatever cause (Redis restarted, batches lost, this node taken for dead), the
- * node sends all its shares again (resync), and continues.
+ * batch. If Redis expects another number, for any reason (Redis restarted, batches lost, this node considered dead), the node
+ * sends all its shares again (resync), and continues.
  */
 export class Shard {
   readonly tag: string
@@ -36,11 +36,11 @@ export class Shard {
   #joining = false
   #beating: Promise<void> | undefined
   #beatsAgain = false
-  /** How many messages the last heartbeat has received, which Redis still keeps. */
+  /** How many messages the last heartbeat received. Redis keeps them until the next heartbeat acknowledges them. */
   #received = 0
   #retry: (() => void) | undefined
   #aliveAt = Number.NEGATIVE_INFINITY
-  /** On the node's clock: when something may be claimed, and when the next heartbeat is due. */
+  /** When there may be something to claim, and when the next heartbeat is due, on the node's clock. */
   dueAt = Number.POSITIVE_INFINITY
   beatAt = Number.POSITIVE_INFINITY
 
@@ -68,16 +68,16 @@ export class Shard {
     )
   }
 
-  /** Whether this node has sent a heartbeat that is still valid for the other nodes. */
+  /** Whether the last heartbeat is recent enough that other nodes consider this node alive. */
   get isAlive(): boolean {
     return this.#context.clock.now() - this.#aliveAt < DEAD_AFTER
   }
 
-  /** Something can be claimed in `delay` milliseconds; -1: nothing, as far as is known. */
+  /** Something can be claimed in `delay` milliseconds; -1 means that nothing is known to be due. */
   noteDue(delay: number): void {
     if (delay < 0) return
     const at = this.#context.clock.now() + delay
-    // The next heartbeat reports what is due after it, and most of that is done before.
+    // The next heartbeat reports work that is due after it and hasn't been done by then.
     if (at >= this.dueAt || at > this.beatAt) return
     this.dueAt = at
     this.#context.wake()
@@ -91,7 +91,7 @@ export class Shard {
     await this.#beating
   }
 
-  /** Redis may be available again. */
+  /** Retries now, since Redis may be available again. */
   retry(): void {
     this.#retry?.()
     if (this.#state === 'joining') void this.#join()
@@ -177,12 +177,12 @@ export class Shard {
           return
         }
         this.#aliveAt = askedAt
-        // Shortly after the lease of the other node ends, at different times at each node.
+        // Shortly after another node's lease ends; the random part spreads the heartbeats of the nodes.
         const next = lapse < 0 ? BEAT_INTERVAL : Math.min(BEAT_INTERVAL, lapse + 20 + Math.random() * 100)
         this.beatAt = clock.now() + next
         this.noteDue(due)
         this.#received = messages.length
-        // After the continuations of earlier answers.
+        // Lets the continuations of earlier answers run first.
         if (messages.length > 0) await turn()
         for (const message of messages) this.#receive(message)
         this.#beatsAgain ||= more === 1
@@ -220,7 +220,7 @@ export class Shard {
     }
   }
 
-  /** Lost batches are sent again first, in their order. */
+  /** Puts the commands of lost batches at the front of the queue, in their order. */
   #requeueLost(): void {
     const lost = this.#lostBatches
       .sort((one, other) => one.batch - other.batch)

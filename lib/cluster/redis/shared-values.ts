@@ -61,7 +61,7 @@ export class RedisValues implements SharedValueStore {
     return claim && this.#claims.fromValue(this.#shards.of({ token }), claim, askedAt)
   }
 
-  /** Sends a command again if the session's cluster id has changed meanwhile, as it may for one that began without waiting. */
+  /** Sends a command again if the session's cluster id has changed since, as it may for a session that began without waiting. */
   async #ask<N extends ValueCommand>(
     token: string,
     id: string,

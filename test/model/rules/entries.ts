@@ -3,12 +3,12 @@ import { type Entry, HOOK_TIMEOUT, type Kind, Session } from '../session.ts'
 
 /** How much longer the unload waits for a page whose socket broke. */
 const RECONNECT = 1_500
-/** How long a page may take to come after the answer to its navigation. */
+/** How long a page may take to connect after its navigation was answered. */
 const PAGE_LOAD = 30_000
 
-/** How pages and requests enter sessions and leave them, and who makes room for a new session. */
+/** How pages and requests enter sessions and leave them, and which session is evicted for a new one. */
 export class Entries {
-  /** Those whom the cluster has not answered yet. */
+  /** The entries that the cluster has not answered yet. */
   readonly #arriving = new Set<{ readonly token: string; readonly begins: boolean }>()
   readonly #model: Model
 
@@ -16,12 +16,12 @@ export class Entries {
     this.#model = model
   }
 
-  /** Somebody comes to a session, if it's there. */
+  /** Enters a session, if it exists. */
   find(token: string, kind: Kind, arrived: (entry: Entry | undefined) => void): void {
     const isThere = this.#model.sessions.has(token)
     this.#answered(token, false, () => {
       const session = this.#model.sessions.get(token)
-      // One that was found has ended meanwhile: there may be a newer one.
+      // The session that was found has ended since. There may be a newer one.
       if (session === undefined && isThere) this.find(token, kind, arrived)
       else {
         if (session !== undefined) this.return(session)
@@ -31,8 +31,8 @@ export class Entries {
   }
 
   /**
-   * Somebody comes to a session, which is begun if it isn't there.
-   * @param name what it is called then
+   * Enters a session. Starts one if there is none.
+   * @param name the name of the new session
    */
   come(
     token: string,
@@ -53,7 +53,7 @@ export class Entries {
     }
     this.#answered(token, !isThere, () => {
       let session = this.#model.sessions.get(token)
-      // One that was found has ended meanwhile.
+      // The session that was found has ended since.
       if (session === undefined && isThere) return this.come(token, kind, name, arrived, refused, page)
       if (session === undefined) {
         session = new Session(name, token)
@@ -66,7 +66,7 @@ export class Entries {
     })
   }
 
-  /** Runs what is done with an answer, which a cluster gives a little later. */
+  /** Runs `run` when the cluster has answered; at once without a cluster. */
   #answered(token: string, begins: boolean, run: () => void): void {
     if (!this.#model.settings.isAsync) {
       run()
@@ -87,38 +87,38 @@ export class Entries {
     for (const { token, begins } of arriving) if (begins) tokens.add(token)
     if (tokens.has(token) || tokens.size < maxSessions) return true
     const [oldest] = [...this.#model.sessions.values()]
-      .filter(session => session.isSpare && !arriving.some(({ token }) => token === session.token))
-      .sort((one, other) => one.rank - other.rank || one.spareSince - other.spareSince)
+      .filter(session => session.isEvictable && !arriving.some(({ token }) => token === session.token))
+      .sort((one, other) => one.rank - other.rank || one.evictionSerial - other.evictionSerial)
     if (oldest === undefined || this.#model.ending.size >= maxSessions) return false
     this.#model.lifecycle.end(oldest, 'evicted')
     return true
   }
 
   /**
-   * Something comes after the first request of a session, other than a goodbye to one that is closed. If it is closed, it is
-   * from now on the last to make room.
+   * Called for everything after the first request of a session, except a goodbye to a closed one. The session is now the last of its
+   * rank to be evicted.
    */
   return(session: Session): void {
     if (session.returned) return
     session.returned = true
-    session.spareSince = this.#model.time.order()
+    session.evictionSerial = this.#model.time.order()
   }
 
   enter(session: Session, kind: Kind, page?: string): Entry {
-    // A page that has lost its socket and returns is not the page of a navigation.
+    // A page that reconnects after losing its socket isn't the page of a navigation.
     const isReconnect = page !== undefined && session.pages.get(page)?.gone === false
     if (kind === 'page' && !session.holds('page')) session.pageTimeUntil = this.#model.time.now
     const entry: Entry = { session, kind, left: false, waiting: undefined }
     session.entries.add(entry)
     if (kind === 'page') {
-      session.sawPage = true
-      session.spareSince = this.#model.time.order()
-      session.awaited = session.awaited.filter(until => until > this.#model.time.now)
+      session.hadPage = true
+      session.evictionSerial = this.#model.time.order()
+      session.expectedPages = session.expectedPages.filter(until => until > this.#model.time.now)
       if (isReconnect) {
-        // Nothing that is awaited has come.
-      } else if (session.awaited.length > 0) session.awaited.shift()
-      else if (session.early < [...session.entries].filter(entry => entry.kind === 'navigation').length)
-        session.early++
+        // It isn't an expected page.
+      } else if (session.expectedPages.length > 0) session.expectedPages.shift()
+      else if (session.earlyPages < [...session.entries].filter(entry => entry.kind === 'navigation').length)
+        session.earlyPages++
     } else {
       session.unloadAt = Math.max(session.unloadAt, this.#model.time.now + this.#model.settings.unloadDelay)
     }
@@ -138,19 +138,19 @@ export class Entries {
     entry.left = true
     session.entries.delete(entry)
     if (session.over) return
-    if (!session.open) session.spareSince = this.#model.time.order()
+    if (!session.open) session.evictionSerial = this.#model.time.order()
     if (kind === 'page' && seenAt > session.pageTimeUntil) {
       session.pageTime += seenAt - session.pageTimeUntil
       session.pageTimeUntil = seenAt
     }
     session.endAt = this.#model.time.now + this.#model.settings.gracePeriod
-    if (kind === 'page' || !session.sawPage) {
+    if (kind === 'page' || !session.hadPage) {
       const delay = this.#model.settings.unloadDelay + (abrupt ? RECONNECT : 0)
       session.unloadAt = Math.max(session.unloadAt, this.#model.time.now + delay)
     }
     if (kind !== 'navigation') return
-    if (session.early > 0) session.early--
-    else if (html) session.awaited.push(this.#model.time.now + PAGE_LOAD)
+    if (session.earlyPages > 0) session.earlyPages--
+    else if (html) session.expectedPages.push(this.#model.time.now + PAGE_LOAD)
   }
 
   whenReady(entry: Entry | undefined, run: () => void): void {

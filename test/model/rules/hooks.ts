@@ -1,7 +1,7 @@
 import type { Model } from '../model.ts'
 import { type Done, HOOK_TIMEOUT, LATE, type Name, type Session, SLOW, type Source } from '../session.ts'
 
-/** The hooks of a session run one after the other. What they and the callbacks do, their modes say. */
+/** The hooks of a session run one after another. Their modes, and those of the callbacks, determine what they do. */
 export class Hooks {
   readonly #model: Model
 
@@ -22,7 +22,7 @@ export class Hooks {
     task?.(() => this.#model.time.soon(() => this.#nextHooks(session)))
   }
 
-  /** Two hooks of each kind run at once: one that does what its mode says, and one that just returns. */
+  /** Two hooks of each kind run concurrently: one that follows its mode, and one that just returns. */
   run(session: Session, source: Source, reason: string, done: Done): void {
     this.#model.time.say(`${session.name} ${source} ${reason} ${session.show()}`)
     this.call(source, session, true, undefined, done)
@@ -55,7 +55,7 @@ export class Hooks {
         return
       case 'sets':
         if (mayReenter && !session.over)
-          this.#model.values.set(session, name ?? 'model', `again${++session.again}`, false)
+          this.#model.values.set(session, name ?? 'model', `again${++session.setsByHooks}`, false)
         break
       case 'deletes':
         if (mayReenter && !session.over) this.#model.values.deleteAgain(session)

@@ -3,10 +3,10 @@ import type { Done, EndReason, Session } from '../session.ts'
 
 /** How sessions are loaded, unloaded and ended, and how the instance is closed. */
 export class Lifecycle {
-  /** What `close()` resolves with, once it has. */
-  givenUp: string[] | undefined
-  /** While `close()` is waited for: what outran its time limit. */
-  #outran: string[] | undefined
+  /** The result of `close()`; `undefined` before it resolves. */
+  timedOut: string[] | undefined
+  /** Set while `close()` is pending: the hooks and callbacks that exceeded their time limit. */
+  #exceeded: string[] | undefined
   readonly #model: Model
 
   constructor(model: Model) {
@@ -16,7 +16,7 @@ export class Lifecycle {
   reload(session: Session): void {
     session.phase = 'loaded'
     session.load = { over: false }
-    session.sawPage = session.holds('page')
+    session.hadPage = session.holds('page')
     this.runLoad(session)
   }
 
@@ -24,8 +24,8 @@ export class Lifecycle {
     this.#model.hooks.inOrder(session, done => this.#model.hooks.run(session, 'load', '', done))
   }
 
-  unloadWhile(session: Session): void {
-    session.awaited = []
+  runDueUnload(session: Session): void {
+    session.expectedPages = []
     this.unload(session, 'disconnected', () => {
       if (session.over === undefined) session.phase = 'unloaded'
       const { waiting } = session
@@ -48,7 +48,7 @@ export class Lifecycle {
     session.phase = 'unloading'
     session.load.over = true
     this.#model.hooks.inOrder(session, done => {
-      // In a cluster, an end that overtakes an unload takes its claim, and does its work: nobody waits for the unload any more.
+      // In a cluster, if the session ends before the unload runs, the end takes over the claim and runs the unload hooks.
       const overtakenBy = this.#model.settings.isAsync ? session.over : undefined
       if (overtakenBy !== undefined) settled()
       this.#model.hooks.run(session, 'unload', overtakenBy ?? reason, () => {
@@ -58,7 +58,7 @@ export class Lifecycle {
     })
   }
 
-  /** The end that somebody has asked for by the id of the session. */
+  /** The app ends a session by its id. */
   endSession(label: string, session: Session): void {
     this.end(session, 'ended', () => this.#model.time.say(`${label} ended ${session.name}`))
   }
@@ -95,13 +95,13 @@ export class Lifecycle {
 
   close(timeout: number): void {
     this.#model.isClosing = true
-    const outran: string[] = []
-    this.#outran = outran
+    const exceeded: string[] = []
+    this.#exceeded = exceeded
     const resolve = () => {
-      if (this.#outran === undefined) return
-      this.#outran = undefined
+      if (this.#exceeded === undefined) return
+      this.#exceeded = undefined
       const unfinished = [...this.#model.ending].map(session => `session ${session.name}`)
-      this.givenUp = [...outran, ...unfinished].sort()
+      this.timedOut = [...exceeded, ...unfinished].sort()
     }
     for (const session of [...this.#model.sessions.values()]) this.end(session, 'shutdown')
     const unfinished = new Set(this.#model.ending)
@@ -115,8 +115,8 @@ export class Lifecycle {
     else this.#model.time.later(timeout, resolve)
   }
 
-  /** A hook or a callback has outrun its time limit. */
+  /** A hook or a callback has exceeded its time limit. */
   noteOutran(call: string): void {
-    this.#outran?.push(call)
+    this.#exceeded?.push(call)
   }
 }

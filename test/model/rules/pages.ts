@@ -2,7 +2,7 @@ import type { Model } from '../model.ts'
 import { type Connection, type Entry, Page, type User } from '../session.ts'
 
 const TICKET = 30_000
-/** How long a page without a socket is open after each of its beats, and how long it is remembered when it has left. */
+/** How long a page without a socket stays open after each heartbeat, and how long its record is kept after it has left. */
 const BEAT_LEASE = 95_000
 const REMEMBERED = 120_000
 
@@ -45,7 +45,7 @@ export class Pages {
     this.#model.entries.come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'), id)
   }
 
-  /** `undefined`: its session has ended meanwhile, or the page was opened anew. */
+  /** @returns `undefined` if the session has ended since, or the page has a higher epoch */
   #enterPage(entry: Entry, id: string, n: number): Page | undefined {
     const { session } = entry
     if (session.over) return undefined
@@ -70,7 +70,7 @@ export class Pages {
     if (page.connection === undefined) page.due = this.#model.time.in(BEAT_LEASE)
   }
 
-  /** @param token of the session, which the answer brings to the browser: again, or anew */
+  /** @param token the session's token, which the response sets as the browser's cookie, even if the browser has it already */
   #opened(label: string, user: User, token: string | undefined, page: Page, n: number): void {
     const { entry } = page
     const isNew = token === label
@@ -83,7 +83,7 @@ export class Pages {
     })
   }
 
-  /** The page's goodbye, by a beacon. */
+  /** The goodbye of a page. */
   goodbye(label: string, user: User, id: string, n: number): void {
     const session = user.token === undefined ? undefined : this.#model.sessions.get(user.token)
     if (session?.open) this.#model.entries.return(session)
@@ -101,7 +101,7 @@ export class Pages {
     this.#answer(label, '204')
   }
 
-  /** The WebSocket that a ticket admits. */
+  /** Opens the WebSocket of a page with a ticket. */
   upgrade(label: string, ticket: string): void {
     if (this.#model.isClosing) {
       this.#answer(label, '503')
@@ -128,7 +128,7 @@ export class Pages {
     this.connections.push(connection)
   }
 
-  /** A connection closes; it may be one that was replaced long ago. */
+  /** A connection has closed. It may have been replaced earlier. */
   disconnect(connection: Connection, isGoodbye: boolean): void {
     const { page } = connection
     if (page.connection !== connection) return

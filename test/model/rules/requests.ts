@@ -1,7 +1,7 @@
 import type { Model } from '../model.ts'
 import type { Entry, Kind, Name, Request, Session, Tracked, Use, User } from '../session.ts'
 
-/** What an operation throws: the code of the error. */
+/** An error with the code that the library's operation throws. */
 class Refusal extends Error {}
 
 /** The requests of the app, what it does with their sessions, and the sockets that it tracks with them. */
@@ -21,7 +21,7 @@ export class Requests {
       user,
       kind,
       isByScript,
-      isFollowed: false,
+      isPageExpected: false,
       token: user.token,
       newToken: undefined,
       entry: undefined,
@@ -47,12 +47,12 @@ export class Requests {
     this.#model.time.say(`${request.label} passed`)
   }
 
-  /** Answers a request, or breaks its line. */
+  /** Answers a request, or breaks its connection. */
   end(request: Request, how: 'html' | 'json' | 'broken'): void {
     request.ended = how
     if (how !== 'broken') this.#model.deliver(request.user, request.newToken)
     if (request.entry !== undefined)
-      this.#model.entries.leave(request.entry, { html: how === 'html' || request.isFollowed })
+      this.#model.entries.leave(request.entry, { html: how === 'html' || request.isPageExpected })
   }
 
   use(request: Request, use: Use, name: Name, label: string): void {
@@ -127,7 +127,7 @@ export class Requests {
     }
   }
 
-  /** The app tracks a socket of its own with a request. */
+  /** The app tracks one of its sockets, with a request. */
   track(request: Request, label: string): void {
     try {
       const tracked: Tracked = { entry: undefined, isClosed: false }
@@ -182,7 +182,7 @@ export class Requests {
       this.#bind(request, entry)
       begun(entry)
     }
-    // What the cluster has answered is taken by the request last.
+    // The request continues in a later microtask than the cluster's answer.
     const arrived = (entry: Entry) => {
       if (this.#model.settings.isAsync) this.#model.time.soon(() => bind(entry))
       else bind(entry)
@@ -191,10 +191,10 @@ export class Requests {
     if (token === undefined) request.newToken = label
     // In a cluster, the session of a known token may be on another node.
     const begins = token === undefined || (!this.#model.settings.isAsync && !this.#model.sessions.has(token))
-    request.isFollowed = isByScript && kind === 'request' && begins
+    request.isPageExpected = isByScript && kind === 'request' && begins
     this.#model.entries.come(
       token ?? label,
-      request.isFollowed ? 'navigation' : kind,
+      request.isPageExpected ? 'navigation' : kind,
       label,
       arrived,
       code => {

@@ -3,13 +3,13 @@ import type { Due } from '../session.ts'
 /** Offers what is due, and what it does then. */
 export type Offer = (due: Due | undefined, run: () => void) => void
 
-/** The time of the model, which goes on only in `advance`: nothing is asynchronous. */
+/** The time of the model. It only advances in `advance`: nothing is asynchronous. */
 export class Timeline {
   now = 0
   readonly #timers: { readonly due: Due | undefined; readonly run: () => void }[] = []
   readonly #soon: (() => void)[] = []
   #log: string[] = []
-  #movedAt = -1
+  #lastRunAt = -1
   #serial = 0
   readonly #offerAll: (offer: Offer) => void
 
@@ -18,7 +18,7 @@ export class Timeline {
     this.#offerAll = offerAll
   }
 
-  /** What has happened since the last time. */
+  /** The events since the last call. */
   takeLog(): string[] {
     const log = this.#log
     this.#log = []
@@ -29,20 +29,20 @@ export class Timeline {
     const until = this.now + ms
     this.#settle()
     for (let next = this.#next(); next.at <= until; next = this.#next()) {
-      this.now = this.#movedAt = next.at
+      this.now = this.#lastRunAt = next.at
       next.run()
       this.#settle()
     }
     this.now = until
   }
 
-  /** Whether something has happened by itself at this very moment. */
-  get isMoving(): boolean {
-    return this.#movedAt === this.now
+  /** Whether something was due at the current time. */
+  get hasJustRun(): boolean {
+    return this.#lastRunAt === this.now
   }
 
-  /** How long it is until something happens by itself. */
-  get idle(): number {
+  /** The time until something is due, in milliseconds. */
+  get timeToNext(): number {
     return this.#next().at - this.now
   }
 
@@ -66,12 +66,12 @@ export class Timeline {
     return Number.isFinite(ms) ? { at: this.now + ms, serial: this.order() } : undefined
   }
 
-  /** Numbers in the order in which they are asked for. */
+  /** Returns increasing numbers. */
   order(): number {
     return ++this.#serial
   }
 
-  /** Runs something after that which happens at once. */
+  /** Runs a function later at the same time, like a microtask. */
   soon(run: () => void): void {
     this.#soon.push(run)
   }

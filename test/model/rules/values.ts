@@ -2,10 +2,10 @@ import type { Model } from '../model.ts'
 import {
   type Done,
   type EndReason,
-  KEEPING,
   type Name,
   NO_OPTIONS,
   type Session,
+  VALUE_SETTINGS,
   type Value,
 } from '../session.ts'
 
@@ -26,21 +26,21 @@ export class Values {
   set(session: Session, name: Name, label: string, isBare: boolean, same?: Value): void {
     const old = session.values.get(name)
     const isPlain = name === 'cache' || name === 'handle'
-    const given = name === 'handle' ? undefined : isPlain && isBare ? undefined : KEEPING[name]
-    const keeping = given ?? old?.keeping ?? (name === 'handle' ? KEEPING.handle : NO_OPTIONS)
+    const given = name === 'handle' ? undefined : isPlain && isBare ? undefined : VALUE_SETTINGS[name]
+    const settings = given ?? old?.settings ?? (name === 'handle' ? VALUE_SETTINGS.handle : NO_OPTIONS)
     if (same !== undefined) {
-      same.keeping = keeping
+      same.settings = settings
       this.arm(same)
       return
     }
-    const value: Value = { name, label, keeping, due: undefined }
+    const value: Value = { name, label, settings, due: undefined }
     session.values.set(name, value)
     this.arm(value)
-    if (old?.keeping.deleteReplaced) this.release(session, old, 'replaced')
+    if (old?.settings.deleteReplaced) this.release(session, old, 'replaced')
   }
 
   arm(value: Value): void {
-    value.due = this.#model.time.in(value.keeping.timeToLive)
+    value.due = this.#model.time.in(value.settings.timeToLive)
   }
 
   expire(session: Session, value: Value): void {
@@ -52,31 +52,31 @@ export class Values {
     const values = [...session.values.values()]
     session.values.clear()
     session.afterCallbacks = () => {
-      session.final = values
+      session.finalValues = values
       done()
     }
     session.callbacks++
     for (const value of values) this.release(session, value, reason)
-    this.#calledBack(session)
+    this.#callbackSettled(session)
   }
 
-  /** Calls the callback of a value that is removed already. */
+  /** Calls the callback of a value that was already removed. */
   release(session: Session, value: Value, reason: string, done?: Done): void {
-    const { name, label, keeping } = value
-    if (keeping.deletion === 'dispose') this.#model.time.say(`disposes ${name}=${label}`)
-    if (keeping.deletion !== 'callback') {
+    const { name, label, settings } = value
+    if (settings.deletion === 'dispose') this.#model.time.say(`disposes ${name}=${label}`)
+    if (settings.deletion !== 'callback') {
       done?.()
       return
     }
     session.callbacks++
     this.#model.time.say(`${session.name} deletes ${name}=${label} ${reason}`)
     this.#model.hooks.call('deleteCallback', session, reason !== 'replaced', name, () => {
-      this.#calledBack(session)
+      this.#callbackSettled(session)
       done?.()
     })
   }
 
-  #calledBack(session: Session): void {
+  #callbackSettled(session: Session): void {
     if (--session.callbacks > 0) return
     const { afterCallbacks } = session
     session.afterCallbacks = undefined

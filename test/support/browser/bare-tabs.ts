@@ -3,7 +3,7 @@ import type { Browser } from 'playwright-core'
 import { until } from './browser.ts'
 
 /**
- * A tab that Playwright leaves alone. It keeps its own tabs from ever being hidden (`Emulation.setFocusEmulationEnabled`),
+ * A tab that isn't controlled by Playwright, which prevents its own tabs from being hidden (`Emulation.setFocusEmulationEnabled`),
  * and a tab that isn't hidden can't be frozen.
  */
 export interface BareTab {

@@ -15,7 +15,7 @@ import { program } from '../program.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** For how many seconds is waited for what a busy machine may be late with. */
+/** How many seconds to wait for something that a busy machine may delay. */
 const PATIENCE = 120
 
 const chromiumPath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
@@ -34,7 +34,7 @@ export const launchOptions: LaunchOptions = {
     '--disable-background-networking',
     '--disable-component-update',
     '--disable-sync',
-    // A name in a LAN: over plain http, browsers keep the features of secure origins from it.
+    // A host name in a LAN: over plain http, browsers disable the features of secure origins for it.
     '--host-resolver-rules=MAP app.test 127.0.0.1',
   ],
 }
@@ -78,7 +78,7 @@ export function useBrowser({ args = [], hasWindows = false }: BrowserSettings = 
   }
 }
 
-/** Real time passes at the pace of the machine, so what is waited for is a condition, and the limit is generous. */
+/** Real time passes at the pace of the machine, so tests wait for a condition, with a generous limit. */
 export async function until(
   condition: () => unknown,
   what = String(condition),
@@ -98,19 +98,19 @@ export type AppName = keyof typeof SERVERS
 
 export const APPS = Object.keys(SERVERS) as AppName[]
 
-/** The example app in a process of its own, and what it has said. */
+/** The example app in a separate process, and its output. */
 export interface Example {
   readonly url: string
   readonly port: number
-  /** Where each user has a directory, named by the id of the session. */
+  /** Contains a directory for each user, named by the id of the session. */
   readonly pictureDir: string
   readonly process: ChildProcess
   readonly lines: readonly string[]
   /** How many lines start with it. */
   count(prefix: string): number
-  /** Waits for a line that starts with it; gives it. */
+  /** Waits for a line that starts with it, and returns it. */
   line(prefix: string): Promise<string>
-  /** Kills the process, if it still runs. */
+  /** Kills the process, if it is still running. */
   stop(): Promise<void>
 }
 
@@ -171,7 +171,7 @@ export async function open(context: BrowserContext, url: string): Promise<Page> 
   return tab
 }
 
-/** The name of the picture that the page shows, once it has one. */
+/** The name of the picture that the page shows; waits for one. */
 export async function picture(tab: Page): Promise<string> {
   await tab.waitForFunction(() => {
     const image = document.querySelector<HTMLImageElement>('#frame img')
@@ -181,8 +181,8 @@ export async function picture(tab: Page): Promise<string> {
 }
 
 /**
- * Presses the button, and waits for the picture; gives its name. By the answer, since the page also shows what other tabs
- * have made, whenever it looks.
+ * Presses the button, waits for the picture, and returns its name. Uses the response, since the page also shows pictures of other
+ * tabs, whenever it polls.
  */
 export async function generate(tab: Page): Promise<string> {
   const [answer] = await Promise.all([
@@ -205,7 +205,7 @@ export function gallery(tab: Page): Promise<string[]> {
   return tab.$$eval('#gallery button', buttons => buttons.map(button => button.getAttribute('name') ?? ''))
 }
 
-/** The session whose directory holds the picture. */
+/** The session whose directory contains the picture. */
 export function sessionWith({ pictureDir }: Example, picture: string): string {
   const id = readdirSync(pictureDir).find(id => existsSync(path.join(pictureDir, id, picture)))
   return id ?? assert.fail(`Expected ${picture} in a directory of ${pictureDir}`)
@@ -226,8 +226,8 @@ export function isConnected(tab: Page): Promise<boolean> {
 }
 
 /**
- * Waits for as long as anybody's leaving takes to be noticed: another user's page breaks off now, without a goodbye,
- * and its unload is awaited. Whoever had left before that would be unloaded by then.
+ * Waits for as long as it takes to detect that a user has left: another user's page disconnects now, without a goodbye,
+ * and its unload is awaited. A user who had left before that would be unloaded by then.
  */
 export async function unloadDelayPasses(example: Example): Promise<void> {
   const witness = visitor(`http://127.0.0.1:${example.port}`)

@@ -12,7 +12,7 @@ import { type BrowserSettings, type TestBrowser, until, useBrowser } from './bro
 
 export const second = 1000
 
-/** What the server saw: a POST, an upgrade, a socket that opened or closed, a goodbye. */
+/** The events that the server received: a POST, an upgrade, a socket that opened or closed, a goodbye. */
 export interface Seen {
   what: 'post' | 'upgrade' | 'open' | 'close' | 'bye'
   page: string
@@ -21,7 +21,7 @@ export interface Seen {
   /** Whether the goodbye, or the reason of the close, says that the next page is of the same origin. */
   within?: boolean
   cookie?: string | undefined
-  /** The header that proves the same origin. */
+  /** The header that identifies the same origin. */
   proof?: unknown
   method?: string | undefined
 }
@@ -41,7 +41,7 @@ declare global {
   }
 }
 
-/** Speaks the server's side of the protocol, and does with a POST or an upgrade what the test asks for. */
+/** Implements the server's side of the protocol, and handles a POST or an upgrade as the test requests. */
 export async function startServer({ prefix = '/gradio_api', allowOrigin = '' } = {}) {
   const seen: Seen[] = []
   const sockets = new Set<ServerSocket>()
@@ -56,13 +56,13 @@ export async function startServer({ prefix = '/gradio_api', allowOrigin = '' } =
     seen,
     sockets,
     badTickets,
-    /** What a POST is answered: 200 brings a ticket. */
+    /** The response to a POST: 200 contains a ticket. */
     onPost: (_seen: Seen): Answer => 200,
-    /** What an upgrade is answered: 101 opens the socket. */
+    /** The response to an upgrade: 101 opens the socket. */
     onUpgrade: (_seen: Seen): Answer => 101,
     upgradeDelay: 0,
     onOpen: (_socket: ServerSocket): void => {},
-    /** POSTs and upgrades that were left without an answer. */
+    /** POSTs and upgrades without a response. */
     hanging: 0,
     url: '',
     port: 0,
@@ -198,11 +198,11 @@ export async function openTab(url = server.url): Promise<Tab> {
   return tab
 }
 
-// As text, since a compiler's helpers don't reach the page.
+// As text, since a compiler's helpers aren't available in the page.
 const stoppedTabScript = `
   Math.random = () => 0
 
-  // What the page waits for, and how much it has begun to wait for: see settle and advance.
+  // What the page waits for, and how many waits it has started: see settle and advance.
   window.busy = 0
   window.begun = 0
   const send = fetch
@@ -231,7 +231,7 @@ const stoppedTabScript = `
   }
 `
 
-/** The clock of its pages stands still but for `advance`, and chance always takes the longest delay of a backoff. */
+/** The clock of its pages only advances by `advance`, and randomness always selects the longest delay of a backoff. */
 export async function openStoppedTab(): Promise<Tab> {
   const tab = await context.newPage()
   await tab.addInitScript({ content: stoppedTabScript })
@@ -241,7 +241,7 @@ export async function openStoppedTab(): Promise<Tab> {
   return tab
 }
 
-/** Calls `connect` and notes the events. Doesn't wait for its promise. */
+/** Calls `connect` and records the events. Doesn't wait for its promise. */
 export async function callConnect(tab: Tab, base?: string): Promise<void> {
   await tab.evaluate(async base => {
     const client: string = '/client.js'
@@ -263,7 +263,7 @@ export const idOf = (tab: Tab) => tab.evaluate(async () => (await window.gradio)
 export const isConnected = (tab: Tab) => tab.evaluate(async () => (await window.gradio).connected)
 export const isResolved = (tab: Tab) => tab.evaluate(() => window.isResolved)
 
-/** Lets what is on its way between the server and the page arrive, but for what the server leaves hanging. */
+/** Waits until everything in flight between the server and the page has arrived, except what the server leaves unanswered. */
 export async function settle(tab: Tab): Promise<void> {
   for (let round = 0, isQuiet = false; round < 1000 && !isQuiet; round++) {
     const { length } = server.seen
@@ -283,7 +283,7 @@ export async function settle(tab: Tab): Promise<void> {
   }
 }
 
-/** Lets time pass in the page, with what is sent and answered after each `step`. */
+/** Advances the time in the page, and after each `step` waits for requests and responses. */
 export async function advance(tab: Tab, seconds: number, step = 1): Promise<void> {
   const progress = () => tab.evaluate(() => [window.busy ?? 0, window.begun ?? 0] as const)
   let [, before] = await progress()
@@ -296,11 +296,11 @@ export async function advance(tab: Tab, seconds: number, step = 1): Promise<void
   }
 }
 
-/** Numbers of seconds, counted while the clock of the page advances, at which the server saw something. */
+/** The times in seconds, on the page's clock, at which the server received something. */
 export async function timesOf(tab: Tab, what: Seen['what'], seconds: number): Promise<number[]> {
   const times: number[] = []
   let count = server.count(what)
-  // So that no timer is due just where a step ends.
+  // So that no timer is due exactly at the end of a step.
   await advance(tab, 0.5)
   for (let at = 1; at <= seconds; at++) {
     await advance(tab, 1)

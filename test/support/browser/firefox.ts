@@ -20,7 +20,7 @@ export interface FirefoxTab {
   close(): Promise<void>
 }
 
-/** One Firefox for all tests of a file, driven by WebDriver BiDi: Playwright only drives a Firefox of its own. */
+/** One Firefox for all tests of a file, controlled with WebDriver BiDi: Playwright only controls its own Firefox. */
 export function useFirefox(): { newTab(t: TestContext): Promise<FirefoxTab> } {
   const profile = mkdtempSync(join(tmpdir(), 'gradio-state-firefox-'))
   let firefox: ChildProcess
@@ -28,7 +28,7 @@ export function useFirefox(): { newTab(t: TestContext): Promise<FirefoxTab> } {
   before(async () => {
     writeFileSync(
       join(profile, 'user.js'),
-      // A name in a LAN, as in browser.ts. Downloads ask nobody.
+      // A host name in a LAN, as in browser.ts. Downloads don't prompt.
       [
         '"network.dns.localDomains", "app.test"',
         `"browser.download.dir", "${profile}"`,
@@ -59,7 +59,7 @@ export function useFirefox(): { newTab(t: TestContext): Promise<FirefoxTab> } {
   })
   return {
     async newTab(t) {
-      // A user with cookies of their own.
+      // A user with separate cookies.
       const { userContext } = await bidi.send('browser.createUserContext', {})
       t.after(() => bidi.send('browser.removeUserContext', { userContext }))
       const { context } = await bidi.send('browsingContext.create', { type: 'tab', userContext })
@@ -80,7 +80,7 @@ export function useFirefox(): { newTab(t: TestContext): Promise<FirefoxTab> } {
 
 type Fields = Record<string, unknown>
 
-/** A connection to a browser by WebDriver BiDi (https://w3c.github.io/webdriver-bidi). */
+/** A connection to a browser with WebDriver BiDi (https://w3c.github.io/webdriver-bidi). */
 class Bidi {
   readonly #socket: WebSocket
   readonly #answers = new Map<number, (answer: Fields) => void>()
@@ -99,7 +99,7 @@ class Bidi {
     for await (const line of createInterface(stderr)) {
       const [, url] = /WebDriver BiDi listening on (ws:\S+)/.exec(line) ?? []
       if (url === undefined) continue
-      // Otherwise the browser stops when the pipe is full.
+      // Otherwise the browser blocks when the pipe is full.
       stderr.resume()
       const socket = new WebSocket(`${url}/session`)
       await once(socket, 'open')

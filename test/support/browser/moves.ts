@@ -4,7 +4,7 @@ import type { SlowSite, SlowSiteOptions } from './slow-site.ts'
 // What users and pages do, on the site of slow-site.ts.
 
 export interface Move extends SlowSiteOptions {
-  /** Whether it needs a host that browsers trust, such as service workers do. */
+  /** Whether it needs a host that browsers trust, for example for service workers. */
   isTrustedOnly?: boolean
   /** Whether the server doesn't receive the navigation, or can't recognize it. */
   isSilent?: boolean
@@ -29,7 +29,7 @@ export const submit = (tab: Page, form: string) =>
     `document.body.insertAdjacentHTML('beforeend', ${JSON.stringify(form)}); document.body.lastElementChild.submit()`,
   )
 
-/** A service worker, and what it does with requests. */
+/** A service worker, and how it handles requests. */
 export const worker = (script: string): Pick<Move, 'isTrustedOnly' | 'routes' | 'prepare'> => ({
   isTrustedOnly: true,
   routes: app =>

@@ -4,17 +4,17 @@ import type { Duplex } from 'node:stream'
 
 export interface ProxyOptions {
   /**
-   * What becomes of an upgrade. `strip`: it goes on as the plain request that it is without the headers of one hop, as
-   * with nginx's defaults. `refuse`: the proxy answers by itself. @default 'pass'
+   * What happens to an upgrade. `strip`: it is passed on as a plain request without hop-by-hop headers, as
+   * with nginx's defaults. `refuse`: the proxy itself responds. @default 'pass'
    */
   upgrades?: 'pass' | 'strip' | 'refuse'
-  /** Before a request goes on: may wait, or answer it. */
+  /** Before a request is passed on: may wait, or respond. */
   onRequest?(req: IncomingMessage, res: ServerResponse): Promise<void> | void
 }
 
 export interface HttpProxy {
   readonly port: number
-  /** How many upgrades came. */
+  /** How many upgrades it received. */
   readonly upgrades: number
   /** Closes all connections. */
   cut(): void

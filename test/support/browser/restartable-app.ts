@@ -11,7 +11,7 @@ import { type GradioState, type GradioStateOptions, gradioState } from '../../..
 import { sessionOf } from '../http/koa.ts'
 import { KoaStore } from '../stores/koa-store.ts'
 
-/** Where the session of a user is kept. */
+/** Where a user's session is stored. */
 export type SessionKind = 'own cookie' | 'express-session' | 'koa-session'
 
 export interface AppSettings {
@@ -24,7 +24,7 @@ export interface AppSettings {
 export interface RestartableApp {
   readonly port: number
   readonly gradio: GradioState
-  /** The ids of the sessions that were unloaded, with those of earlier servers. */
+  /** The ids of the unloaded sessions, including those of earlier servers. */
   readonly unloaded: readonly string[]
   /** How many requests each path has received. */
   readonly requests: ReadonlyMap<string, number>
@@ -59,7 +59,7 @@ const routes: Record<string, Route> = {
   '/logout': ({ destroy }) => destroy(),
 }
 
-/** Serves the app at a port of its own until the test is over. */
+/** Serves the app at a port until the test is over. */
 export async function restartableApp(
   t: TestContext,
   kind: SessionKind,

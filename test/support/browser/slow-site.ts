@@ -7,21 +7,21 @@ import { site } from '../http/express.ts'
 import { deferred } from '../sessions/harness.ts'
 import { until } from './browser.ts'
 
-/** What a site needs of a tab or frame, in any browser. */
+/** The operations of a site on a tab or frame, in any browser. */
 export interface Tab {
   evaluate(expression: string): Promise<unknown>
 }
 
-/** A site on a fake clock, whose pages load as slowly as a test wants. */
+/** A site on a fake clock, whose pages load as slowly as a test requires. */
 export interface SlowSite<T extends Tab = Page> {
   readonly origin: string
   readonly port: number
   readonly tab: T
-  /** What was requested since the last {@link hold}: method and path. */
+  /** The requests since the last {@link hold}: method and path. */
   readonly requests: readonly string[]
   /** Resolves when {@link SlowSite.hold} allows it. */
   gate(): Promise<void>
-  /** Until the returned function is called, scripts of pages don't load, nor anything else that waits for the gate. */
+  /** Until the returned function is called, scripts of pages don't load, nor does anything else that waits for the gate. */
   hold(): () => void
   /** After {@link hold}: waits until a new document has replaced the page, and loads its script. */
   replaced(): Promise<void>
@@ -29,9 +29,9 @@ export interface SlowSite<T extends Tab = Page> {
   connected(pages?: number, last?: Tab): Promise<void>
   /** Waits until something was requested. */
   requested(request: string): Promise<void>
-  /** Lets time pass. @returns how many unloads there were since the beginning */
+  /** Advances the time. @returns how many unloads there were since the start */
   advance(seconds: number): Promise<number>
-  /** Lets time pass, and expects that no session is unloaded. */
+  /** Advances the time, and expects that no session is unloaded. */
   keepsFor(seconds: number): Promise<void>
   /** Closes the last tab, and expects an unload 2 s later, or 3.5 s if the goodbye was lost. */
   unloadsWhenClosed(last?: { close(): Promise<void> }): Promise<void>
@@ -46,7 +46,7 @@ export interface SlowSiteOptions {
   routes?(app: Express, site: Pick<SlowSite, 'gate'>): void
 }
 
-/** By this, {@link SlowSite.connected} knows whether a page has its socket. */
+/** With this, {@link SlowSite.connected} detects whether a page has its socket. */
 export const REMEMBER_SOCKET =
   'window.WebSocket = class extends WebSocket { constructor(url) { window.socket = super(url) } }'
 
@@ -85,7 +85,7 @@ export async function slowSiteFor<T extends Tab & { close(): Promise<void> }>(
         requests.push(`${req.method} ${req.path}`)
         next()
       },
-      // Before the library, it is like another server, whose requests the library does not see.
+      // Mounted before the library, it acts like another server, whose requests the library doesn't receive.
       ...(htmlFromElsewhere ? [pages] : []),
     ],
     routes: app => app.use(pages),

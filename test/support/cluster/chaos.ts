@@ -13,8 +13,8 @@ export interface ChaosReport {
 }
 
 /**
- * Users who come, go and change nodes all the time, with one page each, while nodes stop for moments at random.
- * @param longest how many seconds a node stops for at most
+ * Users who arrive, leave and change nodes continuously, with one page each, while nodes are paused at random.
+ * @param longest how many seconds a node is paused at most
  */
 export async function chaos(
   redisAt: RedisAt,
@@ -44,7 +44,7 @@ export async function chaos(
     await stopping
     for (const user of people) user.settle()
     await Promise.all(living)
-    // Long enough for whatever is late.
+    // Long enough for everything that is delayed.
     await sleep(5_000)
     assert.deepEqual(
       people.filter(({ page }) => page?.isOver !== false).map(({ name }) => name),
@@ -101,13 +101,13 @@ class User {
     this.page?.drop()
   }
 
-  /** Comes and goes until it settles: then it stays, with a page that is opened anew whenever it is cut off. */
+  /** Arrives and leaves until the test ends: then it stays, with a page that is opened again whenever it is disconnected. */
   async live(): Promise<void> {
     await sleep(Math.random() * 1_000)
     while (!this.#isSettling) {
       await this.#open()
       await Promise.race([sleep(this.#moment()), this.page?.over])
-      // Where it was cut off, it comes back at once; else it leaves in one of these ways.
+      // If it was disconnected, it returns at once; otherwise it leaves in one of these ways.
       if (this.page?.isOver) continue
       const way = Math.random()
       if (way < 0.5) this.page?.drop()
@@ -129,7 +129,7 @@ class User {
     })
   }
 
-  /** At whichever node answers. */
+  /** On any node that responds. */
   async #open(): Promise<void> {
     const before = this.page
     for (;;) {
@@ -139,14 +139,14 @@ class User {
         this.opened++
         break
       } catch {
-        // Stopped, or the page has left there: it is another one then.
+        // The node was paused, or the page has left there and is a different one now.
         this.#tab++
       }
     }
     before?.drop()
   }
 
-  /** Mostly none, at times seconds. */
+  /** Mostly none, sometimes seconds. */
   #moment(): number {
     return Math.random() < 0.7 ? Math.random() * 30 : Math.random() * 2_000
   }

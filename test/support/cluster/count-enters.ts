@@ -1,6 +1,6 @@
 import type { Coordinator } from '../../../lib/sessions/coordinator.ts'
 
-/** How often a coordinator is asked about a visitor from now on. */
+/** Counts the calls of a coordinator's `enter` from now on. */
 export function countEnters(coordinator: Coordinator): { readonly enters: number } {
   const counted = { enters: 0 }
   const { enter } = coordinator

@@ -7,7 +7,7 @@ import type { ClusterEvent, RedisAt } from './types.ts'
 
 /** For how long others wait for a node's heartbeat, in seconds (lib/cluster/redis/protocol.ts). */
 const LEASE = 15
-/** What the machine may take on top of it. */
+/** How much longer the machine may take. */
 const SLACK = 2
 const GRACE = 1
 
@@ -20,10 +20,10 @@ export interface CrashReport {
   readonly repeated: number
 }
 
-/** How a node is killed: just so, or by a hook of that name, after its effect. */
+/** How a node is killed: at any time, or by a hook with that name, after its effect. */
 export type Death = 'at once' | 'unload' | 'ended'
 
-/** A node dies; others finish what it held. */
+/** A node dies; other nodes finish its work. */
 export async function crash(redisAt: RedisAt, users: number, death: Death): Promise<CrashReport> {
   const cluster = await startNodes(redisAt, { gracePeriod: GRACE, unloadDelay: 0.5 })
   try {
@@ -31,7 +31,7 @@ export async function crash(redisAt: RedisAt, users: number, death: Death): Prom
     const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
     const lost = visits.filter(({ node }) => node === victim)
     const spared = visits.filter(({ node }) => node !== victim)
-    // Some have left already when it dies, and are in their grace.
+    // Some users have left already when it dies, and are within their grace period.
     const leaving = lost.filter((_, index) => index % 5 === 0)
     let killedAt: number
     if (death === 'at once') {
@@ -51,7 +51,7 @@ export async function crash(redisAt: RedisAt, users: number, death: Death): Prom
       return sessions.every(session => ended.has(session))
     }
     await cluster.until(isOver, LEASE + GRACE + SLACK + 10, 'that the others finish what it held')
-    // A hook that it died in has run here as well.
+    // A hook in which the node died has also run here.
     await sleep(1_000)
     const events = cluster.events()
     assertFinished(events, sessions)
@@ -95,8 +95,8 @@ export interface PauseReport {
 }
 
 /**
- * A node stops for longer than its lease, and goes on. What others have finished it lets go of, what they have taken up
- * goes on there, and what is left comes back to it.
+ * A node is paused for longer than its lease, and continues. It drops the work that others have finished; work that others have taken over
+ * continues there, and the rest returns to it.
  */
 export async function pause(redisAt: RedisAt, users: number, seconds: number): Promise<PauseReport> {
   const grace = 1
@@ -108,7 +108,7 @@ export async function pause(redisAt: RedisAt, users: number, seconds: number): P
     const held = visits.filter(({ node }) => node === victim)
     const reopening = held.filter((_, index) => index % 3 === 0)
     const leaving = held.filter((_, index) => index % 3 === 1)
-    // So that it has claims in its hands, or is about to.
+    // So that it has claims, or is about to get some.
     await Promise.all(leaving.map(({ page }) => page.close()))
     await sleep(Math.random() * 1_700)
     const pausedAt = Date.now()
@@ -155,7 +155,7 @@ export async function pause(redisAt: RedisAt, users: number, seconds: number): P
       const { body } = await node.ask('POST', '/touch', user)
       assert.equal(body.id, session)
     }
-    // It works as before: for new users, and for those whom it had.
+    // It works as before: for new users, and for its earlier ones.
     const fresh = await begin(cluster, 'fresh', victim)
     const again = await begin(cluster, held[0]!.user, victim)
     for (const { page } of [...spared, ...reopened, fresh, again]) await page.close()
@@ -171,8 +171,8 @@ export async function pause(redisAt: RedisAt, users: number, seconds: number): P
 }
 
 /**
- * A node stops for so long that others unload its sessions, but not end them. It goes on, and its pages are still
- * there: so their users are, and the sessions have to be loaded again.
+ * A node is paused for so long that others unload its sessions, but don't end them. It continues, and its pages are still
+ * connected: so their users are present, and the sessions have to be loaded again.
  */
 export async function pauseInGrace(redisAt: RedisAt, users: number, seconds: number): Promise<void> {
   const cluster = await startNodes(redisAt, { gracePeriod: 60, unloadDelay: 0.5 }, 2)
@@ -207,7 +207,7 @@ export async function pauseInGrace(redisAt: RedisAt, users: number, seconds: num
   }
 }
 
-/** A node stops in the midst of the hooks of an end, and goes on when another one has done it all. */
+/** A node is paused during the hooks of an end, and continues after another node has run all of them. */
 export async function pauseInHook(redisAt: RedisAt, users: number, seconds: number): Promise<void> {
   const cluster = await startNodes(redisAt, { gracePeriod: 60, unloadDelay: 60 }, 2)
   try {
@@ -223,7 +223,7 @@ export async function pauseInHook(redisAt: RedisAt, users: number, seconds: numb
     await Promise.all(ends)
     await sleep(1_500)
     const events = cluster.events()
-    // What it was in the midst of when it stopped is done twice; the rest, by the other node alone.
+    // The hook that was running when the node was paused runs twice; the rest only on the other node.
     for (const { what, node } of repeats(events))
       assert.deepEqual({ what, node }, { what: 'unload', node: 'B' })
     assert.equal(of(events, 'ended').length, users)
@@ -234,7 +234,7 @@ export async function pauseInHook(redisAt: RedisAt, users: number, seconds: numb
   }
 }
 
-/** A session whose node has died is ended while another node, which stands in for it, still unloads it. */
+/** A session whose node has died is ended while another node is unloading it. */
 export async function endInStandIn(redisAt: RedisAt): Promise<void> {
   const cluster = await startNodes(redisAt, { gracePeriod: 60, unloadDelay: 0.5 })
   try {

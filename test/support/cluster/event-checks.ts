@@ -5,7 +5,7 @@ import type { ClusterEvent } from './types.ts'
 
 export type What = ClusterEvent['what']
 
-/** What was written of one kind. */
+/** The lines of one kind. */
 export function of(events: readonly ClusterEvent[], what: What, session?: string): ClusterEvent[] {
   return events.filter(event => event.what === what && (session === undefined || event.session === session))
 }
@@ -19,7 +19,7 @@ export function countBy(events: readonly ClusterEvent[], what: What): Map<string
   return counts
 }
 
-/** The events that came again with the same key. */
+/** The events that were repeated with the same key. */
 export function repeats(events: readonly ClusterEvent[]): ClusterEvent[] {
   const seen = new Set<string>()
   return events.filter(({ what, key }) => {
@@ -55,18 +55,18 @@ export function assertNoRepeats(events: readonly ClusterEvent[]): void {
   assert.deepEqual(repeats(events), [], 'that no key comes twice')
 }
 
-/** No error was emitted, but that Redis was away: it is for a node when a busy machine keeps it from answering within 2 s. */
+/** No error was emitted, except that Redis was unavailable: so it is for a node that a busy machine keeps from responding within 2 s. */
 export function assertNoErrors(events: readonly ClusterEvent[]): void {
   const errors = of(events, 'error').filter(({ key }) => key !== 'CLUSTER_UNAVAILABLE')
   assert.deepEqual(errors, [])
 }
 
-/** Of sessions, Redis holds nothing any more: neither themselves, nor values, nor what is due. */
+/** Redis contains nothing of sessions any more: neither sessions, nor values, nor due work. */
 export async function assertEmpty(url: string): Promise<void> {
   assert.deepEqual(await leftovers(url), [])
 }
 
-/** The keys of sessions, of their values, and of what is due. */
+/** The keys of sessions, of their values, and of due work. */
 export async function leftovers(url: string): Promise<string[]> {
   const client = createClient({ url }) as RedisClientType
   await client.connect()
@@ -84,5 +84,5 @@ export async function assertAllEmpty({ nodes }: RedisCluster): Promise<void> {
 }
 
 const HOOKS: ReadonlySet<What> = new Set(['load', 'unload', 'ended', 'delete'])
-/** Sessions, ended ones, values, deleted ones; what is due, and which node has a part: those lists go when they are empty. */
+/** Sessions, ended ones, values, deleted ones; due work, and the shares of nodes: these lists are deleted when they are empty. */
 const LEFTOVER = /^\{[^}]*\}:(?:s|v|x|xv|r|due|n|old):/

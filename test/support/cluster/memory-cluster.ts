@@ -20,17 +20,17 @@ import { SharedSession } from './memory-session.ts'
 
 export type { SharedSession } from './memory-session.ts'
 
-/** After how many milliseconds without a heartbeat a node is dead, and a claim is handed out again. */
+/** After how many milliseconds without a heartbeat a node is dead, and a claim is granted again. */
 export const DEAD = 15_000
 
-/** A claim that isn't completed: it is that node's until then. */
+/** A claim that isn't completed: it belongs to that node until then. */
 interface Work {
   claim: Claim
   node: MemoryCoordinator | undefined
   until: number
 }
 
-/** What the nodes share: who keeps which session, and what is to be done. */
+/** The shared state of the nodes: which node keeps which session, and due work. */
 export class MemoryCluster {
   readonly clock: FakeClock
   readonly secret = randomBytes(32)
@@ -44,13 +44,13 @@ export class MemoryCluster {
     this.clock = clock
   }
 
-  /** An answer or a message, which settles when it has come. */
+  /** An answer or a message, which settles when it has arrived. */
   onTheWay(coming: Promise<unknown>): void {
     this.#onTheWay.add(coming)
     void coming.then(() => this.#onTheWay.delete(coming))
   }
 
-  /** Waits until nothing is on its way any more that isn't held back. */
+  /** Waits until no message is in flight, except those that are held back. */
   async rest(): Promise<void> {
     await turn()
     while (this.#onTheWay.size > 0) {
@@ -64,7 +64,7 @@ export class MemoryCluster {
     return session?.id === id ? session : undefined
   }
 
-  /** @param isKnown whether the proposed id was confirmed before: a session that has ended never begins again */
+  /** @param isKnown whether the proposed id was confirmed before: a session that has ended never starts again */
   enter(
     node: MemoryCoordinator,
     proposal: Proposal,
@@ -124,7 +124,7 @@ export class MemoryCluster {
       if (session.isKept('keepsLoaded') || session.isKept('keepsState')) return undefined
     }
     session.reason = reason
-    // Hooks of one session run one after the other, on one node.
+    // Hooks of one session run one after another, on one node.
     const busy = session.phase === 'unloading' ? this.#work.get(`unload ${session.id}`)?.node : undefined
     const claimer = busy !== undefined && this.nodes.has(busy) ? busy : node
     const claim = this.#finish(session, node, claimer)
@@ -133,7 +133,7 @@ export class MemoryCluster {
     return undefined
   }
 
-  /** Work that comes from elsewhere. */
+  /** Work that another node has caused. */
   claim(node: MemoryCoordinator, limit: number): Claim[] {
     const now = this.clock.now()
     const claims: Claim[] = []
@@ -211,13 +211,13 @@ export class MemoryCluster {
     return true
   }
 
-  /** `claim()` of that node is to give this. */
+  /** The work that `claim()` of that node returns. */
   handOut(claim: Claim, node: MemoryCoordinator): void {
     this.#work.set(keyOf(claim), { claim, node: undefined, until: 0 })
     node.due(0)
   }
 
-  /** A node is gone since then. */
+  /** A node has been gone since then. */
   drop(node: MemoryCoordinator, at: number): void {
     if (!this.nodes.delete(node)) return
     const { unloadDelay = 0, gracePeriod = 0 } = node.context ?? {}
@@ -234,7 +234,7 @@ export class MemoryCluster {
   }
 
   /**
-   * What a node keeps, reported after an outage.
+   * A share of a node that is reported after an outage.
    * @param knownAs the id by which it was confirmed
    * @returns the id that it has
    */
@@ -251,7 +251,7 @@ export class MemoryCluster {
       this.sessions.set(share.token, session)
     }
     session.version++
-    // It was loaded by this node while it was away.
+    // This node loaded it during its outage.
     if (share.load > session.load) {
       session.load = share.load
       session.phase = share.phase === 'unloaded' ? 'unloaded' : 'loaded'
@@ -274,7 +274,7 @@ export class MemoryCluster {
     if (at < NEVER) node.due(Math.max(at - this.clock.now(), 0))
   }
 
-  /** The claim of what is due of a session. */
+  /** The claim of a session's due work. */
   #next(session: SharedSession, node: MemoryCoordinator): SessionClaim | undefined {
     const now = this.clock.now()
     const [unloadAt, endAt] = session.due()
@@ -310,7 +310,7 @@ export class MemoryCluster {
     )
   }
 
-  /** @returns whether the page meets an expectation of that node */
+  /** @returns whether the page uses an expectation of that node */
   #pageEnters(session: SharedSession, node: MemoryCoordinator, page: string): boolean {
     const former = session.pages.get(page)
     session.pages.set(page, node)
@@ -333,7 +333,7 @@ export class MemoryCluster {
     return first === node
   }
 
-  /** The version of the session that a claim is about, when it was given. */
+  /** The version of a claim's session when it was granted. */
   grantedAt(claim: Claim): number {
     return this.#grantedAt.get(claim) ?? 0
   }

@@ -19,33 +19,33 @@ import type { Reason } from '../../../lib/types.ts'
 import { DEAD, keyOf, type MemoryCluster } from './memory-cluster.ts'
 import { MemoryValues } from './memory-values.ts'
 
-/** What is on its way between a node and the others. */
+/** Messages in flight between a node and the others. */
 export type Way = 'orders' | 'answers' | 'messages'
 
-/** The coordinator of one of several nodes in this process. A test can hold back what is on its way. */
+/** The coordinator of one of several nodes in this process. A test can hold back messages. */
 export class MemoryCoordinator implements Coordinator {
   readonly values: MemoryValues
   context: NodeContext | undefined
-  /** The claims that it was given and hasn't completed. */
+  /** The claims that it has received and not completed. */
   readonly worksOn = new Set<string>()
   readonly #cluster: MemoryCluster
   readonly #held = new Map<Way, (() => void)[]>()
   #events: CoordinatorEvents | undefined
   #isAway = false
   #isDead = false
-  /** What is to be asked when the outage is over. */
+  /** The commands to send when the outage is over. */
   readonly #later: (() => unknown)[] = []
   readonly #confirmed = new Set<string>()
-  /** Sessions that have begun here and aren't confirmed, by their tokens. */
+  /** Sessions that have started here and aren't confirmed, by their tokens. */
   readonly #begun = new Map<string, string>()
-  /** Where this node has another id for a session than the others. */
+  /** The ids of sessions that are different at this node. */
   readonly #there = new Map<string, string>()
   readonly #here = new Map<string, string>()
   /** The version of the last answer about a session, and of the last `enter` of a page. */
   readonly #versions = new Map<string, number>()
   /** Sessions that were ended here, and when: calls are numbered. */
   readonly #ended = new Map<string, number>()
-  /** Sessions that a visitor of this node loaded when they had ended here: nobody ran hooks for that load. */
+  /** Sessions that an entry of this node loaded after they had ended here: no node has run hooks for that load. */
   readonly #lostLoads = new Map<string, number>()
   #calls = 0
 
@@ -58,9 +58,9 @@ export class MemoryCoordinator implements Coordinator {
     return this.#cluster.secret
   }
 
-  // What a test does:
+  // Called by tests:
 
-  /** Holds back what is on its way, until the given function is called. */
+  /** Holds back messages until the returned function is called. */
   hold(...ways: Way[]): () => void {
     for (const way of ways) this.#held.set(way, [])
     return () => {
@@ -72,7 +72,7 @@ export class MemoryCoordinator implements Coordinator {
     }
   }
 
-  /** An outage for this node, until the given function is called. Answers that are on their way are lost. */
+  /** An outage for this node, until the returned function is called. Answers in flight are lost. */
   cut(): () => void {
     this.#isAway = true
     return () => {
@@ -82,7 +82,7 @@ export class MemoryCoordinator implements Coordinator {
     }
   }
 
-  /** Its process is killed, which the others notice after 15 s. */
+  /** Kills its process, which the others detect after 15 s. */
   kill(): void {
     this.#isDead = true
     const { clock } = this.#cluster
@@ -90,11 +90,11 @@ export class MemoryCoordinator implements Coordinator {
     clock.setTimer(() => this.#cluster.drop(this, diedAt), DEAD)
   }
 
-  // What the cluster asks of it:
+  // Called by the cluster:
 
   /**
    * @param what of which answer the version has to be older: of the session's, or of something else
-   * @param overtaken the event where it is
+   * @param overtaken the event to emit if it is older
    */
   tell(
     id: string,
@@ -129,12 +129,12 @@ export class MemoryCoordinator implements Coordinator {
     return this.#there.get(id) ?? id
   }
 
-  /** The answer was about the session as of that version. */
+  /** The answer was about that version of the session. */
   note(what: string, version: number): void {
     this.#versions.set(what, Math.max(this.#versions.get(what) ?? 0, version))
   }
 
-  // Coordinator:
+  // The Coordinator interface:
 
   async connect(context: NodeContext, events: CoordinatorEvents): Promise<void> {
     this.context = context
@@ -153,7 +153,7 @@ export class MemoryCoordinator implements Coordinator {
     const found = await this.ask(() => this.#cluster.enter(this, session, visitor, create, isKnown))
     if (found === undefined) return undefined
     const { admission, version } = found
-    // Ended here while the answer was on its way: the visitor comes to what follows.
+    // The session ended here while the answer was in flight: the entry is in the next session.
     if ((this.#ended.get(admission.id) ?? 0) > call) {
       if (admission.phase === 'returned') this.#lostLoads.set(admission.id, admission.load)
       return this.enter({ ...session, id: uuid(), isBegun: false }, visitor, create)
@@ -229,9 +229,9 @@ export class MemoryCoordinator implements Coordinator {
     this.#cluster.drop(this, this.#cluster.clock.now())
   }
 
-  // Within:
+  // Internals:
 
-  /** Asks the cluster, in the order of the calls. The answer comes in a later turn. @throws CLUSTER_UNAVAILABLE */
+  /** Calls the cluster, in the order of the calls. The answer arrives in a later turn. @throws CLUSTER_UNAVAILABLE */
   ask<T>(ask: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#send('orders', () => {
@@ -243,7 +243,7 @@ export class MemoryCoordinator implements Coordinator {
         } catch (error) {
           answer = Promise.reject(error)
         }
-        // Whoever asked sees a rejection, when the answer arrives.
+        // The caller sees a rejection, when the answer arrives.
         answer.catch(() => {})
         this.#send('answers', () => {
           if (this.#isAway) reject(away())

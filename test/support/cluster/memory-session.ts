@@ -3,7 +3,7 @@ import type { Reason } from '../../../lib/types.ts'
 import type { MemoryCoordinator } from './memory-coordinator.ts'
 import type { KeptValue } from './memory-values.ts'
 
-/** What one node keeps of a session. */
+/** One node's share of a session. */
 export interface Kept {
   keepsLoaded: boolean
   keepsState: boolean
@@ -12,12 +12,12 @@ export interface Kept {
   navigations: number
 }
 
-/** A session, as all nodes know it. */
+/** A session, as all nodes see it. */
 export class SharedSession {
   readonly token: string
   readonly id: string
   readonly createdAt: number
-  /** Grows with each change. */
+  /** Increases with each change. */
   version = 0
   phase: 'loaded' | 'unloading' | 'unloaded' = 'loaded'
   load = 1
@@ -29,7 +29,7 @@ export class SharedSession {
   readonly pages = new Map<string, MemoryCoordinator>()
   readonly values = new Map<string, KeptValue>()
   valueVersion = 0
-  /** When that is due which nodes that are gone have kept. */
+  /** When the shares of nodes that are gone expire. */
   unloadAt = 0
   endAt = 0
 
@@ -41,13 +41,13 @@ export class SharedSession {
 
   keep(node: MemoryCoordinator, share: Share, endAt: number): void {
     const { keepsState, expected, navigations } = share
-    // Only `enter` loads: a report that doesn't know of that yet changes nothing.
+    // Only `enter` loads: a report that doesn't know of the new load changes nothing.
     const isPresent = this.phase === 'loaded' && share.load === this.load
     const keepsLoaded = share.keepsLoaded && (isPresent || this.shares.get(node)?.keepsLoaded === true)
     this.shares.set(node, { keepsLoaded, keepsState, endAt, expected: [...expected], navigations })
   }
 
-  /** That node has no share any more. */
+  /** That node no longer has a share. */
   part(node: MemoryCoordinator): Kept | undefined {
     const kept = this.shares.get(node)
     this.shares.delete(node)
@@ -78,7 +78,7 @@ export class SharedSession {
     })
   }
 
-  /** A page came to that node. @returns the node whose expectation it meets */
+  /** A page entered at that node. @returns the node whose expectation it uses */
   expectPage(at: MemoryCoordinator, now: number): MemoryCoordinator | undefined {
     const sorted = this.awaiting(now).sort((a, b) => a.until - b.until || (a.node === at ? -1 : 1))
     const node = sorted[0]?.node

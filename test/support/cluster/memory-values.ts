@@ -9,7 +9,7 @@ import type {
 import type { MemoryCluster, SharedSession } from './memory-cluster.ts'
 import type { MemoryCoordinator } from './memory-coordinator.ts'
 
-/** A shared value, and when its time is over. */
+/** A shared value, and when it expires. */
 export interface KeptValue extends SharedValue {
   readonly expiresAt: number
 }

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 
-/** A page of a user's, kept open by its WebSocket. */
+/** A page of a user, kept open by its WebSocket. */
 export class ClusterPage {
   readonly user: string
   readonly id: string
-  /** When the socket was open: from then on the page is surely counted. */
+  /** When the socket was open: from then on the page certainly counts. */
   readonly openedAt: number
-  /** Resolves when the socket has closed, whoever did it. */
+  /** Resolves when the socket has closed, on either side. */
   readonly over: Promise<void>
   readonly #port: number
   readonly #socket: WebSocket
@@ -57,12 +57,12 @@ export class ClusterPage {
     return this.#isOver
   }
 
-  /** As a network that breaks off, or a browser that crashes. */
+  /** Like a network failure, or a browser that crashes. */
   drop(): void {
     this.#socket.terminate()
   }
 
-  /** As a tab that is closed. */
+  /** Like a tab that is closed. */
   async close(): Promise<void> {
     await sayGoodbye(this.#port, this.user, this.id)
     this.#socket.terminate()
@@ -79,7 +79,7 @@ async function sayGoodbye(port: number, user: string, id: string): Promise<boole
 }
 
 /**
- * A node that was stopped may open the page when it goes on, after nobody waits for it any more. The goodbye has the epoch of
+ * A node that was paused may open the page when it continues, after its user has stopped waiting for it. The goodbye has the epoch of
  * the heartbeat, so that it counts as well when a busy node handles it first.
  */
 async function giveUp(port: number, user: string, id: string): Promise<void> {
@@ -87,7 +87,7 @@ async function giveUp(port: number, user: string, id: string): Promise<void> {
     try {
       if (await sayGoodbye(port, user, id)) return
     } catch (error) {
-      // The node is gone, and the page with it.
+      // The node is gone, and so is the page.
       if (isRefused(error)) return
     }
     await sleep(500)

@@ -1,4 +1,4 @@
-// One node of a cluster: a whole app in a process of its own, which others can kill, pause and ask.
+// One node of a cluster: an app in a separate process, which tests can kill, pause and query.
 // Started by `startNodes`, with its NodeSettings as JSON.
 
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
@@ -15,10 +15,10 @@ import type { ClusterEvent, NodeSettings } from './types.ts'
 const { name, folder, redisAt, prefix, options } = JSON.parse(process.argv[2]!) as NodeSettings
 const log = join(folder, 'events')
 
-/** What the next hook or callback of that kind does after it has had its effect. */
+/** What the next hook or callback of that kind does after its effect. */
 const orders = new Map<string, { do: 'die' | 'wait'; seconds: number }>()
 
-/** Synchronously: a kill must not lose what has happened. */
+/** Synchronously: a kill must not lose events that have happened. */
 function note(event: Omit<ClusterEvent, 'node' | 'at'>): void {
   appendFileSync(log, `${JSON.stringify({ ...event, node: name, at: Date.now() })}\n`)
 }
@@ -70,7 +70,7 @@ gradio.on('error', error => {
 
 const app = express()
 app.set('env', 'test')
-// Commands, which are no visits of a user.
+// Commands, which don't use the session of a user.
 app.post('/order/:what/:do/:seconds', (req, res) => {
   const { what, do: act, seconds } = req.params
   if (act === 'nothing') orders.delete(what)
@@ -101,7 +101,7 @@ app.post('/count', async (req, res) => {
 app.get('/count', async (req, res) => {
   res.json({ count: await counter.get(state(req)) })
 })
-// Uses the session, and no value.
+// Uses the session, but no value.
 app.post('/visit', async (req, res) => {
   await state(req).establish()
   res.json({ id: state(req).id, aborted: state(req).signal.aborted })
@@ -129,7 +129,7 @@ const server = createServer(app)
 server.keepAliveTimeout = 0
 server.listen(0, '127.0.0.1', 16_384, () => {
   const { port } = server.address() as AddressInfo
-  // Under another name first: who waits for it must not read half of it.
+  // Under another name first, so that readers never see half of it.
   writeFileSync(join(folder, 'address.new'), JSON.stringify({ port, pid: process.pid }))
   renameSync(join(folder, 'address.new'), join(folder, 'address'))
 })

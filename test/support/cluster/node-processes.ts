@@ -11,20 +11,20 @@ import { assertEmpty, leftovers } from './event-checks.ts'
 import { ClusterPage } from './node-page.ts'
 import type { ClusterEvent, NodeSettings, RedisAt } from './types.ts'
 
-/** An answer of a node. */
+/** A response of a node. */
 export interface Reply {
   readonly status: number
   // biome-ignore lint/suspicious/noExplicitAny: what is in it is the route's to say
   readonly body: any
 }
 
-/** A node that runs in a process of its own. */
+/** A node that runs in a separate process. */
 export interface ClusterNode {
   readonly name: string
   readonly port: number
-  /** Sends its process a signal; nothing is done about its end. */
+  /** Sends a signal to its process, without handling its exit. */
   signal(name: NodeJS.Signals): void
-  /** What its hooks and callbacks have written, also if it is dead. */
+  /** The events of its hooks and callbacks, even if it is dead. */
   events(): ClusterEvent[]
   /** @param patience how long it may take, in milliseconds */
   open(user: string, page: string, patience?: number): Promise<ClusterPage>
@@ -32,26 +32,26 @@ export interface ClusterNode {
   remove(): Promise<void>
 }
 
-/** Nodes that share one Redis, and what all of them have written. */
+/** Nodes that share one Redis, and the events of all of them. */
 export interface Cluster {
   readonly nodes: readonly ClusterNode[]
   /** One of them, at random; never one of `others`. */
   any(...others: ClusterNode[]): ClusterNode
   events(): ClusterEvent[]
   /**
-   * Waits until what the nodes have written fits. The error says what didn't.
+   * Waits until the nodes' events satisfy a condition. The error says what didn't.
    * @param seconds how long it may take on an idle machine; it gets three times as long
    */
   until(fits: (events: ClusterEvent[]) => boolean, seconds: number, what?: string): Promise<void>
   /**
-   * Waits until Redis holds nothing of any session. A hook's last event is written before Redis is notified that its work is
-   * done, so a node that is killed just then leaves the rest to others.
+   * Waits until Redis contains nothing of any session. A hook's last event is written before Redis is notified that its work is
+   * done, so a node that is killed in between leaves the rest to others.
    */
   untilEmpty(): Promise<void>
   remove(): Promise<void>
 }
 
-/** Starts nodes in processes that end with this one, however it ends, also if they are paused. */
+/** Starts nodes in processes that end with this one, even if they are paused. */
 export async function startNodes(
   redisAt: RedisAt,
   options: NodeSettings['options'],
@@ -136,7 +136,7 @@ async function start(name: string, settings: Omit<NodeSettings, 'name' | 'folder
   }
 }
 
-/** Reads a log again and again, parses each line once, and remembers it when the file has gone. */
+/** Reads a log repeatedly, parses each line once, and keeps it after the file was deleted. */
 function tail(path: string): () => ClusterEvent[] {
   const events: ClusterEvent[] = []
   let read = 0
@@ -176,7 +176,7 @@ function ask(agent: Agent, port: number, method: string, path: string, user?: st
 
 let program: Promise<string> | undefined
 
-/** The node's program in one piece, which starts in a fraction of the time: a test starts many at once. */
+/** The node's program in one bundle, which starts in a fraction of the time: a test starts many at once. */
 async function bundle(): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL('node-process.ts', import.meta.url))],

@@ -2,7 +2,7 @@ import { type RedisNode, redisCluster, redisNode } from '../servers/redis-cluste
 import { assertAllEmpty, assertEmpty } from './event-checks.ts'
 import type { RedisAt } from './types.ts'
 
-/** Works with a Redis of one's own, which holds nothing of any session in the end. */
+/** Runs a task with a separate Redis, which must not contain anything of a session at the end. */
 export async function onRedis<T>(work: (at: RedisAt, server: RedisNode) => Promise<T>): Promise<T> {
   const server = await redisNode()
   try {

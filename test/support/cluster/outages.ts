@@ -8,14 +8,14 @@ import type { ClusterEvent, RedisAt } from './types.ts'
 
 export interface OutageReport {
   readonly requests: number
-  /** The longest that a request took, in milliseconds. */
+  /** The longest duration of a request, in milliseconds. */
   readonly slowest: number
   readonly leftMeanwhile: number
   readonly stayed: number
 }
 
 /**
- * Redis dies under load, and comes back with its data. Meanwhile local values work, and nothing is deleted; those who
+ * Redis dies under load, and comes back with its data. Meanwhile local values work, and nothing is deleted; users who
  * left then are unloaded and end afterwards, and the others stay.
  * @param isWhole whether nothing else is left of it: what other masters of a cluster hold goes on
  */
@@ -47,7 +47,7 @@ export async function outage(
       }
     }
     const load = Promise.all(Array.from({ length: 8 }, use))
-    // So that a failure is seen at the end, and not before.
+    // So that a failure is reported at the end, and not before.
     load.catch(() => {})
     await sleep(500)
     await redis.stop()
@@ -59,7 +59,7 @@ export async function outage(
         else page.drop()
       }),
     )
-    // Who comes for the first time begins a session all the same.
+    // New users can still start a session.
     const newcomers = await inBatches(6, index => begin(cluster, `newcomer-${index}`))
     await sleep(downAt + seconds * 1000 - Date.now())
     const atStart = cluster.events()
@@ -101,16 +101,16 @@ export interface ForgottenReport {
   readonly moved: number
 }
 
-/** Redis comes back empty: what the nodes hold goes on, with its values, and what was closed ends after its grace. */
+/** Redis comes back empty: sessions of the nodes continue, with their local values, and closed ones end after the grace period. */
 export async function forgotten(redis: RedisNode, users: number): Promise<ForgottenReport> {
-  // Long enough for a busy machine to let users move to another node in it.
+  // Long enough for users to move to another node within it on a busy machine.
   const cluster = await startNodes({ url: redis.url }, { gracePeriod: 15, unloadDelay: 0.5 })
   try {
     const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
     const open = visits.filter((_, index) => index % 3 === 0)
     const closed = visits.filter((_, index) => index % 3 === 1)
     const moving = visits.filter((_, index) => index % 3 === 2)
-    // Those have been unloaded and loaded again by another node when Redis forgets them; the first doesn't know.
+    // These have been unloaded and loaded again by another node when Redis loses them; the first node doesn't know.
     for (const { page } of moving) await page.close()
     await cluster.until(events => of(events, 'unload').length === moving.length, 10, 'their unload')
     const moved = await Promise.all(
@@ -167,11 +167,11 @@ function isDeparture({ what }: ClusterEvent): boolean {
 }
 
 /**
- * Redis comes back without what was written last, as after a failover to a replica that lagged, or with
- * `appendfsync everysec`: sessions that were begun, opened or closed then are what the nodes know.
+ * Redis comes back without the last writes, as after a failover to a replica that lagged, or with
+ * `appendfsync everysec`: for sessions that were started, opened or closed then, the nodes' data counts.
  */
 export async function rolledBack(redis: RedisNode, users: number): Promise<void> {
-  // An unload that is due before Redis is stopped would run again after it was restored: Redis has lost that it was completed.
+  // An unload that is due before Redis is stopped would run again after it was restored: Redis has lost its completion.
   const cluster = await startNodes({ url: redis.url }, { gracePeriod: 12, unloadDelay: 10 })
   try {
     const early = await inBatches(users, index => begin(cluster, `early-${index}`))

@@ -20,14 +20,14 @@ export interface Place {
   readonly gracePeriod?: number
 }
 
-/** What a suite of tests is run on. */
+/** The place for a suite of tests. */
 export interface PlaceSetting {
   readonly isShared: boolean
   /** A new place, for one test. */
   place(): Place
-  /** In a cluster: what another node has, at the place with that clock. */
+  /** In a cluster: the data of another node, at the place with that clock. */
   beside(clock: FakeClock): Place
-  /** Lets those timers run out that the claims of a cluster had, which are completed. */
+  /** Advances past the timers of completed claims of a cluster. */
   calm(clock: FakeClock): Promise<void>
 }
 
@@ -37,7 +37,7 @@ export function forEachPlace(define: (setting: PlaceSetting) => void): void {
   describe('on Redis', () => define(redisSetting()))
 }
 
-/** What tests with an app are run on. */
+/** The setting for tests with an app. */
 export interface AppSetting extends PlaceSetting {
   /** How many seconds stand for a minute of the grace period, which has 60 of them. */
   readonly minute: number
@@ -46,7 +46,7 @@ export interface AppSetting extends PlaceSetting {
 /** Declares the same tests for each version of Express, and in a cluster with one of them. */
 export function forEachSetting(define: (express: ExpressModule, setting: AppSetting) => void): void {
   forEachPlace(setting => {
-    // Which version it is makes no difference to what the cluster is asked.
+    // The version of Express makes no difference to the cluster.
     if (setting.isShared) define(express, shortened(setting))
     else forEachExpress((_name, express) => define(express, { ...setting, minute: 60 }))
   })
@@ -64,7 +64,7 @@ function shortened(setting: PlaceSetting): AppSetting {
   }
 }
 
-/** Places in a Redis that the tests of a suite share. To be called within `describe`, or for a whole file. */
+/** Places in a Redis that the tests of a suite share. Has to be called within `describe`, or for a whole file. */
 export function redisSetting(): PlaceSetting {
   let places: Places
   before(async () => {
@@ -79,7 +79,7 @@ export function redisSetting(): PlaceSetting {
   }
 }
 
-/** A place in a cluster, and what there is of it in this process. */
+/** A place in a cluster, and its data in this process. */
 export interface ClusterOfOne extends Required<Pick<Place, 'clock' | 'cluster'>> {
   readonly coordinator: MemoryCoordinator
   readonly all: MemoryCluster
@@ -93,10 +93,10 @@ export function clusterOfOne(): ClusterOfOne {
   return { clock, all, coordinator, cluster: clusterOf(() => coordinator) }
 }
 
-/** A Redis with places in it, which know nothing of each other. One is used at a time, since its time is that of all. */
+/** A Redis with independent places. One is used at a time, since they share the time. */
 export interface Places {
   place(): Place
-  /** What another node has at the place with that clock. */
+  /** The data of another node at the place with that clock. */
   beside(clock: FakeClock): Place
   close(): Promise<void>
 }
@@ -137,5 +137,5 @@ const IN_MEMORY: PlaceSetting = {
   calm: async () => {},
 }
 
-/** After how many seconds Redis hands out a claim again that is not settled. */
+/** After how many seconds Redis grants an unfinished claim again. */
 const VISIBLE = 15

@@ -1,22 +1,22 @@
-/** Somebody enters the session, or leaves it. */
+/** An entry enters the session, or leaves it. */
 export interface Move {
-  /** How long after the one before, in ms. */
+  /** The time since the previous move, in ms. */
   readonly after: number
-  /** At which process, counted from 0. */
+  /** The index of the process. */
   readonly process: number
-  /** Which entry it is, counted from 0. */
+  /** The index of the entry. */
   readonly entry: number
   readonly kind: 'request' | 'navigation' | 'page'
-  /** That it leaves, and what it was answered with. Absent when it enters. */
+  /** How it leaves, and the response. Absent when it enters. */
   readonly leave?: 'text/html' | 'application/json'
 }
 
-/** How long a page that was navigated to may take to connect, in ms. */
+/** How long a page may take to connect after its navigation, in ms. */
 const PAGE_LOAD = 30_000
 
 /**
- * What a user may do in a few minutes. Navigations come one at a time: of several, nobody can tell which page belongs to
- * which, on one process neither.
+ * What a user may do in a few minutes. Navigations don't overlap: with several, it is undefined which page belongs to
+ * which, even on one process.
  */
 export function randomMoves(seed: number, steps: number, processes: number): Move[] {
   const random = generator(seed)

@@ -5,25 +5,25 @@ import type { ClusterPage } from './node-page.ts'
 import { type Cluster, type ClusterNode, startNodes } from './node-processes.ts'
 import type { ClusterEvent, RedisAt } from './types.ts'
 
-/** The grace period of these runs, in seconds. Long enough to come back in it also on a busy machine. */
+/** The grace period of these runs, in seconds. Long enough to return within it on a busy machine. */
 const GRACE = 15
-/** For how long users stay away at most, in seconds: for some of them longer than the unload takes. */
+/** How long users stay away at most, in seconds: for some of them longer than the unload takes. */
 const AWAY = 2.3
 
 export interface SpreadReport {
   readonly sessions: number
-  /** Those who came back on another node within the grace period. */
+  /** Users who returned on another node within the grace period. */
   readonly returned: number
-  /** Those of them who had been unloaded meanwhile. */
+  /** Those of them who had been unloaded. */
   readonly reloaded: number
   readonly events: number
-  /** From the last page's departure to the last session's end, in milliseconds. */
+  /** From the departure of the last page to the end of the last session, in milliseconds. */
   readonly drained: number
 }
 
 /**
- * Users with a page each, on a random node, some of whom come back on another one within the grace period. All that they
- * had is there until they have left for good, and then goes once.
+ * Users with a page each, on a random node, some of whom return on another one within the grace period. All their
+ * data exists until they have left permanently, and is then deleted once.
  */
 export async function spread(redisAt: RedisAt, users: number, returning: number): Promise<SpreadReport> {
   const cluster = await startNodes(redisAt, { gracePeriod: GRACE, unloadDelay: 0.5 })
@@ -31,7 +31,7 @@ export async function spread(redisAt: RedisAt, users: number, returning: number)
     const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
     const comeBack = visits.slice(0, returning)
     const stay = visits.slice(returning)
-    // A broken socket is unloaded after 2 s: so some come back before that, some after.
+    // A broken socket is unloaded after 2 s: so some return before that, some after.
     const back = await Promise.all(comeBack.map(user => comeAgain(cluster, user)))
     const inTime = back.filter(({ isInTime }) => isInTime)
     assert.ok(inTime.length > returning / 2, `that most have come back in time, not only ${inTime.length}`)
@@ -56,7 +56,7 @@ export async function spread(redisAt: RedisAt, users: number, returning: number)
     const sessions = new Set([...visits.map(({ session }) => session), ...back.map(({ session }) => session)])
     await cluster.until(events => of(events, 'ended').length >= sessions.size, 60, 'that all sessions end')
     const drained = Date.now() - left
-    // What comes too often, comes late.
+    // Repetitions are always late.
     await sleep(1_000)
     const events = cluster.events()
     assertNoRepeats(events)
@@ -85,7 +85,7 @@ interface UserOnNode {
   readonly page: ClusterPage
 }
 
-/** A user opens a page, and uses a value of that node's. */
+/** A user opens a page, and uses a value of that node. */
 export async function begin(cluster: Cluster, user: string, node = cluster.any()): Promise<UserOnNode> {
   const page = await node.open(user, `${user}-page`)
   const { status, body } = await node.ask('POST', '/touch', user)
@@ -93,7 +93,7 @@ export async function begin(cluster: Cluster, user: string, node = cluster.any()
   return { user, session: body.id, node, page }
 }
 
-/** The page goes, and comes back at another node. */
+/** The page leaves, and returns on another node. */
 async function comeAgain(cluster: Cluster, { user, session, node, page }: UserOnNode) {
   await sleep(Math.random() * 2_000)
   const isGoodbye = Math.random() < 0.5
@@ -114,7 +114,7 @@ function isDeletion({ what }: ClusterEvent): boolean {
   return what === 'ended' || what === 'delete'
 }
 
-/** Does `work` for each number below `count`, a hundred at a time. */
+/** Calls `work` for each number below `count`, a hundred at a time. */
 export async function inBatches<T>(count: number, work: (index: number) => Promise<T>): Promise<T[]> {
   const results: T[] = []
   for (let index = 0; index < count; index += 100) {

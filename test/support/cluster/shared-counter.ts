@@ -3,7 +3,7 @@ import { of } from './event-checks.ts'
 import { startNodes } from './node-processes.ts'
 import type { RedisAt } from './types.ts'
 
-/** Clients on all nodes count up one shared value of one user, whose page is open, all at once; then the page is closed. */
+/** Clients on all nodes concurrently increment one shared value of one user, whose page is open; then the page is closed. */
 export async function count(redisAt: RedisAt, increments: number, clients = 8): Promise<{ counted: number }> {
   const cluster = await startNodes(redisAt, { gracePeriod: 1, unloadDelay: 0.2 })
   try {

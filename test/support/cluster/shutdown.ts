@@ -7,12 +7,12 @@ import type { RedisAt } from './types.ts'
 
 export interface ShutdownReport {
   readonly moved: number
-  /** Those whose users did not come to another node. */
+  /** Sessions whose users did not connect to another node. */
   readonly left: number
   readonly took: number
 }
 
-/** A node closes: its users go on elsewhere, without its local values. */
+/** A node closes: its users continue on other nodes, without its local values. */
 export async function shutdown(redisAt: RedisAt, users: number): Promise<ShutdownReport> {
   const cluster = await startNodes(redisAt, { gracePeriod: 10, unloadDelay: 0.5 })
   try {
@@ -83,7 +83,7 @@ export interface EndReport {
   readonly onTwo: number
 }
 
-/** Two nodes end the same sessions at the same moment; and an error is reported for those that had values on both. */
+/** Two nodes end the same sessions at the same time; and an error is reported for those that had values on both. */
 export async function endTwice(redisAt: RedisAt, users: number): Promise<EndReport> {
   const cluster = await startNodes(redisAt, { gracePeriod: 30, unloadDelay: 30 })
   try {
@@ -114,7 +114,7 @@ export async function endTwice(redisAt: RedisAt, users: number): Promise<EndRepo
   }
 }
 
-/** Users with a page, whose requests come to two nodes in turn, with local values on both. Gives the number of errors. */
+/** Users with a page, whose requests reach two nodes in turn, with local values on both. Returns the number of errors. */
 export async function onTwoNodes(redisAt: RedisAt, users: number): Promise<Record<string, number>> {
   const cluster = await startNodes(redisAt, { gracePeriod: 1, unloadDelay: 0.2 }, 2)
   try {

@@ -1,12 +1,12 @@
 import type { RedisClient } from '../../../lib/cluster/redis/index.ts'
 import { scripts } from '../../../lib/cluster/redis/scripts/index.ts'
 
-/** A client of Redis, and what can happen to it. */
+/** A client of Redis, and its faults. */
 export interface TroubledClient {
   readonly client: RedisClient
-  /** Holds back the messages that nodes leave for each other in Redis, until the given function is called. */
+  /** Holds back the messages that nodes leave for each other in Redis, until the returned function is called. */
   holdMessages(): () => void
-  /** Redis does what it is asked just now, but no answer comes; from then on it is away, until the given function is called. */
+  /** Redis executes the current command, but its answer is lost; from then on it is unavailable, until the returned function is called. */
   cut(): () => void
 }
 
@@ -18,7 +18,7 @@ export function troubledClient(inner: RedisClient): TroubledClient {
     if (isCut) throw new Error('The connection is cut')
     const answered = await run()
     if (isCut) throw new Error('The connection was cut')
-    // The list stays in Redis until the node says how many messages it has taken.
+    // The list stays in Redis until the node says how many messages it has received.
     if (isHeld && sha === scripts.beat.sha && Array.isArray(answered)) answered[4] = []
     return answered
   }

@@ -1,12 +1,12 @@
 import type { GradioStateOptions } from '../../../lib/index.ts'
 
-/** Where the Redis of a cluster's nodes is. */
+/** The address of the Redis of a cluster's nodes. */
 export type RedisAt = { readonly url: string } | { readonly ports: readonly number[] }
 
-/** What a node is started with. */
+/** The settings of a node. */
 export interface NodeSettings {
   readonly name: string
-  /** Its own: for its log, its address and its files. */
+  /** The node's name: for its log, its address and its files. */
   readonly folder: string
   readonly redisAt: RedisAt
   readonly prefix: string
@@ -17,11 +17,11 @@ export interface NodeSettings {
 export interface ClusterEvent {
   readonly what: 'load' | 'unload' | 'ended' | 'delete' | 'shared' | 'error' | 'aborted' | 'closed'
   readonly session: string
-  /** The library's, or the code of an error. */
+  /** The reason of the library, or the code of an error. */
   readonly key: string
   readonly reason?: string
   readonly value?: string
   readonly node: string
-  /** By the wall clock of the machine, which all nodes share. */
+  /** On the machine's wall clock, which all nodes share. */
   readonly at: number
 }

@@ -1,5 +1,5 @@
-// A process that holds files in the cache directory it is given and looks at them all the time. It prints the path of
-// the first, lives until its input ends, and then prints how often it found them as they were.
+// A process that has files in the given cache directory and checks them continuously. It prints the path of
+// the first, runs until its input ends, and then prints how often it found all of them unchanged.
 
 import { readFile } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'

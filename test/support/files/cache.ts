@@ -10,19 +10,19 @@ import { scratch } from './disk.ts'
 export interface TestCache {
   readonly cache: FileCache
   readonly cacheDir: string
-  /** What was reported. */
+  /** The reported errors. */
   readonly errors: unknown[]
-  /** The folder of the instance. */
+  /** The directory of the instance. */
   readonly folder: string
-  /** The files of a session; a new one without an id. */
+  /** The files of a session; a new session without an id. */
   session(id?: string): SessionFiles
-  /** Lets time pass on the monotonic clock. Nothing runs by that. */
+  /** Advances the monotonic clock, without running anything. */
   pass(ms: number): void
-  /** Runs what is done each so many milliseconds. */
+  /** Runs the tasks with that interval, in milliseconds. */
   tick(ms: number): Promise<void>
 }
 
-/** The files of an instance without all else, on a clock that stands still. */
+/** The files of an instance without the rest of the library, on a clock that stands still. */
 export function testCache(t: TestContext, options: Partial<CacheConfig> = {}): TestCache {
   const cacheDir = options.cacheDir ?? scratch(t)
   const errors: unknown[] = []
@@ -68,7 +68,7 @@ export function testCache(t: TestContext, options: Partial<CacheConfig> = {}): T
   }
 }
 
-/** All below a directory, as text that is equal only if nothing has changed: kinds, modes, links, bytes and times. */
+/** Everything below a directory, as text that is equal only if nothing has changed: kinds, modes, links, bytes and times. */
 export function snapshot(directory: string): string {
   const lines = readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort()
   return ['.', ...lines]

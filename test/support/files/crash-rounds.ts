@@ -11,13 +11,13 @@ import { openCache } from './open-cache.ts'
 export interface CrashReport {
   /** How many kills left something to remove. */
   readonly withOrphans: number
-  /** How many left an empty folder that a start only removes when it is a minute old. */
+  /** How many left an empty directory that a start only removes when it is a minute old. */
   readonly unfinished: number
-  /** How often the other process found all its files as they were. */
+  /** How often the other process found all its files unchanged. */
   readonly looks: number
 }
 
-/** Kills processes under load at random moments, one after the other; another one lives beside them all the time. */
+/** Kills processes under load at random times, one after another; another process runs beside them the whole time. */
 export async function crashRounds(scratch: string, rounds: number): Promise<CrashReport> {
   const cacheDir = join(scratch, 'cache')
   const bystander = spawn(process.execPath, [bundle(scratch, 'cache-process'), cacheDir], STDIO)
@@ -67,7 +67,7 @@ async function line(child: ChildProcess): Promise<string> {
   return chunk.toString().trim()
 }
 
-/** In one piece it starts in a fraction of the time. */
+/** As one bundle, it starts in a fraction of the time. */
 function bundle(directory: string, name: string): string {
   const outfile = join(directory, `${name}.mjs`)
   const entry = fileURLToPath(new URL(`${name}.ts`, import.meta.url))

@@ -1,4 +1,4 @@
-// A process under load, to be killed: it uploads, sweeps, ends sessions and closes, over and over.
+// A process under load, to be killed: it uploads, sweeps, ends sessions and closes, repeatedly.
 
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'

@@ -7,15 +7,15 @@ import { basename, join, relative } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { GradioState } from '../../../lib/index.ts'
 
-/** A directory of one test's own. */
+/** A directory for one test. */
 export function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'gradio-state-test-'))
-  // What was asked to end may still be putting something away: in this process too, so nothing may stand still meanwhile.
+  // Removals that have started may still be in progress: in this process too, so it must not be blocked meanwhile.
   t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }))
   return directory
 }
 
-/** The files below a directory, hidden and unfinished ones too; not what only says whose a folder is. */
+/** The files below a directory, including hidden and incomplete ones, but not `owner.json`. */
 export function filesBelow(directory: string): string[] {
   return walk(directory)
     .map(path => relative(directory, path))
@@ -23,18 +23,18 @@ export function filesBelow(directory: string): string[] {
     .sort()
 }
 
-/** The bytes that the files below a directory take now, half-written ones too. */
+/** The bytes that the files below a directory use now, including incomplete ones. */
 export function bytesBelow(directory: string): number {
   const sizes = new Map<number, number>()
   for (const path of filesBelow(directory)) {
     const found = statSync(join(directory, path), { throwIfNoEntry: false })
-    // Links to one file take its bytes once.
+    // Several links to one file use its bytes once.
     if (found !== undefined) sizes.set(found.ino, found.size)
   }
   return [...sizes.values()].reduce((sum, size) => sum + size, 0)
 }
 
-/** What goes while it is listed isn't there. */
+/** A file that is deleted during the listing is skipped. */
 function walk(directory: string): string[] {
   try {
     return readdirSync(directory, { withFileTypes: true }).flatMap(entry => {
@@ -47,24 +47,24 @@ function walk(directory: string): string[] {
   }
 }
 
-/** What this process has open below a directory, deleted files too. */
+/** The open descriptors of this process below a directory, including those of deleted files. */
 export function openBelow(directory: string): string[] {
   return descriptors().filter(path => path.startsWith(directory))
 }
 
-/** What the descriptors of this process lead to. */
+/** The targets of this process's descriptors. */
 export function descriptors(): string[] {
   return readdirSync('/proc/self/fd').flatMap(name => {
     try {
       return [readlinkSync(`/proc/self/fd/${name}`)]
     } catch {
-      // The one that the listing itself had open.
+      // The descriptor of the listing itself.
       return []
     }
   })
 }
 
-/** Checks that there is no file, no half of one, no open descriptor, and nothing that counts. */
+/** Checks that there is no file, complete or not, no open descriptor, and nothing that counts towards limits. */
 export function assertNothingLeft(gradio: GradioState, directory: string): void {
   const { files, fileBytes } = gradio.stats()
   assert.deepEqual(

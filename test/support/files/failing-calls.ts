@@ -15,14 +15,14 @@ type Call =
   | 'utimes'
   | 'writeFile'
 
-/** Lets a call to the file system fail for each path that contains `part`, until the given function is called. */
+/** Makes a call to the file system fail for each path that contains `part`, until the returned function is called. */
 export function failing(t: TestContext, call: Call, part: string, code = 'EACCES'): () => void {
   return before(t, call, part, () => {
     throw Object.assign(new Error(`${code}: ${call}`), { code })
   })
 }
 
-/** Lets a call to the file system wait for each path that contains `part`. */
+/** Makes a call to the file system wait for each path that contains `part`. */
 export function pausing(t: TestContext, call: Call, part: string) {
   const reached = deferred()
   const resumed = deferred()

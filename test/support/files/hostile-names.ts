@@ -1,6 +1,6 @@
 const long = (length: number) => 'x'.repeat(length)
 
-/** What a file may claim to be called. */
+/** File names that a client may send. */
 export const NAMES = [
   ...[
     '..',
@@ -120,7 +120,7 @@ export const NAMES = [
 ]
 
 const sha = 'a'.repeat(64)
-/** What may be asked for below the route of files; OWN stands for the hash of the user's own file. */
+/** Paths that a client may request below the file route; OWN stands for the hash of the user's own file. */
 export const ROUTES = [
   ...[
     '..',

@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { OWNER_FILE, type Owner, ownerOf } from '../../../lib/files/owner.ts'
 
-/** A process on this machine that is dead for sure: pids don't go that far. */
+/** A process on this machine that can't be alive: pids are never that large. */
 export const DEAD = { pid: 2 ** 30 }
 
-/** Writes the folder of an instance as another process would have left it. @returns its path */
+/** Writes the directory of an instance as another process would have left it. @returns its path */
 export function leaveInstance(
   cacheDir: string,
   { leaseAge = 0, name, ...changes }: Partial<Owner> & { leaseAge?: number; name?: string } = {},
@@ -22,7 +22,7 @@ export function leaveInstance(
   return folder
 }
 
-/** Makes the lease that many seconds old. */
+/** Makes the lease this many seconds old. */
 export function ageLease(folder: string, seconds: number): void {
   const then = Date.now() / 1000 - seconds
   utimesSync(join(folder, OWNER_FILE), then, then)

@@ -14,7 +14,7 @@ import { LinkSwapper } from './link-swapper.ts'
 const NAME = 'a.txt'
 const BYTES = 'bytes of the session'
 const SECRET = 'secret'
-/** What a process that may write to the session's directory swaps. */
+/** The paths that a process swaps that may write to the session's directory. */
 const PATHS = ['app', 'app/own', 'app/own/below', `app/own/${NAME}`, 'saved', `saved/${NAME}`]
 /** Old enough for every file. */
 const AT_ONCE = -1e12
@@ -25,11 +25,11 @@ interface Target {
   readonly files: SessionFiles
   readonly path: string
   readonly sha256: string
-  /** A path outside that is free. */
+  /** An unused path outside. */
   outside(): string
 }
 
-/** One operation while links are swapped. Resolves with what it has read, if anything. */
+/** One operation while links are swapped. Resolves with the content that it has read, if any. */
 type Attacked = (target: Target) => Promise<string | undefined>
 
 export const ATTACKED: Readonly<Record<string, Attacked>> = {

@@ -12,7 +12,7 @@ export interface Part {
   readonly text?: string
 }
 
-/** Sends any number of parts in one request; a FormData of as many would take seconds. */
+/** Sends any number of parts in one request; a FormData with as many would take seconds. */
 export function sendParts(user: Visitor, path: string, parts: readonly Part[]): Promise<Response> {
   const body = parts.map(({ field, fileName, text = '' }) => {
     const name = fileName === undefined ? '' : `; filename="${fileName}"`
@@ -34,13 +34,13 @@ export function texts(count: number, length: number): Part[] {
   return Array.from({ length: count }, (_, i) => ({ field: `text-${i}`, text }))
 }
 
-/** The characters of the text fields that a request holds in memory. */
+/** The characters of the text fields that a request has in memory. */
 export function heldBy(req: IncomingMessage): number {
   const { body } = req as IncomingMessage & { body?: Record<string, string> }
   return Object.entries(body ?? {}).reduce((sum, [name, text]) => sum + name.length + text.length, 0)
 }
 
-/** Looks again and again how many files there are below a directory. What moves while it is listed is seen twice. */
+/** Repeatedly counts the files below a directory. A file that is moved during the listing is counted twice. */
 export function watchFiles(directory: string): { assertFew(): void } {
   let most = 0
   let isOver = false

@@ -6,7 +6,7 @@ import type { Visitor } from '../../../lib/testing/index.ts'
 
 const BOUNDARY = 'boundary-of-a-test'
 
-/** A file as a form sends it. */
+/** A file, as a form sends it. */
 export interface FormFile {
   name: string
   bytes: Uint8Array<ArrayBuffer> | string
@@ -20,14 +20,14 @@ export interface Answer<T> {
   readonly body: T
 }
 
-/** What an app answers that gives errors as {@link tellErrors} does. */
+/** The response of an app that handles errors with {@link tellErrors}. */
 export interface Failure {
   readonly name: string
   readonly code: string
   readonly message: string
 }
 
-/** Sends files as `fetch` with a FormData does. */
+/** Sends files like `fetch` with a FormData. */
 export async function upload<T = unknown>(
   user: Visitor,
   files: readonly FormFile[],
@@ -47,7 +47,7 @@ export function partHead({ name, field = 'files' }: Pick<FormFile, 'name' | 'fie
 
 export const END = `\r\n--${BOUNDARY}--\r\n`
 
-/** A whole request, byte by byte, with the ends of its stages. */
+/** A complete request, byte by byte, with the ends of its stages. */
 export function wholeRequest(user: Visitor, files: readonly FormFile[], path = '/upload') {
   const body = Buffer.concat([
     ...files.flatMap(file => [Buffer.from(partHead(file)), Buffer.from(file.bytes)]),
@@ -70,16 +70,16 @@ function requestHead(user: Visitor, path: string, length: string): string {
   ].join('\r\n')
 }
 
-/** An upload that is sent piece by piece. */
+/** An upload that is sent in pieces. */
 export interface SlowUpload {
   readonly socket: Socket
-  /** Sends bytes as they are: the head of a part, or what it holds. */
+  /** Sends bytes unchanged: the head of a part, or its content. */
   send(bytes: string | Uint8Array): Promise<void>
-  /** Sends what ends the body, and gives the answer. */
+  /** Sends the end of the body, and returns the response. */
   finish<T = unknown>(): Promise<Answer<T>>
 }
 
-/** Begins an upload: the head of the request is sent. */
+/** Starts an upload: the head of the request is sent. */
 export async function slowUpload(
   t: TestContext,
   port: number,
@@ -118,8 +118,8 @@ export async function slowUpload(
 }
 
 /**
- * As many bytes, that no other file has. No CR: with one at its end, a piece that is sent would wait in the multipart
- * parser for the next, since the boundary may begin there.
+ * This many bytes, different from those of other files. No CR: the multipart parser would hold back a piece that ends with one
+ * until the next piece, since the boundary may begin there.
  */
 export function unique(size: number): Uint8Array<ArrayBuffer> {
   const bytes = randomBytes(size)

@@ -1,6 +1,6 @@
 import { type CacheConfig, FileCache } from '../../../lib/files/cache.ts'
 
-/** The files of an instance without all else, in real time. What fails in the background ends the process. */
+/** The files of an instance without the rest of the library, in real time. A background failure ends the process. */
 export function openCache(cacheDir: string, options: Partial<CacheConfig> = {}): FileCache {
   const unlimited = Number.POSITIVE_INFINITY
   const cache = new FileCache(

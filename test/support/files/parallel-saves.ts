@@ -8,14 +8,14 @@ import { openCache } from './open-cache.ts'
 
 export interface ParallelSavesReport {
   saved: number
-  /** How often a file that a session held was read, and had the right bytes. */
+  /** How often a file of a session was read, and had the right bytes. */
   read: number
-  /** How many files a sweep took before their session ended. */
+  /** How many files a sweep deleted before their session ended. */
   swept: number
   sessions: number
 }
 
-/** 50 sessions upload, sweep and end the same ten files, all at once; at the end nothing is left. */
+/** 50 sessions concurrently upload, sweep and end the same ten files; at the end nothing is left. */
 export async function parallelSaves(cacheDir: string, seconds: number): Promise<ParallelSavesReport> {
   const cache = openCache(cacheDir, { dedup: 'cache' })
   const contents = Array.from({ length: 10 }, (_, i) => randomBytes(i * 5_000))

@@ -14,7 +14,7 @@ export interface Setting {
   before?: RequestHandler[]
 }
 
-/** An app that saves what it is sent. */
+/** An app that saves the bodies that it receives. */
 export async function saveSite(
   t: TestContext,
   express: ExpressModule,
@@ -41,5 +41,5 @@ export async function save(user: Visitor, name = 'digits.txt', body: BodyInit = 
   return (await json<CachedFile>(user.fetch(path, { method: 'POST', body }))).body
 }
 
-/** As a browser asks whether its copy is current; by itself, `fetch` would say that it wants no copy. */
+/** As a browser checks whether its copy is current; by default, `fetch` would say that it wants no cached copy. */
 export const ifNoneMatch = (tag: string) => ({ 'if-none-match': tag, 'cache-control': 'max-age=0' })

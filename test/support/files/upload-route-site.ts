@@ -24,7 +24,7 @@ export interface Refused {
   error: { code: string; message: string }
 }
 
-/** An app with the upload route, and what its own routes and error handlers came to see. */
+/** An app with the upload route, and what reached its own routes and error handlers. */
 export async function uploadRouteSite(
   t: TestContext,
   express: ExpressModule,
@@ -50,12 +50,12 @@ export async function uploadRouteSite(
       app.use(note)
     },
   })
-  /** The files in the cache, whole or not. */
+  /** The files in the cache, complete or not. */
   const onDisk = () => filesBelow(cacheDir).map(path => basename(path))
   return { ...made, cacheDir, passedOn, errors, onDisk }
 }
 
-/** Sends files by their names and contents. */
+/** Sends files with these names and contents. */
 export function upload(
   user: Visitor,
   files: Record<string, BlobPart>,

@@ -1,4 +1,4 @@
-// A process of its own that takes uploads, so that its memory can be measured: `node --import tsx upload-server.ts <dir>`.
+// A separate process that accepts uploads, so that its memory can be measured: `node --import tsx upload-server.ts <dir>`.
 
 import express from 'express'
 import { gradioState } from '../../../lib/index.ts'

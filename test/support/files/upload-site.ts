@@ -7,15 +7,15 @@ import { scratch } from './disk.ts'
 
 export interface UploadSite extends Site {
   readonly cacheDir: string
-  /** What multer put on the requests whose upload succeeded. */
+  /** What multer set on the requests whose upload succeeded. */
   readonly received: Express.Multer.File[][]
-  /** What was handed to the app's error handler. */
+  /** The errors that reached the app's error handler. */
   readonly failures: unknown[]
-  /** A user whose session has begun. */
+  /** A user whose session has started. */
   newUser(): Promise<{ user: Visitor; id: string }>
 }
 
-/** An app whose `/upload` takes the files of the field `files`. */
+/** An app whose `/upload` accepts files in the field `files`. */
 export async function uploadSite(
   t: TestContext,
   express: ExpressModule,

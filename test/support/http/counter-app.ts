@@ -12,7 +12,7 @@ interface Deleted {
   reason: string
 }
 
-/** Makes apps that count for each of their users, each app at a place of its own. */
+/** Creates apps that count for each user, each app at a separate place. */
 export function counterApps(express: ExpressModule, place: () => Place) {
   return (t: TestContext, state: StateOptions<Counter> = {}, options: GradioStateOptions = {}) =>
     counter(t, express, state, { ...place(), ...options })

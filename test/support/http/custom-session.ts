@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { RequestHandler } from 'express'
 
-/** A session middleware of nobody's make: a plain object per browser, in memory. `POST /logout` empties it. */
+/** An unknown session middleware: a plain object per browser, in memory. `POST /logout` empties it. */
 export function customSession(): RequestHandler {
   const sessions = new Map<string, object>()
   return (req, res, next) => {

@@ -13,7 +13,7 @@ export type ExpressModule = typeof express
 
 const require = createRequire(import.meta.url)
 
-// The alias has no types of its own; what the tests use is the same in both.
+// The alias has no types; the parts that the tests use are the same in both versions.
 const VERSIONS: Readonly<Record<string, ExpressModule>> = {
   'Express 4': require('express4') as ExpressModule,
   'Express 5': express,
@@ -24,18 +24,18 @@ export function forEachExpress(define: (name: string, express: ExpressModule) =>
   for (const [name, module] of Object.entries(VERSIONS)) describe(name, () => define(name, module))
 }
 
-/** A server on a port of its own, for one test. */
+/** A server on its own port, for one test. */
 export interface Served {
   readonly server: Server
   readonly port: number
   readonly origin: string
-  /** Its connections that are open, upgraded ones too. */
+  /** Its open connections, including upgraded ones. */
   readonly sockets: ReadonlySet<Socket>
   /** A new user: without cookies. */
   visitor(): Visitor
 }
 
-/** Listens on an ephemeral port until the test is over; then every socket is cut, upgraded ones too. */
+/** Listens on an ephemeral port until the test is over; then every socket is destroyed, including upgraded ones. */
 export async function serve(t: TestContext, app: RequestListener | Server): Promise<Served> {
   const server = app instanceof Server ? app : createServer(app)
   const sockets = new Set<Socket>()
@@ -61,7 +61,7 @@ export interface SiteOptions {
   options?: GradioStateOptions
   /** The options of express-session; `false`: no framework session. @default what the README recommends */
   session?: Partial<SessionOptions> | false
-  /** Middleware before all else. */
+  /** Middleware before everything else. */
   before?: RequestHandler[]
   /** The app's own routes. */
   routes?(app: Express, gradio: GradioState): void
@@ -70,11 +70,11 @@ export interface SiteOptions {
 export interface Site extends Served {
   readonly app: Express
   readonly gradio: GradioState
-  /** What it goes by. With a real clock among the options, nothing that moves. */
+  /** The clock of the instance. With a real clock in the options, this one doesn't advance. */
   readonly clock: FakeClock
 }
 
-/** An app with the library in it, being served. */
+/** An app with the library, being served. */
 export async function site(
   t: TestContext,
   module: ExpressModule,
@@ -93,7 +93,7 @@ export async function site(
   routes?.(app, gradio)
   const served = await serve(t, app)
   t.after(() => closeNow(gradio, { advance }))
-  // In a cluster, it has to find the others first.
+  // In a cluster, it has to connect to the other nodes first.
   await advance(0)
   return { ...served, app, gradio, clock: clock as FakeClock }
 }
@@ -102,12 +102,12 @@ function isFake(clock: Clock): clock is FakeClock {
   return 'advance' in clock
 }
 
-/** What the README recommends, and what `options` change in it. */
+/** The options that the README recommends, changed by `options`. */
 export function sessionDefaults(options: Partial<SessionOptions> = {}): SessionOptions {
   return { secret: 'a secret', resave: false, saveUninitialized: false, ...options }
 }
 
-/** Waits, in real time, for what sockets bring. */
+/** Waits, in real time, for events of sockets. */
 export async function until(condition: () => boolean, what = String(condition)): Promise<void> {
   const giveUp = performance.now() + PATIENCE * 1_000
   while (!condition()) {
@@ -116,15 +116,15 @@ export async function until(condition: () => boolean, what = String(condition)):
   }
 }
 
-/** In seconds: a busy machine may take long, and one where it never comes fails all the same. */
+/** In seconds: a busy machine may take long, and if it never happens, the test fails anyway. */
 const PATIENCE = 120
 
-/** Waits until no request and no page holds a session. */
+/** Waits until no request and no page keeps a session open. */
 export function idle(gradio: GradioState): Promise<void> {
   return until(() => gradio.stats().open === 0, 'that every session is closed')
 }
 
-/** Lets time pass while pages are open: no faster than their sockets can answer the pings. */
+/** Advances the time while pages are open: no faster than their sockets can answer the pings. */
 export async function pass(clock: FakeClock, seconds: number): Promise<void> {
   for (let left = seconds; left > 0; left -= PING_EVERY) {
     await clock.advance(Math.min(left, PING_EVERY))
@@ -132,7 +132,7 @@ export async function pass(clock: FakeClock, seconds: number): Promise<void> {
   }
 }
 
-/** Lets time pass at once, unless pages are open. */
+/** Advances the time at once, unless pages are open. */
 export function passFor(gradio: GradioState, clock: FakeClock, seconds: number): Promise<void> {
   return gradio.stats().pages === 0 ? clock.advance(seconds) : pass(clock, seconds)
 }
@@ -140,7 +140,7 @@ export function passFor(gradio: GradioState, clock: FakeClock, seconds: number):
 /** The default of the option `heartbeat`. */
 const PING_EVERY = 15
 
-/** The status and the JSON of an answer. */
+/** The status and the JSON of a response. */
 export async function json<T = unknown>(answer: Promise<Response>): Promise<{ status: number; body: T }> {
   const response = await answer
   return { status: response.status, body: (await response.json()) as T }

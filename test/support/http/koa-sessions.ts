@@ -7,7 +7,7 @@ import type { GradioStateOptions } from '../../../lib/index.ts'
 import { KoaStore } from '../stores/koa-store.ts'
 import { sessionDefaults } from './express.ts'
 
-/** How an app on Koa has its sessions. */
+/** How an app on Koa stores its sessions. */
 export interface KoaSessionSetup {
   /** The options of `gradioState()` for it. */
   readonly options?: GradioStateOptions
@@ -24,7 +24,7 @@ export function inStore(
   return { ...inCookie({ ...options, store }), store }
 }
 
-/** koa-session with a store that is made anew for each request. */
+/** koa-session with a store that is created for each request. */
 export function inContextStore(options: CreateSessionOptions = {}): KoaSessionSetup {
   const store = new KoaStore()
   class ContextStore {
@@ -45,7 +45,7 @@ export function inContextStore(options: CreateSessionOptions = {}): KoaSessionSe
 export function inCookie(options: CreateSessionOptions = {}): KoaSessionSetup {
   return {
     cookies: ['koa.sess', 'koa.sess.sig'],
-    // It fills in what it is given.
+    // It modifies its options object.
     use: app => app.use(koaSession({ ...options }, app)),
   }
 }
@@ -53,10 +53,10 @@ export function inCookie(options: CreateSessionOptions = {}): KoaSessionSetup {
 /** No session: the library's own cookie. */
 export const noSession: KoaSessionSetup = { cookies: ['gradio_state'], use: () => {} }
 
-/** koa-generic-session, whose `ctx.sessionId` an `identify` finds where the app has put it. */
+/** koa-generic-session, whose `ctx.sessionId` the app passes to `identify`. */
 export function generic(): KoaSessionSetup {
   const showId: Middleware = async (ctx, next) => {
-    // The library's own answers leave before koa-generic-session would set its cookie.
+    // The library's own responses are sent before koa-generic-session would set its cookie.
     if (ctx.path.startsWith('/gradio_api/') && ctx.cookies.get('koa.sid') !== ctx.sessionId) {
       await ctx.saveSession()
       ctx.sessionSave = false
@@ -69,13 +69,13 @@ export function generic(): KoaSessionSetup {
     cookies: ['koa.sid', 'koa.sid.sig'],
     use(app) {
       const store = new KoaStore() as unknown as SessionStore
-      // It keeps no session that nothing is in.
+      // It doesn't store empty sessions.
       app.use(genericSession({ allowEmpty: true, store })).use(showId)
     },
   }
 }
 
-/** express-session, whose middleware needs no more than a promise around it. */
+/** express-session, whose middleware only needs to be wrapped in a promise. */
 export function viaConnect(options: Partial<SessionOptions> = {}): KoaSessionSetup {
   return {
     cookies: ['connect.sid'],
@@ -91,7 +91,7 @@ export function viaConnect(options: Partial<SessionOptions> = {}): KoaSessionSet
   }
 }
 
-/** Every way to have sessions that the library knows on Koa. */
+/** All kinds of sessions that the library supports on Koa. */
 export const KOA_SESSIONS: Readonly<Record<string, () => KoaSessionSetup>> = {
   'koa-session in an external store': inStore,
   'koa-session in a ContextStore': inContextStore,

@@ -19,7 +19,7 @@ export type KoaModule = typeof Koa
 
 const require = createRequire(import.meta.url)
 
-// The alias has no types of its own; what the tests use is the same in both.
+// The alias has no types; the parts that the tests use are the same in both versions.
 const VERSIONS: Readonly<Record<string, KoaModule>> = {
   'Koa 2': require('koa2') as KoaModule,
   'Koa 3': Koa,
@@ -34,7 +34,7 @@ export function forEachKoa(define: (Koa: KoaModule) => void): void {
 export type KoaRoutes = Readonly<Record<string, Middleware>>
 
 export interface KoaSiteOptions {
-  /** The options of `gradioState()`; the clock is a fake one, by which the sessions go, too. */
+  /** The options of `gradioState()`; the clock is a fake one, which the sessions use, too. */
   options?: GradioStateOptions
   /** @default no session */
   koaSession?: KoaSessionSetup
@@ -53,19 +53,19 @@ export interface KoaSite extends Served {
   readonly clock: FakeClock
   /** The calls of hooks and callbacks, with their second: `unload expired @60`. */
   readonly log: string[]
-  /** What the instance reported. */
+  /** The errors that the instance reported. */
   readonly reports: unknown[]
   /** What was emitted to `app.on('error')`. */
   readonly failures: GradioStateError[]
-  /** The requests that the outermost middleware let in, and those that came back to it. */
+  /** How many requests the outermost middleware received, and how many returned to it. */
   readonly passed: { begun: number; settled: number }
   /** Resolves when every middleware has run to its end. */
   settled(): Promise<void>
-  /** Lets seconds pass, from when the requests before have been answered. */
+  /** Advances the time by seconds, after the earlier requests have been answered. */
   pass(seconds: number): Promise<void>
 }
 
-/** An app on Koa with the library in it, being served. It has a login, a logout and one value for each user. */
+/** An app on Koa with the library, being served. It has a login, a logout and one value for each user. */
 export async function koaSite(
   t: TestContext,
   Module: KoaModule,
@@ -128,12 +128,12 @@ export async function koaSite(
 
 /** Listens until the test is over. */
 export function serveKoa(t: TestContext, app: Koa): Promise<Served> {
-  // A server doesn't use the promise that it gives, which never rejects.
+  // A server doesn't use the promise that the listener returns, which never rejects.
   const answer = app.callback()
   return serve(t, (req, res) => void answer(req, res))
 }
 
-/** Runs the middleware of a method and a path. */
+/** Runs the middleware for a method and a path. */
 export function route(routes: KoaRoutes): Middleware {
   return (ctx, next) => (routes[`${ctx.method} ${ctx.path}`] ?? ignore)(ctx, next)
 }
@@ -159,7 +159,7 @@ const ROUTES = (held: State<string | undefined>): KoaRoutes => ({
   },
 })
 
-/** `ctx.session` of koa-session, whose types say nothing of it. */
+/** `ctx.session` of koa-session, which the types don't include. */
 export function sessionOf(ctx: Context): KoaSession {
   return ctx.session as unknown as KoaSession
 }
@@ -181,7 +181,7 @@ export interface Reply {
   value?: string
 }
 
-/** The status and what {@link koaSite}'s own routes tell; of an error, its text. */
+/** The status and the result of {@link koaSite}'s own routes; the text of an error. */
 export async function ask(user: Visitor, path: string, method = 'POST'): Promise<Reply & { text: string }> {
   const answer = await user.fetch(path, { method })
   const text = await answer.text()
@@ -192,7 +192,7 @@ export async function ask(user: Visitor, path: string, method = 'POST'): Promise
 export const get = (user: Visitor) => ask(user, '/get', 'GET')
 export const set = (user: Visitor, value: string) => ask(user, `/set?${value}`)
 
-/** What comes first of an answer that goes on. */
+/** The first part of a response that continues. */
 export async function firstText({ body }: Response): Promise<string> {
   const { value } = await (body as ReadableStream<Uint8Array>).getReader().read()
   return Buffer.from(value ?? []).toString()

@@ -10,36 +10,36 @@ import type { PlaceSetting } from '../cluster/places.ts'
 import { closeNow } from '../sessions/close-now.ts'
 import { type Served, serve } from './express.ts'
 
-// Several processes behind a balancer without sticky sessions, in one process: each is a server of its own, with an
-// instance of its own.
+// Several nodes behind a balancer without sticky sessions, in one process: each is a separate server, with a separate
+// instance.
 
 export interface Node extends Served {
   readonly gradio: GradioState
-  /** In memory, where the sessions are shared so. */
+  /** The coordinator, if the sessions are shared in memory. */
   readonly coordinator: MemoryCoordinator
-  /** What was reported. */
+  /** The reported errors. */
   readonly errors: unknown[]
-  /** Holds back what this node receives, until the given function is called. */
+  /** Holds back the messages to this node, until the returned function is called. */
   hold(...ways: Way[]): () => void
 }
 
-/** Where the sessions are, if not in memory: as a setting of places.ts. */
+/** Where the sessions are, if not in memory: a setting of places.ts. */
 type Shared = Pick<PlaceSetting, 'place' | 'beside'>
 
 export interface Nodes extends Array<Node> {
   readonly clock: FakeClock
 }
 
-/** A user whose requests come to whichever node. */
+/** A user whose requests reach any node. */
 export interface RoamingUser {
   at(node: Node): Visitor
 }
 
 export interface NodesOptions {
   readonly options?: GradioStateOptions
-  /** Where nothing can be held back. @default in memory */
+  /** A place where nothing can be held back. @default in memory */
   readonly setting?: Shared
-  /** What is mounted on each node, before the library and after. */
+  /** The middleware of each node, before the library and after. */
   before?(app: Express, node: number): void
   routes?(app: Express, gradio: GradioState): void
 }
@@ -70,7 +70,7 @@ export async function nodes(t: TestContext, count: number, setUp: NodesOptions =
     }
     all.push({ ...served, gradio, coordinator, errors, hold })
   }
-  // On Redis, they have to find each other first.
+  // On Redis, they have to connect first.
   await clock.advance(0)
   return Object.assign(all, { clock })
 }
@@ -81,7 +81,7 @@ export function roamingUser(): RoamingUser {
   return {
     at(node) {
       const visitor = node.visitor()
-      // The cookies belong to the user, wherever they were set.
+      // The cookies belong to the user, whichever node set them.
       for (const [name, value] of cookies) visitor.cookies.set(name, value)
       visitor.cookies.set = (name, value) => {
         cookies.set(name, value)

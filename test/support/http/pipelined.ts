@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import type { Visitor } from '../../../lib/testing/index.ts'
 
-/** Sends requests of a user on one connection, without waiting for the answers: `'GET /path'`. */
+/** Sends requests of a user on one connection, without waiting for the responses: `'GET /path'`. */
 export async function pipelined(
   t: TestContext,
   port: number,
@@ -11,7 +11,7 @@ export async function pipelined(
 ): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1' })
   t.after(() => socket.destroy())
-  // The server may end it first.
+  // The server may close it first.
   socket.on('error', () => {})
   const cookie = [...user.cookies].map(pair => pair.join('=')).join('; ')
   const headers = `Host: 127.0.0.1:${port}\r\nCookie: ${cookie}\r\nContent-Length: 0`

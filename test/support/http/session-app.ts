@@ -13,7 +13,7 @@ import { closeNow } from '../sessions/close-now.ts'
 import { TroubledStore } from '../stores/troubled-store.ts'
 import { type ExpressModule, json, passFor, serve, sessionDefaults, until } from './express.ts'
 
-/** How long framework sessions live here, in seconds. */
+/** The lifetime of framework sessions here, in seconds. */
 export const LIFETIME = 60
 /** The default of the option `gracePeriod`. */
 export const GRACE = 3600
@@ -22,7 +22,7 @@ export interface SessionAppOptions {
   options?: GradioStateOptions
   session?: Partial<SessionOptions>
   store?: TroubledStore
-  /** Between the session and the library. */
+  /** Middleware between the session and the library. */
   between?: RequestHandler[]
   routes?(app: Express, gradio: GradioState): void
 }
@@ -36,15 +36,15 @@ export interface SessionApp {
   readonly held: State<string | undefined>
   /** The calls of hooks and callbacks, with their second: `unload expired @60`. */
   readonly log: string[]
-  /** What was reported. */
+  /** The reported errors. */
   readonly errors: unknown[]
   user(): AppUser
-  /** Lets seconds pass, from when the requests before have left. */
+  /** Advances the time by seconds, after the earlier requests have left. */
   pass(seconds: number): Promise<void>
 }
 
 export interface AppUser extends Visitor {
-  /** Sets the value of the session; gives what it is answered. */
+  /** Sets the value of the session; returns the response. */
   set(value: string): Promise<Answer>
   get(): Promise<Answer>
   post(path: string): Promise<Answer>
@@ -60,7 +60,7 @@ export interface Answer {
   code?: string
 }
 
-/** An app with a login, a logout and one value for each user. Its framework sessions go by the fake clock, too. */
+/** An app with a login, a logout and one value for each user. Its framework sessions use the fake clock, too. */
 export async function sessionApp(
   t: TestContext,
   express: ExpressModule,
@@ -107,7 +107,7 @@ export async function sessionApp(
   })
   app.post('/lives/:ms', (req, res) => {
     const { ms } = req.params
-    // Without a number, the cookie lasts as long as the browser is open.
+    // Without a number, the cookie lasts until the browser is closed.
     if (ms === 'on') (req.session.cookie as { expires: unknown }).expires = null
     else req.session.cookie.maxAge = Number(ms)
     res.json({})
@@ -147,7 +147,7 @@ export async function sessionApp(
   }
 }
 
-/** A fake clock that express-session goes by, too, for one test: it asks `Date.now()`. */
+/** A fake clock that express-session uses, too, for one test: through `Date.now()`. */
 export function worldClock(t: TestContext): FakeClock {
   const clock = fakeClock()
   t.mock.method(Date, 'now', () => clock.wall())

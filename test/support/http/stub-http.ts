@@ -1,4 +1,4 @@
-// Requests, answers and sockets without a network: what the library needs of them, and nothing that takes time.
+// Requests, responses and sockets without a network: the parts that the library uses, without delays.
 
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -8,7 +8,7 @@ export function stubRequest(method: string, url: string, headers: Record<string,
   return { method, url, headers, socket: {} } as unknown as IncomingMessage
 }
 
-/** An answer. It is closed when the test says so, or when the server destroys it. */
+/** A response. It is closed when the test says so, or when the server destroys it. */
 export class StubResponse extends EventEmitter {
   statusCode = 200
   headersSent = false
@@ -70,7 +70,7 @@ export class StubResponse extends EventEmitter {
     return this
   }
 
-  /** The connection is gone, whether or not the answer was at its end. */
+  /** The connection is gone, whether or not the response was complete. */
   close(): void {
     if (this.destroyed) return
     this.destroyed = true
@@ -78,7 +78,7 @@ export class StubResponse extends EventEmitter {
   }
 }
 
-/** A server that asks about upgrades as Node.js does since 22.21. */
+/** A server that decides about upgrades like Node.js since 22.21. */
 export class StubServer extends EventEmitter {
   get asServer(): Server {
     return this as unknown as Server
@@ -89,9 +89,9 @@ export class StubServer extends EventEmitter {
   }
 }
 
-/** The server's end of a TCP connection, with a browser's WebSocket at the other; emits `answered` with a status. */
+/** The server's end of a TCP connection to a browser's WebSocket; emits `answered` with a status. */
 export class StubSocket extends Duplex {
-  /** The upgrade's answer. */
+  /** The response to the upgrade. */
   #status: number | undefined
   readonly #isLate: boolean
   readonly #onClose: (code: number, reason: string) => void
@@ -100,14 +100,14 @@ export class StubSocket extends Duplex {
   #finishDestroy: (() => void) | undefined
 
   /**
-   * @param isLate when the server drops the socket, `close` comes only after {@link closeAtLast}
+   * @param isLate whether `close` is emitted only after {@link closeAtLast} if the server drops the socket
    * @param onClose called with the server's close frame
    */
   constructor(isLate: boolean, onClose: (code: number, reason: string) => void) {
     super()
     this.#isLate = isLate
     this.#onClose = onClose
-    // What the browser does to a server that has cut the line is of no interest here.
+    // After the server has dropped the socket, data from the browser is ignored.
     this.on('error', () => {})
   }
 
@@ -117,7 +117,7 @@ export class StubSocket extends Duplex {
     this.#send(0x88, Buffer.from([code >> 8, code & 0xff]))
   }
 
-  /** The line breaks. */
+  /** The connection is lost. */
   break(): void {
     this.destroy()
     this.closeAtLast()
@@ -169,7 +169,7 @@ export class StubSocket extends Duplex {
     }
   }
 
-  /** Nothing comes back in the moment in which something is sent. A mask of zeros leaves the payload as it is. */
+  /** Responses are never synchronous. A mask of zeros leaves the payload unchanged. */
   #send(type: number, payload: Buffer): void {
     const frame = Buffer.concat([Buffer.from([type, 0x80 | payload.length, 0, 0, 0, 0]), payload])
     queueMicrotask(() => {

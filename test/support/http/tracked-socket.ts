@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 
-/** As much of a socket of the app's own as `track()` looks at. */
+/** The part of an app's socket that `track()` uses. */
 export class TrackedSocket extends EventEmitter {
   destroyed = false
 

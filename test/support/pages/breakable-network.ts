@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test'
 
 export interface BreakableNetwork {
   readonly port: number
-  /** Nothing passes any more, and neither side is notified: as when a cable is pulled, or a phone loses its signal. */
+  /** Nothing is transmitted any more, and neither side is notified: as when a cable is pulled, or a phone loses its signal. */
   cut(): void
 }
 

@@ -6,7 +6,7 @@ import type { Visitor } from '../../../lib/testing/index.ts'
 
 const POST = { method: 'POST' }
 
-/** What the heartbeat of a page is answered; `ticket` when it was accepted. */
+/** The response to a page's heartbeat; `ticket` if it was accepted. */
 export async function heartbeat(
   user: Visitor,
   id: string,
@@ -17,7 +17,7 @@ export async function heartbeat(
   return { status: answer.status, ticket: body.ticket ?? '', code: body.error?.code }
 }
 
-/** Says goodbye as a page does; gives the status of the answer. */
+/** Says goodbye like a page; returns the status of the response. */
 export async function goodbye(
   user: Visitor,
   id: string,
@@ -27,14 +27,14 @@ export async function goodbye(
 }
 
 export interface Dialled {
-  /** 101, or why the server refused. */
+  /** 101, or the status with which the server rejected it. */
   readonly status: number
   readonly socket: WebSocket
-  /** The code of its close, once it is closed. */
+  /** The code of its close, after it was closed. */
   readonly closed: Promise<{ code: number; reason: string }>
 }
 
-/** Tries to open the WebSocket of a page, without cookies, as a handshake has to do. */
+/** Tries to open the WebSocket of a page, without cookies, since a handshake needs none. */
 export async function dial(
   t: TestContext,
   { port }: { port: number },
@@ -56,7 +56,7 @@ export async function dial(
   return { status, socket, closed }
 }
 
-/** Whether an instance takes upgrades at a server: then it has put methods of its own in the place of the server's. */
+/** Whether an instance handles upgrades at a server: then it has replaced methods of the server. */
 export function isHooked(server: Server): boolean {
   return ['emit', 'listenerCount'].some(name => Object.hasOwn(server, name))
 }

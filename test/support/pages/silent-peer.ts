@@ -1,4 +1,4 @@
-// A server that closes while it has a page whose peer answers nothing. Then nothing may keep this process alive.
+// A server that closes while it has a page whose peer doesn't respond. Nothing may keep this process alive then.
 
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
@@ -21,7 +21,7 @@ peer.write(
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
 )
 const [head] = (await once(peer, 'data')) as [Buffer]
-// Its own end of the connection doesn't count.
+// The client's end of the connection doesn't keep it alive.
 peer.pause().unref()
 console.log(head.toString('latin1').split('\r\n', 1)[0], gradio.stats().pages)
 

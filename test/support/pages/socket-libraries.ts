@@ -1,4 +1,4 @@
-// Apps that have sockets of another library beside ours, and proxies that pass WebSockets on.
+// Apps that have sockets of another library beside this one's, and proxies that pass WebSockets on.
 
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -14,38 +14,38 @@ import { io } from 'socket.io-client'
 import { WebSocket, WebSocketServer } from 'ws'
 import { serve } from '../http/express.ts'
 
-/** What an app is made of. */
+/** The parts of an app. */
 export interface Parts {
   readonly t: TestContext
   /** The library's middleware, or one that does nothing. */
   readonly express: (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
   readonly koa: Middleware
-  /** Repeats what a WebSocket of the app receives, and counts it as closed when it closes. */
+  /** Echoes what a WebSocket of the app receives, and counts it as closed when it closes. */
   accept(socket: WebSocket): void
-  /** For sockets of other makes. */
+  /** For sockets of other types. */
   countClose(): void
 }
 
 /** A user's socket of the other library. */
 export interface Conversation {
-  /** Sends a text, and resolves with the answer. */
+  /** Sends a text, and resolves with the response. */
   say(text: string): Promise<string>
   close(): void
 }
 
 export interface SocketApp {
-  /** The server to which requests are sent, not listening yet. */
+  /** The server that receives requests, not listening yet. */
   readonly server: Server
   /** Opens a socket of the other library. @default a WebSocket at /chat */
   open?(origin: string): Promise<Conversation>
-  /** The other library takes only the first upgrade. */
+  /** The other library accepts only the first upgrade. */
   readonly takesOnlyFirst?: boolean
 }
 
 export type SocketLibrary = (parts: Parts) => SocketApp | Promise<SocketApp>
 
 const require = createRequire(import.meta.url)
-// The types of these two make every context of Koa one with a WebSocket, or are those of an ES module.
+// The types of these two turn every context of Koa into one with a WebSocket, or are those of an ES module.
 const websockify = require('koa-websocket') as (app: Koa) => Koa & {
   readonly ws: { use(middleware: Middleware): void; listen(options: { server: Server }): void }
 }
@@ -63,7 +63,7 @@ export async function openWebSocket(url: string, protocol?: string): Promise<Con
   }
 }
 
-/** An app in which every request is answered. */
+/** An app that responds to every request. */
 function expressApp({ express: middleware }: Parts): express.Express {
   const app = express().use(middleware)
   app.get('/chat', (_req, res) => res.send('plain'))
@@ -93,7 +93,7 @@ function onExpress(attach: (server: Server, parts: Parts) => Partial<SocketApp> 
   }
 }
 
-/** A server of its own, with WebSockets at every path. */
+/** A separate server, with WebSockets at every path. */
 async function backend(parts: Parts): Promise<string> {
   const server = createServer((_req, res) => res.end())
   theirs(parts, new WebSocketServer({ server }))

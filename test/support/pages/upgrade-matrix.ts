@@ -1,5 +1,5 @@
-// Runs servers with the library and without it, sends both the same bytes, and prints what differs, as JSON. Started by
-// upgrade-matrix.test.ts, with whichever Node.js.
+// Runs servers with the library and without it, sends the same bytes to both, and prints the differences, as JSON. Started by
+// upgrade-matrix.test.ts, with any version of Node.js.
 
 import { createServer as createPlain, type RequestListener, type Server } from 'node:http'
 import { createSecureServer as createHttp2 } from 'node:http2'
@@ -16,19 +16,19 @@ type Kind = 'http' | 'https' | 'http2'
 
 const kinds: readonly Kind[] = ['http', 'https', 'http2']
 
-/** A server with what was seen at it. */
+/** A server, and its recorded events. */
 interface Watched {
   readonly server: Server
   readonly kind: Kind
   readonly port: number
   /** Since the last call. */
   seen(): { readonly requests: unknown[]; readonly socketsLeft: number }
-  /** Waits until its clients' going was seen, if it is. */
+  /** Waits until the server has seen its clients disconnect, if it does. */
   settled(): Promise<void>
   close(): Promise<void>
 }
 
-/** What the app answers; what is asked at /slow, later. */
+/** The app's response; delayed for /slow. */
 const app: RequestListener = (req, res) => {
   let body = ''
   req.setEncoding('latin1').on('data', data => {
@@ -41,7 +41,7 @@ const app: RequestListener = (req, res) => {
 function create(kind: Kind, options: object, listener: RequestListener): Server {
   if (kind === 'http') return createPlain(options, listener)
   if (kind === 'https') return createTls({ ...selfSigned, ...options }, listener)
-  // It emits what an HTTP/1 server does, for clients that choose HTTP/1.
+  // It emits the events of an HTTP/1 server, for clients that choose HTTP/1.
   return createHttp2({ ...selfSigned, ...options, allowHTTP1: true }, listener as never) as unknown as Server
 }
 
@@ -80,14 +80,14 @@ async function start(kind: Kind, setup: Setup, gradio?: GradioState): Promise<Wa
       await closed
     },
   }
-  // The first request: the library finds the server by it.
+  // The first request: the library finds the server through it.
   await talk(watched, [request('GET /first', 'Connection: close\r\n')])
   setup.after?.(server)
   watched.seen()
   return watched
 }
 
-/** Sends what a client does, and gives what it receives until nothing more comes. */
+/** Sends a client's bytes, and returns what it receives until nothing more arrives. */
 async function talk(
   { kind, port }: Watched,
   steps: readonly Step[],
@@ -126,7 +126,7 @@ async function talk(
   return { bytes: bytes.replace(/^Date: .*\r\n/gm, ''), fate }
 }
 
-/** Waits for what ought to come, but no longer than for quiet. */
+/** Waits for the expected data, but no longer than until it is quiet. */
 async function waitUntil(condition: () => boolean): Promise<void> {
   for (let rounds = 0; !condition() && rounds < QUIET; rounds++) await sleep(PAUSE)
 }
@@ -135,7 +135,7 @@ async function waitUntil(condition: () => boolean): Promise<void> {
 const PAUSE = 10
 /**
  * For how many pauses it has to be quiet: together longer than /slow takes. Pauses rather than milliseconds, since client and
- * server share this process, and a busy machine may stop it for longer than that.
+ * server share this process, and a busy machine may block it for longer than that.
  */
 const QUIET = 15
 /** Rows at a time. */
@@ -173,7 +173,7 @@ async function inParallel<T, R>(rows: readonly T[], task: (row: T) => Promise<R>
   return results
 }
 
-/** What differs also when it is tried alone: a busy machine may cut one answer in two, or take long. */
+/** Keeps differences that also occur when a row runs alone: a busy machine may split a response, or take long. */
 async function foreign(): Promise<{ rows: number; differing: unknown[] }> {
   const gradio = gradioState({ clock: fakeClock() })
   const rows = kinds.flatMap(kind =>
@@ -193,7 +193,7 @@ async function foreign(): Promise<{ rows: number; differing: unknown[] }> {
   return { rows: rows.length, differing }
 }
 
-/** How our own socket is asked for, and the status of the last answer. */
+/** The upgrade request for the library's own socket, and the status of the last response. */
 const own: Readonly<Record<string, { status: number; steps(path: string): Step[] }>> = {
   alone: { status: 101, steps: path => [request(`GET ${path}`, WEBSOCKET)] },
   'in pieces': { status: 101, steps: path => [`GET ${path} HTTP/1.1\r\nHost: a\r\n`, `${WEBSOCKET}\r\n`] },
@@ -213,7 +213,7 @@ const own: Readonly<Record<string, { status: number; steps(path: string): Step[]
   'with a wrong ticket': { status: 401, steps: path => [request(`GET ${path}x`, WEBSOCKET)] },
 }
 
-/** A ping with the payload `12`, masked with nothing. */
+/** A ping with the payload `12` and a zero mask. */
 const PING = '\x89\x82\0\0\0\x0012'
 
 async function ask(row: Row, gradio: GradioState): Promise<object | undefined> {
@@ -238,7 +238,7 @@ async function ask(row: Row, gradio: GradioState): Promise<object | undefined> {
 
 async function ours(): Promise<{ rows: number; differing: unknown[] }> {
   const gradio = gradioState({ clock: fakeClock(), maxSessions: 10_000 })
-  // A client that is allowed one request a socket can't have two.
+  // A client that is allowed one request per socket can't send two.
   const names = Object.keys(setups).filter(name => name !== 'one request a socket')
   const rows = kinds.flatMap(kind =>
     names.flatMap(setup => Object.keys(own).map(sequence => ({ kind, setup, sequence }))),

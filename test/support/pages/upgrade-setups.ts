@@ -1,10 +1,10 @@
-// Servers as apps have them, and what clients send them, for upgrade-matrix.ts.
+// Typical servers of apps, and what clients send to them, for upgrade-matrix.ts.
 
 import { IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 
-/** Where a set-up does its part: before the server gets its first request, or after it. */
+/** When a set-up does its part: before the server gets its first request, or after it. */
 export interface Setup {
   readonly before?: (server: Server) => void
   readonly after?: (server: Server) => void
@@ -14,7 +14,7 @@ export interface Setup {
 
 type Listener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void
 
-/** Answers an upgrade by hand, and repeats what comes on the socket. */
+/** Answers an upgrade by hand, and echoes what the socket receives. */
 const echo: Listener = (req, socket, head) => {
   socket.on('error', () => socket.destroy())
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: any\r\nConnection: Upgrade\r\n\r\n${req.url}|`)
@@ -23,7 +23,7 @@ const echo: Listener = (req, socket, head) => {
   socket.on('end', () => socket.end())
 }
 
-/** Takes upgrades of one path. */
+/** Accepts upgrades of one path. */
 const only =
   (path: string): Listener =>
   (req, socket, head) => {
@@ -39,7 +39,7 @@ function withWs(server: Server, closes: boolean): void {
   })
 }
 
-/** Counts what is emitted, as tracers do. */
+/** Counts emitted events, like tracers. */
 function wrapEmit(server: Server): void {
   const emit = server.emit
   let emitted = 0
@@ -97,14 +97,14 @@ export const setups: Readonly<Record<string, Setup>> = {
   },
 }
 
-/** What a client does: sends bytes, in pieces; waits for an answer; ends its half, or resets the connection. */
+/** What a client does: sends bytes, in pieces; waits for a response; ends its half, or resets the connection. */
 export type Step = string | 'ANSWER' | 'END' | 'RESET'
 
 const WEBSOCKET =
   'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
 const H2C = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
 
-/** A request with its head; `headers` and all that follows as they are sent. */
+/** A request with its head; `headers` and everything after them are sent unchanged. */
 export function request(line: string, headers = '', more = ''): string {
   return `${line} HTTP/1.1\r\nHost: a\r\n${headers}\r\n${more}`
 }

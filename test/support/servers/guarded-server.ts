@@ -6,31 +6,31 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export interface ServerCommand {
   /** The program and its arguments. */
   readonly command: readonly string[]
-  /** The folder of its data, which goes with it in the end. */
+  /** The folder of its data, which is removed at the end. */
   readonly folder: string
-  /** What kills it without a chance to tidy up. */
+  /** How it is killed without a chance to clean up. */
   readonly signal: 'KILL' | 'QUIT'
-  /** Who runs it, where not everyone may. */
+  /** The user who runs it, if not everyone may. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined
-  /** Resolves when it answers; tried again until it does. */
+  /** Resolves when the server responds; retried until it does. */
   ask(): Promise<unknown>
 }
 
-/** A server that only one test process has. Its address stays the same however often it is stopped and started. */
+/** A server for one test process. Its address stays the same when it is stopped and started. */
 export interface TestServer {
-  /** Resolves when it answers. */
+  /** Resolves when it responds. */
   start(): Promise<void>
   /** Kills it, as a crash would. Its data stay. */
   stop(): Promise<void>
-  /** Removes its data, where it can do without them. To be called while it is stopped. */
+  /** Removes its data, if it can start without them. Has to be called while it is stopped. */
   forget?(): Promise<void>
-  /** Kills it for good, and removes its data. */
+  /** Kills it permanently, and removes its data. */
   remove(): Promise<void>
 }
 
-/** A server that ends, and whose folder goes, when this process does, however it does. */
+/** A server that ends with this process, whose folder is removed then, however the process ends. */
 export function guardedServer({ command, folder, signal, user, ask }: ServerCommand): TestServer {
-  // In a group of its own, or a Ctrl-C meant for the tests would end it before it has tidied up.
+  // In its own process group, since a Ctrl-C meant for the tests would end it before it has cleaned up.
   const guard = spawn('/bin/sh', ['-c', GUARD, 'guard', folder, signal, ...command], {
     cwd: '/',
     detached: true,
@@ -73,7 +73,7 @@ export function guardedServer({ command, folder, signal, user, ask }: ServerComm
   }
 }
 
-// No handler of this process runs when it is killed; the end of its pipe is seen all the same.
+// No handler of this process runs when it is killed, but the end of its pipe is detected.
 const GUARD = `
 folder=$1 signal=$2 server=
 shift 2

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** The blocks of nginx's configuration in a page of the documentation. */
+/** The blocks of nginx's configuration on a page of the documentation. */
 export function nginxBlocks(page: string): string[] {
   const text = readFileSync(new URL(`../../../docs/${page}`, import.meta.url), 'utf8')
   return [...text.matchAll(/^ *```nginx\n(.*?)^ *```$/gms)].map(([, block]) => block as string)
@@ -22,7 +22,7 @@ export function nginxBlocks(page: string): string[] {
 export async function nginx(t: TestContext, configure: (port: number) => string): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'gradio-state-nginx-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
-  // Another process may take the port before nginx does.
+  // Another process may have taken the port before nginx.
   for (let tries = 0; tries < 5; tries++) {
     const port = await freePort()
     const child = run(folder, configure(port))
@@ -39,7 +39,7 @@ function run(folder: string, http: string): ChildProcess {
     file,
     [
       'daemon off;',
-      // One process, which a kill ends.
+      // A single process, so that a kill ends it.
       'master_process off;',
       `pid ${join(folder, 'pid')};`,
       `error_log ${join(folder, 'error.log')};`,
@@ -57,7 +57,7 @@ function run(folder: string, http: string): ChildProcess {
   })
 }
 
-/** Whether nginx listens; `false` when it has ended. */
+/** Whether nginx listens; `false` if it has ended. */
 async function listens(child: ChildProcess, port: number): Promise<boolean> {
   while (child.exitCode === null && child.signalCode === null) {
     const socket = connect(port, '127.0.0.1')

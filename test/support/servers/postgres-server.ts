@@ -8,11 +8,11 @@ import { Client, type ClientConfig } from 'pg'
 import { guardedServer, type TestServer } from './guarded-server.ts'
 
 export interface PostgresServer extends TestServer {
-  /** Where clients of `pg` find it. */
+  /** The address for clients of `pg`. */
   readonly address: ClientConfig
 }
 
-/** A PostgreSQL of one's own, started. What it has committed outlives a kill. */
+/** A separate PostgreSQL, started. Committed data survives a kill. */
 export async function postgresServer(): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'gradio-state-postgres-'))
   // It refuses to run as root; Debian's package makes this user.
@@ -29,7 +29,7 @@ export async function postgresServer(): Promise<PostgresServer> {
     listen_addresses: '',
     unix_socket_directories: folder,
     shared_buffers: '16MB',
-    // A kill of the process loses nothing that the system has; only a failing machine would.
+    // A kill of the process loses nothing that the system has received; only a failure of the machine would.
     fsync: 'off',
     timezone: 'UTC',
   }
@@ -42,7 +42,7 @@ export async function postgresServer(): Promise<PostgresServer> {
       ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ],
     folder,
-    // To PostgreSQL this is a crash of all its processes; SIGKILL would let some of them linger for a while.
+    // To PostgreSQL this is a crash of all its processes; after SIGKILL, some of them would linger for a while.
     signal: 'QUIT',
     user,
     async ask() {
@@ -58,7 +58,7 @@ export async function postgresServer(): Promise<PostgresServer> {
 
 const idOf = (option: '-u' | '-g') => Number(execFileSync('id', [option, 'postgres'], { encoding: 'utf8' }))
 
-/** Debian keeps them out of the path, by major version. */
+/** Debian doesn't put them into the path, but into a folder per major version. */
 function programsFolder(): string {
   const root = '/usr/lib/postgresql'
   const found = readdirSync(root)

@@ -7,17 +7,17 @@ import type { FakeClock } from '../../../lib/testing/index.ts'
 import type { Clock } from '../../../lib/util/clock.ts'
 import type { StillRedisServer } from './redis-server.ts'
 
-/** A fake clock that the time of a Redis goes by, too. */
+/** A fake clock that also sets the time of a Redis. */
 export interface RedisClock extends FakeClock {
   /** A coordinator on that Redis. Its heartbeats are sent, and aren't counted in `timers` of this clock. */
   coordinator(client: RedisClient, prefix: string): Coordinator
   /** How many scripts were called so far, by all nodes. */
   readonly calls: number
-  /** Waits until nothing is on its way to Redis or from it. `advance` does so before each step, and after. */
+  /** Waits until no command or reply is in flight. `advance` does so before each step, and after. */
   rest(): Promise<void>
 }
 
-/** As {@link steppedClock}, which waits for Redis too. */
+/** Like {@link steppedClock}, but waits for Redis too. */
 export function redisClock(server: StillRedisServer): RedisClock {
   const wall = server.time
   /** How many timers of coordinators are set. */
@@ -26,7 +26,7 @@ export function redisClock(server: StillRedisServer): RedisClock {
   const clock = steppedClock({
     wall,
     rest: () => traffic.rest(),
-    // Redis knows whole milliseconds: what is due at a fraction of one here must not be early there by a rounding.
+    // Redis has a resolution of whole milliseconds: a deadline at a fraction of one must not be early there because of rounding.
     moved(now) {
       server.time = wall + Math.floor(now + 1e-6)
     },
@@ -72,16 +72,16 @@ export function redisClock(server: StillRedisServer): RedisClock {
   }
 }
 
-/** What is on its way between this process and Redis. */
+/** The commands and replies in flight between this process and Redis. */
 class Traffic {
   readonly #inFlight = new Set<Promise<unknown>>()
   readonly #listening = new Set<RedisClient>()
-  /** How many commands were begun, and how many when all was last at rest. */
+  /** How many commands were started, and how many at the last time when none was in flight. */
   #begun = 0
   #restedAt = 0
   calls = 0
 
-  /** The same client, whose commands are seen here. */
+  /** The same client, with its commands observed. */
   watched(client: RedisClient): RedisClient {
     const called = <T>(answer: Promise<T>): Promise<T> => {
       this.calls++
@@ -128,7 +128,7 @@ class Traffic {
     while (this.#begun !== this.#restedAt || this.#inFlight.size > 0) {
       const seen = this.#begun
       while (this.#inFlight.size > 0) await Promise.all(this.#inFlight)
-      // What was published meanwhile comes before the answer to this.
+      // Messages published meanwhile arrive before the reply to this.
       await Promise.all([...this.#listening].map(ping))
       await turn()
       await turn()

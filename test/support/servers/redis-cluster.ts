@@ -6,14 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { guardedServer, type TestServer } from './guarded-server.ts'
 
-/** A Redis that is reached by TCP, as those of a cluster have to be. */
+/** A Redis on TCP, as in a cluster. */
 export interface RedisNode extends TestServer {
   readonly port: number
-  /** What the others of a cluster reach it by. */
+  /** The address for the other nodes of a cluster. */
   readonly bus: number
   readonly url: string
   forget(): Promise<void>
-  /** Notes what it holds; `restore`, while it is stopped, makes it forget all that came after. */
+  /** Records its data; `restore`, while it is stopped, drops everything after that. */
   save(): Promise<{ restore(): Promise<void> }>
 }
 
@@ -23,7 +23,7 @@ export interface RedisCluster {
   remove(): Promise<void>
 }
 
-/** A Redis of one's own on a TCP port, started. What it has acknowledged outlives a kill. */
+/** A separate Redis on a TCP port, started. Acknowledged writes survive a kill. */
 export async function redisNode(settings: Readonly<Record<string, string>> = {}): Promise<RedisNode> {
   const folder = await mkdtemp(join(tmpdir(), 'gradio-state-redis-'))
   const { port, bus } = await freePorts()
@@ -56,7 +56,7 @@ export async function redisNode(settings: Readonly<Record<string, string>> = {})
     async save() {
       const data = join(folder, 'appendonlydir')
       const copy = join(folder, 'saved')
-      // All of it is in the files before anything is acknowledged, and its last command may be cut off.
+      // Everything is in the files before it is acknowledged, and the last command may be cut off.
       await cp(data, copy, { recursive: true })
       return {
         async restore() {
@@ -68,7 +68,7 @@ export async function redisNode(settings: Readonly<Record<string, string>> = {})
   }
 }
 
-/** Three masters that share the slots, started and agreed. */
+/** Three masters that share the slots, started and in agreement. */
 export async function redisCluster(): Promise<RedisCluster> {
   const nodes: RedisNode[] = []
   const remove = async () => void (await Promise.all(nodes.map(node => node.remove())))
@@ -79,7 +79,7 @@ export async function redisCluster(): Promise<RedisCluster> {
       const first = Math.floor((SLOTS * index) / MASTERS)
       const last = Math.floor((SLOTS * (index + 1)) / MASTERS) - 1
       await ask(port, ['CLUSTER', 'ADDSLOTSRANGE', String(first), String(last)])
-      // Else all begin with the same epoch, and have to settle first whose is whose.
+      // Otherwise all start with the same epoch, and have to resolve conflicts first.
       await ask(port, ['CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1)])
     }
     for (const { port, bus } of nodes) {
@@ -93,7 +93,7 @@ export async function redisCluster(): Promise<RedisCluster> {
   }
 }
 
-/** Resolves when this master knows that all slots are served, and by whom. */
+/** Resolves when this master knows that all slots are served, and by which masters. */
 async function agreed(port: number): Promise<void> {
   const giveUp = performance.now() + 120_000
   for (;;) {
@@ -116,7 +116,7 @@ async function ask(port: number, command: string[]): Promise<unknown> {
   }
 }
 
-/** Two that nobody listens on; the default bus port, 10000 above, may be one that doesn't exist. */
+/** Two unused ports; the default bus port, 10000 above, may not exist. */
 async function freePorts(): Promise<{ port: number; bus: number }> {
   const servers = [createServer(), createServer()]
   const [port, bus] = await Promise.all(

@@ -13,11 +13,11 @@ export interface RedisServer extends TestServer {
 
 /** A Redis whose time stands still. */
 export interface StillRedisServer extends RedisServer {
-  /** What its `TIME` shows: whole milliseconds since the epoch. */
+  /** The result of its `TIME`: whole milliseconds since the epoch. */
   time: number
 }
 
-/** A Redis of one's own, started. What it has acknowledged outlives a kill. */
+/** A separate Redis, started. Acknowledged writes survive a kill. */
 export async function redisServer(): Promise<RedisServer> {
   const server = await prepared()
   await server.start()
@@ -25,11 +25,11 @@ export async function redisServer(): Promise<RedisServer> {
 }
 
 /**
- * As {@link redisServer}, but its time is what a test says, and it keeps nothing on a disk. Its timeouts, which go by
- * another clock, are as ever.
+ * Like {@link redisServer}, but a test sets its time, and it stores nothing on disk. Its timeouts use
+ * another clock, and are unaffected.
  */
 export async function stillRedisServer(time = Date.UTC(2026, 0, 1)): Promise<StillRedisServer> {
-  // In memory, since libfaketime reads the time from a file whenever it is asked.
+  // In memory, since libfaketime reads the file each time the time is requested.
   const folder = await newFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined)
   const file = join(folder, 'time')
   const set = (ms: number) => {
@@ -43,7 +43,7 @@ export async function stillRedisServer(time = Date.UTC(2026, 0, 1)): Promise<Sti
     folder,
     [
       'env',
-      // Without libc's malloc in front, that of Redis (jemalloc) asks for the time before libfaketime is ready, and hangs.
+      // Without libc's malloc first, that of Redis (jemalloc) requests the time before libfaketime is ready, and hangs.
       `LD_PRELOAD=${libfaketime()} libc.so.6`,
       `FAKETIME_TIMESTAMP_FILE=${file}`,
       'FAKETIME_NO_CACHE=1',
@@ -73,7 +73,7 @@ async function newFolder(parent = tmpdir()): Promise<string> {
   return mkdtemp(join(parent, 'gradio-state-redis-'))
 }
 
-/** @param before what goes before the command */
+/** @param before what precedes the command */
 async function prepared(
   folder?: string,
   before: readonly string[] = [],
@@ -120,8 +120,8 @@ async function ask(socket: string, command = ['PING']): Promise<unknown> {
 }
 
 /**
- * As libfaketime reads it: a time without an `@` before it stands still. It reads it into a floating point number, and
- * cuts that off; half a millisecond more keeps the whole ones whole.
+ * In libfaketime's format: a time without an `@` before it stands still. It is parsed as a floating point number, and
+ * truncated; half a millisecond more keeps whole milliseconds whole.
  */
 function timestamp(ms: number): string {
   return `${new Date(ms).toISOString().replace('T', ' ').replace('Z', '500')}\n`
@@ -136,7 +136,7 @@ function libfaketime(): string {
   return found
 }
 
-/** libfaketime makes some for child processes, which here are none, and whoever is killed leaves it behind. */
+/** libfaketime creates some for child processes, which don't exist here, and a killed process leaves them behind. */
 async function forgetSharedMemory(socket: string): Promise<void> {
   const pid = /process_id:(\d+)/.exec(String(await ask(socket, ['INFO', 'server'])))?.[1]
   for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`])

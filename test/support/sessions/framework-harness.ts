@@ -17,8 +17,8 @@ import { TrackedSocket } from '../http/tracked-socket.ts'
 import { TroubledStore } from '../stores/troubled-store.ts'
 import { closeNow } from './close-now.ts'
 
-// For tests of what is asked of a store and when: requests go straight to express-session and to the library, so that
-// nothing but the fake clock decides what happens when. What browsers see is tested with `sessionApp`.
+// For tests of the queries of a store: requests go straight to express-session and to the library, so that
+// only the fake clock determines when something happens. What browsers see is tested with `sessionApp`.
 
 export interface FrameworkHarness {
   readonly gradio: GradioState
@@ -26,7 +26,7 @@ export interface FrameworkHarness {
   readonly store: TroubledStore
   /** The calls of hooks, with their second: `unload expired @60`. */
   readonly log: string[]
-  /** What was reported. What a test leaves in here fails it. */
+  /** The reported errors. A test that leaves any in here fails. */
   readonly errors: unknown[]
   /** A new user, or one who still has an old cookie. */
   user(cookie?: string): HarnessUser
@@ -36,13 +36,13 @@ export interface HarnessUser {
   readonly cookie: string
   /** The id of the framework session that the cookie names. */
   readonly id: string
-  /** Sends a request, and ends it when `handler` has settled. Rejects with what a middleware hands to `next`. */
+  /** Sends a request, and ends it when `handler` has settled. Rejects with the error that a middleware passes to `next`. */
   request<T = void>(handler?: (request: HarnessRequest) => T | Promise<T>): Promise<T>
-  /** Begins the session; gives what the server knows it by. */
+  /** Starts the session; returns the ids by which the server knows it. */
   session(): Promise<SessionState>
   /** The same, for a user with a connection that stays open. */
   connectedSession(): Promise<SessionState>
-  /** Opens a connection of the app's own. */
+  /** Opens a socket of the app. */
   connect(): Promise<{ close(): void }>
 }
 
@@ -140,7 +140,7 @@ function harnessUser(gradio: GradioState, middleware: Handler, cookie = ''): Har
   }
 }
 
-/** With what express-session needs of an answer beside. */
+/** With the parts of a response that express-session needs. */
 class HarnessResponse extends StubResponse {
   constructor() {
     super()

@@ -15,15 +15,15 @@ import { type FakeClock, fakeClock } from '../../../lib/testing/index.ts'
 import { TrackedSocket } from '../http/tracked-socket.ts'
 import { closeNow } from './close-now.ts'
 
-// For tests of the core: requests go straight to the middleware, so that nothing but the fake clock decides what
-// happens when. What browsers and sockets do is tested with `site` of express.ts.
+// For tests of the core: requests go straight to the middleware, so that only the fake clock determines what
+// happens when. Browsers and sockets are tested with `site` of express.ts.
 
 export interface Harness {
   readonly gradio: GradioState
   readonly clock: FakeClock
-  /** What was reported. What a test leaves in here fails it. */
+  /** The reported errors. A test that leaves any in here fails. */
   readonly errors: Reported[]
-  /** Takes away the listener that fills `errors`. */
+  /** Removes the listener that fills `errors`. */
   unlisten(): void
   /** A user; the same name is the same user. */
   user(name?: string): TestUser
@@ -35,20 +35,20 @@ export interface Reported {
 }
 
 export interface TestUser {
-  /** Sends a request, which is in flight until it is ended. Rejects with what the middleware hands to `next`. */
+  /** Sends a request, which is in flight until it is ended. Rejects with the error that the middleware passes to `next`. */
   begin(headers?: Record<string, string>): Promise<TestRequest>
   /** Sends a request, and ends it when `handler` has settled. */
   request<T = void>(handler?: (state: RequestState) => T | Promise<T>): Promise<T>
-  /** The session of the user, which is begun if need be. */
+  /** The session of the user, started if necessary. */
   session(): Promise<SessionState>
-  /** Opens a connection of the app's own. It ends as sockets end: without a goodbye. */
+  /** Opens a socket of the app. It ends like a socket: without a goodbye. */
   connect(): Promise<TestConnection>
 }
 
 export interface TestRequest {
   readonly state: RequestState
   readonly req: IncomingMessage
-  /** Ends the answer. */
+  /** Ends the response. */
   end(contentType?: string): void
 }
 
@@ -56,7 +56,7 @@ export interface TestConnection {
   close(): void
 }
 
-/** How long a page whose socket broke may take to come back, before its departure counts. */
+/** How long a page whose socket broke may take to reconnect, before it counts as gone. */
 export const RECONNECT = 1.5
 
 /** An instance on a fake clock, for one test. */
@@ -122,7 +122,7 @@ export function testUser(gradio: GradioState, name = 'somebody'): TestUser {
 
 type TestIncoming = IncomingMessage & { gradioState: RequestState }
 
-/** As much of a response as the middleware looks at. */
+/** The part of a response that the middleware uses. */
 class TestResponse extends EventEmitter {
   destroyed = false
   headersSent = false
@@ -143,7 +143,7 @@ class TestResponse extends EventEmitter {
   }
 }
 
-/** A promise, and what settles it. */
+/** A promise, and the functions that settle it. */
 export function deferred<T = void>() {
   let resolve!: (value: T) => void
   let reject!: (error: unknown) => void

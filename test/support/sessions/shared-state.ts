@@ -6,13 +6,13 @@ import { MemoryCoordinator } from '../cluster/memory-coordinator.ts'
 import { type ClusterOfOne, clusterOfOne, type Place } from '../cluster/places.ts'
 import { harness } from './harness.ts'
 
-/** Where values are. */
+/** Where the values are. */
 export const PLACES: Record<string, () => Place & Partial<ClusterOfOne>> = {
   'in one process': () => ({ clock: fakeClock() }),
   'in a cluster': clusterOfOne,
 }
 
-/** An instance; in a cluster, with what another node does. */
+/** An instance; in a cluster, with the actions of another node. */
 export function shared(
   t: TestContext,
   makePlace: () => Place & Partial<ClusterOfOne> = PLACES['in one process'] as () => Place,
@@ -32,7 +32,7 @@ export function shared(
     await made.clock.advance(0)
     return made.gradio.session(id) as SessionState
   }
-  /** Writes as another node does. */
+  /** Writes like another node. */
   const elsewhere = (id: string, name: string, data: string) => {
     const found = [...(all?.sessions.values() ?? [])].find(session => session.id === id)
     assert.ok(all !== undefined && found !== undefined)

@@ -14,23 +14,23 @@ import type { TestServer } from '../servers/guarded-server.ts'
 import { postgresServer } from '../servers/postgres-server.ts'
 import { redisServer } from '../servers/redis-server.ts'
 
-/** A kind of store that apps keep their sessions in, with what it runs on. */
+/** A kind of store that apps use for their sessions, and its server. */
 export interface StoreKind {
-  /** Makes a store that shares no session with another. */
+  /** Creates a store that shares no session with another. */
   make(): Promise<ExpressStore>
-  /** The process that the sessions are in, where it isn't this one. */
+  /** The process that stores the sessions, if it isn't this one. */
   readonly server?: TestServer
   close(): Promise<void>
 }
 
-/** A store, and what reaches its sessions without its knowledge. */
+/** A store, and ways to change its sessions without its knowledge. */
 export interface ExpressStore {
   readonly store: Store
   /** Deletes all sessions, as another client would. */
   flush(): Promise<void>
-  /** Until when the store has that session, in milliseconds since the epoch; `undefined` when there is none. */
+  /** How long the store keeps that session, in milliseconds since the epoch; `undefined` if there is none. */
   expiryOf(id: string): Promise<number | undefined>
-  /** Whether its client has found the server, where a client keeps looking for it by itself. */
+  /** Whether its client has connected, for clients that reconnect by themselves. */
   isConnected?(): boolean
   close(): Promise<void>
 }
@@ -70,7 +70,7 @@ export const STORE_KINDS = {
     close: nothing,
   }),
 
-  /** With the client as it is by default: while Redis is away, what is asked waits. */
+  /** With the client's defaults: while Redis is unavailable, commands wait. */
   'connect-redis': () => redis(),
 
   'connect-redis, without an offline queue': () => redis({ disableOfflineQueue: true }),
@@ -94,7 +94,7 @@ export const STORE_KINDS = {
         }
         await query(`CREATE SCHEMA ${schema}`)
         const pool = new Pool({ ...server.address, max: 2 })
-        // Without a listener, a lost connection that nobody is using ends the process.
+        // Without a listener, an idle connection that is lost ends the process.
         pool.on('error', () => {})
         const store = new PgStore({ pool, schemaName: schema, createTableIfMissing: true, errorLog() {} })
         return {
@@ -121,7 +121,7 @@ export const STORE_KINDS = {
 
   'session-file-store, without retries': () => files({ retries: 0 }),
 
-  /** Over libsql, which has the interface of better-sqlite3 and comes compiled. */
+  /** Over libsql, which has the interface of better-sqlite3 and doesn't have to be compiled. */
   async 'better-sqlite3-session-store'(): Promise<StoreKind> {
     const folder = await mkdtemp(join(tmpdir(), 'gradio-state-sqlite-'))
     let databases = 0
@@ -142,7 +142,7 @@ export const STORE_KINDS = {
             return row && Date.parse(row.expire)
           },
           async close() {
-            // Its hunt for expired sessions would keep the process alive for ever.
+            // Its cleanup interval would keep the process alive forever.
             for (const timer of timers) clearInterval(timer)
             client.close()
             other.close()
@@ -216,7 +216,7 @@ async function files(options: { retries?: number } = {}): Promise<StoreKind> {
   }
 }
 
-/** Of lru-cache 4, in which memorystore keeps its sessions: `k` is the key, `e` its end. */
+/** Of lru-cache 4, in which memorystore keeps its sessions: `k` is the key, `e` its expiry. */
 interface Lru {
   reset(): void
   dump(): { k: string; e: number }[]
@@ -227,7 +227,7 @@ const SqliteStore = createRequire(import.meta.url)('better-sqlite3-session-store
   client: unknown
 }) => Store
 
-/** What `make` makes, with the intervals that it sets on the way. */
+/** The result of `make`, with the intervals that it sets. */
 function noteIntervals<T>(make: () => T): { made: T; timers: NodeJS.Timeout[] } {
   const { setInterval } = globalThis
   const timers: NodeJS.Timeout[] = []

@@ -1,8 +1,8 @@
 type Method = 'get' | 'set' | 'destroy'
 
-/** An external store of koa-session in memory that notes what it is asked, and fails as the test likes. */
+/** An external store of koa-session in memory that records its calls, and fails as the test requires. */
 export class KoaStore {
-  /** What it was asked: `get <id>`. */
+  /** Its calls: `get <id>`. */
   readonly calls: string[] = []
   /** What happens to a call instead of its answer. */
   trouble: (method: Method, id: string) => Error | undefined | Promise<undefined> = () => undefined
@@ -18,17 +18,17 @@ export class KoaStore {
     return this.take().filter(name => name !== 'get')
   }
 
-  /** The ids of all that is stored, also of what has expired. */
+  /** The ids of all stored sessions, including expired ones. */
   get ids(): string[] {
     return [...this.#content.keys()]
   }
 
-  /** What is stored of a session, as text. */
+  /** The stored text of a session. */
   stored(id: string): string | undefined {
     return this.#content.get(id)?.text
   }
 
-  /** Loses a session, as when another process destroys it: nobody is notified. */
+  /** Loses a session, as when another process destroys it: without a notification. */
   lose(id: string): void {
     this.#content.delete(id)
   }
@@ -50,7 +50,7 @@ export class KoaStore {
     this.#content.delete(id)
   }
 
-  /** What is in another place answers later. */
+  /** A store on another machine answers asynchronously. */
   async #called(method: Method, id: string): Promise<void> {
     this.calls.push(`${method} ${id}`)
     const trouble = await this.trouble(method, id)

@@ -4,9 +4,9 @@ import session, { type SessionData } from 'express-session'
 type Callback = (error?: unknown) => void
 type Found = (error: unknown, session?: SessionData | null) => void
 
-/** A store of express-session that notes what it is asked, and answers as slowly as one in another place. */
+/** A store of express-session that records its calls, and answers as slowly as one on another machine. */
 export class RecordingStore extends session.MemoryStore {
-  /** The calls that would reach a database to change something, and with `get` also those that only ask. */
+  /** The calls that would change something in a database; `get` includes those that only read. */
   readonly calls: string[] = []
   readonly #delay: number
 
@@ -16,12 +16,12 @@ export class RecordingStore extends session.MemoryStore {
     this.#delay = delay
   }
 
-  /** The calls since the last time, without those that only ask. */
+  /** The calls since the last time, without those that only read. */
   writes(): string[] {
     return this.calls.splice(0).filter(name => name !== 'get')
   }
 
-  /** What is stored, by session id. */
+  /** The stored sessions, by session id. */
   stored(): Promise<Record<string, SessionData>> {
     return new Promise((resolve, reject) => {
       super.all((error, sessions) =>

@@ -1,6 +1,6 @@
 import type { Store } from 'express-session'
 
-/** What a store was asked to do. */
+/** The recorded calls of a store. */
 export interface StoreCalls {
   /** The names of the calls since the last time. */
   take(): string[]
@@ -8,7 +8,7 @@ export interface StoreCalls {
   readonly pending: number
 }
 
-/** Notes the calls that reach `store` from outside. To be called before anything else gets hold of the store. */
+/** Records the calls that reach `store` from outside. Has to be called before any other code gets the store. */
 export function recordCalls(store: Store): StoreCalls {
   const names: string[] = []
   let pending = 0

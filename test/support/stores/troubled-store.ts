@@ -5,9 +5,9 @@ type Trouble = Error | 'hangs' | 'throws' | undefined
 // biome-ignore lint/suspicious/noExplicitAny: the callbacks of the methods differ, and all begin with an error
 type Done = (...answer: any[]) => void
 
-/** A store of express-session in memory that notes what it is asked, and fails as the test likes. */
+/** A store of express-session in memory that records its calls, and fails as the test requires. */
 export class TroubledStore extends session.MemoryStore {
-  /** What it was asked: `get <id>`. */
+  /** Its calls: `get <id>`. */
   readonly calls: string[] = []
   /** What happens to a call instead of its answer. */
   trouble: (method: Method, id: string) => Trouble = () => undefined
@@ -18,17 +18,17 @@ export class TroubledStore extends session.MemoryStore {
     return method === undefined ? calls : calls.filter(call => call.startsWith(`${method} `))
   }
 
-  /** The ids of all that is stored, also of what has expired. */
+  /** The ids of all stored sessions, including expired ones. */
   get ids(): string[] {
     return Object.keys(this.#content)
   }
 
-  /** Loses a session, or all, as when another process flushes it: nobody is notified. */
+  /** Loses a session, or all, as when another process flushes it: without a notification. */
   lose(id?: string): void {
     for (const lost of id === undefined ? this.ids : [id]) delete this.#content[lost]
   }
 
-  /** What is stored of a session, as text; to be put back by {@link restore}. */
+  /** The stored text of a session; {@link restore} puts it back. */
   stored(id: string): string | undefined {
     return this.#content[id]
   }
@@ -54,7 +54,7 @@ export class TroubledStore extends session.MemoryStore {
     this.#call('destroy', id, done, () => super.destroy(id, done))
   }
 
-  /** What `MemoryStore` of express-session 1.x keeps: the sessions as JSON, by their ids. */
+  /** The data of `MemoryStore` of express-session 1.x: the sessions as JSON, by their ids. */
   get #content(): Record<string, string> {
     return (this as unknown as { sessions: Record<string, string> }).sessions
   }

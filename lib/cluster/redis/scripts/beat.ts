@@ -8,7 +8,7 @@ import { SHARES } from './shares.js'
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, the time without a heartbeat after which a node is dead, the most sessions to take
  * over at once, the delays until a dead node's sessions unload and end, and how many messages the node has received with the last
- * answer: they are deleted now, so that none is lost with an answer.
+ * answer: these are deleted now, so that no message is lost if an answer is lost.
  * Returns `{ 'OK', delay until the next node may be dead, delay until something is due here, whether there is more to take over,
  * messages }`, with the messages for this node as JSON; or `{ 'LAPSED' }`.
  */

@@ -8,7 +8,7 @@ import { RESYNC } from './resync.js'
 // (Redis docs, "Cluster specification", hash tags). The keys, without the tag:
 //
 //   :nodes          sorted set: node -> time of its last heartbeat
-//   :seq            hash: node -> number of its last batch. A node that isn't in it was taken for dead, and has to resync.
+//   :seq            hash: node -> number of its last batch. A node that isn't in it was considered dead, and has to resync.
 //   :about          hash: node -> format of the records that it writes, and its options as JSON
 //   :secret         the nodes' secret; the one of the first shard is used
 //   :epoch          random, set by the first node: another one means that Redis has lost its data

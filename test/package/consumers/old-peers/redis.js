@@ -1,4 +1,4 @@
-// Two apps on a real Redis, by a client of version 4: one makes its own, one is given it.
+// Two apps on a real Redis, with a client of version 4: one creates its own, one receives it.
 
 const assert = require('node:assert/strict')
 const { spawn } = require('node:child_process')

@@ -1,7 +1,7 @@
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
 
-/** Visits an app that answers how often its user has come. */
+/** Visits an app that responds with its user's number of visits. */
 exports.countVisits = async (app, gradio) => {
   const server = app.listen(0)
   await once(server, 'listening')
