@@ -118,7 +118,7 @@ forEachExpress((_name, express) => {
     )
     for (const path of ['/one/?a=1', '/one/?b=2', '/two/']) await visitor().fetch(path)
     await until(() => messages.length === 2)
-    assert.deepEqual(messages, ['GET /one/ ha', 'GET /two/ ha'])
+    assert.deepEqual(messages, ['GET /one/ st', 'GET /two/ st'])
   })
 
   it('a user with the cookie can use the state on such a route', async t => {

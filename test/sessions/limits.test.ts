@@ -75,7 +75,7 @@ describe('maxSessions', () => {
     )
     assert.match(
       warnings[0]!.message,
-      /^120 sessions have ended .* most wait for deleteCallback of "image"\. /,
+      /^120 ended sessions have .* most wait for deleteCallback of "image"\. /,
     )
     assert.equal(gradio.stats().ending, 240)
     await assert.rejects(begin('one more'), { code: 'TOO_MANY_SESSIONS' })
