@@ -13,7 +13,7 @@ const components = [
   {
     // Where it is missing, the tests use the other one, which needs several times as long to open a page.
     name: 'Chromium without windows',
-    paths: [process.env.CHROMIUM_SHELL_PATH ?? '/usr/bin/chromium-headless-shell'],
+    paths: [process.env.CHROMIUM_SHELL_PATH ?? '/usr/lib/chromium/chromium-headless-shell'],
     package: 'chromium-headless-shell',
     isOptional: true,
   },

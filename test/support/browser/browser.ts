@@ -19,8 +19,11 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 const PATIENCE = 120
 
 const chromiumPath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
-/** Chromium without windows, which opens a page in a fifth of the time. */
-const shellPath = process.env.CHROMIUM_SHELL_PATH ?? '/usr/bin/chromium-headless-shell'
+/**
+ * Chromium without windows, which opens a page in a fifth of the time. The binary itself: /usr/bin has a script that starts it, and that
+ * doesn't pass on a signal.
+ */
+const shellPath = process.env.CHROMIUM_SHELL_PATH ?? '/usr/lib/chromium/chromium-headless-shell'
 
 export const launchOptions: LaunchOptions = {
   timeout: PATIENCE * 1000,
