@@ -46,7 +46,7 @@ export function watchFiles(directory: string): { assertFew(): void } {
   let isOver = false
   const look = () => {
     most = Math.max(most, filesBelow(directory).length)
-    if (!isOver) setTimeout(look, 5)
+    if (!isOver) setTimeout(look, 50).unref()
   }
   look()
   return {
