@@ -156,8 +156,8 @@ describe('a damaged record of a session', () => {
       await c.enter(HURT)
       await c.enter(FINE)
       await client.hSet(key('s'), 'ua', 'x')
+      const restore = way === 'closes' ? undefined : clients[2]?.cut()
       if (way === 'closes') await c.coordinator.close()
-      else clients[2]?.cut()
       await clock.advance(25)
       assert.equal((await a.enter(FINE)).phase, 'loaded')
       assert.equal((await a.enter(HURT)).phase, 'new')
@@ -168,6 +168,8 @@ describe('a damaged record of a session', () => {
           .filter(code => code !== 'CLUSTER_RECORD_DAMAGED').length,
         0,
       )
+      restore?.()
+      await c.coordinator.close()
     })
   }
 })
