@@ -6,7 +6,7 @@ import { MulterStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
 import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
-import { admit, handle, stateOf } from './http/middleware.js'
+import { admit, attach, handle, stateOf } from './http/middleware.js'
 import { MountPaths } from './http/mount-paths.js'
 import { Routes } from './http/routes.js'
 import { type CloseOptions, Shutdown } from './http/shutdown.js'
@@ -255,10 +255,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       return gradio
     },
     track: (req: IncomingMessage, socket: Closable) => track(sessions, req, socket),
-    attach: (server: Server) => {
-      upgrades.attach(server)
-      succession.join(server)
-    },
+    attach: (server: Server) => attach(instance, server),
     sessions: () => sessions.all().map(session => new KnownSession(shared, session)),
     session: (id: string) => {
       const session = sessions.findById(id)

@@ -89,8 +89,7 @@ export class Warnings {
     ])
   }
 
-  /** @param cause why, as far as it can be seen */
-  cookieLost(cause: 'proxy' | 'http' | 'frame' | undefined): void {
+  cookieLost(cause: LossCause): void {
     this.#once('GRADIO_STATE_COOKIE_LOST', () => [
       'Pages that have just received the cookie of their session come back without it, so each of their requests begins another session.',
       LOSS_CAUSES[cause ?? 'unknown'],
@@ -114,6 +113,9 @@ export class Warnings {
     warn(code, text())
   }
 }
+
+/** Why a browser doesn't return a cookie; `undefined` if it can't be seen. */
+export type LossCause = 'proxy' | 'http' | 'frame' | undefined
 
 const LOSS_CAUSES = {
   proxy:

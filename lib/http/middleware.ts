@@ -53,7 +53,7 @@ export function admit(
     if (isOf(sessions, earlier)) return false
     throw twoInstances()
   }
-  attachTo(instance, req)
+  attachToServerOf(instance, req)
   const request = new SessionRequest(req, res, context, identity.endedSerial)
   succession.note(request)
   const state = new RequestHandle(instance, request)
@@ -80,13 +80,17 @@ async function runRoute(route: Route, ...request: Parameters<Route>): Promise<bo
   return true
 }
 
-function attachTo({ upgrades, succession }: MiddlewareContext, req: IncomingMessage): void {
+/** Serves the WebSockets of a server's pages, and takes the place of an earlier instance there. */
+export function attach({ upgrades, succession }: MiddlewareContext, server: Server): void {
+  upgrades.attach(server)
+  succession.join(server)
+}
+
+function attachToServerOf(instance: MiddlewareContext, req: IncomingMessage): void {
   // Node.js sets it on each socket (lib/_http_server.js). Where it doesn't, apps call `gradio.attach()`.
   // It is `null` on a socket that no server has accepted, as in tests that create one.
   const server = (req.socket as { server?: Server | null } | undefined)?.server
-  if (!server) return
-  upgrades.attach(server)
-  succession.join(server)
+  if (server) attach(instance, server)
 }
 
 /** The state that this instance put on a request. @throws GradioStateError `NOT_MOUNTED` */

@@ -1,10 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import type { Warnings } from '../warnings.js'
+import type { LossCause, Warnings } from '../warnings.js'
 import { isEncrypted, type SessionRequest } from './request-context.js'
 import type { TokenCookie, TokenStorage } from './token-storage.js'
-
-/** Why a browser doesn't return a cookie, as far as it can be seen. */
-export type LossCause = 'proxy' | 'http' | 'frame' | undefined
 
 /** The cookie that the response to a page's heartbeat has set. */
 interface GivenCookie {

@@ -1,41 +1,29 @@
 // Nodes of one cluster with different options, or different formats of their records.
 
 import assert from 'node:assert/strict'
-import { after, before, it, type TestContext } from 'node:test'
-import { createClient } from 'redis'
+import { it, type TestContext } from 'node:test'
 import type { RedisClient } from '../../lib/cluster/redis/index.ts'
 import { type GradioStateOptions, gradioState } from '../../lib/index.ts'
 import { clusterOf } from '../../lib/sessions/cluster-option.ts'
 import { keysOf } from '../support/cluster/redis-keys.ts'
 import { redisClock } from '../support/servers/redis-clock.ts'
-import { type StillRedisServer, stillRedisServer } from '../support/servers/redis-server.ts'
+import { useRedis } from '../support/servers/use-redis.ts'
 import { closeNow } from '../support/sessions/close-now.ts'
 import { testUser } from '../support/sessions/harness.ts'
 
-let server: StillRedisServer
-let client: ReturnType<typeof createClient>
-before(async () => {
-  server = await stillRedisServer()
-  client = createClient({ socket: { path: server.socket, tls: false } })
-  client.on('error', () => {})
-  await client.connect()
-})
-after(async () => {
-  client.destroy()
-  await server.remove()
-})
+const used = useRedis()
 let clusters = 0
 
 type Problem = Error & { code: string }
 
 /** Nodes at one place, each with options of its own. */
 function cluster(t: TestContext) {
-  const clock = redisClock(server)
+  const clock = redisClock(used.server)
   const prefix = `mismatch-${++clusters}`
   async function node(options: GradioStateOptions = {}, timeToLive?: string) {
     const gradio = gradioState({
       clock,
-      cluster: clusterOf(() => clock.coordinator(client as unknown as RedisClient, prefix)),
+      cluster: clusterOf(() => clock.coordinator(used.client as unknown as RedisClient, prefix)),
       identify: req => req.headers['x-user'] as string,
       ...options,
     })
@@ -105,13 +93,13 @@ it('a node that has closed is not compared with', async t => {
 it('beside nodes with records of another format, a node works without the cluster, and joins it later', async t => {
   const { clock, node, prefix } = cluster(t)
   const first = await node()
-  const keys = await keysOf(client, `{${prefix}:*}:about`)
+  const keys = await keysOf(used.client, `{${prefix}:*}:about`)
   assert.equal(keys.length, 16)
   const user = testUser(first.gradio)
   await user.request(state => first.cart.set(state, 'apple'))
   for (const key of keys)
-    for (const [name, about] of Object.entries(await client.hGetAll(key)))
-      await client.hSet(key, name, about.replace(/^1 /, '2 '))
+    for (const [name, about] of Object.entries(await used.client.hGetAll(key)))
+      await used.client.hSet(key, name, about.replace(/^1 /, '2 '))
 
   const second = await node()
   assert.deepEqual(

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { visitor } from 'gradio-state/testing'
 import { read, root } from '../support/package/files.ts'
+import { freePort } from '../support/servers/free-port.ts'
 
 test('the quick start of the README serves a page and an upload, and cleans up at Ctrl+C', async t => {
   const [, program = ''] = /^```js\n(.*?)^```/ms.exec(read('README.md')) ?? []
@@ -51,13 +50,4 @@ async function untilItListens<T>(request: () => Promise<T>): Promise<T> {
       await sleep(50)
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, type TestContext } from 'node:test'
-import { createClient } from 'redis'
+import type { TestContext } from 'node:test'
 import type { RedisClient } from '../../../lib/cluster/redis/index.ts'
 import { keyOf } from '../../../lib/cluster/redis/session-links.ts'
 import { connected, GRACE_PERIOD, type TestNode, UNLOAD_DELAY } from '../../contract/coordinator-site.ts'
 import { redisClock } from '../servers/redis-clock.ts'
-import { type StillRedisServer, stillRedisServer } from '../servers/redis-server.ts'
+import { useRedis } from '../servers/use-redis.ts'
 import { keysOf, neighboursOf, tagOf } from './redis-keys.ts'
 
 /** The tokens of the session that is damaged, and of two others of its shard. */
@@ -20,20 +19,10 @@ export type DamagedPlace = Awaited<ReturnType<ReturnType<typeof damagedPlaces>>>
 
 /** A Redis for the tests of a file. To be called once. @returns makes a place for one test */
 export function damagedPlaces() {
-  let server: StillRedisServer
-  let client: ReturnType<typeof createClient>
+  const used = useRedis()
   let places = 0
-  before(async () => {
-    server = await stillRedisServer()
-    client = createClient({ socket: { path: server.socket, tls: false } })
-    client.on('error', () => {})
-    await client.connect()
-  })
-  after(async () => {
-    client.destroy()
-    await server.remove()
-  })
   return async (t: TestContext, change: (client: RedisClient) => RedisClient = same) => {
+    const { server, client } = used
     const prefix = `damaged-${++places}`
     const clock = redisClock(server)
     const node = () => ({

@@ -8,7 +8,7 @@ import { SHARES } from './shares.js'
  * KEYS: the shard's tag.
  * ARGV: the node, the prefix of the channels, the stage, and its arguments:
  * `begin`: a random epoch, the node's secret, the time without a heartbeat after which a node is dead, the format of the records, and
- * the node's options. Returns `{ 'OK', epoch, secret, whether the node was taken for dead, options of another node, … }`: the stored
+ * the node's options. Returns `{ 'OK', epoch, secret, whether the node was considered dead, options of another node, … }`: the stored
  * epoch and secret, or those of the node if there were none. Or `{ 'FORMAT', format }` when nothing was done, because a living node has
  * another format.
  * `shares`: unload and end delays, then each share as a JSON array. Returns an answer for each:
@@ -63,7 +63,7 @@ local function restore_share(k, id, created_at, load_count, is_confirmed, was_kn
     local ended = reason_of_end(id)
     if ended then return { 'ended', ended }
     elseif redis.call('EXISTS', key('gone', id)) == 1 or (was_known and is_lapsed) then
-      -- It existed and is gone, so it has ended. If this node was never taken for dead, it can't have ended: Redis has lost it.
+      -- It existed and is gone, so it has ended. If this node was never considered dead, it can't have ended: Redis has lost it.
       return { 'ended', 'disconnected' }
     elseif not s then
       s = new_session(k, id, created_at)
