@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Multer, StorageEngine } from 'multer'
 import { agreedOptions } from './agreed-options.js'
+import { Events } from './events.js'
 import { FileCache } from './files/cache.js'
 import { MulterStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
@@ -40,6 +41,7 @@ import type {
   UploadedFile,
 } from './types.js'
 
+export type { ChannelMessages, HookOutcome, SessionMessage } from './channel-messages.js'
 export type { CookieOptions } from './cookie-options.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { ClosableServer } from './http/server-closing.js'
@@ -100,6 +102,8 @@ export interface Stats extends SessionStats, FileStats {}
 export interface GradioState {
   /** For `app.use()`, after the session middleware. */
   (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void
+  /** A UUID v4 that identifies this instance in {@link ChannelMessages}. Its directory in `cacheDir` has this name. */
+  readonly id: string
 
   /**
    * Defines a value that each session has its own copy of.
@@ -192,10 +196,11 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   expectOptions(options)
   const config = parseOptions(options)
   explainMissingState()
-  const cache = new FileCache(config, () => config.clock.now())
+  const events = new Events()
+  const cache = new FileCache(config, () => config.clock.now(), events)
   const directoryOf = (id: string) => cache.pathOf(id)
   const sessions = new Sessions(
-    { ...config, directoryOf, agreedOptions: agreedOptions(config) },
+    { ...config, events, directoryOf, agreedOptions: agreedOptions(config) },
     config.cluster?.(),
   )
   const reportFiles = (error: unknown) => sessions.hooks.report(error, { source: 'files' })
@@ -231,6 +236,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   })
 
   const methods = {
+    id: events.instance,
     upload,
     storage,
     filesOf: (req: IncomingMessage) => storage.filesOf(req),

@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path'
+import type { Events } from '../events.js'
 import type { FileConfig } from '../file-options.js'
 import { AgeQueue } from './age-queue.js'
 import { CacheSpace, type Eviction } from './cache-space.js'
@@ -45,10 +46,10 @@ export class FileCache {
   #deadRemoved: Promise<void> = Promise.resolve()
 
   /** @throws GradioStateError `CACHE_DIR_UNSAFE` */
-  constructor(config: CacheConfig, now: () => number) {
+  constructor(config: CacheConfig, now: () => number, events: Events) {
     const { cacheDir, isDefaultDir, dedup, deleteCache } = config
     const { maxFileSize, maxSessionBytes, maxSessionFiles, maxCacheBytes } = config
-    this.#instance = new InstanceDirectory(cacheDir, isDefaultDir, dedup === 'cache')
+    this.#instance = new InstanceDirectory(cacheDir, isDefaultDir, dedup === 'cache', events.instance)
     this.peers = new PeerInstances(cacheDir, basename(this.#instance.path), this.#instance.access)
     this.#deleteCache = deleteCache
     const total = new Quota(maxCacheBytes, 'CACHE_FULL', 'maxCacheBytes')
@@ -56,6 +57,7 @@ export class FileCache {
     const evict = (except: string) => this.#started.evict(except)
     this.#context = {
       ...clock,
+      events,
       total,
       space: new CacheSpace({ ...clock, total, evict, sessions: this.#sessions }),
       instance: this.#instance,

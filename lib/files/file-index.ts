@@ -1,4 +1,5 @@
 import { GradioStateError, show } from '../errors.js'
+import type { Events } from '../events.js'
 import type { AgeQueue } from './age-queue.js'
 import { chargeOf, type FileLimits } from './quota.js'
 import type { StoredFile } from './stored-file.js'
@@ -6,16 +7,27 @@ import type { StoredFile } from './stored-file.js'
 /** What a file contains. */
 export type Content = Pick<StoredFile, 'sha256' | 'size' | 'version'>
 
+/** What all indexes of an instance share. */
+interface IndexContext {
+  readonly ages: AgeQueue<StoredFile>
+  readonly events: Events
+}
+
 /** The files of one session, by content and name. Each counts towards the session's limits. */
 export class FileIndex {
   readonly #files = new Set<StoredFile>()
   /** The files that have each content and name, or had it before the app changed them. */
   readonly #byKey = new Map<string, StoredFile[]>()
+  readonly #session: string
   readonly #ages: AgeQueue<StoredFile>
+  readonly #events: Events
   readonly #limits: FileLimits
 
-  constructor(ages: AgeQueue<StoredFile>, limits: FileLimits) {
+  /** @param session the id of the session */
+  constructor(session: string, { ages, events }: IndexContext, limits: FileLimits) {
+    this.#session = session
     this.#ages = ages
+    this.#events = events
     this.#limits = limits
   }
 
@@ -46,6 +58,7 @@ export class FileIndex {
   add(file: StoredFile): void {
     this.#insert(file)
     this.#ages.add(file)
+    this.#events.fileSaved(this.#session, file)
   }
 
   /** Called when the same bytes were saved again under the same name. */
@@ -79,6 +92,7 @@ export class FileIndex {
 
   delete(file: StoredFile): void {
     this.#ages.delete(file)
+    this.#events.fileDeleted(this.#session, file)
   }
 
   restore(file: StoredFile): void {
@@ -89,9 +103,10 @@ export class FileIndex {
 
   /** Removes all files from the index, when the session ends. */
   clear(): void {
-    for (const file of this.#files) this.#ages.delete(file)
+    const files = [...this.#files]
     this.#files.clear()
     this.#byKey.clear()
+    for (const file of files) this.delete(file)
   }
 
   #insert(file: StoredFile): void {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { v4 as uuid } from 'uuid'
 import type { GradioStateError } from '../errors.js'
+import type { Events } from '../events.js'
 import type { AgeQueue } from './age-queue.js'
 import type { CacheSpace } from './cache-space.js'
 import { explainDiskFull } from './disk.js'
@@ -18,6 +19,7 @@ import { FileWriter } from './writer.js'
 
 /** Shared by the files of all sessions. */
 export interface FilesContext extends RecountClock {
+  readonly events: Events
   readonly instance: InstanceDirectory
   readonly publisher: Publisher
   readonly ages: AgeQueue<StoredFile>

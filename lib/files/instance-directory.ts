@@ -38,12 +38,13 @@ export class InstanceDirectory {
    * @param isDefault whether `cacheDir` is the default, which is in a directory that all users share: then it must belong to this
    * user, and no other user may write to it
    * @param hasBlobs whether files with the same bytes are shared by all sessions
+   * @param name the name of the directory, a UUID
    * @throws GradioStateError `CACHE_DIR_UNSAFE`
    */
-  constructor(cacheDir: string, isDefault: boolean, hasBlobs: boolean) {
+  constructor(cacheDir: string, isDefault: boolean, hasBlobs: boolean, name = uuid()) {
     this.cacheDir = cacheDir
     this.#isDefault = isDefault
-    this.owner = ownerOf(uuid())
+    this.owner = ownerOf(name)
     this.path = join(cacheDir, this.owner.instance)
     this.incoming = join(this.path, '.incoming')
     this.#trash = join(this.path, '.trash')

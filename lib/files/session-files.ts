@@ -36,7 +36,7 @@ export class SessionFiles implements FileOwner {
       bytes: new Quota(context.maxSessionBytes, 'SESSION_FULL', 'maxSessionBytes'),
       total: context.total,
     }
-    this.#index = new FileIndex(context.ages, this.#limits)
+    this.#index = new FileIndex(id, context, this.#limits)
     this.#check = new DiskCheck({
       directory: this.#directory,
       index: this.#index,

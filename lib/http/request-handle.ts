@@ -159,10 +159,16 @@ export class RequestHandle extends FileAccess implements RequestState {
   #enterSocket(token: string): () => void {
     const { cluster, hooks } = this.sessions
     const entering = Promise.resolve((cluster ?? this.sessions).enter(token, { kind: 'page' }))
-    entering.catch(error => hooks.report(error, { source: 'cluster' }))
+    entering.then(
+      entry => entry && hooks.events.pageOpened(entry.session.id, undefined),
+      error => hooks.report(error, { source: 'cluster' }),
+    )
     return () =>
       void entering.then(
-        entry => entry?.leave({ abrupt: true }),
+        entry => {
+          entry?.leave({ abrupt: true })
+          if (entry !== undefined) hooks.events.pageClosed(entry.session.id, undefined)
+        },
         () => {},
       )
   }

@@ -98,7 +98,8 @@ export class Page implements PageHandle {
     }
     this.#entry = entry
     this.isGone = false
-    other?.leave()
+    if (other === undefined) this.#session.events.pageOpened(this.#session.id, this.id)
+    else other.leave()
   }
 
   /** The page has sent a heartbeat. Without a socket, the next one has to arrive before the lease ends. */
@@ -157,6 +158,7 @@ export class Page implements PageHandle {
     this.ticket = ''
     this.#deadlines.schedule(this.#deadline, RETENTION)
     this.#dropConnection()
+    this.#session.events.pageClosed(this.#session.id, this.id)
   }
 
   /**

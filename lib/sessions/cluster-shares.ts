@@ -47,7 +47,7 @@ export class ClusterShares {
         presence.entryCount > 0 || isArriving ? Number.POSITIVE_INFINITY : Math.max(presence.endsAt - now, 0),
       expected: presence.expected(now),
       pages: [...(this.#pages.get(session)?.keys() ?? [])],
-      hasValues: !values.isEmpty,
+      hasValues: values.count > 0,
     }
   }
 

@@ -1,4 +1,6 @@
+import type { HookOutcome } from '../channel-messages.js'
 import { GradioStateError, invalid } from '../errors.js'
+import type { Events, HookCall } from '../events.js'
 import type {
   ErrorContext,
   ErrorListener,
@@ -12,6 +14,7 @@ import { mayBePromise, neglect, settlementOf } from '../util/foreign-promise.js'
 import { eachBounded } from '../util/limiter.js'
 import { presentCall, runAs } from '../util/own-context.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
+import { describe, nameOf } from './hook-names.js'
 
 /**
  * Calls the app's functions so that one that throws, rejects or hangs doesn't stop the others, and none runs in the async context of
@@ -22,6 +25,7 @@ export class Hooks {
   readonly unload = new Set<(event: LeaveEvent) => unknown>()
   readonly ended = new Set<(event: LeaveEvent) => unknown>()
   readonly errorListeners = new Set<ErrorListener>()
+  readonly events: Events
   /** While set, collects the calls that exceed their time limit. */
   timedOut: ErrorContext[] | undefined
   readonly #deadlines: Deadlines
@@ -30,9 +34,10 @@ export class Hooks {
   readonly #running = new Map<string, number>()
 
   /** @param timeout in milliseconds */
-  constructor(deadlines: Deadlines, timeout: number) {
+  constructor(deadlines: Deadlines, timeout: number, events: Events) {
     this.#deadlines = deadlines
     this.#timeout = timeout
+    this.events = events
   }
 
   /** The hook or callback of which the most calls are running; `undefined` if none is. */
@@ -56,26 +61,27 @@ export class Hooks {
    * Calls a function of the app. An error that it throws is reported. A promise that it returns is awaited until the time limit;
    * the returned promise never rejects.
    */
-  call(context: ErrorContext, run: (limit: TimeLimit) => unknown): void | Promise<void> {
-    const call = new Call(context.session)
-    return this.#await(context, call, () => this.#deadlines.context.run(() => run(call), call))
+  call(context: HookCall, run: (limit: TimeLimit) => unknown): void | Promise<void> {
+    const call = this.#begin(context)
+    return this.#await(call, () => this.#deadlines.context.run(() => run(call), call))
   }
 
   /** Calls a function of the app like {@link call}, but in the async context of the caller, which is a request. */
-  callHere(context: ErrorContext, run: () => unknown): void {
-    const call = new Call(context.session)
-    void this.#await(context, call, () => runAs(call, run))
+  callHere(context: HookCall, run: () => unknown): void {
+    const call = this.#begin(context)
+    void this.#await(call, () => runAs(call, run))
   }
 
   /** Whether the caller runs inside a hook or callback of that session: awaiting the hooks of that session would deadlock. */
   isInside(session: string): boolean {
     const call = presentCall()
-    return call instanceof Call && call.active && call.session === session
+    return call instanceof Call && call.active && call.context.session === session
   }
 
   /** Emits an error to the `error` listeners; without any, to `console.error`: a failing hook must neither be hidden nor crash the app. */
   report(error: unknown, context: ErrorContext): void {
     this.#deadlines.context.run(() => {
+      this.events.errorEmitted(error, context)
       if (this.errorListeners.size === 0) logError(`gradio-state: ${describe(context)} failed:`, error)
       for (const listener of this.errorListeners) {
         try {
@@ -88,15 +94,28 @@ export class Hooks {
     }, REPORT)
   }
 
-  #await(context: ErrorContext, call: Call, run: () => unknown): void | Promise<void> {
+  #begin(context: HookCall): Call {
+    return new Call(context, this.events.timesHooks ? this.#deadlines.now : undefined)
+  }
+
+  #await(call: Call, run: () => unknown): void | Promise<void> {
     let result: unknown
+    let outcome: HookOutcome = 'ok'
     try {
       result = run()
     } catch (error) {
-      this.report(error, context)
+      outcome = 'error'
+      this.report(error, call.context)
     }
-    if (mayBePromise(result)) return this.#settled(result, context, call)
+    if (mayBePromise(result)) return this.#settled(result, call)
+    this.#end(call, outcome)
+  }
+
+  #end(call: Call, outcome: HookOutcome): void {
     call.active = false
+    const { context, startedAt } = call
+    if (startedAt === undefined) return
+    this.events.hookRan(context, (this.#deadlines.now - startedAt) / 1000, outcome)
   }
 
   async #runAll<E>(
@@ -106,17 +125,19 @@ export class Hooks {
     event: (limit: TimeLimit) => E,
   ): Promise<void> {
     if (hooks.size === 0) return
-    const context = { source, session: session.id }
+    const context: HookCall = { source, session: session.id }
     await eachBounded([...hooks], MAX_PARALLEL, hook => this.call(context, limit => hook(event(limit))))
   }
 
-  #settled(result: object, context: ErrorContext, call: Call): Promise<void> {
+  #settled(result: object, call: Call): Promise<void> {
+    const { context } = call
     const called = nameOf(context)
     this.#countRunning(called, 1)
     return new Promise(resolve => {
-      const over = () => {
-        if (call.active) this.#countRunning(called, -1)
-        call.active = false
+      const over = (outcome: HookOutcome) => {
+        if (!call.active) return
+        this.#countRunning(called, -1)
+        this.#end(call, outcome)
         resolve()
       }
       const deadline = new Deadline(() => {
@@ -125,18 +146,21 @@ export class Hooks {
         call.abort(error)
         this.timedOut?.push(context)
         this.report(error, context)
-        over()
+        over('timeout')
       })
       this.#deadlines.schedule(deadline, this.#timeout)
-      const settle = () => {
+      const settle = (outcome: HookOutcome) => {
         this.#deadlines.cancel(deadline)
-        over()
+        over(outcome)
       }
       // A rejection after the limit is reported too, since nothing else handles it.
-      settlementOf(result).then(settle, error => {
-        this.report(error, context)
-        settle()
-      })
+      settlementOf(result).then(
+        () => settle('ok'),
+        error => {
+          this.report(error, context)
+          settle('error')
+        },
+      )
     })
   }
 
@@ -166,13 +190,16 @@ export class TimeLimit {
 
 /** The async context of a call of the app's function. Async resources that the function creates keep it in memory. */
 class Call extends TimeLimit {
-  readonly session: string | undefined
+  readonly context: HookCall
+  /** `undefined` if it isn't timed. */
+  readonly startedAt: number | undefined
   /** Until the function has settled or timed out. */
   active = true
 
-  constructor(session: string | undefined) {
+  constructor(context: HookCall, startedAt: number | undefined) {
     super()
-    this.session = session
+    this.context = context
+    this.startedAt = startedAt
   }
 }
 
@@ -209,25 +236,6 @@ function logError(message: string, error: unknown): void {
   } catch {
     console.error(message, 'with an error that can not be printed')
   }
-}
-
-const SOURCES: Partial<Record<ErrorContext['source'], string>> = {
-  deleteCallback: 'deleteCallback',
-  info: 'info',
-  cluster: 'the cluster',
-  files: 'the maintenance of the files',
-  store: 'the session store',
-}
-
-function describe(context: ErrorContext): string {
-  const { session } = context
-  return nameOf(context) + (session === undefined ? '' : ` for session ${session}`)
-}
-
-/** The hook, or the callback with the name of its value. */
-function nameOf({ source, name }: ErrorContext): string {
-  const what = SOURCES[source] ?? `the ${source} hook`
-  return what + (name === undefined ? '' : ` of ${JSON.stringify(name)}`)
 }
 
 /**

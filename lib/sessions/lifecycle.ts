@@ -1,4 +1,3 @@
-import createDebug from 'debug'
 import type { Reason } from '../types.js'
 import { Limiter } from '../util/limiter.js'
 import type { Deadlines } from '../util/scheduler.js'
@@ -8,8 +7,6 @@ import type { SessionRegistry } from './registry.js'
 import type { Session } from './session.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { SharedAccess } from './shared-values.js'
-
-const debug = createDebug('gradio-state:session')
 
 /** What the lifecycle needs from this process's sessions. */
 export interface LifecycleContext {
@@ -55,6 +52,7 @@ export class Lifecycle {
   /** Runs the load hooks, even if the session has been unloaded since. */
   runLoadHooks(session: Session, load: number): void {
     const { hooks } = this.#context
+    hooks.events.sessionLoaded(session.id)
     if (hooks.load.size === 0) return
     const key = `${session.id}:load:${load}`
     void session.afterHooks(() => hooks.runLoad(session.view, key))
@@ -66,9 +64,8 @@ export class Lifecycle {
    */
   unload(session: Session, load: number, reason: Reason, isOurs: IsOurs = ALWAYS): Promise<void> | undefined {
     const { hooks } = this.#context
-    debug('session %s unloads: %s', session.id, reason)
     if (hooks.unload.size === 0 && session.hooksRunning === undefined) {
-      session.unloadsRun = Math.max(session.unloadsRun, load)
+      this.#noteUnload(session, load, reason)
       return undefined
     }
     return this.#runUnload(session, load, reason, isOurs)
@@ -80,7 +77,7 @@ export class Lifecycle {
    */
   end(session: Session, reason: Reason, work: EndWork, finish?: () => Promise<void>): Promise<void> {
     if (session.finished !== undefined) return session.finished
-    const { sessions } = this.#context
+    const { hooks, sessions } = this.#context
     session.ended = reason
     let settle = () => {}
     // Set before any function of the app runs: a listener of the signal may end the session again.
@@ -89,7 +86,7 @@ export class Lifecycle {
     })
     session.presence.end()
     sessions.end(session, reason)
-    debug('session %s ends: %s', session.id, reason)
+    hooks.events.sessionEnded(session.id, reason)
     session.endLoad()
     session.notifyEnd(reason)
     session.pageList?.close(reason)
@@ -99,7 +96,8 @@ export class Lifecycle {
     }
     if (finish === undefined && this.#isPlain(session, work)) {
       this.#warnOfNoPage(reason, work)
-      session.values.clear()
+      if (work.isLoaded) this.#noteUnload(session, work.load, reason)
+      session.values.clear(reason)
       over()
     } else {
       void this.limiter.run(finish ?? (() => this.finish(session, reason, work))).then(over)
@@ -114,6 +112,7 @@ export class Lifecycle {
     session.sharedAtEnd = sharedValues
     this.#warnOfNoPage(reason, work)
     if (work.isLoaded && hooks.unload.size > 0) await this.#runUnload(session, load, reason, isOurs)
+    else if (work.isLoaded) this.#noteUnload(session, load, reason)
     await this.#deleteValues(session, reason)
     if (sharedValues.length > 0 && (await isOurs())) await shared.releaseAll(session, sharedValues, reason)
     if (hooks.ended.size > 0 && (await isOurs()))
@@ -149,9 +148,15 @@ export class Lifecycle {
     return session.afterHooks(async () => {
       // If the session has ended before a claimed unload ran, the end has taken over the claim and runs the unload hooks.
       if (session.unloadsRun >= load || !(await isOurs())) return
-      session.unloadsRun = load
+      this.#noteUnload(session, load, reason)
       await hooks.runLeave('unload', session.view, `${session.id}:unload:${load}`, reason)
     })
+  }
+
+  #noteUnload(session: Session, load: number, reason: Reason): void {
+    if (session.unloadsRun >= load) return
+    session.unloadsRun = load
+    this.#context.hooks.events.sessionUnloaded(session.id, reason)
   }
 
   async #deleteValues(session: Session, reason: Reason): Promise<void> {

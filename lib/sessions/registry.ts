@@ -114,13 +114,15 @@ export class SessionRegistry {
     let open = 0
     let loaded = 0
     let pages = 0
+    let values = 0
     for (const session of this.#byToken.values()) {
       if (session.presence.entryCount > 0) open++
       if (session.loaded) loaded++
       pages += session.pages
+      values += session.values.count + (session.localValues?.byName.size ?? 0)
     }
     const sessions = this.#byToken.size
-    return { sessions, open, loaded, ending: this.#ending.size, pages, ended: { ...this.#ended } }
+    return { sessions, open, loaded, ending: this.#ending.size, pages, values, ended: { ...this.#ended } }
   }
 }
 

@@ -1,4 +1,5 @@
 import { GradioStateError } from '../errors.js'
+import type { Events } from '../events.js'
 import type { Reason, SessionView } from '../types.js'
 import type { Deadlines } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
@@ -104,6 +105,10 @@ export class Session implements LocalOwner {
 
   get deadlines(): Deadlines {
     return this.#context.values.deadlines
+  }
+
+  get events(): Events {
+    return this.#context.values.hooks.events
   }
 
   /** The session as the app's functions see it: the same object for all of them. */

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import createDebug from 'debug'
 import { v4 as uuid } from 'uuid'
 import { closed } from '../errors.js'
+import type { Events } from '../events.js'
 import type { ErrorContext, Reason } from '../types.js'
 import type { Clock } from '../util/clock.js'
 import { detachString } from '../util/detach-string.js'
@@ -22,11 +22,10 @@ import { Entry, Session, type SessionContext, type SessionDue, type SessionOrigi
 import { SharedAccess } from './shared-values.js'
 import { StateRegistry } from './value-definition.js'
 
-const debug = createDebug('gradio-state:session')
-
 /** The configuration of an instance's sessions. Durations are in milliseconds. */
 export interface SessionsConfig {
   readonly clock: Clock
+  readonly events: Events
   readonly gracePeriod: number
   readonly unloadDelay: number
   readonly hookTimeout: number
@@ -62,7 +61,7 @@ export class Sessions implements DueSource {
     this.#config = config
     this.#registry = new SessionRegistry(config.maxSessions, ending => this.#lifecycle.warnOfSlowEnds(ending))
     this.deadlines = new Deadlines(config.clock)
-    this.hooks = new Hooks(this.deadlines, config.hookTimeout)
+    this.hooks = new Hooks(this.deadlines, config.hookTimeout, config.events)
     // Not the lifecycle's limiter: an end, which occupies it, waits for the callbacks of expired values.
     const limiter = new Limiter(MAX_PARALLEL_CALLBACKS)
     this.#sharedValues = new LocalSharedValues(
@@ -217,7 +216,7 @@ export class Sessions implements DueSource {
     const session = this.#make({ token, id, createdAt, info: infoValue })
     this.#registry.add(session)
     this.cluster?.pendingEntries.begun(session)
-    debug('session %s begins', id)
+    this.#config.events.sessionBegan(id)
     return session
   }
 
@@ -244,7 +243,7 @@ export class Sessions implements DueSource {
   }
 
   #noteExpiry(session: Session, endIn: number): void {
-    debug('session %s: framework session expired', session.id)
+    this.#config.events.sessionExpired(session.id)
     session.pageList?.close('expired')
     session.presence.expire(this.deadlines.now, endIn)
     this.#arm(session)

@@ -76,6 +76,7 @@ export class SharedAccess {
   /** Runs the delete callback of a value that was already removed from the session. Never rejects. */
   async release(session: SharedOwner, value: SharedValue, reason: DeleteReason): Promise<void> {
     const { name } = value
+    this.#hooks.events.valueDeleted(session.id, name, reason)
     const state = this.#states.find(name)
     if (state instanceof SharedDefinition && state.config.deleteCallback === undefined) return
     const context = { source: 'deleteCallback', session: session.id, name } as const

@@ -2,6 +2,7 @@ import type { DeleteEvent, DeleteReason, SessionView } from '../types.js'
 import { eachBounded, type Limiter } from '../util/limiter.js'
 import type { Deadlines, Due } from '../util/scheduler.js'
 import type { WheelNode } from '../util/timer-wheel.js'
+import { dispose, isDisposable } from './disposal.js'
 import { type Hooks, MAX_PARALLEL, type TimeLimit } from './hooks.js'
 import type { ValueConfig } from './value-definition.js'
 
@@ -37,8 +38,9 @@ export class Values {
     this.#context = context
   }
 
-  get isEmpty(): boolean {
-    return this.#records === undefined
+  get count(): number {
+    const records = this.#records
+    return records instanceof Map ? records.size : Number(records !== undefined)
   }
 
   has(name: string): boolean {
@@ -71,7 +73,9 @@ export class Values {
     const record = this.#recordFor(name, value, config, isSame ? old.serial : ++this.#serial)
     this.#put(record)
     this.#arm(record)
-    if (old !== undefined && !isSame && old.config.deleteReplaced) void this.#release(old, 'replaced')
+    if (old === undefined || isSame || !old.config.deleteReplaced || !old.needsRelease) return
+    this.#noteDeleted(old, 'replaced')
+    void this.#release(old, 'replaced')
   }
 
   /** Restarts the time to live. */
@@ -86,7 +90,7 @@ export class Values {
   async delete(name: string): Promise<boolean> {
     const record = find(this.#records, name)
     if (record === undefined) return false
-    this.#remove(record)
+    this.#remove(record, 'deleted')
     await this.#release(record, 'deleted')
     return true
   }
@@ -97,13 +101,13 @@ export class Values {
   }
 
   /** Deletes all values. Only for values without callbacks, see {@link hasCallbacks}. */
-  clear(): void {
-    this.#final = this.#takeAll()
+  clear(reason: DeleteReason): void {
+    this.#final = this.#takeAll(reason)
   }
 
   /** Deletes all values. Resolves when their callbacks, and those that were running, have settled. */
   async deleteAll(reason: DeleteReason): Promise<void> {
-    const final = this.#takeAll()
+    const final = this.#takeAll(reason)
     const toRelease = listOf(final).filter(record => record.needsRelease)
     await eachBounded(toRelease, MAX_PARALLEL, record => this.#release(record, reason))
     if (this.#pending !== undefined) await Promise.all(this.#pending)
@@ -113,7 +117,7 @@ export class Values {
 
   /** Called when the time to live of a value has passed. */
   expire(record: ValueRecord): void {
-    this.#remove(record)
+    this.#remove(record, 'timeToLive')
     if (!record.needsRelease) return
     const { limiter } = this.#context
     if (limiter.free === 0) {
@@ -134,10 +138,13 @@ export class Values {
     })
   }
 
-  #takeAll(): ValueRecords {
+  #takeAll(reason: DeleteReason): ValueRecords {
     const all = this.#records
-    for (const record of listOf(all)) this.#cancel(record)
     this.#records = undefined
+    for (const record of listOf(all)) {
+      this.#cancel(record)
+      this.#noteDeleted(record, reason)
+    }
     return all
   }
 
@@ -162,11 +169,16 @@ export class Values {
     else this.#records = new Map([records, record].map(each => [each.name, each]))
   }
 
-  #remove(record: ValueRecord): void {
+  #remove(record: ValueRecord, reason: DeleteReason): void {
     const records = this.#records
     this.#cancel(record)
     if (records instanceof Map) records.delete(record.name)
     if (records === record || (records instanceof Map && records.size === 0)) this.#records = undefined
+    this.#noteDeleted(record, reason)
+  }
+
+  #noteDeleted({ name }: ValueRecord, reason: DeleteReason): void {
+    this.#context.hooks.events.valueDeleted(this.#owner.id, name, reason)
   }
 
   /** Runs the delete callback, or the disposer, of a value that was already removed from the session. */
@@ -275,18 +287,4 @@ class TimedValueRecord extends ValueRecord implements Due {
   run(): void {
     this.#values.expire(this)
   }
-}
-
-function isDisposable(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  try {
-    return Symbol.asyncDispose in value || Symbol.dispose in value
-  } catch {
-    // A revoked Proxy, for example. Disposing of it throws, and that error is reported.
-    return true
-  }
-}
-
-function dispose(value: Partial<AsyncDisposable & Disposable>): unknown {
-  return Symbol.asyncDispose in value ? value[Symbol.asyncDispose]?.() : value[Symbol.dispose]?.()
 }

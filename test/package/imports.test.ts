@@ -13,6 +13,7 @@ const mayImport: Record<string, string[]> = {
   sessions: ['root', 'util', 'sessions'],
   files: ['root', 'util', 'files'],
   cluster: ['root', 'util', 'sessions', 'cluster'],
+  metrics: ['root', 'util', 'metrics'],
   identity: ['root', 'util', 'sessions', 'files', 'identity'],
   pages: ['root', 'util', 'sessions', 'pages'],
   http: ['root', 'util', 'sessions', 'files', 'identity', 'pages', 'http'],
@@ -44,6 +45,12 @@ test('client imports no package', () => {
 
 test('testing imports no package but ws', () => {
   const wrong = packages('testing').filter(([, name]) => name !== 'ws' && !name.startsWith('node:'))
+  assert.deepEqual(wrong, [])
+})
+
+test('only metrics imports OpenTelemetry, which apps need not install', () => {
+  const others = Object.keys(mayImport).filter(folder => folder !== 'metrics')
+  const wrong = others.flatMap(packages).filter(([, name]) => name.startsWith('@opentelemetry/'))
   assert.deepEqual(wrong, [])
 })
 

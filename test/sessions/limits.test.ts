@@ -146,6 +146,7 @@ describe('session(), sessions() and stats()', () => {
     assert.deepEqual(gradio.sessions(), [])
     const one = await user('one').session()
     const two = await user('two').session()
+    for (const [index, name] of ['a', 'b'].entries()) two.set(name, index)
     await user('nobody').request()
     assert.deepEqual(
       gradio.sessions().map(({ id }) => id),
@@ -170,6 +171,7 @@ describe('session(), sessions() and stats()', () => {
       loaded: 2,
       ending: 0,
       pages: 1,
+      values: 2,
       ended,
       ...noFiles,
     })
@@ -182,6 +184,7 @@ describe('session(), sessions() and stats()', () => {
       loaded: 1,
       ending: 0,
       pages: 1,
+      values: 2,
       ended,
       ...noFiles,
     })
@@ -194,6 +197,7 @@ describe('session(), sessions() and stats()', () => {
       loaded: 0,
       ending: 0,
       pages: 0,
+      values: 0,
       ended: after,
       ...noFiles,
     })

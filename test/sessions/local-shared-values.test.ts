@@ -1,3 +1,4 @@
+import { Events } from '../../lib/events.ts'
 import { LocalSharedValues } from '../../lib/sessions/local-shared-values.ts'
 import { Sessions } from '../../lib/sessions/sessions.ts'
 import type { ValueClaim } from '../../lib/sessions/shared-value-store.ts'
@@ -8,6 +9,7 @@ describeSharedValues('in one process', () => {
   const clock = fakeClock()
   const sessions = new Sessions({
     clock,
+    events: new Events(),
     gracePeriod: 60_000,
     unloadDelay: 2_000,
     hookTimeout: 5_000,

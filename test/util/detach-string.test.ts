@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
+import { Events } from '../../lib/events.ts'
 import { Sessions } from '../../lib/sessions/sessions.ts'
 import { fakeClock } from '../../lib/testing/index.ts'
 import { detachString } from '../../lib/util/detach-string.ts'
@@ -24,7 +25,8 @@ for (const kind of ['page', 'request'] as const) {
     const clock = fakeClock()
     const directoryOf = (id: string) => id
     const times = { gracePeriod: 1_000, unloadDelay: 1_000, hookTimeout: 1_000 }
-    const sessions = new Sessions({ clock, ...times, maxSessions: 1_000, directoryOf, agreedOptions: {} })
+    const config = { clock, events: new Events(), ...times, maxSessions: 1_000 }
+    const sessions = new Sessions({ ...config, directoryOf, agreedOptions: {} })
     const each = heldByEach(index => {
       const page = { page: cutOut('page', index) }
       const visiting = kind === 'page' ? { kind, ...page } : { kind }

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { Events } from '../../../lib/events.ts'
 import { type CacheConfig, FileCache } from '../../../lib/files/cache.ts'
 import type { SessionFiles } from '../../../lib/files/session-files.ts'
 import { until } from '../http/express.ts'
@@ -41,6 +42,7 @@ export function testCache(t: TestContext, options: Partial<CacheConfig> = {}): T
       ...options,
     },
     () => now,
+    new Events(),
   )
   cache.start({
     every(ms, task) {

@@ -1,3 +1,4 @@
+import { Events } from '../../../lib/events.ts'
 import { type CacheConfig, FileCache } from '../../../lib/files/cache.ts'
 
 /** The files of an instance without the rest of the library, in real time. A background failure ends the process. */
@@ -16,6 +17,7 @@ export function openCache(cacheDir: string, options: Partial<CacheConfig> = {}):
       ...options,
     },
     () => performance.now(),
+    new Events(),
   )
   cache.start({
     every(ms, task) {
