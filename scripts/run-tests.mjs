@@ -52,6 +52,9 @@ const SLOWEST = [
   'test/model/model.test.ts',
 ]
 
+/** Run only if they are asked for (`npm run test:docs`): each installs a framework, and compiles an app with it. */
+const ON_REQUEST = ['test/recipes/shutdown.test.ts']
+
 /**
  * The small files of a folder share a process, since each process has to load the library and Express anew. Not those that
  * change or inspect what is the process's: warnings, signals, globals, built-in modules, the heap.
@@ -60,6 +63,7 @@ const NEEDS_PROCESS = /\bprocess\b|\bglobal(This)?\.|syncBuiltinESMExports|warni
 
 /** What a test file needs in addition to Node.js. A file belongs to the first part that matches. */
 const PARTS = {
+  recipes: file => file.startsWith('test/recipes/'),
   package: file => file.startsWith('test/package/'),
   browser: (_file, { sources }) => sources.has('playwright-core'),
   redis: (_file, { sources }) =>
@@ -81,8 +85,11 @@ const candidates = readdirSync('test', { recursive: true })
   .filter(file => file.endsWith('.test.ts') && !file.includes('node_modules'))
   .filter(file => filters.length === 0 || filters.some(filter => file.includes(filter)))
 const compiled = await compileTests(candidates)
+const isWholeSuite = part === undefined && filters.length === 0
 const files = candidates
-  .filter(file => part === undefined || part === partOf(file))
+  .filter(
+    file => (part === undefined || part === partOf(file)) && !(isWholeSuite && ON_REQUEST.includes(file)),
+  )
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 
 if (files.length === 0) fail(`No test file matches ${filters.join(' or ') || 'test/**/*.test.ts'}`)
