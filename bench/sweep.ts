@@ -81,10 +81,9 @@ async function startTree(count: number): Promise<Tree> {
 
 async function grow({ server, marker }: Tree): Promise<void> {
   await server.ask('save', 'old')
-  // The times of files have the resolution of the kernel's tick.
-  await sleep(100)
   await writeFile(marker, '')
-  await sleep(100)
+  // The library sets the mtime of a file to a whole second, two seconds ago.
+  await sleep(4_000)
   await server.ask('age')
   await server.ask('save', 'new')
 }

@@ -9,8 +9,12 @@ import { type RestartableApp, restartableApp, type SessionKind } from '../suppor
 import { serve } from '../support/http/express.ts'
 
 const KINDS: SessionKind[] = ['own cookie', 'express-session', 'koa-session']
-/** A trustworthy origin, and one without the features of secure contexts. */
-const HOSTS = ['127.0.0.1', 'app.test']
+/** Two trustworthy origins, and one without the features of secure contexts. */
+const ORIGINS = [
+  { protocol: 'http:', host: '127.0.0.1' },
+  { protocol: 'http:', host: 'app.test' },
+  { protocol: 'https:', host: 'app.test' },
+] as const
 /** Longer than the unload delay, in milliseconds. */
 const UNLOAD_PASSES = 3_000
 
@@ -19,10 +23,10 @@ function request(tab: Page, path: string): Promise<string> {
   return tab.evaluate(async path => (await fetch(path)).json(), path)
 }
 
-async function open(context: BrowserContext, app: RestartableApp, host: string): Promise<Page> {
+async function open(context: BrowserContext, app: RestartableApp, origin: string): Promise<Page> {
   const tab = await context.newPage()
   const pages = app.gradio.stats().pages
-  await tab.goto(`http://${host}:${app.port}/`)
+  await tab.goto(`${origin}:${app.port}/`)
   await until(() => app.gradio.stats().pages === pages + 1)
   return tab
 }
@@ -40,14 +44,16 @@ async function settles(app: RestartableApp, id: string, pages = 1): Promise<void
 
 const browser = useBrowser()
 
-for (const host of HOSTS) {
+for (const { protocol, host } of ORIGINS) {
+  const origin = `${protocol}//${host}`
+  const newContext = () => browser.newContext({ ignoreHTTPSErrors: true })
   // Most of the time they wait.
-  describe(`a page at ${host}`, { concurrency: 6 }, () => {
+  describe(`a page at ${origin}`, { concurrency: 6 }, () => {
     for (const kind of KINDS) {
       it(`moves when cookies were cleared and a request started a session: ${kind}`, async t => {
-        const app = await restartableApp(t, kind)
-        const context = await browser.newContext()
-        const tab = await open(context, app, host)
+        const app = await restartableApp(t, kind, { protocol })
+        const context = await newContext()
+        const tab = await open(context, app, origin)
         const before = await request(tab, '/use')
         await context.clearCookies()
         const id = await request(tab, '/use')
@@ -59,9 +65,9 @@ for (const host of HOSTS) {
       })
 
       it(`moves with a long request that started the session: ${kind}`, async t => {
-        const app = await restartableApp(t, kind)
-        const context = await browser.newContext()
-        const tab = await open(context, app, host)
+        const app = await restartableApp(t, kind, { protocol })
+        const context = await newContext()
+        const tab = await open(context, app, origin)
         await context.clearCookies()
         const id = await request(tab, '/slow?ms=4000')
         await settles(app, id)
@@ -70,9 +76,9 @@ for (const host of HOSTS) {
       })
 
       it(`moves to the session of a request that was in flight when the server restarted: ${kind}`, async t => {
-        const app = await restartableApp(t, kind)
-        const context = await browser.newContext()
-        const tab = await open(context, app, host)
+        const app = await restartableApp(t, kind, { protocol })
+        const context = await newContext()
+        const tab = await open(context, app, origin)
         await request(tab, '/use')
         await app.kill()
         await until(async () => !(await isConnected(tab)), 'the page knows that the server is away')
@@ -86,9 +92,9 @@ for (const host of HOSTS) {
       })
 
       it(`keeps its session when it reconnects first after a restart: ${kind}`, async t => {
-        const app = await restartableApp(t, kind)
-        const context = await browser.newContext()
-        const tab = await open(context, app, host)
+        const app = await restartableApp(t, kind, { protocol })
+        const context = await newContext()
+        const tab = await open(context, app, origin)
         await request(tab, '/use')
         await app.kill()
         await app.start()
@@ -100,11 +106,11 @@ for (const host of HOSTS) {
       })
 
       it(`moves when another tab has started another session: ${kind}`, async t => {
-        const app = await restartableApp(t, kind)
-        const context = await browser.newContext()
-        const hidden = await open(context, app, host)
+        const app = await restartableApp(t, kind, { protocol })
+        const context = await newContext()
+        const hidden = await open(context, app, origin)
         const before = await request(hidden, '/use')
-        const shown = await open(context, app, host)
+        const shown = await open(context, app, origin)
         await shown.bringToFront()
         await context.clearCookies()
         const id = await request(shown, '/use')
@@ -118,11 +124,11 @@ for (const host of HOSTS) {
 
     for (const kind of KINDS.slice(1)) {
       it(`moves after a login and a logout in another tab: ${kind}`, async t => {
-        const app = await restartableApp(t, kind)
-        const context = await browser.newContext()
-        const tab = await open(context, app, host)
+        const app = await restartableApp(t, kind, { protocol })
+        const context = await newContext()
+        const tab = await open(context, app, origin)
         await request(tab, '/use')
-        const other = await open(context, app, host)
+        const other = await open(context, app, origin)
         const id = await request(other, '/login')
         await settles(app, id, 2)
         await request(other, '/logout')
@@ -133,9 +139,9 @@ for (const host of HOSTS) {
       })
 
       it(`lets the next request start the session when the framework session has expired: ${kind}`, async t => {
-        const app = await restartableApp(t, kind, { maxAge: 3_000 })
-        const context = await browser.newContext()
-        const tab = await open(context, app, host)
+        const app = await restartableApp(t, kind, { maxAge: 3_000, protocol })
+        const context = await newContext()
+        const tab = await open(context, app, origin)
         await request(tab, '/use')
         await until(() => app.unloaded.length === 1)
         const sessions = app.gradio.stats().sessions
@@ -148,9 +154,9 @@ for (const host of HOSTS) {
     }
 
     it('sends nothing while nothing changes', async t => {
-      const app = await restartableApp(t, 'own cookie')
-      const context = await browser.newContext()
-      const tab = await open(context, app, host)
+      const app = await restartableApp(t, 'own cookie', { protocol })
+      const context = await newContext()
+      const tab = await open(context, app, origin)
       const id = await request(tab, '/use')
       await settles(app, id)
       assert.equal(app.requests.get('/gradio_api/heartbeat'), 1)
@@ -158,9 +164,9 @@ for (const host of HOSTS) {
     })
 
     it('asks once when another app overwrites the mark, and keeps its session', async t => {
-      const app = await restartableApp(t, 'own cookie')
-      const context = await browser.newContext()
-      const tab = await open(context, app, host)
+      const app = await restartableApp(t, 'own cookie', { protocol })
+      const context = await newContext()
+      const tab = await open(context, app, origin)
       const id = await request(tab, '/use')
       await tab.evaluate(() => {
         // biome-ignore lint/suspicious/noDocumentCookie: a browser without the Cookie Store API has no other way
@@ -175,9 +181,9 @@ for (const host of HOSTS) {
     })
 
     it('renews its cookie, so that a user who stays keeps the session', async t => {
-      const app = await restartableApp(t, 'own cookie', { options: { cookie: { maxAge: '4s' } } })
-      const context = await browser.newContext()
-      const tab = await open(context, app, host)
+      const app = await restartableApp(t, 'own cookie', { protocol, options: { cookie: { maxAge: '4s' } } })
+      const context = await newContext()
+      const tab = await open(context, app, origin)
       const id = await request(tab, '/use')
       await sleep(6_000)
       assert.equal(await request(tab, '/use'), id)

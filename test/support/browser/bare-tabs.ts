@@ -16,6 +16,7 @@ export interface BareTab {
 export interface BareTabs {
   /** Opens a tab in front of the others. */
   open(url: string): Promise<BareTab>
+  clearCookies(): Promise<unknown>
 }
 
 export async function bareTabs(
@@ -57,6 +58,7 @@ export async function bareTabs(
       )
       return tab
     },
+    clearCookies: () => cdp.send('Storage.clearCookies', { browserContextId }),
   }
 }
 

@@ -1,4 +1,5 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +10,7 @@ import koaSession from 'koa-session'
 import { koa } from '../../../lib/http/koa.ts'
 import { type GradioState, type GradioStateOptions, gradioState } from '../../../lib/index.ts'
 import { sessionOf } from '../http/koa.ts'
+import { selfSigned } from '../http/self-signed.ts'
 import { KoaStore } from '../stores/koa-store.ts'
 
 /** Where a user's session is stored. */
@@ -18,6 +20,8 @@ export interface AppSettings {
   options?: GradioStateOptions
   /** When framework sessions expire, in milliseconds. */
   maxAge?: number
+  /** @default 'http:' */
+  protocol?: 'http:' | 'https:'
 }
 
 /** An app whose server can be killed and started again without its memory. */
@@ -63,7 +67,7 @@ const routes: Record<string, Route> = {
 export async function restartableApp(
   t: TestContext,
   kind: SessionKind,
-  { options = {}, maxAge }: AppSettings = {},
+  { options = {}, maxAge, protocol = 'http:' }: AppSettings = {},
 ): Promise<RestartableApp> {
   const unloaded: string[] = []
   const requests = new Map<string, number>()
@@ -81,13 +85,14 @@ export async function restartableApp(
 
   const start = async () => {
     const app = make()
-    server = createServer((req, res) => {
+    const listener: RequestListener = (req, res) => {
       const path = String(req.url)
         .replace(/[?].*/, '')
         .replace(/(heartbeat)\/.*/, '$1')
       requests.set(path, (requests.get(path) ?? 0) + 1)
       app(req, res)
-    })
+    }
+    server = protocol === 'http:' ? createServer(listener) : createTlsServer(selfSigned, listener)
     server.on('connection', socket => {
       sockets.add(socket)
       socket.once('close', () => sockets.delete(socket))
