@@ -1,6 +1,9 @@
 /** The server's answer: the mark of the session that the browser's cookies lead to, '' for none, `undefined` if it didn't answer. */
 type Answer = string | undefined
 
+/** https://cookiestore.spec.whatwg.org/#CookieChangeEvent */
+type CookieChange = Event & { readonly changed: readonly { readonly name: string; readonly value: string }[] }
+
 export interface SessionWatch {
   /** Sets the mark of the page's session, which the server sends with each heartbeat. */
   enter(mark: string): void
@@ -33,10 +36,9 @@ export function watchSession(
 
   const current = () => document.cookie.split('; ').find(pair => pair.startsWith(own.replace(/=.*/, '=')))
 
-  const check = async () => {
+  const check = async (mark?: string) => {
     if (!own || isAsking || isBusy()) return
     isAsking = true
-    const mark = isReadable ? current() : undefined
     const answer = await ask()
     isAsking = false
     if (answer && answer !== own) {
@@ -52,16 +54,22 @@ export function watchSession(
   }
 
   /** A missing mark is ignored. */
-  const compare = () => {
-    const mark = isReadable && own && current()
-    if (mark && mark !== own && mark !== asked) void check()
+  const compareWith = (mark: string | undefined) => {
+    if (own && mark && mark !== own && mark !== asked) void check(mark)
   }
+
+  const compare = () => compareWith(isReadable ? current() : undefined)
 
   if (isReadable) {
     const { cookieStore } = globalThis as { cookieStore?: EventTarget }
     addEventListener('focus', compare)
     if (cookieStore) {
-      cookieStore.addEventListener('change', compare)
+      cookieStore.addEventListener('change', event => {
+        // In Chromium, `document.cookie` may not contain the change yet.
+        for (const { name, value } of (event as CookieChange).changed) {
+          if (own.startsWith(`${name}=`)) compareWith(`${name}=${value}`)
+        }
+      })
     } else {
       // Browsers provide it only over https and on localhost.
       setInterval(() => document.hidden || compare(), 1000)
