@@ -14,6 +14,7 @@ import { type CloseOptions, Shutdown } from './http/shutdown.js'
 import { Succession } from './http/succession.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
+import { UnreadConnections } from './http/unread-connections.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
 import { expectOptions, explainMissingState } from './http/wiring.js'
 import { ExpiryWatcher } from './identity/expiry-watcher.js'
@@ -212,7 +213,8 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const watcher = new ExpiryWatcher(sessions, config)
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
   const identity = new Identity(config, watcher, sessions)
-  const shared = { config, sessions, cache, identity, mountPaths: new MountPaths() }
+  const unreadConnections = new UnreadConnections(sessions.deadlines)
+  const shared = { config, sessions, cache, identity, mountPaths: new MountPaths(), unreadConnections }
   const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat, (page, req) =>
     identity.returningCookies.socketOpened(page, req),

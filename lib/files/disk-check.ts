@@ -1,8 +1,9 @@
 import { attemptEach } from './disk.js'
 import type { FileIndex } from './file-index.js'
-import { hashOf, versionOf } from './open-file.js'
+import { hashOf, isSameFile, type OpenFile, versionOf } from './open-file.js'
 import type { Publisher } from './publisher.js'
 import { chargeOf, type FileLimits } from './quota.js'
+import { Readers } from './readers.js'
 import type { SessionDirectory } from './session-directory.js'
 import type { OpenStoredFile, StoredFile } from './stored-file.js'
 
@@ -69,21 +70,37 @@ export class DiskCheck {
 
   /** Opens a file for reading, after its record was compared with what is read. `undefined` if it doesn't exist. */
   async open(file: StoredFile): Promise<OpenStoredFile | undefined> {
-    const { directory } = this.#context
     const { name } = file
     for (let attempts = 3; ; attempts--) {
-      const opened = await directory.open(file.place, name)
+      const opened = await this.#open(file)
       const isCurrent = opened !== undefined && versionOf(opened.stats) === file.version
       if (isCurrent || (opened !== undefined && attempts === 0))
         return { ...opened, name, sha256: isCurrent ? file.sha256 : undefined }
-      await opened?.handle.close()
+      await opened?.close()
       if (!(await this.#checkExclusively(file))) return undefined
     }
   }
 
   /** Called when a file was removed from the index, and from the disk. The caller has the lock of the content. */
   async uncount(file: StoredFile): Promise<void> {
-    this.#context.limits.total.release(await this.#release(file))
+    const { readers } = file.shared ?? file
+    const bytes = await this.#release(file)
+    readers.whenNone(() => this.#context.limits.total.release(bytes))
+  }
+
+  /** Opens what is at a file's place. It counts as being read before that, since it may be deleted while it is being opened. */
+  async #open(file: StoredFile): Promise<Omit<OpenStoredFile, 'name' | 'sha256'> | undefined> {
+    const { readers } = file.shared ?? file
+    readers.enter()
+    let opened: OpenFile | undefined
+    try {
+      opened = await this.#context.directory.open(file.place, file.name)
+    } finally {
+      if (opened === undefined) readers.leave()
+    }
+    if (opened === undefined) return undefined
+    const { handle, stats } = opened
+    return { handle, stats, close: () => handle.close().finally(() => readers.leave()) }
   }
 
   async #checkVersion(file: StoredFile, version: string | undefined): Promise<boolean> {
@@ -97,7 +114,13 @@ export class DiskCheck {
   async #change(file: StoredFile, version: string, content: { sha256: string; size: number }): Promise<void> {
     const { index, limits } = this.#context
     if (!index.has(file)) return
-    limits.total.add(chargeOf(content.size) - (await this.#release(file)))
+    limits.total.add(chargeOf(content.size))
+    if (isSameFile(version, file.version)) {
+      limits.total.release(await this.#release(file))
+    } else {
+      await this.uncount(file)
+      file.readers = new Readers()
+    }
     index.change(file, { ...content, version })
   }
 

@@ -11,6 +11,7 @@ import type { FileIndex } from './file-index.js'
 import type { InstanceDirectory } from './instance-directory.js'
 import type { Publisher } from './publisher.js'
 import { chargeOf, type FileLimits, MIN_CHARGE, type Quota, Reservation } from './quota.js'
+import { Readers } from './readers.js'
 import type { RecountClock } from './recount.js'
 import type { SessionDirectory } from './session-directory.js'
 import { readableOf } from './sources.js'
@@ -117,7 +118,7 @@ export class FileSaver {
     // Its bytes are counted already.
     if (shared !== undefined && shared.uses > 1) limits.total.release(chargeOf(complete.size))
     const path = directory.pathOf(place, name)
-    const uses = { createdAt: now(), pins: 0, uses: 1 }
+    const uses = { createdAt: now(), pins: 0, readers: new Readers(), uses: 1 }
     const file = { ...complete, ...published, ...uses, owner, name, path, hashes: [sha256] }
     index.add(file)
     return file

@@ -42,6 +42,12 @@ export function versionOf({ dev, ino, size, mtimeMs }: Stats): string {
   return [dev, ino, size, mtimeMs].join(' ')
 }
 
+/** Whether two versions are of one file that was written to, and not of one that has replaced the other. */
+export function isSameFile(version: string, other: string): boolean {
+  const inodeOf = (version: string) => version.split(' ', 2).join(' ')
+  return inodeOf(version) === inodeOf(other)
+}
+
 /** Hashes a file, as long as it was when it was opened. */
 export async function hashOf({ handle, stats }: OpenFile): Promise<{ sha256: string; size: number }> {
   const hash = createHash('sha256')

@@ -77,7 +77,8 @@ export class PeerInstances {
     const file = await session.use(saved, directory => directory.open(name))
     if (file === undefined) return undefined
     try {
-      if ((await this.#hashOf(path, file)) === sha256) return { ...file, path, name, sha256 }
+      if ((await this.#hashOf(path, file)) === sha256)
+        return { ...file, path, name, sha256, close: () => file.handle.close() }
     } catch (error) {
       await file.handle.close()
       throw error

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { KeyedMutex } from '../util/keyed-mutex.js'
 import { codeOf, unlinkIfThere } from './disk.js'
 import { versionOf } from './open-file.js'
+import { Readers } from './readers.js'
 
 /** Bytes that files of several sessions share, as hard links to one blob. */
 export interface SharedBytes {
@@ -11,6 +12,8 @@ export interface SharedBytes {
   readonly version: string
   /** The number of saved files that share them. Not the link count: the app may have moved its link elsewhere. */
   uses: number
+  /** The downloads that read them. */
+  readonly readers: Readers
 }
 
 /** A complete file that was not published yet. */
@@ -117,7 +120,7 @@ export class Publisher {
   }
 
   async #create({ path, sha256, size, version }: CompleteFile): Promise<SharedBytes | undefined> {
-    const created = { sha256, size, version, uses: 0 }
+    const created = { sha256, size, version, uses: 0, readers: new Readers() }
     if (!(await tryLink(path, this.#pathOf(created)))) return undefined
     this.#blobs.set(sha256, created)
     return created

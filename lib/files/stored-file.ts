@@ -1,6 +1,7 @@
 import type { Aging } from './age-queue.js'
 import type { OpenFile } from './open-file.js'
 import type { SharedBytes } from './publisher.js'
+import type { Readers } from './readers.js'
 import type { Place } from './saved-directories.js'
 
 /** The record of a file that a session has saved. The app may change the file: `DiskCheck` compares the record with the disk. */
@@ -23,6 +24,8 @@ export interface StoredFile extends Aging {
   createdAt: number
   /** The number of pins and running downloads. A sweep keeps the file until it is 0. */
   pins: number
+  /** The downloads that read it, unless it shares its bytes. */
+  readers: Readers
   /** The number of uploads with these bytes and this name. If one of them is undone, the file stays for the others. */
   uses: number
 }
@@ -32,6 +35,8 @@ export interface OpenStoredFile extends OpenFile {
   readonly name: string
   /** `undefined` if the app is writing to the file. */
   readonly sha256: string | undefined
+  /** Closes it. Until then, its bytes count towards `maxCacheBytes`, even if it is deleted. */
+  close(): Promise<void>
 }
 
 /** The operations of a session on its files. */

@@ -14,6 +14,7 @@ import type { CachedFile, FileData, FileReference, Pin, SessionFileMethods } fro
 import { whenOver } from '../util/response-over.js'
 import { type ServedFile, sendOpenFile } from './file-response.js'
 import { mimeTypeOf } from './mime-type.js'
+import { turnOf } from './response-turn.js'
 
 /** The state and the files of one session. */
 export abstract class FileAccess extends StateAccess implements SessionFileMethods {
@@ -65,10 +66,11 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
   }
 
   async sendFile({ sha256, name }: FileReference, res: ServerResponse): Promise<void> {
+    const { req } = res
+    if (!(await turnOf(req, res))) return
     const session = this.peek()
     const file = session && (await this.openFile(session, sha256, name))
     if (file === undefined) throw unknownFile(name)
-    const { req } = res
     sendOpenFile(file, req, res)
     await new Promise<void>(resolve => whenOver({ req, res }, resolve))
   }

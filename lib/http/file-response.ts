@@ -19,7 +19,7 @@ export function sendOpenFile({ file, record }: ServedFile, req: IncomingMessage,
   whenOver({ req, res }, () => {
     if (record !== undefined) record.pins--
     // An error when closing a file that was only read can be ignored.
-    handle.close().catch(() => {})
+    file.close().catch(() => {})
   })
   if (isOver({ req, res })) return
   const type = mimeTypeOf(name)

@@ -5,6 +5,7 @@ import type { FrameworkRequest } from '../identity/request-context.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import { sendOpenFile } from './file-response.js'
 import type { RequestHandle } from './request-handle.js'
+import { turnOf } from './response-turn.js'
 
 /** Serves a file to the user it belongs to. The response doesn't reveal whether another user has the file. */
 export async function serveFile(
@@ -31,6 +32,7 @@ async function findAndSend(
 ): Promise<void> {
   // If the session isn't in this process, the request enters it, which shows whether it exists in the cluster.
   if (state.find() === undefined && state.isShared) await state.arrive()
+  if (!(await turnOf(req, res))) return
   const session = state.find()
   session?.noteReturn()
   const file = session && (await state.openFile(session, sha256, name))

@@ -3,6 +3,7 @@ import type { Identity } from '../identity/identity.js'
 import type { Config } from '../options.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { MountPaths } from './mount-paths.js'
+import type { UnreadConnections } from './unread-connections.js'
 
 /** Shared by all requests of one instance. */
 export interface InstanceContext {
@@ -11,4 +12,5 @@ export interface InstanceContext {
   readonly cache: FileCache
   readonly identity: Identity
   readonly mountPaths: MountPaths
+  readonly unreadConnections: UnreadConnections
 }

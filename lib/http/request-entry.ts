@@ -7,7 +7,7 @@ import type { ClusterNode } from '../sessions/cluster-node.js'
 import type { EntryInit, EntryKind, SessionInit } from '../sessions/entry.js'
 import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
-import { isOver, whenOver } from '../util/response-over.js'
+import { isOver } from '../util/response-over.js'
 import type { InstanceContext } from './instance.js'
 import { isFromPage, isNavigation, isPage } from './navigation.js'
 import { RequestSignal } from './request-signal.js'
@@ -75,6 +75,11 @@ export class RequestEntry {
     const init = { kind: this.#kind }
     if (cluster?.mustAsk(token)) return cluster.enter(token, init).then(entry => this.#afterArrival(entry))
     return this.#afterArrival(sessions.enter(token, init))
+  }
+
+  /** Calls `listener` once when the response is over, immediately if it already is. @returns removes the listener */
+  whenOver(listener: () => void): () => void {
+    return this.#instance.unreadConnections.whenOver(this.request, listener)
   }
 
   /** The request's entry, if it has one and no login or logout has given it another session since. */
@@ -197,7 +202,7 @@ export class RequestEntry {
     const storage = this.#storage
     if (isOver(request)) entry.leave()
     else
-      whenOver(request, () => {
+      this.whenOver(() => {
         entry.leave({ awaitPage: isNavigating && (this.#isByScript || isPage(request.res)) })
         if (storage?.isWithheld) void this.#sessions.end(entry.session, 'ended')
       })

@@ -5,7 +5,6 @@ import type { Entry, Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
 import type { Reason, RequestState } from '../types.js'
-import { whenOver } from '../util/response-over.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceContext } from './instance.js'
 import { RequestEntry } from './request-entry.js'
@@ -122,7 +121,7 @@ export class RequestHandle extends FileAccess implements RequestState {
     const entry = await this.#entry.enterPage(page)
     // If the store hangs, the session must not stay open after the browser has given up.
     const leave = () => entry.leave()
-    const removeListener = whenOver(this.#entry.request, leave)
+    const removeListener = this.#entry.whenOver(leave)
     try {
       await this.#entry.persist()
       usable(entry.session)

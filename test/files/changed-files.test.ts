@@ -64,7 +64,7 @@ async function contentOf(files: SessionFiles, { sha256, name }: Pick<StoredFile,
   if (found === undefined) return undefined
   found.record.pins--
   const content = await found.file.handle.readFile('utf8')
-  await found.file.handle.close()
+  await found.file.close()
   return [content, found.file.sha256 === found.record.sha256]
 }
 
@@ -280,7 +280,7 @@ it('a file that the app writes to continuously is served without an ETag', async
     return found
   })()
   assert.ok(found !== undefined)
-  await found.file.handle.close()
+  await found.file.close()
   found.record.pins--
   // Either it was read between two writes, or there is no hash.
   assert.ok(found.file.sha256 === undefined || found.file.sha256 !== sha256)

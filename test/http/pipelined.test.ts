@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { readdirSync, readlinkSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { it } from 'node:test'
 import { save, saveSite } from '../support/files/save-site.ts'
 import { forEachExpress, idle, site, until } from '../support/http/express.ts'
@@ -74,7 +75,7 @@ forEachExpress((_name, express) => {
     await until(() => gradio.stats().pages === 0)
   })
 
-  it('files that are served there are neither kept from the sweep nor left open', async t => {
+  it('files that are served there are opened in their turn, and neither kept from the sweep nor left open', async t => {
     const { clock, visitor, port, gradio, server } = await saveSite(t, express, {
       options: { deleteCache: [10, 60] },
     })
@@ -86,13 +87,41 @@ forEachExpress((_name, express) => {
     // The first response is never read, so the second one has to wait.
     const socket = await pipelined(t, port, user, [`GET ${url}`, `GET ${url}`, `GET ${url}`])
     socket.pause()
-    await until(() => begun === 3 && openFiles(path) === 3)
+    await until(() => begun === 3 && openFiles(path) === 1)
+    assert.equal((await (await user.fetch(url)).arrayBuffer()).byteLength, 5_000_000)
+    await until(() => openFiles(path) <= 1)
+    assert.equal(openFiles(path), 1)
     await clock.advance(120)
     assert.equal(gradio.stats().files, 1)
     socket.destroy()
     await until(() => openFiles(path) === 0)
     await clock.advance(120)
     await until(() => gradio.stats().files === 0)
+  })
+
+  it('files are sent in their turn, and at most 100 wait for it: 429', async t => {
+    let held: ServerResponse | undefined
+    const { visitor, port, sockets } = await saveSite(t, express, {
+      before: [
+        (req, res, next) => {
+          if (req.url !== '/held') return next()
+          held = res
+        },
+      ],
+    })
+    const user = visitor()
+    const { url, path } = await save(user, 'a.txt', 'the text')
+    const socket = await pipelined(t, port, user, ['GET /held', ...Array(150).fill(`GET ${url}`)])
+    let received = ''
+    socket.on('data', data => {
+      received += data
+    })
+    await until(() => [...sockets].some(({ bytesRead }) => bytesRead === socket.bytesWritten))
+    assert.equal(openFiles(path), 0)
+    held?.end()
+    const count = (part: string) => received.split(part).length - 1
+    await until(() => count('the text') + count('TOO_MANY_WAITING') >= 150)
+    assert.deepEqual([count('the text'), count('HTTP/1.1 429')], [100, 50])
   })
 })
 

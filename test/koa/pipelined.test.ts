@@ -1,11 +1,12 @@
 // Requests that wait for their turn on one connection, as in http/pipelined.test.ts.
 
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { it } from 'node:test'
 import { idle, until } from '../support/http/express.ts'
 import { forEachKoa, get, koaSite, set } from '../support/http/koa.ts'
 import { inStore, noSession } from '../support/http/koa-sessions.ts'
-import { pipelined } from '../support/http/pipelined.ts'
+import { bytesOf, pipelined } from '../support/http/pipelined.ts'
 
 forEachKoa(Koa => {
   for (const [name, koaSession] of Object.entries({
@@ -60,4 +61,35 @@ forEachKoa(Koa => {
       assert.equal((await get(other)).value, 'other')
     })
   }
+
+  it('a connection that is not read is closed after two minutes, so that its sessions end', async t => {
+    let large: ServerResponse | undefined
+    const { gradio, clock, visitor, port, sockets, log } = await koaSite(t, Koa, {
+      options: { gracePeriod: 60 },
+      routes: {
+        'GET /stream': ctx => {
+          void ctx.gradioState.id
+          ctx.respond = false
+          ctx.res.flushHeaders()
+        },
+        'GET /large': ctx => {
+          ctx.body = 'x'.repeat(70_000)
+          large = ctx.res
+        },
+      },
+    })
+    const user = visitor()
+    await set(user, 'mine')
+    const client = await pipelined(t, port, user, ['GET /stream', 'GET /large'])
+    await until(() => large?.writableEnded === true)
+    client.write(bytesOf(user, ['GET /nothing']))
+    await until(() => [...sockets].some(socket => socket.isPaused()))
+    client.destroy()
+    await clock.advance(119)
+    assert.equal(gradio.stats().open, 1)
+    await clock.advance(1)
+    await idle(gradio)
+    await clock.advance(60)
+    assert.deepEqual(log.slice(-1), ['ended disconnected @180'])
+  })
 })

@@ -55,7 +55,7 @@ export const ATTACKED: Readonly<Record<string, Attacked>> = {
     }
     found.record.pins--
     const content = await found.file.handle.readFile('utf8')
-    await found.file.handle.close()
+    await found.file.close()
     return content
   },
   async adopt({ files, sha256, outside }) {

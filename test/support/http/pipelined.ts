@@ -13,8 +13,13 @@ export async function pipelined(
   t.after(() => socket.destroy())
   // The server may close it first.
   socket.on('error', () => {})
-  const cookie = [...user.cookies].map(pair => pair.join('=')).join('; ')
-  const headers = `Host: 127.0.0.1:${port}\r\nCookie: ${cookie}\r\nContent-Length: 0`
-  socket.write(requests.map(request => `${request} HTTP/1.1\r\n${headers}\r\n\r\n`).join(''))
+  socket.write(bytesOf(user, requests))
   return socket
+}
+
+/** What a client sends for these requests. */
+export function bytesOf(user: Visitor, requests: string[]): string {
+  const cookie = [...user.cookies].map(pair => pair.join('=')).join('; ')
+  const headers = `Host: 127.0.0.1\r\nCookie: ${cookie}\r\nContent-Length: 0`
+  return requests.map(request => `${request} HTTP/1.1\r\n${headers}\r\n\r\n`).join('')
 }
