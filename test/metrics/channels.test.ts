@@ -241,6 +241,36 @@ describe('the channels of hooks and errors', () => {
   })
 })
 
+it('contain no token, no cookie and no value', async t => {
+  const messages = published(t)
+  for (const session of [undefined, false] as const) {
+    const { gradio, app, visitor } = await site(t, express, {
+      options: { cacheDir: scratch(t) },
+      ...(session === false && { session }),
+    })
+    const secrets = ['the value', 'the content']
+    app.get('/', async (req, res) => {
+      req.gradioState.set('cart', 'the value', { deleteCallback: () => {} })
+      await req.gradioState.saveFile('the content', { name: 'a.txt' })
+      res.end(JSON.stringify(req.session ?? {}))
+    })
+    const user = visitor()
+    const { gradioState } = (await (await user.fetch('/')).json()) as { gradioState?: { token: string } }
+    if (gradioState !== undefined) secrets.push(gradioState.token)
+    await (await user.openPage()).close()
+    await gradio.close()
+    const cookies = [...user.cookies.values()].map(decodeURIComponent)
+    secrets.push(
+      ...cookies,
+      ...cookies.flatMap(cookie => cookie.split(/[.:]/)).filter(part => part.length > 8),
+    )
+    assert.ok(secrets.length >= 4, `${secrets}`)
+    const text = JSON.stringify(messages.splice(0))
+    assert.match(text, /session:begin.*file:delete/)
+    for (const secret of secrets) assert.ok(!text.includes(secret), secret)
+  }
+})
+
 it('name the instance, of several in one process', async t => {
   const [one, other] = [harness(t), harness(t)]
   const [takeOne, takeOther] = [publishedBy(t, one.gradio), publishedBy(t, other.gradio)]
