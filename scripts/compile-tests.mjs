@@ -17,6 +17,7 @@ const PROGRAMS = [
   'test/heap/sessions.ts',
   'test/support/files/cache-process.ts',
   'test/support/files/upload-server.ts',
+  'test/support/metrics/throwing-subscribers.ts',
   'test/support/pages/silent-peer.ts',
 ]
 

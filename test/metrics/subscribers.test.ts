@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { type Channel, channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { Events } from '../../lib/events.ts'
+import { program } from '../support/program.ts'
 import { useAllChannels } from '../support/sessions/all-channels.ts'
 import { type ChannelName, channelNames } from '../support/sessions/channels.ts'
 import { harness } from '../support/sessions/harness.ts'
@@ -72,42 +72,21 @@ test('without subscribers, calls of hooks are not timed', async t => {
 })
 
 test('a subscriber that throws affects neither the library nor other subscribers, and is an uncaught exception', () => {
-  const { status, stdout, stderr } = run(`
-    import { subscribe } from 'node:diagnostics_channel'
-    const { gradioState } = await import('./lib/index.ts')
-    const { testUser } = await import('./test/support/sessions/harness.ts')
-    process.on('uncaughtException', error => console.log('uncaught:', error.message))
-    for (const channel of ['gradio-state:session:begin', 'gradio-state:session:end']) {
-      subscribe(channel, () => { throw new Error(channel) })
-      subscribe(channel, ({ reason }) => console.log('received', channel, reason))
-    }
-    const gradio = gradioState({ identify: req => req.headers['x-user'] })
-    gradio.ended(({ reason }) => console.log('ended', reason))
-    await testUser(gradio).session()
-    console.log(gradio.stats().sessions)
-    await gradio.close()
-    console.log(gradio.stats().ended.shutdown)`)
+  const args = program('test/support/metrics/throwing-subscribers.ts')
+  const limit = { timeout: 120_000, killSignal: 'SIGKILL' } as const
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', ...limit })
   assert.equal(stderr, '')
   assert.equal(status, 0)
   assert.deepEqual(stdout.trim().split('\n').sort(), [
-    '1',
-    '1',
+    'ended by the shutdown: 1',
     'ended shutdown',
     'received gradio-state:session:begin undefined',
     'received gradio-state:session:end shutdown',
+    'sessions: 1',
     'uncaught: gradio-state:session:begin',
     'uncaught: gradio-state:session:end',
   ])
 })
-
-/** Runs a module in a separate process. */
-function run(code: string) {
-  return spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
-    cwd: fileURLToPath(new URL('../..', import.meta.url)),
-    encoding: 'utf8',
-    timeout: 120_000,
-  })
-}
 
 function ignore(): void {}
 
