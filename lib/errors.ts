@@ -42,6 +42,7 @@ export type ErrorCode =
   | 'VALUE_UNCLONEABLE'
   | 'VALUE_UNREADABLE'
   | 'VALUE_UNSERIALIZABLE'
+  | 'VERSION_UNSUPPORTED'
   | 'WRONG_FRAMEWORK'
 
 /** The HTTP status of codes that a browser may receive. The others are programming errors: 500. */
@@ -138,6 +139,14 @@ function shown(value: unknown): string {
 /** Creates the error for an invalid option or argument: which one, what was expected, what was received. */
 export function invalid(what: string, expected: string, received: unknown): GradioStateError {
   return new GradioStateError('OPTION_INVALID', `Expected ${what} to be ${expected}, got ${show(received)}.`)
+}
+
+/** Creates the error for a version of another package that this library doesn't work with. */
+export function unsupported(name: string, expected: string, received: string): GradioStateError {
+  return new GradioStateError(
+    'VERSION_UNSUPPORTED',
+    `Expected ${name} of ${expected}, got one ${received}. Run: npm install ${name}@latest`,
+  )
 }
 
 /** @param reason why the session has ended, if known */

@@ -1,9 +1,9 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { Multer, StorageEngine } from 'multer'
+import type { Multer } from 'multer'
 import { agreedOptions } from './agreed-options.js'
 import { Events } from './events.js'
 import { FileCache } from './files/cache.js'
-import { MulterStorage } from './files/multer-storage.js'
+import { MulterStorage, type UploadStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
 import { ADMIT, type Admit } from './http/adapter.js'
 import { KnownSession } from './http/known-session.js'
@@ -45,6 +45,7 @@ import type {
 export type { ChannelMessages, HookOutcome, SessionMessage } from './channel-messages.js'
 export type { CookieOptions } from './cookie-options.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
+export type { StoredFields, UploadStorage } from './files/multer-storage.js'
 export type { ClosableServer } from './http/server-closing.js'
 export type { CloseOptions } from './http/shutdown.js'
 export type { Closable } from './http/tracked-socket.js'
@@ -155,8 +156,8 @@ export interface GradioState {
    * files and 100 text fields of 64 KiB; for other limits, use {@link storage}.
    */
   readonly upload: Multer
-  /** The same as a StorageEngine, for a multer instance with your own options and limits. */
-  readonly storage: StorageEngine
+  /** The same as a StorageEngine, for a multer instance with your own options and limits, or for `@koa/multer`. */
+  readonly storage: UploadStorage
   /**
    * The files that `req` has uploaded through {@link upload} or {@link storage}, in their order: the same for multer's `single`, `array`,
    * `fields` and `any`. In Koa, pass `ctx.req`.

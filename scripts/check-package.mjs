@@ -1,4 +1,4 @@
-// Packs the package as `npm publish` would, and checks the tarball with publint and Are The Types Wrong.
+// Packs the package as `npm publish` does, and checks the tarball with publint and Are The Types Wrong.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,8 +10,7 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const folder = mkdtempSync(join(tmpdir(), 'gradio-state-package-'))
 
 try {
-  const packed = execFileSync('npm', ['pack', '--pack-destination', folder], { encoding: 'utf8' })
-  const tarball = join(folder, packed.trim().split('\n').at(-1))
+  const tarball = execFileSync('node', ['scripts/pack.mjs', folder], { encoding: 'utf8' }).trim()
   const judge = (tool, ...args) => execFileSync('npx', ['--no', tool, ...args], { stdio: 'inherit' })
 
   judge('publint', 'run', tarball, '--strict')

@@ -24,6 +24,25 @@ export interface StoredFields {
   readonly url: string
 }
 
+/**
+ * A StorageEngine of multer, also by the types of `@types/koa__multer`, whose files have fewer fields. The callbacks have two
+ * signatures each, since TypeScript compares callbacks of a single signature so strictly that no type would fit both.
+ */
+export interface UploadStorage {
+  /** Called by multer to store a file. */
+  _handleFile(
+    req: IncomingMessage,
+    file: { readonly fieldname: string; readonly originalname: string },
+    done: { (error: unknown): void; (error: null, stored: StoredFields): void },
+  ): void
+  /** Called by multer for each stored file of a request that failed. */
+  _removeFile(
+    req: IncomingMessage,
+    file: { readonly filename?: string },
+    done: { (error: Error): void; (error: null): void },
+  ): void
+}
+
 /** The files of a request's session. */
 export interface UploadTarget {
   readonly files: SessionFiles
@@ -35,7 +54,7 @@ export interface UploadTarget {
  * A StorageEngine for multer (StorageEngine.md in its repository). Leaves `file.path` unset until the file is stored: when
  * a request is aborted, multer removes incomplete files that have a path, and by then that path may belong to another upload.
  */
-export class MulterStorage {
+export class MulterStorage implements UploadStorage {
   readonly #targetOf: (req: IncomingMessage) => UploadTarget
   readonly #report: (error: unknown) => void
   readonly #uploads = new WeakMap<IncomingMessage, RequestUploads>()

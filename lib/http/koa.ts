@@ -6,7 +6,7 @@ import type { FrameworkRequest, KoaSession, RequestContext } from '../identity/r
 import type { RequestState } from '../types.js'
 import { whenOver } from '../util/response-over.js'
 import { ADMIT, type Admit } from './adapter.js'
-import { explainMissingState, notKoa } from './wiring.js'
+import { expectKoaSession5, explainMissingState, notKoa } from './wiring.js'
 
 declare module 'koa' {
   interface ExtendableContext {
@@ -137,8 +137,10 @@ function isPending(ctx: Context): boolean {
 function koaSessionOf(ctx: Context): KoaSession | undefined {
   for (const symbol of Object.getOwnPropertySymbols(ctx)) {
     const value: unknown = Reflect.get(ctx, symbol)
-    if (typeof value === 'object' && value !== null && 'commit' in value && 'opts' in value)
+    if (typeof value === 'object' && value !== null && 'commit' in value && 'opts' in value) {
+      expectKoaSession5(value.commit)
       return value as KoaSession
+    }
   }
   return undefined
 }

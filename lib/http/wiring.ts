@@ -1,6 +1,6 @@
 import { IncomingMessage } from 'node:http'
 import { Http2ServerRequest } from 'node:http2'
-import { GradioStateError } from '../errors.js'
+import { GradioStateError, unsupported } from '../errors.js'
 
 /** The name of the property that the middleware sets on a request. */
 const PROPERTY = 'gradioState'
@@ -56,6 +56,13 @@ export function notKoa(): GradioStateError {
     'WRONG_FRAMEWORK',
     'Expected a call with (ctx, next), as Koa makes it, got one with (req, res, next). For Express, replace app.use(koa(gradio)) with app.use(gradio).',
   )
+}
+
+/** koa-session 4 is made for Koa 1: in Koa 2 it loses what is stored in its session when the library commits it. */
+export function expectKoaSession5(commit: unknown): void {
+  if (Object.prototype.toString.call(commit) !== '[object GeneratorFunction]') return
+  const received = 'whose commit() is a generator function, as that of version 4 is'
+  throw unsupported('koa-session', 'version 5 or later', received)
 }
 
 /** Throws if the options of `gradioState()` are a request, or Koa's context of one: `app.use(gradioState)` without a call. */

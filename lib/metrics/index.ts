@@ -1,4 +1,6 @@
-import { type Attributes, metrics as api, type Meter } from '@opentelemetry/api'
+import type { Attributes, Meter } from '@opentelemetry/api'
+import * as telemetry from '@opentelemetry/api'
+import { unsupported } from '../errors.js'
 import { known } from '../parse.js'
 import { countEvents } from './counters.js'
 import { type MeasuredStats, observeStats } from './gauges.js'
@@ -23,11 +25,14 @@ export interface MeasuredInstance {
  * Measures an instance with OpenTelemetry. Call it once for an instance, after the meter provider was registered and before the first
  * request: events are counted from then on. The instruments are listed in docs/operations.md.
  * @returns removes the listeners and callbacks; a second call does nothing
- * @throws GradioStateError `OPTION_INVALID`
+ * @throws GradioStateError `OPTION_INVALID`; `VERSION_UNSUPPORTED` if `@opentelemetry/api` is older than 1.3
  */
 export function metrics(gradio: MeasuredInstance, options: MetricsOptions = {}): () => void {
   known('the options of metrics()', options, { meter: true, attributes: true })
-  const { meter = api.getMeter('gradio-state'), attributes = {} } = options
+  if (!('metrics' in telemetry)) {
+    throw unsupported('@opentelemetry/api', 'version 1.3 or later', 'without metrics, as earlier versions')
+  }
+  const { meter = telemetry.metrics.getMeter('gradio-state'), attributes = {} } = options
   const stopCounting = countEvents(gradio.id, meter, attributes)
   const stopObserving = observeStats(() => gradio.stats(), meter, attributes)
   return () => {

@@ -24,6 +24,18 @@ for (const [what, options] of Object.entries(wrong)) {
   })
 }
 
+for (const [what, members] of Object.entries({
+  'version 3': { send_command() {} },
+  'version 4.0': { isReady: undefined },
+})) {
+  it(`a client of ${what} of the package is refused`, () => {
+    const { connect, duplicate, eval: run, evalSha, subscribe, unsubscribe, on, off } = client
+    const methods = { connect, duplicate, eval: run, evalSha, subscribe, unsubscribe, on, off }
+    const options = { client: { ...methods, ...members } } as object
+    assert.throws(() => redis(options), { code: 'VERSION_UNSUPPORTED' })
+  })
+}
+
 it("accepts a client, a cluster client and a url, and doesn't connect yet", () => {
   const cluster = createCluster({ rootNodes: [{ url: 'redis://localhost:1' }] })
   for (const options of [{ client }, { client: cluster }, { url: 'rediss://localhost:1' }]) {

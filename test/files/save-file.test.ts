@@ -3,7 +3,7 @@ import { createReadStream, mkdirSync, readdirSync, readFileSync, symlinkSync, wr
 import { join, relative } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { it, type TestContext } from 'node:test'
-import type { FileData, GradioStateOptions } from '../../lib/index.ts'
+import type { FileData, GradioStateOptions, StoredFields } from '../../lib/index.ts'
 import { assertNothingLeft, filesBelow, openBelow, scratch } from '../support/files/disk.ts'
 import { unique } from '../support/files/multipart.ts'
 import { until } from '../support/http/express.ts'
@@ -170,7 +170,7 @@ it('what an upload has removed stays while another one uses it', async t => {
   const store = () =>
     new Promise<Express.Multer.File>((resolve, reject) => {
       const file = { originalname: 'same', stream: Readable.from(['same']) } as never
-      gradio.storage._handleFile(req as never, file, (error, stored) =>
+      gradio.storage._handleFile(req as never, file, (error: unknown, stored?: StoredFields) =>
         error ? reject(error) : resolve(stored as Express.Multer.File),
       )
     })

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GradioStateOptions } from '../../lib/index.ts'
+import type { GradioStateError, GradioStateOptions } from '../../lib/index.ts'
 import { scratch } from '../support/files/disk.ts'
 import { type Refused, upload, uploadRouteSite } from '../support/files/upload-route-site.ts'
 import { forEachExpress, site, until } from '../support/http/express.ts'
@@ -168,7 +168,9 @@ forEachExpress((_name, express) => {
           const { id } = req.gradioState
           const file = { originalname: 'a.txt', stream: Readable.from(['a']) } as Express.Multer.File
           // Everything up to the first disk access is synchronous.
-          gradio.storage._handleFile(req, file, error => res.status(error.status).end())
+          gradio.storage._handleFile(req, file, (error: unknown) =>
+            res.status((error as GradioStateError).status).end(),
+          )
           gradio.endSession(id).catch(() => {})
         })
       },

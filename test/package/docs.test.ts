@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { filesBelow, read, root } from '../support/package/files.ts'
+import { brokenLinks, outsideCode } from '../support/package/links.ts'
 
 // Checks the documentation: the tree of lib, paths, links, and the width of prose.
 
@@ -33,7 +34,10 @@ test('every file of lib that ARCHITECTURE.md or a decision mentions exists', () 
 })
 
 test('every relative link refers to a file, and to a heading of it', () => {
-  assert.deepEqual(pages.flatMap(brokenLinks), [])
+  assert.deepEqual(
+    pages.flatMap(page => brokenLinks(page, root)),
+    [],
+  )
 })
 
 test('each test that the documentation links to exists, under the text of the link', () => {
@@ -91,45 +95,4 @@ function treeOf(page: string): string[] {
     else files.push(folders.join('') + name)
   }
   return files
-}
-
-/** The lines of a page outside of code blocks. */
-function outsideCode(page: string): string[] {
-  let isCode = false
-  return page.split('\n').filter(line => {
-    const isFence = /^\s*```/.test(line)
-    if (isFence) isCode = !isCode
-    return !isCode && !isFence
-  })
-}
-
-function brokenLinks(page: string): string[] {
-  const links = outsideCode(read(page))
-    .join('\n')
-    .matchAll(/\]\((?!https?:)([^)\s]*)\)/g)
-  return [...links]
-    .map(([, link = '']) => link)
-    .filter(link => {
-      const [path = '', heading] = link.split('#')
-      const target = path === '' ? page : join(dirname(page), path)
-      if (!existsSync(join(root, target))) return true
-      return heading !== undefined && !anchorsOf(read(target)).includes(heading)
-    })
-    .map(link => `${page}: ${link}`)
-}
-
-/** The anchors in a page, and those that GitHub gives to its headings. */
-function anchorsOf(page: string): string[] {
-  const lines = outsideCode(page)
-  const anchors = [...lines.join('\n').matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id)
-  const headings = lines
-    .filter(line => /^#+ /.test(line))
-    .map(line =>
-      line
-        .replace(/^#+ /, '')
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N}_\- ]/gu, '')
-        .replaceAll(' ', '-'),
-    )
-  return [...anchors, ...headings]
 }

@@ -51,17 +51,6 @@ for (const [entry, names] of Object.entries(typesOf)) {
   })
 }
 
-test('the tarball contains the build and the four files of every package', () => {
-  const paths = packed()
-  const isBuilt = (path: string): boolean =>
-    /^dist\/(esm|cjs)\/(.+\.(js|js\.map|d\.ts)|package\.json)$/.test(path)
-  const rest = paths.filter(path => !isBuilt(path))
-  const stubs = subpaths().map(path => `${path}/package.json`)
-
-  assert.ok(paths.includes('dist/esm/index.js'), 'the package is built')
-  assert.deepEqual(rest.sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', ...stubs, 'package.json'].sort())
-})
-
 test('a resolver that does not support "exports" finds every entry', () => {
   const paths = packed()
   for (const folder of ['', ...subpaths()]) {
@@ -72,12 +61,6 @@ test('a resolver that does not support "exports" finds every entry', () => {
     assert.equal(join(folder, types), join(target.types))
     assert.ok(paths.includes(join(folder, main)) && paths.includes(join(folder, types)), folder)
   }
-})
-
-test('no script of the package runs or is warned of at installation', () => {
-  const { scripts } = require('gradio-state/package.json')
-  for (const name of ['preinstall', 'install', 'postinstall', 'prepare'])
-    assert.equal(scripts[name], undefined)
 })
 
 test('every source map has its source', () => {

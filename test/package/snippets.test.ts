@@ -2,69 +2,16 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import ts from 'typescript'
-import { filesBelow, read, root } from '../support/package/files.ts'
+import { root } from '../support/package/files.ts'
+import { PAGES, SURROUNDINGS, snippetsOf } from '../support/package/snippets.ts'
 
-// Compiles each block of TypeScript in the README and the guides against the built package, as strictly as the library itself. The
-// blocks of docs/api.md are generated from the library's own types.
+// Compiles each block of TypeScript in the README and the guides against the built package, as strictly as the library itself.
+// `npm run test:types` does it with other versions of TypeScript and Express.
 
-const pages = [
-  'README.md',
-  ...filesBelow('docs', '.md')
-    .filter(file => file !== 'api.md')
-    .map(file => `docs/${file}`),
-]
-
-/** What a reader's app already contains. A block that defines one of these uses its own. */
-const PRELUDE = `
-import type { Express } from 'express'
-import type { Router } from './koa-router.js'
-import type { GradioState as Instance, SharedState } from 'gradio-state'
-
-declare global {
-  interface Picture { png: Buffer }
-  const app: Express
-  const router: Router
-  const gradio: Instance
-  const gradioState: typeof import('gradio-state').gradioState
-  const session: typeof import('express-session')
-  const multer: typeof import('multer')
-  const store: import('express-session').Store
-  const secret: string
-  const png: Buffer
-  const req: import('express').Request
-  const res: import('express').Response
-  function rm(path: string, options: object): Promise<void>
-  function directoryOf(id: string): string
-  function generate(options: { signal: AbortSignal }): Promise<Picture>
-  const fileFilter: import('multer').Options['fileFilter']
-}
-`
-
-/** The part of a router for Koa that the documents use. */
-const KOA_ROUTER = `
-import type { Context, Next } from 'koa'
-export type Handler = (ctx: Context & { files: Express.Multer.File[] }, next: Next) => unknown
-export interface Router {
-  post(path: string, ...handlers: Handler[]): void
-}
-`
-
-/** @koa/multer has no types of its own. */
-const KOA_MULTER = `
-declare module '@koa/multer' {
-  export default function multer(options: import('multer').Options): {
-    array(field: string): (ctx: import('koa').Context, next: import('koa').Next) => Promise<void>
-  }
-}
-`
-
-const sources = new Map([
-  [join(root, 'test/package/prelude.ts'), PRELUDE],
-  [join(root, 'test/package/koa-router.ts'), KOA_ROUTER],
-  [join(root, 'test/package/koa-multer.d.ts'), KOA_MULTER],
-])
-const snippets = new Map(pages.flatMap(page => blocksOf(page)))
-for (const [name, text] of snippets) sources.set(name, text)
+const snippets = PAGES.flatMap(snippetsOf)
+const sources = new Map(
+  [...SURROUNDINGS, ...snippets].map(([name, text]) => [join(root, 'test/package', name), text]),
+)
 
 test('every block of TypeScript in the documents compiles', () => {
   const options: ts.CompilerOptions = {
@@ -86,7 +33,7 @@ test('every block of TypeScript in the documents compiles', () => {
     const text = sources.get(file)
     return text === undefined ? getSourceFile(file, ...rest) : ts.createSourceFile(file, text, rest[0])
   }
-  assert.ok(snippets.size >= 10, 'the blocks were found')
+  assert.ok(snippets.length >= 10, 'the blocks were found')
   const program = ts.createProgram([...sources.keys()], options, host)
   const wrong = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
     const line = file && file.getLineAndCharacterOfPosition(start).line + 1
@@ -94,12 +41,3 @@ test('every block of TypeScript in the documents compiles', () => {
   })
   assert.deepEqual(wrong, [])
 })
-
-/** The blocks of a page, each as a separate module in the folder of this test. */
-function blocksOf(page: string): [name: string, text: string][] {
-  const blocks = read(page).matchAll(/^```ts\n(.*?)^```/gms)
-  return [...blocks].map(([, text], index) => [
-    join(root, 'test/package', `${page.replaceAll(/[/.]/g, '-')}-${index + 1}.ts`),
-    `${text}\nexport {}\n`,
-  ])
-}

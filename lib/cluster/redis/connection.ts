@@ -1,7 +1,7 @@
 import { GradioStateError } from '../../errors.js'
 import type { Script } from './scripts/index.js'
 
-/** The part used here of a client of node-redis 4 or later, or of its cluster client 5 or later. */
+/** The part used here of a client of node-redis 4.2 or later, or of its cluster client 6 or later. */
 export interface RedisClient {
   readonly isOpen: boolean
   readonly isReady: boolean

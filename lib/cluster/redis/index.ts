@@ -1,4 +1,4 @@
-import { GradioStateError, invalid } from '../../errors.js'
+import { GradioStateError, invalid, unsupported } from '../../errors.js'
 import { known, shaped } from '../../parse.js'
 import { type Cluster, clusterOf } from '../../sessions/cluster-option.js'
 import type { ClientSource, RedisClient } from './connection.js'
@@ -8,7 +8,7 @@ export type { RedisClient } from './connection.js'
 
 /** The options of {@link redis}: `client` or `url`. */
 export interface RedisOptions {
-  /** A client of the `redis` package, version 4 or later; of `createCluster()`, version 5 or later. The app closes it. */
+  /** A client of the `redis` package, version 4.2 or later; of `createCluster()`, version 6 or later. The app closes it. */
   client?: RedisClient
   /** The address of Redis: `'redis://localhost:6379'`. The library creates a client, and closes it in `close()`. */
   url?: string
@@ -19,7 +19,7 @@ export interface RedisOptions {
 /**
  * Creates the option `cluster`: several nodes share their users' sessions through Redis (or Valkey), which needs
  * `maxmemory-policy noeviction`. Import it from `gradio-state/redis`.
- * @throws GradioStateError `OPTION_INVALID`
+ * @throws GradioStateError `OPTION_INVALID`; `VERSION_UNSUPPORTED` for a client of an earlier version. With `url`, that one is emitted
  */
 export function redis(options: RedisOptions): Cluster {
   known('the options of redis()', options, { client: true, url: true, prefix: true })
@@ -35,7 +35,9 @@ export function redis(options: RedisOptions): Cluster {
 }
 
 function given(client: RedisClient): ClientSource {
-  shaped('client', client, CLIENT_METHODS, 'a client of the redis package')
+  const isOfVersion3 = typeof client === 'object' && client !== null && 'send_command' in client
+  if (!isOfVersion3) shaped('client', client, CLIENT_METHODS, 'a client of the redis package')
+  recent(client)
   return async () => ({ client, isOwn: false })
 }
 
@@ -44,15 +46,28 @@ function fromUrl(url: unknown): ClientSource {
     throw invalid('url', "an address such as 'redis://localhost:6379'", url)
   }
   return async () => {
-    const { createClient } = await import('redis').catch(cause => {
+    const imported = await import('redis').catch(cause => {
       throw new GradioStateError(
         'REDIS_MISSING',
         "Expected the package 'redis', which redis({ url }) makes its client with. Run: npm install redis",
         { cause },
       )
     })
-    return { client: createClient({ url }), isOwn: true }
+    // Clients of version 3 connect at once, and crash the process without a listener of `error`.
+    if (!('createCluster' in imported)) throw tooOld()
+    return { client: recent(imported.createClient({ url })), isOwn: true }
   }
+}
+
+/** Earlier versions do not tell whether Redis can be reached: each command would have to wait for its timeout. */
+function recent(client: RedisClient): RedisClient {
+  if (typeof client.isReady !== 'boolean') throw tooOld()
+  return client
+}
+
+function tooOld(): GradioStateError {
+  const expected = 'version 4.2 or later (createCluster(): version 6 or later)'
+  return unsupported('redis', expected, 'whose clients have no isReady, as earlier versions')
 }
 
 const CLIENT_METHODS: Parameters<typeof shaped<RedisClient>>[2] = {
