@@ -52,8 +52,11 @@ const SLOWEST = [
   'test/model/model.test.ts',
 ]
 
-/** Run only if they are asked for (`npm run test:docs`): each installs a framework, and compiles an app with it. */
-const ON_REQUEST = ['test/recipes/shutdown.test.ts']
+/**
+ * The recipes that run with all other tests. The rest install a framework each, which takes minutes, and run on request:
+ * `npm run test:docs`.
+ */
+const QUICK_RECIPES = ['test/recipes/express.test.ts', 'test/recipes/testing.test.ts']
 
 /**
  * The small files of a folder share a process, since each process has to load the library and Express anew. Not those that
@@ -85,11 +88,8 @@ const candidates = readdirSync('test', { recursive: true })
   .filter(file => file.endsWith('.test.ts') && !file.includes('node_modules'))
   .filter(file => filters.length === 0 || filters.some(filter => file.includes(filter)))
 const compiled = await compileTests(candidates)
-const isWholeSuite = part === undefined && filters.length === 0
 const files = candidates
-  .filter(
-    file => (part === undefined || part === partOf(file)) && !(isWholeSuite && ON_REQUEST.includes(file)),
-  )
+  .filter(file => (part === undefined ? isIncluded(file) : part === partOf(file)))
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 
 if (files.length === 0) fail(`No test file matches ${filters.join(' or ') || 'test/**/*.test.ts'}`)
@@ -113,7 +113,9 @@ function entriesOf(files) {
 
 function groupOf(file) {
   const isAlone =
-    SLOWEST.includes(file) || partOf(file) === 'browser' || NEEDS_PROCESS.test(readFileSync(file, 'utf8'))
+    SLOWEST.includes(file) ||
+    ['browser', 'recipes'].includes(partOf(file)) ||
+    NEEDS_PROCESS.test(readFileSync(file, 'utf8'))
   return isAlone ? file : dirname(file)
 }
 
@@ -127,6 +129,10 @@ function entryOf(files) {
   })
   writeFileSync(entry, `import { describe } from 'node:test'\n\n${suites.join('')}`)
   return entry
+}
+
+function isIncluded(file) {
+  return filters.length > 0 || partOf(file) !== 'recipes' || QUICK_RECIPES.includes(file)
 }
 
 function partOf(file) {
