@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import type { TestBrowser } from '../browser/browser.ts'
+import { png } from './gallery.ts'
+import type { Program } from './program.ts'
+
+/** What the recipes with React do in a browser. */
+export async function expectGalleryInBrowser(
+  t: TestContext,
+  browser: TestBrowser,
+  program: Program,
+  origin = program.origin,
+): Promise<void> {
+  const context = await browser.newContext()
+  t.after(() => context.close())
+  const tab = await context.newPage()
+  await tab.goto(origin)
+  // Its handler is added when React has rendered in the browser.
+  await tab.waitForLoadState('networkidle')
+  await tab.setInputFiles('input', { name: 'ein Bild ü.png', mimeType: 'image/png', buffer: png })
+  await tab.waitForSelector('img')
+  await tab.reload()
+  await tab.waitForSelector('img')
+  assert.equal(await tab.$eval('img', image => (image as HTMLImageElement).decode().then(() => true)), true)
+  assert.doesNotMatch(program.output(), /UNLOAD/)
+  await tab.close()
+  await program.printed('UNLOAD')
+  program.interrupt()
+  assert.deepEqual(await program.exited, [0, null], program.output())
+  assert.match(program.output(), /DELETED 1 pictures: shutdown\n/)
+  assert.deepEqual(await program.leftovers(), [])
+}
