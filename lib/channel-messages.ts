@@ -8,6 +8,12 @@ export interface SessionMessage {
   readonly session: string
 }
 
+/** The fields of a message about a session or scope as a whole. */
+export interface LifecycleMessage extends SessionMessage {
+  /** Of a scope: the `id` of the session that it belongs to. */
+  readonly parent?: string
+}
+
 /**
  * The messages of the library's channels of `node:diagnostics_channel`, by the name of the channel; their fields are in docs/operations.md.
  * A message is built only while its channel has subscribers. It contains no token and no value. In a cluster, each node publishes what
@@ -15,15 +21,15 @@ export interface SessionMessage {
  */
 export interface ChannelMessages {
   /** A session has begun. */
-  'gradio-state:session:begin': SessionMessage
+  'gradio-state:session:begin': LifecycleMessage
   /** A session was loaded; its `load` hooks run next. In a cluster, one node publishes this. */
-  'gradio-state:session:load': SessionMessage
+  'gradio-state:session:load': LifecycleMessage
   /** The framework session has expired in its store. */
   'gradio-state:session:expire': SessionMessage
   /** A session is unloaded, once per load; its `unload` hooks run next. In a cluster, one node publishes this. */
-  'gradio-state:session:unload': SessionMessage & { readonly reason: Reason }
+  'gradio-state:session:unload': LifecycleMessage & { readonly reason: Reason }
   /** A session has ended and can't be used any more. If it was loaded, it is unloaded next; then its values and files are deleted. */
-  'gradio-state:session:end': SessionMessage & { readonly reason: Reason }
+  'gradio-state:session:end': LifecycleMessage & { readonly reason: Reason }
   /** A value was deleted; its `deleteCallback` runs next. In a cluster, one node publishes this of a shared value. */
   'gradio-state:value:delete': SessionMessage & { readonly name: string; readonly reason: DeleteReason }
   /** A page has connected; without `page`, it is a socket that was passed to `track()`. */

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import createDebug from 'debug'
 import { v4 as uuid } from 'uuid'
-import type { ChannelMessages, HookOutcome, SessionMessage } from './channel-messages.js'
+import type { ChannelMessages, HookOutcome, LifecycleMessage, SessionMessage } from './channel-messages.js'
 import type { DeleteReason, ErrorContext, HookName, Reason } from './types.js'
 
 const debug = createDebug('gradio-state:session')
@@ -37,13 +37,13 @@ export class Events {
   /** The id of the instance. */
   readonly instance = uuid()
 
-  sessionBegan(session: string): void {
-    debug('session %s begins', session)
-    if (sessionBegin.hasSubscribers) sessionBegin.publish(this.#of(session))
+  sessionBegan(session: EventSubject): void {
+    debug('session %s begins', session.id)
+    if (sessionBegin.hasSubscribers) sessionBegin.publish(this.#about(session))
   }
 
-  sessionLoaded(session: string): void {
-    if (sessionLoad.hasSubscribers) sessionLoad.publish(this.#of(session))
+  sessionLoaded(session: EventSubject): void {
+    if (sessionLoad.hasSubscribers) sessionLoad.publish(this.#about(session))
   }
 
   sessionExpired(session: string): void {
@@ -51,14 +51,14 @@ export class Events {
     if (sessionExpire.hasSubscribers) sessionExpire.publish(this.#of(session))
   }
 
-  sessionUnloaded(session: string, reason: Reason): void {
-    debug('session %s unloads: %s', session, reason)
-    if (sessionUnload.hasSubscribers) sessionUnload.publish({ ...this.#of(session), reason })
+  sessionUnloaded(session: EventSubject, reason: Reason): void {
+    debug('session %s unloads: %s', session.id, reason)
+    if (sessionUnload.hasSubscribers) sessionUnload.publish({ ...this.#about(session), reason })
   }
 
-  sessionEnded(session: string, reason: Reason): void {
-    debug('session %s ends: %s', session, reason)
-    if (sessionEnd.hasSubscribers) sessionEnd.publish({ ...this.#of(session), reason })
+  sessionEnded(session: EventSubject, reason: Reason): void {
+    debug('session %s ends: %s', session.id, reason)
+    if (sessionEnd.hasSubscribers) sessionEnd.publish({ ...this.#about(session), reason })
   }
 
   valueDeleted(session: string, name: string, reason: DeleteReason): void {
@@ -100,6 +100,17 @@ export class Events {
   #of(session: string): SessionMessage {
     return { instance: this.instance, session }
   }
+
+  #about({ id, parent }: EventSubject): LifecycleMessage {
+    const message = this.#of(id)
+    return parent === undefined ? message : { ...message, parent: parent.id }
+  }
+}
+
+/** A session or scope. */
+interface EventSubject {
+  readonly id: string
+  readonly parent: { readonly id: string } | undefined
 }
 
 /** The part of a file's record that is published. */

@@ -23,7 +23,8 @@ import { Identity } from './identity/identity.js'
 import { type GradioStateOptions, parseOptions } from './options.js'
 import { PageUpgrades } from './pages/page-upgrades.js'
 import { Pages } from './pages/pages.js'
-import { addHook, checkEvent, checkFunction } from './sessions/hooks.js'
+import { checkFunction } from './sessions/hook-set.js'
+import { checkEvent } from './sessions/hooks.js'
 import type { CloseReport, SessionStats } from './sessions/reports.js'
 import { Sessions } from './sessions/sessions.js'
 import type { AnySharedStateOptions } from './sessions/shared-definition.js'
@@ -32,6 +33,7 @@ import { type AnyStateOptions, StateDefinition } from './sessions/value-definiti
 import type {
   ErrorListener,
   HookEvent,
+  HookOptions,
   LeaveEvent,
   RequestState,
   SessionState,
@@ -42,7 +44,7 @@ import type {
   UploadedFile,
 } from './types.js'
 
-export type { ChannelMessages, HookOutcome, SessionMessage } from './channel-messages.js'
+export type { ChannelMessages, HookOutcome, LifecycleMessage, SessionMessage } from './channel-messages.js'
 export type { CookieOptions } from './cookie-options.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { StoredFields, UploadStorage } from './files/multer-storage.js'
@@ -64,10 +66,12 @@ export type {
   FileReference,
   HookEvent,
   HookName,
+  HookOptions,
   LeaveEvent,
   Pin,
   Reason,
   RequestState,
+  ScopeState,
   SessionState,
   SessionValues,
   SessionView,
@@ -126,18 +130,18 @@ export interface GradioState {
    * Runs `hook` when a session becomes loaded: at its first use, and when its user returns after an unload.
    * @returns removes the hook; a second call does nothing
    */
-  load(hook: (event: HookEvent) => unknown): () => void
+  load(hook: (event: HookEvent) => unknown, options?: HookOptions): () => void
   /**
    * Runs `hook` when the user has left: once per load, `unloadDelay` after the last page closed, and at the latest
    * before the end of the session (Gradio's `Blocks.unload`).
    * @returns removes the hook; a second call does nothing
    */
-  unload(hook: (event: LeaveEvent) => unknown): () => void
+  unload(hook: (event: LeaveEvent) => unknown, options?: HookOptions): () => void
   /**
    * Runs `hook` when a session has ended, after the delete callbacks of its values.
    * @returns removes the hook; a second call does nothing
    */
-  ended(hook: (event: LeaveEvent) => unknown): () => void
+  ended(hook: (event: LeaveEvent) => unknown, options?: HookOptions): () => void
   /**
    * Calls `listener` with each error of a hook, a callback, the session store, the files or the cluster. Without a listener, errors
    * go to `console.error`. A listener that is added twice is called once.
@@ -250,9 +254,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       // The caller declares the type that the codec returns; nothing checks it.
       return handle as SharedState<T>
     },
-    load: (hook: (event: HookEvent) => unknown) => addHook(hooks.load, 'load', hook),
-    unload: (hook: (event: LeaveEvent) => unknown) => addHook(hooks.unload, 'unload', hook),
-    ended: (hook: (event: LeaveEvent) => unknown) => addHook(hooks.ended, 'ended', hook),
+    load: (hook: (event: HookEvent) => unknown, options?: HookOptions) => hooks.load.add(hook, options),
+    unload: (hook: (event: LeaveEvent) => unknown, options?: HookOptions) => hooks.unload.add(hook, options),
+    ended: (hook: (event: LeaveEvent) => unknown, options?: HookOptions) => hooks.ended.add(hook, options),
     on: (event: 'error', listener: ErrorListener) => {
       checkEvent('on', event)
       hooks.errorListeners.add(checkFunction('on', listener))

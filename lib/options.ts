@@ -37,6 +37,11 @@ export interface GradioStateOptions extends FileOptions {
    */
   maxSessions?: number
   /**
+   * The maximum number of scopes in a session. One more evicts the scope that has been closed the longest, never an open one.
+   * @default 100
+   */
+  maxScopes?: number
+  /**
    * How the session of a request is found. `'auto'`: by `req.session`; by the library's own cookie as long as no request has had
    * one and no {@link store} is given. `'framework'`: by `req.session` alone; a use of the state without one is refused
    * (`FRAMEWORK_SESSION_UNAVAILABLE`, 503). `'cookie'`: by the library's own cookie alone. @default 'auto'
@@ -83,6 +88,7 @@ export interface Config extends FileConfig {
   readonly heartbeat: number
   readonly hookTimeout: number
   readonly maxSessions: number
+  readonly maxScopes: number
   readonly session: 'auto' | 'framework' | 'cookie'
   readonly store: SessionStore | undefined
   readonly onRegenerate: 'end' | 'keep'
@@ -107,6 +113,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     heartbeat = 15,
     hookTimeout = 5,
     maxSessions = 10_000,
+    maxScopes = 100,
     session = 'auto',
     store,
     onRegenerate = 'end',
@@ -129,6 +136,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     heartbeat: duration('heartbeat', heartbeat, { from: 100, to: 30_000 }),
     hookTimeout: duration('hookTimeout', hookTimeout, { from: 1, to: DAY }),
     maxSessions: count('maxSessions', maxSessions),
+    maxScopes: count('maxScopes', maxScopes),
     session: oneOf('session', session, ['auto', 'framework', 'cookie']),
     store: store === undefined ? undefined : shaped('store', store, STORE_METHODS, 'a session store'),
     onRegenerate: oneOf('onRegenerate', onRegenerate, ['end', 'keep']),
@@ -154,6 +162,7 @@ const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {
   heartbeat: true,
   hookTimeout: true,
   maxSessions: true,
+  maxScopes: true,
   session: true,
   store: true,
   onRegenerate: true,

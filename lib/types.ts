@@ -1,11 +1,25 @@
-import type { ServerResponse } from 'node:http'
+import type { SessionFileMethods } from './file-types.js'
 import type { Duration, Size } from './parse.js'
 
 // Public types: the arguments of an app's handlers, hooks and callbacks. The types of the options are in options.ts and
 // file-options.ts, the type of the instance in index.ts.
 
+export type {
+  CachedFile,
+  FileData,
+  FileReference,
+  Pin,
+  SessionFileMethods,
+  UploadedFile,
+} from './file-types.js'
+
 /** The state of the user who sent the request: `req.gradioState`. A request that doesn't use it creates no session. */
 export interface RequestState extends SessionState {
+  /**
+   * The scope of the browser tab that sent the request; `undefined` if the request doesn't name its tab. It is open while a page of the
+   * tab is connected or a request that has used it is in flight.
+   */
+  readonly tab: ScopeState | undefined
   /**
    * Resolves when this browser's next requests will reach this session, even while this response is still being written. Await it
    * before the first use in a handler that streams, or that renders a page whose script sends parallel requests.
@@ -15,7 +29,19 @@ export interface RequestState extends SessionState {
 }
 
 /** The values and files of one session: the type of `req.gradioState` and of the result of `gradio.session(id)`. */
-export interface SessionState extends SessionValues, SessionFileMethods {}
+export interface SessionState extends ScopeState {
+  /**
+   * The session's scope with that key: a session below this one, with values, files, a directory, an `id` and a `signal` of its
+   * own. It starts at its first use. A request that uses it keeps it open until its response is over. It ends when it has been closed
+   * for the grace period, and always before this session. Its files count towards the limits of this session.
+   * @param key 1 to 256 characters. Not a credential, since it is only valid in this session
+   * @throws GradioStateError `OPTION_INVALID`; at the first use, `TOO_MANY_SCOPES` when `maxScopes` scopes are open
+   */
+  scoped(key: string): ScopeState
+}
+
+/** The values and files of a session or a scope. A scope has no scopes. */
+export interface ScopeState extends SessionValues, SessionFileMethods {}
 
 /**
  * The values of one session in this process. A value that is shared by all nodes is used through its handle, which
@@ -54,88 +80,6 @@ export interface SessionValues {
   end(): Promise<void>
 }
 
-/** The files of one session. */
-export interface SessionFileMethods {
-  /**
-   * A directory of the session, for files that the app writes itself. Saved files can't be reached through it. The sweep includes them, they count towards the limits once
-   * the sweep has found them, and they are deleted when the session ends.
-   */
-  directory(): Promise<string>
-  /**
-   * Stores a file in the cache. The same bytes under the same name are stored once.
-   * @param data bytes, a string as text, a stream, a Blob; a file on the disk as `{ path }`
-   * @param options `name`: the name for browsers, which is sanitized. Default: the data's own name, else `file`
-   * @throws GradioStateError `FILE_TOO_LARGE`, `SESSION_FULL` (413), `CACHE_FULL`, `DISK_FULL` (507); then nothing is stored
-   */
-  saveFile(data: FileData, options?: { name?: string }): Promise<CachedFile>
-  /**
-   * The files that were saved or uploaded, as they are on the disk now: without those that were deleted, by the library or by the app,
-   * and with the hash, size and URL that a file has after the app has changed it.
-   */
-  files(): Promise<CachedFile[]>
-  /**
-   * The file with this hash and name, as it is on the disk now. If the app has changed it since, both its old and its new hash identify
-   * it. `undefined` if it doesn't exist.
-   */
-  file(file: FileReference): Promise<CachedFile | undefined>
-  /** Deletes a file, also one that is pinned. Resolves with `false` if it didn't exist. */
-  deleteFile(file: FileReference): Promise<boolean>
-  /**
-   * Sends a file as a response, with the headers, ranges and conditional requests of the library's file route. Resolves when the
-   * response is over, even if the browser has aborted it. In Koa, set `ctx.status = 200` and `ctx.respond = false` before.
-   * @throws GradioStateError `FILE_UNKNOWN`; then nothing was sent
-   */
-  sendFile(file: FileReference, res: ServerResponse): Promise<void>
-  /** Protects a file from the sweep. @throws GradioStateError `FILE_UNKNOWN` */
-  pin(file: FileReference): Promise<Pin>
-  /**
-   * Moves a file out of the cache to `destination`, which must not exist. Resolves with its absolute path.
-   * @throws GradioStateError `FILE_UNKNOWN`
-   */
-  adopt(file: FileReference, destination: string): Promise<string>
-}
-
-/** A file in the cache. */
-export interface CachedFile {
-  /** The path at which its own user's browser can load it. */
-  readonly url: string
-  readonly path: string
-  readonly name: string
-  /** In bytes. */
-  readonly size: number
-  /** The SHA-256 of the content, in hex. */
-  readonly sha256: string
-  /** Derived from the file name extension, since the type that a browser sends with an upload can't be trusted. */
-  readonly mimeType: string
-}
-
-/** A file that a request has uploaded. */
-export interface UploadedFile extends CachedFile {
-  /** The name of the form field. */
-  readonly field: string
-}
-
-/** Identifies a file of the session. */
-export type FileReference = Pick<CachedFile, 'sha256' | 'name'>
-
-/** Excludes a file from the sweep until it is released, explicitly or by `using`. */
-export interface Pin extends Disposable {
-  release(): void
-}
-
-/**
- * The data of a file: bytes, a string as text, a stream, a Blob. A file on the disk only as `{ path }`: a string is never interpreted as a
- * path, since it may come from a user.
- */
-export type FileData =
-  | string
-  | ArrayBuffer
-  | Uint8Array
-  | Blob
-  | AsyncIterable<string | Uint8Array>
-  | ReadableStream<Uint8Array>
-  | { readonly path: string }
-
 export declare const valueType: unique symbol
 
 /** A typed name of a value that each session has its own copy of. Created by `gradio.state()`. */
@@ -149,8 +93,12 @@ export interface State<T> {
 export interface SessionView {
   /** A UUID v4, new for each session. Not a credential, so it may appear in logs and directory names. */
   readonly id: string
+  /** Of a scope: the session that it belongs to. */
+  readonly parent: SessionView | undefined
+  /** Of a scope: its key. */
+  readonly key: string | undefined
   readonly createdAt: Date
-  /** The result of the `info` option when the session started. */
+  /** The result of the `info` option when the session started; of a scope, that of its session. */
   readonly info: unknown
   /** The path of the session's files, if it has any, which contains that of `directory()`. Deleted after all hooks and callbacks. */
   readonly directory: string
@@ -238,6 +186,12 @@ export type Reason =
   | 'evicted'
   | 'ended'
   | 'shutdown'
+
+/** The second argument of `load()`, `unload()` and `ended()`. */
+export interface HookOptions {
+  /** Whether the hook also runs for scopes, whose `session.parent` is set. @default false */
+  scoped?: boolean
+}
 
 /** The event of a hook. */
 export interface HookEvent {

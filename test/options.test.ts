@@ -68,6 +68,10 @@ const wrong: Record<keyof GradioStateOptions, [value: unknown, shown: string][]>
     ['soon', '"soon"'],
     [null, 'null'],
   ],
+  maxScopes: [
+    [0, '0'],
+    ['100', '"100"'],
+  ],
   maxSessions: [
     [0, '0'],
     [-1, '-1'],

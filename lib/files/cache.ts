@@ -87,11 +87,12 @@ export class FileCache {
   /**
    * The files of a session.
    * @param onFirstUse called at the first call for a session, so that the caller calls `end` when the session ends
+   * @param parent for a scope: the files of its session
    */
-  of(id: string, onFirstUse: () => void): SessionFiles {
+  of(id: string, onFirstUse: () => void, parent?: SessionFiles): SessionFiles {
     let files = this.#sessions.get(id)
     if (files === undefined) {
-      files = new SessionFiles(this.#context, id)
+      files = new SessionFiles(this.#context, id, parent)
       this.#sessions.set(id, files)
       this.#startTimers()
       onFirstUse()

@@ -34,8 +34,8 @@ export interface FilesContext extends RecountClock {
 
 /** What {@link FileSaver} uses of a session's files. */
 export interface SaverContext extends FilesContext {
-  /** The id of the session. */
-  readonly id: string
+  /** The id of the session, also for the files of a scope. */
+  readonly session: string
   readonly owner: FileOwner
   readonly directory: SessionDirectory
   readonly index: FileIndex
@@ -81,7 +81,7 @@ export class FileSaver {
 
   /** Reserves what a file takes. If that exceeds a limit, makes room first. @throws GradioStateError if there is none */
   async #reserve<T>(reserve: () => T, bytes = MIN_CHARGE): Promise<T> {
-    const { id, space, recount } = this.#context
+    const { session, space, recount } = this.#context
     // The app may have removed files that are still counted.
     const comparisons = { SESSION_FULL: recount, CACHE_FULL: () => space.recount() }
     for (const compared = new Set<string>(); ; ) {
@@ -89,7 +89,7 @@ export class FileSaver {
         return reserve()
       } catch (error) {
         const { code } = error as GradioStateError
-        if (code === 'CACHE_FULL' && (await space.evict(bytes, id))) continue
+        if (code === 'CACHE_FULL' && (await space.evict(bytes, session))) continue
         if ((code !== 'SESSION_FULL' && code !== 'CACHE_FULL') || compared.has(code)) throw error
         compared.add(code)
         await comparisons[code]()

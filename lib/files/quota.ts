@@ -17,14 +17,25 @@ export class Quota {
   readonly #code: ErrorCode
   readonly #option: string
   readonly #unit: string
+  readonly #outer: Quota | undefined
   #used = 0
 
-  /** @param option the option that sets the limit, for the error message */
-  constructor(limit: number, code: ErrorCode, option: string, unit: 'bytes' | 'files' = 'bytes') {
+  /**
+   * @param option the option that sets the limit, for the error message
+   * @param outer a quota to which everything is added, too
+   */
+  constructor(
+    limit: number,
+    code: ErrorCode,
+    option: string,
+    unit: 'bytes' | 'files' = 'bytes',
+    outer?: Quota,
+  ) {
     this.#limit = limit
     this.#code = code
     this.#option = option
     this.#unit = unit
+    this.#outer = outer
   }
 
   get used(): number {
@@ -42,16 +53,23 @@ export class Quota {
 
   /** By how much adding `amount` would exceed the limit. */
   missing(amount: number): number {
-    return Math.max(this.#used + amount - this.#limit, 0)
+    return Math.max(this.#used + amount - this.#limit, this.#outer?.missing(amount) ?? 0, 0)
   }
 
   /** Adds an amount, even if that exceeds the limit. */
   add(amount: number): void {
     this.#used += amount
+    this.#outer?.add(amount)
   }
 
   release(amount: number): void {
     this.#used -= amount
+    this.#outer?.release(amount)
+  }
+
+  /** Releases everything. */
+  clear(): void {
+    this.release(this.#used)
   }
 }
 

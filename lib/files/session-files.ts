@@ -7,16 +7,16 @@ import { DiskCheck } from './disk-check.js'
 import { FileIndex, unknownFile } from './file-index.js'
 import { FileSaver, type FilesContext } from './file-saver.js'
 import { safeName } from './names.js'
-import { type FileLimits, Quota } from './quota.js'
-import { Recount } from './recount.js'
 import { SessionDirectory, type Unlink } from './session-directory.js'
+import { SessionLimits } from './session-limits.js'
 import type { FileOwner, OpenStoredFile, StoredFile } from './stored-file.js'
 
-/** The files of one session. Nothing is created on the disk before the first file. */
+/** The files of one session or scope. Nothing is created on the disk before the first file. */
 export class SessionFiles implements FileOwner {
   readonly #directory: SessionDirectory
   readonly #context: FilesContext
-  readonly #limits: FileLimits
+  /** The limits on these files. */
+  readonly space: SessionLimits
   readonly #index: FileIndex
   readonly #check: DiskCheck
   readonly #saver: FileSaver
@@ -28,35 +28,33 @@ export class SessionFiles implements FileOwner {
   /** Whether the app may have written files itself: it has requested the path of the directory, or has moved a file. */
   #hasUntracked = false
 
-  constructor(context: FilesContext, id: string) {
+  /** @param parent the files of the session that the scope belongs to */
+  constructor(context: FilesContext, id: string, parent?: SessionFiles) {
     this.#context = context
     this.#directory = new SessionDirectory(join(context.instance.path, id), context.instance.access)
-    this.#limits = {
-      files: new Quota(context.maxSessionFiles, 'SESSION_FULL', 'maxSessionFiles', 'files'),
-      bytes: new Quota(context.maxSessionBytes, 'SESSION_FULL', 'maxSessionBytes'),
-      total: context.total,
-    }
-    this.#index = new FileIndex(id, context, this.#limits)
+    this.space = new SessionLimits(context, id, parent?.space)
+    this.space.add(this)
+    const { limits } = this.space
+    this.#index = new FileIndex(id, context, limits)
     this.#check = new DiskCheck({
       directory: this.#directory,
       index: this.#index,
       publisher: context.publisher,
-      limits: this.#limits,
+      limits,
       onGone: () => {
         this.#hasUntracked = true
       },
     })
-    const recount = new Recount(context, () => this.compare())
     this.#saver = new FileSaver({
       ...context,
       owner: this,
       directory: this.#directory,
       index: this.#index,
       check: this.#check,
-      limits: this.#limits,
-      id,
+      limits,
+      session: this.space.session,
       signal: this.#ending.signal,
-      recount: () => recount.run(),
+      recount: () => this.space.recount.run(),
     })
     // Each running upload adds a listener. Node.js would warn of a leak at the eleventh.
     setMaxListeners(Number.POSITIVE_INFINITY, this.#ending.signal)
@@ -84,7 +82,7 @@ export class SessionFiles implements FileOwner {
 
   /** The bytes that count towards `maxSessionBytes`: stored files, files being written, and files that a sweep has found. */
   get bytes(): number {
-    return this.#limits.bytes.used
+    return this.space.limits.bytes.used
   }
 
   /** Finds a file, if it exists on the disk. If the app has changed it, also by what it contained before. */
@@ -205,6 +203,7 @@ export class SessionFiles implements FileOwner {
     // Before the directory is moved: a sweep wouldn't find the files any more.
     this.#index.clear()
     await instance.discard(this.path)
+    this.space.end(this)
     total.release(this.#untrackedBytes)
     for (const file of files) await publisher.exclusively(file, () => this.#check.uncount(file))
   }
@@ -250,7 +249,7 @@ export class SessionFiles implements FileOwner {
     // `end` releases the bytes that were counted before.
     if (this.#ending.signal.aborted) return
     this.#context.total.add(bytes - this.#untrackedBytes)
-    this.#limits.bytes.add(bytes - this.#untrackedBytes)
+    this.space.limits.bytes.add(bytes - this.#untrackedBytes)
     this.#untrackedBytes = bytes
   }
 

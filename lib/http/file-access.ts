@@ -28,6 +28,11 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
   /** The path of the library's routes in URLs that browsers receive. */
   protected abstract get base(): string
 
+  /** The key of a scope. */
+  protected get key(): string | undefined {
+    return undefined
+  }
+
   directory(): Promise<string> {
     return this.store().directory()
   }
@@ -105,7 +110,8 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
   }
 
   urlOf(sha256: string, name: string): string {
-    return `${this.base}/file/${sha256}/${encodeURIComponent(name)}`
+    const scope = this.key === undefined ? '' : `?scope=${encodeURIComponent(this.key)}`
+    return `${this.base}/file/${sha256}/${encodeURIComponent(name)}${scope}`
   }
 
   present({ name, path, sha256, size }: StoredFile): CachedFile {
@@ -113,10 +119,12 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
   }
 }
 
-/** The files of a session. The first call arranges for their removal when the session ends. */
+/** The files of a session or scope. The first call arranges for their removal when it ends. */
 function filesOf(cache: FileCache, session: Session): SessionFiles {
-  return cache.of(session.id, () => {
-    session.onEnd(() => cache.abort(session.id))
-    session.addCleanup(() => cache.end(session.id))
-  })
+  const { id, parent } = session
+  const onFirstUse = () => {
+    session.onEnd(() => cache.abort(id))
+    session.addCleanup(() => cache.end(id))
+  }
+  return cache.of(id, onFirstUse, parent && filesOf(cache, parent))
 }

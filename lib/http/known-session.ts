@@ -1,8 +1,10 @@
+import { checkScopeKey } from '../sessions/scopes.js'
 import type { Session } from '../sessions/session.js'
 import { usable } from '../sessions/value-access.js'
-import type { SessionState } from '../types.js'
+import type { ScopeState, SessionState } from '../types.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceContext } from './instance.js'
+import { KnownScope, scopeOfScope } from './scope-access.js'
 
 /** The state of a session that was looked up by its id: `gradio.session(id)`. */
 export class KnownSession extends FileAccess implements SessionState {
@@ -24,9 +26,18 @@ export class KnownSession extends FileAccess implements SessionState {
     return this.#session.load.signal
   }
 
+  scoped(key: string): ScopeState {
+    if (this.#session.parent !== undefined) throw scopeOfScope()
+    return new KnownScope(this.#instance, this.#session, checkScopeKey(key), this.base)
+  }
+
+  protected override get key(): string | undefined {
+    return this.#session.key
+  }
+
   protected get base(): string {
     const { config, mountPaths } = this.#instance
-    return config.publicPath + mountPaths.of(this.#session) + config.path
+    return config.publicPath + mountPaths.of(this.#session.parent ?? this.#session) + config.path
   }
 
   protected use(): Session {

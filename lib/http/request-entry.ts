@@ -5,7 +5,8 @@ import type { SessionMark } from '../identity/session-mark.js'
 import type { TokenStorage } from '../identity/token-storage.js'
 import type { ClusterNode } from '../sessions/cluster-node.js'
 import type { EntryInit, EntryKind, SessionInit } from '../sessions/entry.js'
-import type { Entry, Session } from '../sessions/session.js'
+import type { Session } from '../sessions/session.js'
+import type { Entry } from '../sessions/session-entry.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { isOver } from '../util/response-over.js'
 import type { InstanceContext } from './instance.js'
@@ -194,9 +195,7 @@ export class RequestEntry {
     this.#instance.mountPaths.note(entry.session, this.request.base)
     this.#frameworkSessionId = this.request.sessionID
     this.#storage?.watchSession?.(entry.session)
-    // If the request waits for unload hooks, the signal follows the load that begins after them.
-    if (entry.ready === undefined) this.#signal.follow(entry.session.load)
-    else void entry.ready.then(() => this.#signal.follow(entry.session.load))
+    this.#signal.follow(entry)
     const isNavigating = entry.kind === 'navigation'
     const { request } = this
     const storage = this.#storage

@@ -1,33 +1,38 @@
 import { closed, GradioStateError } from '../errors.js'
 import type { SessionRequest } from '../identity/request-context.js'
 import type { PageHint } from '../sessions/coordinator.js'
-import type { Entry, Session } from '../sessions/session.js'
+import { findScope, findScopeLater } from '../sessions/scope-entry.js'
+import { checkScopeKey } from '../sessions/scopes.js'
+import type { Session } from '../sessions/session.js'
+import type { Entry } from '../sessions/session-entry.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { usable } from '../sessions/value-access.js'
-import type { Reason, RequestState } from '../types.js'
+import type { Reason, RequestState, ScopeState } from '../types.js'
 import { FileAccess } from './file-access.js'
 import type { InstanceContext } from './instance.js'
 import { RequestEntry } from './request-entry.js'
+import { RequestScope } from './scope-access.js'
 import { SessionSockets } from './session-sockets.js'
+import { tabKey } from './tab.js'
 import type { WhenClosed } from './tracked-socket.js'
 
 /** `req.gradioState`. Its methods that {@link RequestState} doesn't have are for the library's own routes. */
 export class RequestHandle extends FileAccess implements RequestState {
   /** The path of the library's routes in the URLs that this process receives. A reverse proxy may have removed a prefix. */
   readonly routes: string
-  readonly #publicPath: string
+  readonly #instance: InstanceContext
   readonly #entry: RequestEntry
+  #scopes: Map<string, RequestScope> | undefined
 
   constructor(instance: InstanceContext, request: SessionRequest) {
     super(instance.sessions, instance.cache)
-    const { path, publicPath } = instance.config
-    this.routes = request.base + path
-    this.#publicPath = publicPath
+    this.#instance = instance
+    this.routes = request.base + instance.config.path
     this.#entry = new RequestEntry(instance, request)
   }
 
   get base(): string {
-    return this.#publicPath + this.routes
+    return this.#instance.config.publicPath + this.routes
   }
 
   get signal(): AbortSignal {
@@ -39,6 +44,20 @@ export class RequestHandle extends FileAccess implements RequestState {
     usable(entry.session)
     await entry.whenReady()
     await this.#entry.persist()
+  }
+
+  get tab(): ScopeState | undefined {
+    const key = tabKey(this.#entry.request.req)
+    return key === undefined ? undefined : this.scoped(key)
+  }
+
+  scoped(key: string): ScopeState {
+    this.#scopes ??= new Map()
+    const known = this.#scopes.get(key)
+    if (known !== undefined) return known
+    const scope = new RequestScope(this.#instance, this.#entry, checkScopeKey(key), this.base)
+    this.#scopes.set(key, scope)
+    return scope
   }
 
   /** See {@link RequestEntry.arrive}. */
@@ -81,6 +100,15 @@ export class RequestHandle extends FileAccess implements RequestState {
   find(): Session | undefined {
     const token = this.#entry.storage.find()
     return token === undefined ? undefined : this.sessions.find(token)
+  }
+
+  /** The scope with that key in the session of this request, if it exists. Doesn't enter it, unless another node may have it. */
+  async findScope(key: string): Promise<Session | undefined> {
+    const session = this.find()
+    const known = session && findScope(this.sessions, session, key)
+    const entry = this.#entry.current()
+    if (known !== undefined || !this.isShared || entry === undefined) return known
+    return (await findScopeLater(this.sessions, entry, key))?.session
   }
 
   /** See {@link RequestEntry.persistBeforeHeaders}. */

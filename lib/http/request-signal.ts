@@ -1,5 +1,6 @@
 import type { Load } from '../sessions/load.js'
 import type { Session } from '../sessions/session.js'
+import type { Entry } from '../sessions/session-entry.js'
 
 /** The `signal` of one request: aborts at the end of the request's load. It can be read before the request has a session. */
 export class RequestSignal {
@@ -14,8 +15,13 @@ export class RequestSignal {
     return this.#early.signal
   }
 
-  /** The request belongs to that load. */
-  follow(load: Load): void {
+  /** The request has entered its session. If it waits for unload hooks, it belongs to the load that begins after them. */
+  follow({ ready, session }: Entry): void {
+    if (ready === undefined) this.#follow(session.load)
+    else void ready.then(() => this.#follow(session.load))
+  }
+
+  #follow(load: Load): void {
     this.#load = load
     const early = this.#early
     if (early === undefined) return

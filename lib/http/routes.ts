@@ -14,6 +14,7 @@ import { serveFile } from './file-route.js'
 import type { InstanceContext } from './instance.js'
 import { mimeTypeOf } from './mime-type.js'
 import type { RequestHandle } from './request-handle.js'
+import { tabKey } from './tab.js'
 import { expectMultipart, type Upload } from './upload-route.js'
 
 /** Responds to a request for one of the library's own routes. */
@@ -84,7 +85,7 @@ export class Routes {
           this.#goodbye(first, epoch, query.has('within') ? 'within' : undefined, ...request)
       case 'GET file 2':
       case 'HEAD file 2':
-        return (...request) => serveFile(first, second, ...request)
+        return (...request) => serveFile(first, second, query.get('scope'), ...request)
       case 'POST upload 0':
         return this.#config.uploadRoute ? (...request) => this.#receive(...request) : undefined
       case 'OPTIONS heartbeat 1':
@@ -102,7 +103,7 @@ export class Routes {
     state.noteHeartbeat()
     const session = state.find()
     session?.noteReturn()
-    const page = await this.#pages.open(id, epoch, session, () => state.enterPage(id))
+    const page = await this.#pages.open(id, epoch, session, () => state.enterPage(id), tabKey(req))
     const ticket = this.#pages.issueTicket(page)
     state.noteCookie(id, page.token)
     state.renewOwnCookie()

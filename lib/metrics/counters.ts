@@ -11,11 +11,16 @@ export function countEvents(instance: string, meter: Meter, attributes: Attribut
   const counters = new Counters(meter, attributes)
   const channels = new Subscriptions(instance)
 
+  // Scopes aren't counted as sessions, as in stats().
   const begun = counters.total('gradio_state.session.begun', '{session}', 'Sessions that have begun.')
-  channels.on('gradio-state:session:begin', () => begun())
+  channels.on('gradio-state:session:begin', ({ parent }) => {
+    if (parent === undefined) begun()
+  })
 
   const loaded = counters.total('gradio_state.session.loaded', '{session}', 'Loads of sessions.')
-  channels.on('gradio-state:session:load', () => loaded())
+  channels.on('gradio-state:session:load', ({ parent }) => {
+    if (parent === undefined) loaded()
+  })
 
   const unloaded = counters.by(
     REASON,
@@ -24,7 +29,9 @@ export function countEvents(instance: string, meter: Meter, attributes: Attribut
     '{session}',
     'Unloads of sessions.',
   )
-  channels.on('gradio-state:session:unload', ({ reason }) => unloaded(reason))
+  channels.on('gradio-state:session:unload', ({ parent, reason }) => {
+    if (parent === undefined) unloaded(reason)
+  })
 
   const ended = counters.by(
     REASON,
@@ -33,7 +40,9 @@ export function countEvents(instance: string, meter: Meter, attributes: Attribut
     '{session}',
     'Sessions that have ended.',
   )
-  channels.on('gradio-state:session:end', ({ reason }) => ended(reason))
+  channels.on('gradio-state:session:end', ({ parent, reason }) => {
+    if (parent === undefined) ended(reason)
+  })
 
   const deleted = counters.by(
     REASON,

@@ -1,6 +1,7 @@
 import { GradioStateError } from '../errors.js'
 import type { PageHint } from '../sessions/coordinator.js'
-import type { Entry, PageHandle, Session } from '../sessions/session.js'
+import type { PageHandle, Session } from '../sessions/session.js'
+import type { Entry } from '../sessions/session-entry.js'
 import type { Reason } from '../types.js'
 import { Deadline, type Deadlines, type Due } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
@@ -35,6 +36,8 @@ export class Page implements PageHandle {
   readonly id: string
   /** The highest epoch that the page has sent. The client adds 1 each time the page returns from the back/forward cache. */
   epoch = 0
+  /** The key of the scope of its tab; `undefined` for a page whose browser doesn't name its tab. */
+  tab: string | undefined
   /** The last ticket that was issued; empty once it was used or revoked. */
   ticket = ''
   /** How often its cookie has to be renewed while it has a socket, in milliseconds. */
@@ -67,6 +70,11 @@ export class Page implements PageHandle {
 
   get isOpen(): boolean {
     return this.#entry !== undefined
+  }
+
+  /** Its entry in the session, while it is open. */
+  get entry(): Entry | undefined {
+    return this.#entry
   }
 
   /** See {@link Entry.whenReady}. */

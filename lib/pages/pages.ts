@@ -1,8 +1,11 @@
 import { GradioStateError, show } from '../errors.js'
 import type { PageHint } from '../sessions/coordinator.js'
-import type { Entry, Session } from '../sessions/session.js'
+import { enterScope, findScope } from '../sessions/scope-entry.js'
+import type { Session } from '../sessions/session.js'
+import type { Entry } from '../sessions/session-entry.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
+import { detachString } from '../util/detach-string.js'
 import { ForeignTickets } from './foreign-tickets.js'
 import type { Page } from './page.js'
 import { SessionPages } from './session-pages.js'
@@ -28,6 +31,7 @@ export class Pages {
    * A page has sent a heartbeat. After a goodbye, only a higher epoch opens the page again, so a late heartbeat does nothing.
    * @param session the session of the request, if there is one
    * @param enter enters the page's session, and starts one if there is none
+   * @param tab see {@link Page.tab}
    * @throws GradioStateError `PAGE_GONE`, `PAGE_ID_INVALID`, `TOO_MANY_PAGES`, `TOO_MANY_WAITING`
    */
   async open(
@@ -35,14 +39,15 @@ export class Pages {
     epoch: number | undefined,
     session: Session | undefined,
     enter: () => Promise<Entry>,
+    tab?: string,
   ): Promise<Page> {
     if (!/^[\w-]{1,64}$/.test(id)) throw pageIdInvalid(id)
     const known = this.#find(session, id)
     known?.refuseOutdated(epoch)
     if (known === undefined) SessionPages.of(session)?.makeRoom()
     let page = known
-    if (page?.isOpen && this.#sessions.isShared) page = await this.#reenter(page, epoch)
-    if (!page?.isOpen) page = this.#addEntry(await enter(), id, epoch)
+    if (page?.isOpen && this.#sessions.isShared) page = await this.#reenter(page, epoch, tab)
+    if (!page?.isOpen) page = this.#addEntry(await enter(), id, epoch, tab)
     page.noteHeartbeat(epoch)
     await page.whenReady()
     // While it waited for hooks, it may have left or its session may have ended.
@@ -65,8 +70,8 @@ export class Pages {
 
   /** Issues a ticket for one socket of the page. The page's earlier ticket becomes invalid. */
   issueTicket(page: Page): string {
-    const { id, token, epoch } = page
-    page.ticket = this.#tickets.seal({ token, page: id, epoch })
+    const { id, token, epoch, tab } = page
+    page.ticket = this.#tickets.seal({ token, page: id, epoch, tab })
     const issuedAt = this.#tickets.issuedAt(page.ticket)
     if (issuedAt !== undefined) this.#foreignTickets?.noteOwn(issuedAt)
     return page.ticket
@@ -104,34 +109,52 @@ export class Pages {
    * Uses up a ticket that {@link findTicket} has returned, and moves its page from another node to this one.
    * @throws GradioStateError `PAGE_UNKNOWN`, and the errors of {@link open}
    */
-  async takeOver(sealed: string, { token, page: id, epoch }: Ticket): Promise<Page> {
+  async takeOver(sealed: string, { token, page: id, epoch, tab }: Ticket): Promise<Page> {
     if (!this.#tickets.markUsed(sealed)) throw pageUnknown(id)
-    return this.open(id, epoch, this.#sessions.find(token), async () => {
+    const enter = async () => {
       const { cluster } = this.#sessions
       const entry = await (cluster ?? this.#sessions).enter(token, { kind: 'page', page: id })
       if (entry === undefined) throw pageUnknown(id)
       return entry
-    })
+    }
+    return this.open(id, epoch, this.#sessions.find(token), enter, tab)
   }
 
   /** Enters the session again for a page that is open here: it may have moved to another node since its last heartbeat. */
-  async #reenter(page: Page, epoch: number | undefined): Promise<Page | undefined> {
+  async #reenter(page: Page, epoch: number | undefined, tab: string | undefined): Promise<Page | undefined> {
     // Before the wait: if the socket closes during it, the page stays because of this heartbeat.
     page.noteHeartbeat(epoch)
     const { cluster } = this.#sessions
     const entry = await (cluster ?? this.#sessions).enter(page.token, { kind: 'page', page: page.id })
-    return entry && this.#addEntry(entry, page.id, epoch)
+    return entry && this.#addEntry(entry, page.id, epoch, tab)
   }
 
   /** Adds the entry to its page. */
-  #addEntry(entry: Entry, id: string, epoch: number | undefined): Page {
+  #addEntry(entry: Entry, id: string, epoch: number | undefined, tab: string | undefined): Page {
     const page = this.#findOrAdd(entry, id)
+    page.tab = tab === undefined ? page.tab : detachString(tab)
     page.renewalInterval = this.#renewalInterval(page.token)
     // The goodbye may have arrived before this heartbeat.
     if (!page.isOpen && page.isOutdated(epoch)) entry.leave()
-    else page.enter(entry)
+    else {
+      this.#enterTab(entry, page.tab)
+      page.enter(entry)
+    }
     page.refuseOutdated(epoch)
     return page
+  }
+
+  /** A page is in its tab's scope, too, once the scope has started. Nodes don't learn when that is, so in a cluster the page starts it. */
+  #enterTab(entry: Entry, tab: string | undefined): void {
+    const { session } = entry
+    if (tab === undefined || session.ended !== undefined) return
+    if (!this.#sessions.isShared && findScope(this.#sessions, session, tab) === undefined) return
+    try {
+      enterScope(this.#sessions, entry, tab)
+    } catch (error) {
+      // The page opens without its scope. A request that uses it receives the error.
+      if (!(error instanceof GradioStateError) || error.code !== 'TOO_MANY_SCOPES') throw error
+    }
   }
 
   #findOrAdd(entry: Entry, id: string): Page {

@@ -1,5 +1,6 @@
 import { GradioStateError } from '../errors.js'
 import type { PageList, Session } from '../sessions/session.js'
+import type { Entry } from '../sessions/session-entry.js'
 import type { Reason } from '../types.js'
 import { Page, type PageOwner } from './page.js'
 
@@ -38,6 +39,11 @@ export class SessionPages implements PageList, PageOwner {
         `Expected at most ${MAX_PAGES} pages in a session, got one more.`,
       )
     left.forget()
+  }
+
+  /** The entries of the tab's open pages. */
+  entriesOf(tab: string): Entry[] {
+    return [...this.#pages.values()].flatMap(page => (page.tab === tab && page.entry) || [])
   }
 
   close(reason: Reason): void {

@@ -7,6 +7,8 @@ export interface Ticket {
   readonly token: string
   readonly page: string
   readonly epoch: number
+  /** See `Page.tab`. */
+  readonly tab?: string | undefined
 }
 
 /**
@@ -26,8 +28,8 @@ export class Tickets {
     this.#clock = clock
   }
 
-  seal({ token, page, epoch }: Ticket): string {
-    const content: Content = [this.#issuer, token, page, epoch]
+  seal({ token, page, epoch, tab }: Ticket): string {
+    const content: Content = [this.#issuer, token, page, epoch, tab ?? null]
     const head = Buffer.alloc(HEAD)
     head.writeUIntBE(Math.floor(this.#clock.wall()), 0, TIME)
     randomBytes(NONCE).copy(head, TIME)
@@ -40,8 +42,8 @@ export class Tickets {
   open(sealed: string): (Ticket & { readonly isOwn: boolean }) | undefined {
     const content = this.issuedAt(sealed) === undefined ? undefined : this.#decipher(sealed)
     if (content === undefined) return undefined
-    const [issuer, token, page, epoch] = content
-    return { token, page, epoch, isOwn: issuer === this.#issuer }
+    const [issuer, token, page, epoch, tab] = content
+    return { token, page, epoch, tab: tab ?? undefined, isOwn: issuer === this.#issuer }
   }
 
   /**
@@ -89,7 +91,7 @@ export class Tickets {
   }
 }
 
-type Content = [issuer: string, token: string, page: string, epoch: number]
+type Content = [issuer: string, token: string, page: string, epoch: number, tab: string | null]
 
 const CIPHER = 'aes-256-gcm'
 /** A ticket begins with the time at which it was issued and a nonce; in bytes. */

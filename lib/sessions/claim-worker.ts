@@ -14,7 +14,7 @@ export interface WorkerContext {
   readonly shared: SharedAccess
   findById(id: string): Session | undefined
   /** Makes an object for a session that isn't in this process, for its hooks. */
-  makeRemote(token: string, id: string, createdAt: number): Session
+  makeRemote(token: string, id: string, createdAt: number, parentId?: string): Session
   /** Reschedules the session's next deadline. */
   arm(session: Session): void
 }
@@ -59,9 +59,9 @@ export class ClaimWorker implements DueSource {
   /** Does the work of a claim. */
   start(claim: Claim): void {
     if (claim.phase === 'value') {
-      const { token, sessionId, createdAt } = claim
+      const { token, sessionId, createdAt, parentId } = claim
       const session =
-        this.#context.findById(sessionId) ?? this.#context.makeRemote(token, sessionId, createdAt)
+        this.#context.findById(sessionId) ?? this.#context.makeRemote(token, sessionId, createdAt, parentId)
       void this.#context.lifecycle.limiter.run(() => this.release(claim, session))
       return
     }
@@ -118,7 +118,10 @@ export class ClaimWorker implements DueSource {
     presence.load = claim.load
     presence.beginUnload()
     session.endLoad()
-    const unloading = this.#context.lifecycle.limiter.run(() => this.#unload(session, claim))
+    const run = () => this.#context.lifecycle.limiter.run(() => this.#unload(session, claim))
+    const inScopes = session.scopes?.usable.flatMap(({ unloading }) => unloading ?? []) ?? []
+    // Without a slot of the limiter: the scopes need slots of their own.
+    const unloading = inScopes.length === 0 ? run() : Promise.all(inScopes).then(run)
     session.unloading = unloading
     void unloading.then(() => {
       if (session.unloading === unloading) session.unloading = undefined
@@ -135,8 +138,8 @@ export class ClaimWorker implements DueSource {
     this.#context.arm(session)
   }
 
-  #remoteSession({ token, id, createdAt, load }: SessionClaim): Session {
-    const session = this.#remoteSessions.get(id) ?? this.#context.makeRemote(token, id, createdAt)
+  #remoteSession({ token, id, createdAt, load, parentId }: SessionClaim): Session {
+    const session = this.#remoteSessions.get(id) ?? this.#context.makeRemote(token, id, createdAt, parentId)
     session.presence.load = load
     this.#remoteSessions.set(id, session)
     return session

@@ -53,6 +53,7 @@ export function clusterEvents(
         const { presence } = session
         if (presence.phase !== 'loaded' || presence.load > load) return
         presence.unloadedElsewhere()
+        shares.unloadScopes(session)
         session.endLoad()
       }),
     ended: (id, reason) => forSession(id, session => void worker.end(session, reason, undefined)),

@@ -1,17 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import { GradioStateError } from '../errors.js'
+import { sessionEnded } from '../errors.js'
 import type { Reason } from '../types.js'
 import type { Clock } from '../util/clock.js'
 import { detachString } from '../util/detach-string.js'
 import { ClaimWorker, type WorkerContext } from './claim-worker.js'
 import { clusterEvents, type EventsContext } from './cluster-events.js'
 import { ClusterShares, type SharesContext } from './cluster-shares.js'
-import type { Admission, Coordinator, NodeContext, PageHint, Proposal } from './coordinator.js'
-import type { EntryInit, EntryKind, SessionInit } from './entry.js'
+import { isUnavailable, unlessUnavailable } from './cluster-unavailable.js'
+import type { Admission, Coordinator, NodeContext, PageHint } from './coordinator.js'
+import type { EntryInit, SessionInit } from './entry.js'
 import { PendingEntries } from './pending-entries.js'
 import { RECONNECT } from './presence.js'
-import { Entry, type Session } from './session.js'
+import { parentToken } from './scopes.js'
+import type { Session } from './session.js'
 import type { SharedOwner } from './session-access.js'
+import { Entry } from './session-entry.js'
 import type { ValueClaim } from './shared-value-store.js'
 
 /** What the node needs from this process's sessions. */
@@ -28,8 +31,8 @@ export interface ClusterNodeContext extends WorkerContext, SharesContext, Events
   all(): Session[]
   /** @throws GradioStateError `CLOSED` */
   expectOpen(): void
-  /** @throws GradioStateError `TOO_MANY_SESSIONS` */
-  makeRoom(): void
+  /** @throws GradioStateError `TOO_MANY_SESSIONS`, `TOO_MANY_SCOPES` */
+  makeRoom(token: string): void
   begin(token: string, id: string, createdAt: number, sessionInit: SessionInit | undefined): Session
   /** Enters a session by the state of this process alone. */
   enter(token: string, init: EntryInit, sessionInit: SessionInit | undefined): Entry | undefined
@@ -65,7 +68,7 @@ export class ClusterNode {
   connect(): void {
     const { config, hooks } = this.#context
     const { clock, unloadDelay, gracePeriod } = config
-    const shares = () => this.#context.all().map(session => this.shares.of(session))
+    const shares = () => this.#context.all().flatMap(session => this.shares.withScopes(session))
     // The sockets of a node that crashed count as broken, so their pages get time to reconnect.
     const options = () => this.#context.agreedOptions()
     const context = { clock, unloadDelay: unloadDelay + RECONNECT, gracePeriod, shares, options }
@@ -90,7 +93,7 @@ export class ClusterNode {
     context.expectOpen()
     const known = context.find(token)
     const isNew = sessionInit !== undefined && known === undefined
-    if (isNew && !this.pendingEntries.mayBegin(token)) context.makeRoom()
+    if (isNew && !this.pendingEntries.mayBegin(token)) context.makeRoom(token)
     return this.#ask(known?.token ?? detachString(token), known, withPageId(init), sessionInit)
   }
 
@@ -105,7 +108,7 @@ export class ClusterNode {
     const { page } = init
     if (known !== undefined && page !== undefined) this.shares.addPage(known, page)
     const { id, answered } = this.pendingEntries.add(token, known, begins)
-    const proposal = this.#proposal(token, id, known, init.kind)
+    const proposal = this.shares.proposal(token, id, known, init.kind)
     try {
       const admission = await this.#coordinator.enter(proposal, init, begins).catch(unlessUnavailable)
       context.expectOpen()
@@ -130,7 +133,7 @@ export class ClusterNode {
     const { session, kind, page } = entry
     const { token, id } = session
     const { answered } = this.pendingEntries.add(token, session, false)
-    const proposal = this.#proposal(token, id, session)
+    const proposal = this.shares.proposal(token, id, session)
     const init = page === undefined ? { kind } : { kind, page }
     // A session that the cluster has confirmed isn't started again.
     const answer = this.#coordinator.enter(proposal, init, !this.#coordinator.isConfirmed(session))
@@ -157,12 +160,17 @@ export class ClusterNode {
   /** A deadline of the session has passed: reports that this node no longer keeps it. The answer may be work, which takes a slot. */
   stopKeeping(session: Session): void {
     const { deadlines, lifecycle } = this.#context
-    if (session.presence.stopKeeping(deadlines.now))
+    const { presence } = session
+    if (presence.stopKeeping(deadlines.now)) {
+      if (!presence.keepsLoaded) this.shares.unloadScopes(session)
       lifecycle.limiter.occupy(this.shares.report(session).then(() => {}))
+    }
     this.#context.arm(session)
   }
 
   end(session: Session, reason: Reason): Promise<void> {
+    // First, so that this node gets their claims before that of the session.
+    for (const scope of session.scopes?.usable ?? []) void this.end(scope, reason)
     return this.#worker.end(session, reason, this.#coordinator.end(this.shares.of(session), reason))
   }
 
@@ -197,31 +205,14 @@ export class ClusterNode {
     return isKept && this.#coordinator.isConfirmed(session)
   }
 
-  /** @param kind the kind of an entry that the presence doesn't count yet */
-  #proposal(token: string, id: string, session: Session | undefined, kind?: EntryKind): Proposal {
-    const { clock } = this.#context.config
-    const { presence } = session ?? {}
-    return {
-      token,
-      id,
-      createdAt: session?.createdAt ?? clock.wall(),
-      isBegun: session !== undefined,
-      expected: presence?.expected(this.#context.deadlines.now) ?? [],
-      navigations: (presence?.navigationsWithoutPage ?? 0) + (kind === 'navigation' ? 1 : 0),
-    }
-  }
-
-  #admit(
-    token: string,
-    admission: Admission,
-    { kind, page }: EntryInit,
-    sessionInit: SessionInit | undefined,
-  ): Entry {
+  #admit(token: string, admission: Admission, init: EntryInit, sessionInit: SessionInit | undefined): Entry {
     const context = this.#context
+    const { page } = init
     const known = context.findById(admission.id)
-    const session = known ?? context.begin(token, admission.id, admission.createdAt, sessionInit)
+    const session = known ?? this.#begin(token, admission, sessionInit)
+    if (session === undefined) throw sessionEnded()
     this.#adopt(session, admission, known === undefined)
-    const entry = new Entry(session, kind, page)
+    const entry = new Entry(session, init)
     if (page !== undefined) this.shares.addPage(session, page)
     this.#await(entry, admission)
     session.presence.enter(entry, context.deadlines.now, admission)
@@ -231,18 +222,39 @@ export class ClusterNode {
     return entry
   }
 
+  /** Starts the session of an admission here; `undefined` for a scope whose session has ended since. */
+  #begin(token: string, admission: Admission, sessionInit: SessionInit | undefined): Session | undefined {
+    const parent = parentToken(token)
+    const { id, createdAt } = admission
+    if (parent === undefined || this.#context.find(parent) !== undefined)
+      return this.#context.begin(token, id, createdAt, sessionInit)
+    void this.#leaveUnused(this.#context.makeRemote(token, id, createdAt), admission)
+    return undefined
+  }
+
+  /** The cluster has let an entry into a session that isn't used here: undoes that. */
+  async #leaveUnused(session: Session, { phase }: Admission): Promise<void> {
+    // With this reason, the session ends only if no other node keeps it.
+    const claim = await this.#coordinator.end(this.shares.of(session), 'evicted')
+    if (claim === undefined) return
+    if (phase === 'new') await this.#coordinator.complete(claim)
+    else this.#worker.start(claim)
+  }
+
   /** Handles the answer about an entry that has already entered here. */
   #entryAnswered(entry: Entry, admission: Admission, begins: boolean): void {
     const context = this.#context
     const { session } = entry
     if (session.ended === undefined && session.id === admission.id) {
-      this.#adopt(session, admission, false, begins)
+      // The load hooks of a scope have not run: it may exist on another node.
+      this.#adopt(session, admission, session.parent !== undefined, begins)
       if (admission.phase === 'unloading' && !entry.left) session.presence.wait(entry)
       return
     }
     // The session has ended, and the cluster has let the entry into another session, where it isn't present.
     const known = context.findById(admission.id)
-    const other = known ?? context.begin(session.token, admission.id, admission.createdAt, undefined)
+    const other = known ?? this.#begin(session.token, admission, undefined)
+    if (other === undefined) return
     this.#adopt(other, admission, known === undefined)
     if (known === undefined) other.presence.beginWithoutEntry(context.deadlines.now)
     context.arm(other)
@@ -276,16 +288,6 @@ export class ClusterNode {
 }
 
 /** The page of a tracked socket has no id, so it gets one. */
-function withPageId({ kind, page }: EntryInit): EntryInit {
-  return kind === 'page' ? { kind, page: detachString(page ?? randomUUID()) } : { kind }
-}
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof GradioStateError && error.code === 'CLUSTER_UNAVAILABLE'
-}
-
-/** During an outage, an entry continues by the state of this process alone. */
-function unlessUnavailable(error: unknown): 'unavailable' {
-  if (isUnavailable(error)) return 'unavailable'
-  throw error
+function withPageId(init: EntryInit): EntryInit {
+  return init.kind === 'page' ? { ...init, page: detachString(init.page ?? randomUUID()) } : init
 }

@@ -1,10 +1,13 @@
+import type { Clock } from '../util/clock.js'
 import type { Deadlines } from '../util/scheduler.js'
 import type { ClaimWorker } from './claim-worker.js'
-import type { Coordinator, Share } from './coordinator.js'
-import type { Entry, Session } from './session.js'
+import type { Coordinator, Proposal, Share } from './coordinator.js'
+import type { EntryKind, SessionEntry } from './entry.js'
+import type { Session } from './session.js'
 
 /** What the shares need from this process's sessions. */
 export interface SharesContext {
+  readonly config: { readonly clock: Clock }
   readonly deadlines: Deadlines
   /** Reschedules the session's next deadline. */
   arm(session: Session): void
@@ -51,6 +54,35 @@ export class ClusterShares {
     }
   }
 
+  /** What this node knows of the session of an entry. @param kind the kind of an entry that the presence doesn't count yet */
+  proposal(token: string, id: string, session: Session | undefined, kind?: EntryKind): Proposal {
+    const { clock } = this.#context.config
+    const { presence } = session ?? {}
+    return {
+      token,
+      id,
+      createdAt: session?.createdAt ?? clock.wall(),
+      isBegun: session !== undefined,
+      expected: presence?.expected(this.#context.deadlines.now) ?? [],
+      navigations: (presence?.navigationsWithoutPage ?? 0) + (kind === 'navigation' ? 1 : 0),
+    }
+  }
+
+  /** The shares of a session and its scopes. */
+  withScopes(session: Session): Share[] {
+    return [session, ...(session.scopes?.usable ?? [])].map(each => this.of(each))
+  }
+
+  /** This node doesn't keep the session loaded any more, so it doesn't keep its scopes loaded either. */
+  unloadScopes(session: Session): void {
+    for (const scope of session.scopes?.usable ?? []) {
+      const { presence } = scope
+      if (!presence.keepsLoaded || presence.pendingEntries > 0) continue
+      presence.keepsLoaded = false
+      void this.report(scope)
+    }
+  }
+
   /** Reports what this node keeps, and starts the work that this node gets for it. @returns whether another node expects a page */
   async report(session: Session, leftPage?: string): Promise<boolean> {
     const { claim, pageExpected } = await this.#coordinator.report(this.of(session), leftPage)
@@ -74,7 +106,7 @@ export class ClusterShares {
   }
 
   /** An entry has left. @param isReload whether a page is expected because of it */
-  left(session: Session, { kind, page }: Entry, isReload: boolean): void {
+  left(session: Session, { kind, page }: SessionEntry, isReload: boolean): void {
     if (kind === 'request') return
     if (page !== undefined && !this.removePage(session, page)) return
     const reported = this.report(session, page)

@@ -206,6 +206,8 @@ export type Claim = SessionClaim | ValueClaim
 
 /** The unload or end of a session. */
 export interface SessionClaim extends SessionRef {
+  /** Of a scope: the id of the session that it belongs to, if the coordinator knows it. */
+  readonly parentId?: string
   readonly phase: 'unload' | 'end'
   readonly reason: Reason
   readonly createdAt: number

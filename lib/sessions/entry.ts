@@ -6,6 +6,8 @@ export interface EntryInit {
   readonly kind: EntryKind
   /** The id of a page, the same on all nodes. */
   readonly page?: string
+  /** Set for an entry in a scope: that of the entry in its session. */
+  readonly isReconnect?: boolean
 }
 
 /** Data for a new session. */
@@ -21,10 +23,14 @@ export interface PresenceEntry {
   left: boolean
   /** Entered while unload hooks were running, and waits until the session is loaded again. */
   isWaiting: boolean
-  /** The entry of the same page or request in the parent session. */
-  parentEntry: PresenceEntry | undefined
   /** Called when it no longer waits. */
   onReleased?: (() => void) | undefined
+}
+
+/** The entry of a page or request in a session. */
+export interface SessionEntry extends PresenceEntry {
+  /** The id of a page. */
+  readonly page: string | undefined
 }
 
 /** How an entry leaves. */

@@ -5,6 +5,8 @@ import type { Values } from './values.js'
 
 /** The data of a session that hooks see. */
 interface EventSource extends SharedOwner {
+  readonly parent: { readonly view: SessionView } | undefined
+  readonly key: string | undefined
   readonly createdAt: number
   readonly info: unknown
   readonly values: Values
@@ -29,6 +31,14 @@ export class EventSession implements SessionView, SessionSource {
     this.#context = context
   }
 
+  get parent(): SessionView | undefined {
+    return this.#session.parent?.view
+  }
+
+  get key(): string | undefined {
+    return this.#session.key
+  }
+
   get createdAt(): Date {
     return new Date(this.#session.createdAt)
   }
@@ -49,7 +59,7 @@ export class EventSession implements SessionView, SessionSource {
 
   /** For logs. */
   toJSON() {
-    const { id, createdAt, info, directory } = this
-    return { id, createdAt, info, directory }
+    const { id, createdAt, info, directory, parent, key } = this
+    return { id, createdAt, info, directory, ...(parent && { parent: parent.id, key }) }
   }
 }

@@ -15,15 +15,16 @@ import { eachBounded } from '../util/limiter.js'
 import { presentCall, runAs } from '../util/own-context.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 import { describe, nameOf } from './hook-names.js'
+import { HookSet } from './hook-set.js'
 
 /**
  * Calls the app's functions so that one that throws, rejects or hangs doesn't stop the others, and none runs in the async context of
  * a request.
  */
 export class Hooks {
-  readonly load = new Set<(event: HookEvent) => unknown>()
-  readonly unload = new Set<(event: LeaveEvent) => unknown>()
-  readonly ended = new Set<(event: LeaveEvent) => unknown>()
+  readonly load = new HookSet<HookEvent>('load')
+  readonly unload = new HookSet<LeaveEvent>('unload')
+  readonly ended = new HookSet<LeaveEvent>('ended')
   readonly errorListeners = new Set<ErrorListener>()
   readonly events: Events
   /** While set, collects the calls that exceed their time limit. */
@@ -47,12 +48,12 @@ export class Hooks {
 
   /** Runs all `load` hooks of a session. Resolves when each has settled or timed out; never rejects. */
   runLoad(session: SessionView, key: string): Promise<void> {
-    return this.#runAll(this.load, session, 'load', limit => new Event(session, key, limit))
+    return this.#runAll(this.load.of(session), session, 'load', limit => new Event(session, key, limit))
   }
 
   /** Runs all `unload` or `ended` hooks of a session, as {@link runLoad} does. */
   runLeave(source: 'unload' | 'ended', session: SessionView, key: string, reason: Reason): Promise<void> {
-    return this.#runAll(this[source], session, source, limit =>
+    return this.#runAll(this[source].of(session), session, source, limit =>
       Object.assign(new Event(session, key, limit), { reason }),
     )
   }
@@ -236,29 +237,6 @@ function logError(message: string, error: unknown): void {
   } catch {
     console.error(message, 'with an error that can not be printed')
   }
-}
-
-/**
- * Adds a hook.
- * @param method the method that received it, for messages
- * @returns removes this hook only, even if the same function was added twice
- */
-export function addHook<E>(
-  hooks: Set<(event: E) => unknown>,
-  method: string,
-  hook: (event: E) => unknown,
-): () => void {
-  checkFunction(method, hook)
-  const added = (event: E) => hook(event)
-  hooks.add(added)
-  return () => {
-    hooks.delete(added)
-  }
-}
-
-export function checkFunction<T>(method: string, value: T): T {
-  if (typeof value !== 'function') throw invalid(`the argument of ${method}()`, 'a function', value)
-  return value
 }
 
 /** Throws unless `event` is one that `on()` and `off()` support. */

@@ -14,6 +14,8 @@ export interface LifecycleContext {
   readonly hooks: Hooks
   readonly sessions: SessionRegistry
   readonly shared: SharedAccess
+  /** Ends a scope whose session has ended. */
+  endScope(scope: Session, reason: Reason): void
 }
 
 /** The work at the end of a session, in addition to deleting its local part. */
@@ -52,9 +54,11 @@ export class Lifecycle {
   /** Runs the load hooks, even if the session has been unloaded since. */
   runLoadHooks(session: Session, load: number): void {
     const { hooks } = this.#context
-    hooks.events.sessionLoaded(session.id)
-    if (hooks.load.size === 0) return
+    hooks.events.sessionLoaded(session)
+    if (hooks.load.of(session).size === 0) return
     const key = `${session.id}:load:${load}`
+    const parentLoads = session.parent?.hooksRunning
+    if (parentLoads !== undefined) void session.afterHooks(() => parentLoads)
     void session.afterHooks(() => hooks.runLoad(session.view, key))
   }
 
@@ -64,7 +68,7 @@ export class Lifecycle {
    */
   unload(session: Session, load: number, reason: Reason, isOurs: IsOurs = ALWAYS): Promise<void> | undefined {
     const { hooks } = this.#context
-    if (hooks.unload.size === 0 && session.hooksRunning === undefined) {
+    if (hooks.unload.of(session).size === 0 && session.hooksRunning === undefined) {
       this.#noteUnload(session, load, reason)
       return undefined
     }
@@ -86,7 +90,8 @@ export class Lifecycle {
     })
     session.presence.end()
     sessions.end(session, reason)
-    hooks.events.sessionEnded(session.id, reason)
+    hooks.events.sessionEnded(session, reason)
+    for (const scope of session.scopes?.usable ?? []) this.#context.endScope(scope, reason)
     session.endLoad()
     session.notifyEnd(reason)
     session.pageList?.close(reason)
@@ -94,14 +99,17 @@ export class Lifecycle {
       sessions.forget(session)
       settle()
     }
-    if (finish === undefined && this.#isPlain(session, work)) {
-      this.#warnOfNoPage(reason, work)
+    const scopesFinished = session.scopes?.finished
+    if (finish === undefined && scopesFinished === undefined && this.#isPlain(session, work)) {
+      this.#warnOfNoPage(session, reason, work)
       if (work.isLoaded) this.#noteUnload(session, work.load, reason)
       session.values.clear(reason)
       over()
-    } else {
-      void this.limiter.run(finish ?? (() => this.finish(session, reason, work))).then(over)
+      return session.finished
     }
+    const run = () => this.limiter.run(finish ?? (() => this.finish(session, reason, work)))
+    // Without a slot of the limiter: the scopes need slots of their own.
+    void (scopesFinished === undefined ? run() : scopesFinished.then(run)).then(over)
     return session.finished
   }
 
@@ -110,12 +118,13 @@ export class Lifecycle {
     const { hooks, shared } = this.#context
     const { load, sharedValues } = work
     session.sharedAtEnd = sharedValues
-    this.#warnOfNoPage(reason, work)
-    if (work.isLoaded && hooks.unload.size > 0) await this.#runUnload(session, load, reason, isOurs)
+    this.#warnOfNoPage(session, reason, work)
+    if (work.isLoaded && hooks.unload.of(session).size > 0)
+      await this.#runUnload(session, load, reason, isOurs)
     else if (work.isLoaded) this.#noteUnload(session, load, reason)
     await this.#deleteValues(session, reason)
     if (sharedValues.length > 0 && (await isOurs())) await shared.releaseAll(session, sharedValues, reason)
-    if (hooks.ended.size > 0 && (await isOurs()))
+    if (hooks.ended.of(session).size > 0 && (await isOurs()))
       await hooks.runLeave('ended', session.view, `${session.id}:ended`, reason)
     await this.#cleanUp(session)
   }
@@ -137,10 +146,9 @@ export class Lifecycle {
   /** Whether the session can end synchronously, as most do: it has no files, and no hook or callback has to run or is running. */
   #isPlain(session: Session, { isLoaded, sharedValues }: EndWork): boolean {
     const { unload, ended } = this.#context.hooks
-    const hasHooks = ended.size > 0 || (isLoaded && unload.size > 0) || session.hooksRunning !== undefined
-    return (
-      !hasHooks && sharedValues.length === 0 && !session.values.hasCallbacks && session.cleanups.length === 0
-    )
+    const hasHooks = ended.of(session).size > 0 || (isLoaded && unload.of(session).size > 0)
+    const hasCallbacks = sharedValues.length > 0 || session.values.hasCallbacks
+    return !hasHooks && !hasCallbacks && session.hooksRunning === undefined && session.cleanups.length === 0
   }
 
   #runUnload(session: Session, load: number, reason: Reason, isOurs: IsOurs): Promise<void> {
@@ -156,7 +164,7 @@ export class Lifecycle {
   #noteUnload(session: Session, load: number, reason: Reason): void {
     if (session.unloadsRun >= load) return
     session.unloadsRun = load
-    this.#context.hooks.events.sessionUnloaded(session.id, reason)
+    this.#context.hooks.events.sessionUnloaded(session, reason)
   }
 
   async #deleteValues(session: Session, reason: Reason): Promise<void> {
@@ -174,8 +182,8 @@ export class Lifecycle {
     }
   }
 
-  #warnOfNoPage(reason: Reason, { hadPage }: EndWork): void {
-    if (reason !== 'disconnected' || hadPage || this.#hasWarnedOfNoPage) return
+  #warnOfNoPage({ parent }: Session, reason: Reason, { hadPage }: EndWork): void {
+    if (parent !== undefined || reason !== 'disconnected' || hadPage || this.#hasWarnedOfNoPage) return
     this.#hasWarnedOfNoPage = true
     this.#context.deadlines.context.run(warnOfNoPage)
   }

@@ -14,6 +14,10 @@ export class Load {
     return this.#controller.signal
   }
 
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   end(): void {
     this.#isOver = true
     this.#controller?.abort()

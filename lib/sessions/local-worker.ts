@@ -59,9 +59,11 @@ export class LocalWorker {
   async close(): Promise<void> {}
 
   #unload(session: Session): void {
-    const { presence } = session
+    const { presence, scopes } = session
     const { lifecycle } = this.#context
     presence.beginUnload()
+    const inScopes = scopes && this.#unloadScopes(scopes.all, presence.reason)
+    if (inScopes !== undefined) void session.afterHooks(() => inScopes)
     const running = lifecycle.unload(session, presence.load, presence.reason)
     if (running === undefined) {
       this.#unloaded(session)
@@ -70,14 +72,31 @@ export class LocalWorker {
       session.unloading = running.then(() => this.#unloaded(session))
     }
     // After the state change, since a listener of the signal may end the session, or enter it.
+    for (const scope of scopes?.usable ?? []) scope.endLoad()
     session.endLoad()
+  }
+
+  /**
+   * Unloads the scopes of a session that unloads. They are unloading until its own hooks have run, so that nothing loads them before.
+   * Those that have ended may still run hooks.
+   * @returns `undefined` if there is nothing to await
+   */
+  #unloadScopes(scopes: readonly Session[], reason: Reason): Promise<void> | undefined {
+    const unloads = scopes.map(scope => {
+      const { phase, load } = scope.presence
+      if (phase === 'ended') return scope.hooksRunning
+      scope.presence.beginUnload()
+      return phase === 'loaded' ? this.#context.lifecycle.unload(scope, load, reason) : scope.hooksRunning
+    })
+    return unloads.some(unload => unload !== undefined) ? Promise.all(unloads).then(() => {}) : undefined
   }
 
   #unloaded(session: Session): void {
     session.unloading = undefined
-    if (session.ended !== undefined) return
+    if (session.ended !== undefined || session.parent?.presence.phase === 'unloading') return
     const { deadlines, lifecycle, arm } = this.#context
     if (session.presence.completeUnload(deadlines.now)) lifecycle.load(session)
     arm(session)
+    for (const scope of session.scopes?.usable ?? []) this.#unloaded(scope)
   }
 }

@@ -1,5 +1,6 @@
 import { v4 as uuid } from 'uuid'
 import { detachString } from '../util/detach-string.js'
+import { parentToken } from './scopes.js'
 import type { Session } from './session.js'
 
 /** An entry that waits for the cluster's answer. */
@@ -19,7 +20,7 @@ export class PendingEntries {
     return this.#byToken.size > 0
   }
 
-  /** How many sessions that don't exist here yet they may begin. */
+  /** How many sessions that don't exist here yet they may begin, without scopes. */
   get beginning(): number {
     return this.#beginning
   }
@@ -60,7 +61,8 @@ export class PendingEntries {
   #groupOf(token: string, session: Session | undefined): Group {
     const known = this.#byToken.get(token)
     if (known !== undefined && known.session === session) return known
-    const group = { id: session?.id ?? detachString(uuid()), session, visitors: 0, begins: false }
+    const isScope = parentToken(token) !== undefined
+    const group = { id: session?.id ?? detachString(uuid()), isScope, session, visitors: 0, begins: false }
     this.#byToken.set(token, group)
     return group
   }
@@ -73,13 +75,14 @@ export class PendingEntries {
   }
 
   #begins(group: Group, begins: boolean): void {
-    if (group.begins !== begins) this.#beginning += begins ? 1 : -1
+    if (group.begins !== begins && !group.isScope) this.#beginning += begins ? 1 : -1
     group.begins = begins
   }
 }
 
 interface Group {
   readonly id: string
+  readonly isScope: boolean
   session: Session | undefined
   visitors: number
   begins: boolean

@@ -35,7 +35,7 @@ export class Presence {
   keepsState = true
   /** Entries that the cluster has not answered yet. Nothing is due meanwhile: a report would overtake them. */
   pendingEntries = 0
-  readonly parent: Presence | undefined
+  readonly #parent: Presence | undefined
   readonly #rules: PresenceRules
   readonly #expectedPages = new ExpectedPages()
   #waiting: Set<PresenceEntry> | undefined
@@ -44,10 +44,16 @@ export class Presence {
   #endAt = Number.POSITIVE_INFINITY
   #pageTime: PageTime | undefined
 
-  /** Row 1: a session is loaded when it begins. @param parent the presence of the parent session */
+  /**
+   * Row 1: a session is loaded when it begins. A scope is loaded by its first entry, and only while its parent is.
+   * @param parent the presence of the session that the scope belongs to
+   */
   constructor(rules: PresenceRules, parent?: Presence) {
     this.#rules = rules
-    this.parent = parent
+    this.#parent = parent
+    if (parent === undefined) return
+    this.phase = parent.phase === 'unloading' ? 'unloading' : 'unloaded'
+    this.load = 0
   }
 
   /** How many entries are present. */
@@ -90,20 +96,15 @@ export class Presence {
   }
 
   /**
-   * Rows 2 to 5: a page or request enters. An entry in a child session is an entry in its parent, too.
+   * Rows 2 to 5: a page or request enters. If it enters a scope, it has entered the parent before.
    * @param answer the cluster's answer about this entry, after {@link answered}; without it, this process decides
    * @returns whether the entry has loaded the session, so that its load hooks have to run
    */
   enter(entry: PresenceEntry, now: number, answer?: EntryAdmission): boolean {
-    if (this.parent !== undefined) {
-      const { kind, isReconnect = false } = entry
-      entry.parentEntry = { kind, isReconnect, left: false, isWaiting: false, parentEntry: undefined }
-      this.parent.enter(entry.parentEntry, now)
-    }
     this.keepsLoaded = this.keepsState = true
     this.reason = 'disconnected'
     const isWaiting = (answer?.phase ?? this.phase) === 'unloading'
-    const loads = this.phase === 'unloaded' && !isWaiting
+    const loads = this.phase === 'unloaded' && !isWaiting && this.#mayLoad
     if (loads) this.#load(this.load + 1)
     if (isWaiting) this.wait(entry)
     if (entry.kind === 'page') {
@@ -128,7 +129,7 @@ export class Presence {
     this.#waiting.add(entry)
   }
 
-  /** Rows 6 to 11: an entry leaves, with the one in the parent session. @returns whether a page is expected because of a reload */
+  /** Rows 6 to 11: an entry leaves. @returns whether a page is expected because of a reload */
   leave(entry: PresenceEntry, options: LeaveOptions, now: number): boolean {
     if (entry.left) return false
     let isReload = false
@@ -149,7 +150,6 @@ export class Presence {
       if (entry.kind === 'request') this.requests--
       else this.#expectedPages.navigationAnswered(options.awaitPage ?? false, now)
     }
-    if (entry.parentEntry !== undefined) this.parent?.leave(entry.parentEntry, options, now)
     return isReload
   }
 
@@ -165,7 +165,7 @@ export class Presence {
     this.phase = 'ended'
     this.keepsLoaded = this.keepsState = false
     this.#expectedPages.clear()
-    this.#releaseWaiting()
+    this.#releaseWaiting(0)
   }
 
   /** When this process stops keeping the session loaded; `Infinity` while an entry prevents it. */
@@ -208,14 +208,14 @@ export class Presence {
     this.#expectedPages.clear()
   }
 
-  /** Row 16: unload hooks have run. @returns whether an entry has waited, so that the session is loaded again */
+  /** Row 16: unload hooks have run, first those of the parent. @returns whether an entry has waited, so that the session is loaded again */
   completeUnload(now: number): boolean {
     if (this.phase !== 'unloading') return false
     this.phase = 'unloaded'
-    if (this.waiting === 0) return false
-    this.#load(this.load + 1)
-    this.#afterLoad(now)
-    return true
+    const loads = this.waiting > 0 && this.#mayLoad
+    if (loads) this.#load(this.load + 1)
+    this.#releaseWaiting(now)
+    return loads
   }
 
   /** Row 18: the cluster has answered about an entry, which enters next. @returns whether this process didn't know of the load */
@@ -239,7 +239,7 @@ export class Presence {
     this.hadPage ||= hadPage
     this.everHadPage ||= hadPage
     this.reason = 'disconnected'
-    this.#afterLoad(now)
+    this.#releaseWaiting(now)
     return isNewLoad
   }
 
@@ -267,24 +267,23 @@ export class Presence {
     return this.#expectedPages.announcedElsewhere(now)
   }
 
+  /** A request that is still in flight after the parent's unload doesn't load a scope of it. */
+  get #mayLoad(): boolean {
+    return this.#parent === undefined || this.#parent.phase === 'loaded'
+  }
+
   #load(load: number): void {
     this.phase = 'loaded'
     this.load = load
     this.hadPage = this.pages > 0
   }
 
-  /** The session is loaded: the waiting entries continue. */
-  #afterLoad(now: number): void {
-    for (const { kind } of this.#waiting ?? []) {
-      if (kind !== 'page') this.#postponeUnload(now + this.#rules.unloadDelay)
-    }
-    this.#releaseWaiting()
-  }
-
-  #releaseWaiting(): void {
+  /** The waiting entries continue. */
+  #releaseWaiting(now: number): void {
     const waiting = this.#waiting
     this.#waiting = undefined
     for (const entry of waiting ?? []) {
+      if (entry.kind !== 'page') this.#postponeUnload(now + this.#rules.unloadDelay)
       entry.isWaiting = false
       entry.onReleased?.()
     }

@@ -2,13 +2,15 @@ import { GradioStateError } from '../errors.js'
 import type { Reason } from '../types.js'
 import { EvictionOrder } from './eviction-order.js'
 import type { SessionStats } from './reports.js'
+import { Scopes } from './scopes.js'
 import type { Session } from './session.js'
 
-/** The sessions of this process: the usable ones, and the ended ones whose callbacks are running. */
+/** The sessions of this process: the usable ones, and the ended ones whose callbacks are running. Finds scopes, too. */
 export class SessionRegistry {
   readonly #maxSessions: number
   readonly #onSlowEnds: (ending: number) => void
   readonly #byToken = new Map<string, Session>()
+  readonly #scopesByToken = new Map<string, Session>()
   readonly #byId = new Map<string, Session>()
   readonly #evictable = new EvictionOrder()
   readonly #ending = new Set<Session>()
@@ -40,26 +42,35 @@ export class SessionRegistry {
     return this.#byToken.has(token)
   }
 
+  /** The session or scope of a token. */
   find(token: string): Session | undefined {
-    return this.#byToken.get(token)
+    return this.#byToken.get(token) ?? this.#scopesByToken.get(token)
   }
 
+  /** The session or scope with that id. */
   findById(id: string): Session | undefined {
     return this.#byId.get(id)
   }
 
+  /** The sessions, without their scopes. */
   all(): Session[] {
     return [...this.#byToken.values()]
   }
 
   add(session: Session): void {
-    this.#byToken.set(session.token, session)
+    const { parent } = session
     this.#byId.set(session.id, session)
+    this.#tableOf(session).set(session.token, session)
+    if (parent === undefined) return
+    parent.scopes ??= new Scopes()
+    parent.scopes.add(session)
   }
 
   /** Updates the eviction order. Has to be called when a session has opened, closed or returned. */
   updateEviction(session: Session): void {
-    this.#evictable.update(session)
+    const { parent, presence } = session
+    if (parent === undefined) this.#evictable.update(session)
+    else if (presence.entryCount === 0) parent.scopes?.closed(session)
   }
 
   /** Updates the eviction order. Has to be called when a cleanup was added to a session. */
@@ -67,10 +78,16 @@ export class SessionRegistry {
     this.#evictable.noteCleanup(session)
   }
 
-  /** Moves a session that has ended to {@link ending}, until {@link forget}. */
+  /** Moves a session that has ended to {@link ending}, or a scope to those that end in its session, until {@link forget}. */
   end(session: Session, reason: Reason): void {
-    if (this.#byToken.get(session.token) === session) this.#byToken.delete(session.token)
+    const { parent } = session
+    const table = this.#tableOf(session)
+    if (table.get(session.token) === session) table.delete(session.token)
     this.#byId.delete(session.id)
+    if (parent !== undefined) {
+      parent.scopes?.end(session)
+      return
+    }
     this.#evictable.delete(session)
     this.#ending.add(session)
     this.#ended[reason]++
@@ -78,6 +95,7 @@ export class SessionRegistry {
 
   forget(session: Session): void {
     this.#ending.delete(session)
+    session.parent?.scopes?.forget(session)
   }
 
   /**
@@ -105,6 +123,10 @@ export class SessionRegistry {
     return this.#ending.size < this.#maxSessions ? this.#evictable.firstWithCleanup(except) : undefined
   }
 
+  #tableOf({ parent }: Session): Map<string, Session> {
+    return parent === undefined ? this.#byToken : this.#scopesByToken
+  }
+
   /** How many ending sessions make their callbacks count as slow: fewer than make new sessions be refused, but more than a few. */
   get #slowFrom(): number {
     return Math.min(Math.max(this.#maxSessions / 2, 100), this.#maxSessions)
@@ -119,7 +141,8 @@ export class SessionRegistry {
       if (session.presence.entryCount > 0) open++
       if (session.loaded) loaded++
       pages += session.pages
-      values += session.values.count + (session.localValues?.byName.size ?? 0)
+      for (const { values: own, localValues } of [session, ...(session.scopes?.usable ?? [])])
+        values += own.count + (localValues?.byName.size ?? 0)
     }
     const sessions = this.#byToken.size
     return { sessions, open, loaded, ending: this.#ending.size, pages, values, ended: { ...this.#ended } }

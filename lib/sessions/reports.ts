@@ -21,7 +21,7 @@ export interface SessionStats {
   readonly ending: number
   /** Connected pages. */
   readonly pages: number
-  /** Values of these sessions in this process. Shared values of a cluster, which are in Redis, don't count. */
+  /** Values of these sessions and their scopes in this process. Shared values of a cluster, which are in Redis, don't count. */
   readonly values: number
   /** How many sessions have ended since the start, by reason. */
   readonly ended: Readonly<Record<Reason, number>>

@@ -19,7 +19,7 @@ export interface SessionAccess {
    * The session, or `undefined` if it has not started.
    * @throws GradioStateError `SESSION_ENDED`, unless {@link begin} is missing
    */
-  readonly find: () => SharedOwner | undefined
+  readonly find: () => SharedOwner | undefined | Promise<SharedOwner | undefined>
   /** The session, started if necessary. Missing in hooks and callbacks, which can only read, and create no initial value. */
   readonly begin?: () => Promise<SharedOwner>
 }

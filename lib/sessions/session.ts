@@ -1,14 +1,14 @@
-import { GradioStateError } from '../errors.js'
 import type { Events } from '../events.js'
 import type { Reason, SessionView } from '../types.js'
 import type { Deadlines } from '../util/scheduler.js'
 import { WheelNode } from '../util/timer-wheel.js'
 import type { PageHint } from './coordinator.js'
-import type { EntryKind, LeaveOptions, PresenceEntry } from './entry.js'
+import type { LeaveOptions, SessionEntry } from './entry.js'
 import { EventSession } from './event-session.js'
 import { Load } from './load.js'
 import type { LocalOwner, LocalValues } from './local-shared-values.js'
 import type { Presence } from './presence.js'
+import { type Scopes, scopeKey } from './scopes.js'
 import type { SharedValue } from './shared-value-store.js'
 import type { StateRegistry } from './value-definition.js'
 import { Values, type ValuesContext } from './values.js'
@@ -39,7 +39,7 @@ export interface SessionContext {
   /** The path of a session's directory, which need not exist. */
   readonly directoryOf: (id: string) => string
   /** Called when an entry leaves. */
-  readonly leave: (session: Session, entry: Entry, options: LeaveOptions) => void
+  readonly leave: (session: Session, entry: SessionEntry, options: LeaveOptions) => void
   /** Called when a session has its second entry. */
   readonly returned: (session: Session) => void
   /** Called when a cleanup was added to a session. */
@@ -48,6 +48,7 @@ export interface SessionContext {
 
 /** The data of a session that never changes. */
 export interface SessionOrigin {
+  readonly parent: Session | undefined
   readonly token: string
   readonly id: string
   /** Milliseconds since the epoch. */
@@ -57,6 +58,8 @@ export interface SessionOrigin {
 
 /** The local part of one session: its values, the order of its hooks, the cleanups at its end. */
 export class Session implements LocalOwner {
+  /** Of a scope: the session that it belongs to. */
+  readonly parent: Session | undefined
   readonly token: string
   readonly id: string
   readonly createdAt: number
@@ -65,6 +68,8 @@ export class Session implements LocalOwner {
   readonly values: Values
   /** Its node in the timer wheel. */
   readonly due: SessionDue
+  /** Its scopes; `undefined` before the first. */
+  scopes: Scopes<Session> | undefined
   /** Its pages; `undefined` before the first. */
   pageList: PageList | undefined
   /** How many pages are connected to other nodes, as far as this node knows. */
@@ -79,7 +84,7 @@ export class Session implements LocalOwner {
   sharedAtEnd: readonly SharedValue[] | undefined
   /** Set while unload hooks are running or about to. Resolves when waiting entries may continue. Never rejects. */
   unloading: Promise<void> | undefined
-  /** How many requests wait for unload hooks in {@link Entry.whenReady}. */
+  /** How many requests wait for unload hooks in `Entry.whenReady`. */
   waitingRequests = 0
   /** The last load whose unload hooks this process has started. */
   unloadsRun = 0
@@ -92,7 +97,12 @@ export class Session implements LocalOwner {
   #cleanups: (() => Promise<void>)[] | undefined
   #unanswered: (() => void)[] | undefined
 
-  constructor({ token, id, createdAt, info }: SessionOrigin, presence: Presence, context: SessionContext) {
+  constructor(
+    { parent, token, id, createdAt, info }: SessionOrigin,
+    presence: Presence,
+    context: SessionContext,
+  ) {
+    this.parent = parent
     this.token = token
     this.id = id
     this.createdAt = createdAt
@@ -117,6 +127,11 @@ export class Session implements LocalOwner {
     return this.#view
   }
 
+  /** The key of a scope. */
+  get key(): string | undefined {
+    return this.parent && scopeKey(this.token)
+  }
+
   /** How many pages are connected to this process. */
   get pages(): number {
     return this.presence.pages
@@ -132,8 +147,9 @@ export class Session implements LocalOwner {
     return this.#load
   }
 
+  /** A load that was not ended continues: in a cluster, an answer may be about it. */
   beginLoad(): void {
-    this.#load = undefined
+    if (this.#load?.isOver) this.#load = undefined
   }
 
   endLoad(): void {
@@ -170,7 +186,7 @@ export class Session implements LocalOwner {
   }
 
   /** An entry leaves. */
-  leave(entry: Entry, options: LeaveOptions): void {
+  leave(entry: SessionEntry, options: LeaveOptions): void {
     this.#context.leave(this, entry, options)
   }
 
@@ -221,62 +237,6 @@ export class Session implements LocalOwner {
   noteAnswers(): void {
     if (this.presence.entryCount > this.presence.pages) return
     for (const task of this.#unanswered?.splice(0) ?? []) task()
-  }
-}
-
-let entries = 0
-
-/** How many requests of a session may wait for its unload hooks at the same time. */
-const MAX_WAITING = 100
-
-function tooManyWaiting(): GradioStateError {
-  return new GradioStateError(
-    'TOO_MANY_WAITING',
-    `Expected at most ${MAX_WAITING} requests of a session to wait for its unload hooks, got one more. Try again when these have run.`,
-  )
-}
-
-/** One page or request in a session, from entering until leaving. */
-export class Entry implements PresenceEntry {
-  readonly session: Session
-  readonly kind: EntryKind
-  /** The id of a page. */
-  readonly page: string | undefined
-  readonly isReconnect: boolean
-  /** Increases with each entry. */
-  readonly serial = ++entries
-  /** Set while unload hooks are running, until they have run or the time limit is over. Never rejects. */
-  ready: Promise<unknown> | undefined
-  left = false
-  isWaiting = false
-  parentEntry: PresenceEntry | undefined
-  onReleased: (() => void) | undefined
-
-  constructor(session: Session, kind: EntryKind, page?: string) {
-    this.session = session
-    this.kind = kind
-    this.page = page
-    this.isReconnect = page !== undefined && session.pageList?.find(page)?.isGone === false
-  }
-
-  /**
-   * Resolves when the request or page may continue; `undefined` if it doesn't have to wait for unload hooks.
-   * @throws GradioStateError `TOO_MANY_WAITING`
-   */
-  whenReady(): Promise<void> | undefined {
-    const { ready, session } = this
-    if (ready === undefined) return undefined
-    if (session.waitingRequests >= MAX_WAITING) throw tooManyWaiting()
-    session.waitingRequests++
-    return ready.then(() => {
-      session.waitingRequests--
-      this.ready = undefined
-    })
-  }
-
-  /** A second call does nothing. */
-  leave(options: LeaveOptions = {}): void {
-    if (!this.left) this.session.leave(this, options)
   }
 }
 

@@ -1,24 +1,23 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { v4 as uuid } from 'uuid'
 import { closed } from '../errors.js'
 import type { Events } from '../events.js'
 import type { ErrorContext, Reason } from '../types.js'
 import type { Clock } from '../util/clock.js'
-import { detachString } from '../util/detach-string.js'
 import { Limiter } from '../util/limiter.js'
 import { Deadlines, type DueSource } from '../util/scheduler.js'
 import { TimerWheel } from '../util/timer-wheel.js'
 import { ClusterNode, type ClusterNodeContext } from './cluster-node.js'
 import type { Coordinator } from './coordinator.js'
-import type { EntryInit, LeaveOptions, SessionInit } from './entry.js'
+import type { EntryInit, LeaveOptions, SessionEntry, SessionInit } from './entry.js'
 import { Hooks } from './hooks.js'
 import { Lifecycle } from './lifecycle.js'
 import { LocalSharedValues } from './local-shared-values.js'
 import { LocalWorker, type LocalWorkerContext } from './local-worker.js'
-import { Presence } from './presence.js'
 import { SessionRegistry } from './registry.js'
 import type { CloseReport, SessionStats } from './reports.js'
-import { Entry, Session, type SessionContext, type SessionDue, type SessionOrigin } from './session.js'
+import type { Session, SessionContext, SessionDue } from './session.js'
+import { Entry } from './session-entry.js'
+import { SessionStarter } from './session-starter.js'
 import { SharedAccess } from './shared-values.js'
 import { StateRegistry } from './value-definition.js'
 
@@ -30,6 +29,8 @@ export interface SessionsConfig {
   readonly unloadDelay: number
   readonly hookTimeout: number
   readonly maxSessions: number
+  /** Of each session. */
+  readonly maxScopes: number
   /** The path of a session's directory, which need not exist. */
   readonly directoryOf: (id: string) => string
   /** The options that all nodes of a cluster need to have the same, as text. */
@@ -50,6 +51,7 @@ export class Sessions implements DueSource {
   readonly #context: SessionContext
   readonly #registry: SessionRegistry
   readonly #lifecycle: Lifecycle
+  readonly #starter: SessionStarter
   readonly #wheel = new TimerWheel<SessionDue>()
   readonly #sharedValues: LocalSharedValues
   readonly #worker: ClusterNode | LocalWorker
@@ -84,7 +86,19 @@ export class Sessions implements DueSource {
       cleanupAdded: session => this.#registry.noteCleanup(session),
     }
     const { deadlines, hooks, shared } = this
-    this.#lifecycle = new Lifecycle({ deadlines, hooks, shared, sessions: this.#registry })
+    const registry = this.#registry
+    this.#lifecycle = new Lifecycle({
+      ...{ deadlines, hooks, shared, sessions: registry },
+      endScope: (scope, reason) => {
+        if (reason === 'shutdown') this.#worker.shutDown(scope)
+        else void this.#worker.end(scope, reason)
+      },
+    })
+    this.#starter = new SessionStarter({
+      ...{ config, hooks, registry, session: this.#context },
+      pendingEntries: () => this.cluster?.pendingEntries,
+      end: (session, reason) => void this.end(session, reason),
+    })
     deadlines.add(this)
     const context = this.#workerContext()
     this.cluster = coordinator && new ClusterNode(coordinator, context)
@@ -102,7 +116,7 @@ export class Sessions implements DueSource {
     return this.cluster?.secret ?? this.#secret
   }
 
-  /** The session of a token, if it exists in this process. Has no side effects. */
+  /** The session or scope of a token, if it exists in this process. Has no side effects. */
   find(token: string): Session | undefined {
     return this.#registry.find(token)
   }
@@ -111,6 +125,7 @@ export class Sessions implements DueSource {
     return this.#registry.findById(id)
   }
 
+  /** The sessions, without their scopes. */
   all(): Session[] {
     return this.#registry.all()
   }
@@ -121,22 +136,23 @@ export class Sessions implements DueSource {
    */
   enter(token: string, init: EntryInit, sessionInit: SessionInit): Entry
   enter(token: string, init: EntryInit, sessionInit?: SessionInit): Entry | undefined
-  enter(token: string, { kind, page }: EntryInit, sessionInit?: SessionInit): Entry | undefined {
+  enter(token: string, init: EntryInit, sessionInit?: SessionInit): Entry | undefined {
     if (this.closing) throw closed()
     const known = this.#registry.find(token)
     if (known === undefined && sessionInit === undefined) return undefined
-    const session = known ?? this.#beginHere(token, sessionInit)
+    const session = known ?? this.#starter.start(token, sessionInit)
     const { presence } = session
-    const isReported = this.cluster !== undefined && (kind !== 'request' || this.cluster.mustAsk(token))
-    const entry = new Entry(session, kind, page && detachString(page))
+    const isReported = this.cluster !== undefined && (init.kind !== 'request' || this.cluster.mustAsk(token))
+    const entry = new Entry(session, init)
     const loads = presence.enter(entry, this.deadlines.now)
     this.#registry.updateEviction(session)
     if (known !== undefined) session.noteReturn()
-    if (known === undefined || (loads && !isReported)) this.#lifecycle.load(session)
+    const begins = known === undefined && session.parent === undefined
+    if (begins || (loads && !isReported)) this.#lifecycle.load(session)
     else if (loads) session.beginLoad()
-    if (isReported) this.cluster?.reportEntry(entry, loads, known === undefined)
+    if (isReported) this.cluster?.reportEntry(entry, loads, begins)
     // Waits at most one time limit, since unload hooks may wait for other hooks.
-    const { unloading } = session
+    const unloading = session.unloading ?? session.parent?.unloading
     if (entry.isWaiting && unloading) entry.ready = this.deadlines.within(unloading, this.#config.hookTimeout)
     this.#arm(session)
     return entry
@@ -146,7 +162,7 @@ export class Sessions implements DueSource {
   async end(session: Session, reason: Reason): Promise<void> {
     const finished = session.finished ?? this.#worker.end(session, reason)
     // A hook that awaited its own end would wait until its time limit: the end continues when the hook has returned.
-    if (!this.hooks.isInside(session.id)) await finished
+    if (!this.#isInside(session.parent ?? session)) await finished
   }
 
   /**
@@ -192,46 +208,12 @@ export class Sessions implements DueSource {
     this.#wheel.expire(this.deadlines.now, most, ({ session }) => this.#worker.stopKeeping(session))
   }
 
-  #beginHere(token: string, sessionInit: SessionInit | undefined): Session {
-    const pendingEntries = this.cluster?.pendingEntries
-    if (!pendingEntries?.mayBegin(token)) this.#makeRoom()
-    const id = pendingEntries?.proposedId(token) ?? detachString(uuid())
-    return this.#begin(detachString(token), id, this.#config.clock.wall(), sessionInit)
+  /** Whether the caller runs inside a hook or callback of the session or of its scopes, whose hooks wait for each other. */
+  #isInside(session: Session): boolean {
+    return [session, ...(session.scopes?.all ?? [])].some(({ id }) => this.hooks.isInside(id))
   }
 
-  #makeRoom(): void {
-    const sessionToEvict = this.#registry.sessionToEvict(this.cluster?.pendingEntries.beginning ?? 0)
-    if (sessionToEvict !== undefined) void this.end(sessionToEvict, 'evicted')
-  }
-
-  #begin(token: string, id: string, createdAt: number, sessionInit: SessionInit | undefined): Session {
-    let infoValue: unknown
-    const info = sessionInit?.info
-    if (info !== undefined) {
-      this.hooks.callHere({ source: 'info', session: id }, () => {
-        infoValue = info()
-        return infoValue
-      })
-    }
-    const session = this.#make({ token, id, createdAt, info: infoValue })
-    this.#registry.add(session)
-    this.cluster?.pendingEntries.begun(session)
-    this.#config.events.sessionBegan(id)
-    return session
-  }
-
-  #make(origin: SessionOrigin): Session {
-    return new Session(origin, new Presence(this.#config), this.#context)
-  }
-
-  /** A session of which this process keeps nothing. */
-  #makeRemote(origin: SessionOrigin): Session {
-    const session = this.#make(origin)
-    session.presence.keepsLoaded = session.presence.keepsState = false
-    return session
-  }
-
-  #leave(session: Session, entry: Entry, options: LeaveOptions): void {
+  #leave(session: Session, entry: SessionEntry, options: LeaveOptions): void {
     const isReload = session.presence.leave(entry, options, this.deadlines.now)
     if (session.ended !== undefined) {
       session.noteAnswers()
@@ -270,10 +252,10 @@ export class Sessions implements DueSource {
       expectOpen: () => {
         if (this.closing) throw closed()
       },
-      makeRoom: () => this.#makeRoom(),
-      begin: (...asked) => this.#begin(...asked),
+      makeRoom: token => this.#starter.makeRoom(token),
+      begin: (...asked) => this.#starter.begin(...asked),
       enter: (...asked) => this.enter(...asked),
-      makeRemote: (token, id, createdAt) => this.#makeRemote({ token, id, createdAt, info: undefined }),
+      makeRemote: (...asked) => this.#starter.makeRemote(...asked),
       updateEviction: session => this.#registry.updateEviction(session),
       arm: session => this.#arm(session),
       noteExpiry: (session, endIn) => this.#noteExpiry(session, endIn),

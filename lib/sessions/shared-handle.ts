@@ -24,7 +24,7 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
     const access = this.#accessTo(source, 'get')
     const { find, begin } = access
     if (begin === undefined || this.initial === undefined) {
-      const session = find()
+      const session = await find()
       const value = session && (await this.#read(session, access))
       return value && this.decode(value.data)
     }
@@ -58,18 +58,18 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
   }
 
   async touch(source: unknown): Promise<boolean> {
-    const session = this.#accessToWrite(source, 'touch').find()
+    const session = await this.#accessToWrite(source, 'touch').find()
     return session !== undefined && this.#shared.touch(session, this)
   }
 
   async has(source: unknown): Promise<boolean> {
     const access = this.#accessTo(source, 'has')
-    const session = access.find()
+    const session = await access.find()
     return session !== undefined && (await this.#read(session, access)) !== undefined
   }
 
   async delete(source: unknown): Promise<boolean> {
-    const session = this.#accessToWrite(source, 'delete').find()
+    const session = await this.#accessToWrite(source, 'delete').find()
     return session !== undefined && this.#shared.delete(session, this.name)
   }
 

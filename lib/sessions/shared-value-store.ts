@@ -46,6 +46,8 @@ export interface ValueClaim extends SharedValue {
   readonly phase: 'value'
   readonly token: string
   readonly sessionId: string
+  /** See `SessionClaim.parentId`. */
+  readonly parentId?: string
   readonly createdAt: number
   readonly reason: 'timeToLive' | 'deleted' | 'replaced'
   /** In a cluster: increases with each claim. */

@@ -17,6 +17,8 @@ export interface TestPageOptions {
   path?: string
   /** @default a new one */
   id?: string
+  /** The id of its tab, which it names when it opens. Requests name it in the header `Gradio-State-Tab`. @default none */
+  tab?: string
   /** The epoch of the page: one more with each return from the back/forward cache. @default 1 */
   epoch?: number
   /** Without a socket the page is only kept open by `beat()`, as behind a proxy without WebSockets. @default true */
@@ -77,8 +79,9 @@ function keep(cookies: Map<string, string>, line: string): void {
 }
 
 async function openPage(user: Visitor, origin: URL, options: TestPageOptions = {}): Promise<TestPage> {
-  const { path = '/gradio_api', id = crypto.randomUUID(), epoch = 1, socket = true } = options
-  const heartbeat = () => user.fetch(`${path}/heartbeat/${id}?n=${epoch}`, { method: 'POST' })
+  const { path = '/gradio_api', id = crypto.randomUUID(), epoch = 1, socket = true, tab } = options
+  const headers: Record<string, string> = tab === undefined ? {} : { 'Gradio-State-Tab': tab }
+  const heartbeat = () => user.fetch(`${path}/heartbeat/${id}?n=${epoch}`, { method: 'POST', headers })
   const response = await heartbeat()
   if (!response.ok)
     throw new Error(`Expected the page to be opened, got ${response.status}: ${await response.text()}`)

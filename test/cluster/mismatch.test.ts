@@ -99,14 +99,14 @@ it('beside nodes with records of another format, a node works without the cluste
   await user.request(state => first.cart.set(state, 'apple'))
   for (const key of keys)
     for (const [name, about] of Object.entries(await used.client.hGetAll(key)))
-      await used.client.hSet(key, name, about.replace(/^1 /, '2 '))
+      await used.client.hSet(key, name, about.replace(/^2 /, '3 '))
 
   const second = await node()
   assert.deepEqual(
     second.problems.map(({ code }) => code),
     ['CLUSTER_MISMATCH'],
   )
-  assert.match(second.problems[0]?.message ?? '', /format 1, got one with format 2/)
+  assert.match(second.problems[0]?.message ?? '', /format 2, got one with format 3/)
   const { state, end } = await testUser(second.gradio).begin()
   state.set('n', 1)
   assert.equal(state.get('n'), 1)

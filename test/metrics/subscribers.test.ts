@@ -92,11 +92,12 @@ function ignore(): void {}
 
 function publishAll(events: Events): void {
   const file = { name: 'a.txt', size: 4 }
-  events.sessionBegan('session')
-  events.sessionLoaded('session')
+  const session = { id: 'session', parent: undefined }
+  events.sessionBegan(session)
+  events.sessionLoaded(session)
   events.sessionExpired('session')
-  events.sessionUnloaded('session', 'disconnected')
-  events.sessionEnded('session', 'disconnected')
+  events.sessionUnloaded(session, 'disconnected')
+  events.sessionEnded(session, 'disconnected')
   events.valueDeleted('session', 'cart', 'timeToLive')
   events.pageOpened('session', 'page')
   events.pageClosed('session', 'page')

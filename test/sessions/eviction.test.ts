@@ -127,7 +127,7 @@ describe('eviction', () => {
 
 describe('the page time', () => {
   const rules = { unloadDelay: 2_000, gracePeriod: 60_000 }
-  const page = () => ({ kind: 'page' as const, left: false, isWaiting: false, parentEntry: undefined })
+  const page = () => ({ kind: 'page' as const, left: false, isWaiting: false })
 
   it('ends when a page was last seen, and counts overlapping pages once', () => {
     const presence = new Presence(rules)

@@ -14,6 +14,7 @@ describeSharedValues('in one process', () => {
     unloadDelay: 2_000,
     hookTimeout: 5_000,
     maxSessions: 100,
+    maxScopes: 1,
     directoryOf: id => id,
     agreedOptions: {},
   })

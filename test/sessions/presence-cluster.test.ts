@@ -14,7 +14,6 @@ const entry = (kind: EntryKind): PresenceEntry => ({
   kind,
   left: false,
   isWaiting: false,
-  parentEntry: undefined,
 })
 const admitted = (answer: Partial<EntryAdmission>): EntryAdmission => ({
   ...{ phase: 'loaded', load: 1, hadPage: false, isExpectedHere: false },

@@ -26,7 +26,7 @@ class Scene {
   }
 
   enter(kind: EntryKind): PresenceEntry {
-    const entry: PresenceEntry = { kind, left: false, isWaiting: false, parentEntry: undefined }
+    const entry: PresenceEntry = { kind, left: false, isWaiting: false }
     if (this.presence.enter(entry, this.now)) this.#note(`load ${this.presence.load}`)
     return entry
   }
@@ -410,40 +410,41 @@ describe('presence:', () => {
     assert.deepEqual(scene.pass(0), ['99 end disconnected'])
   })
 
-  it('an entry of a child is one of its parent, which it enters first and leaves last', () => {
+  it('a scope is loaded by its first entry, and unloads and ends independently', () => {
     const parent = new Scene()
-    const child = new Scene({ parent: parent.presence })
-    parent.leave(parent.enter('page'))
-    const page = child.enter('page')
-    assert.deepEqual([parent.presence.pages, child.presence.pages], [1, 1])
-    assert.deepEqual(parent.pass(50), [])
-    child.pass(50)
-    child.leave(page, { abrupt: true })
-    child.leave(page)
-    assert.deepEqual([parent.presence.pages, child.presence.pages], [0, 0])
-    assert.deepEqual(parent.pass(50), ['53.5 unload disconnected', '62 end disconnected'])
-  })
-
-  it('an entry of a child loads an unloaded parent, and waits if the parent is unloading', () => {
-    const parent = unloading()
-    const child = new Scene({ parent: parent.presence })
-    const entry = child.enter('request')
-    assert.deepEqual(
-      [entry.isWaiting, entry.parentEntry?.isWaiting, parent.presence.waiting],
-      [false, true, 1],
-    )
-    assert.deepEqual(parent.pass(1), ['4 load 2'])
-    assert.equal(entry.parentEntry?.isWaiting, false)
-  })
-
-  it('a child can be unloaded and end independently', () => {
-    const parent = new Scene()
-    const child = new Scene({ parent: parent.presence })
-    child.leave(child.enter('page'))
     const stays = parent.enter('page')
-    assert.deepEqual(child.pass(50), ['2 unload disconnected', '12 end disconnected'])
+    const scope = new Scene({ parent: parent.presence })
+    assert.deepEqual([scope.presence.phase, scope.presence.load], ['unloaded', 0])
+    scope.leave(scope.enter('request'))
+    scope.leave(scope.enter('request'))
+    assert.deepEqual(scope.pass(50), ['0 load 1', '2 unload disconnected', '12 end disconnected'])
     assert.deepEqual(parent.pass(50), [])
     parent.leave(stays)
     assert.deepEqual(parent.pass(50), ['52 unload disconnected', '62 end disconnected'])
   })
+
+  it('an entry loads no scope of an unloaded parent', () => {
+    const parent = unloaded()
+    const scope = new Scene({ parent: parent.presence })
+    const entry = scope.enter('request')
+    assert.deepEqual([scope.presence.phase, entry.isWaiting, scope.pass(50)], ['unloaded', false, []])
+    scope.leave(entry)
+    assert.deepEqual(scope.pass(50), ['62 end disconnected'])
+  })
+
+  for (const isBack of [false, true]) {
+    it(`an entry in a scope of an unloading parent waits, and loads it ${isBack ? 'after' : 'only if'} its parent`, () => {
+      const parent = unloading()
+      const scope = new Scene({ parent: parent.presence })
+      if (isBack) parent.enter('page')
+      const entry = scope.enter('request')
+      assert.deepEqual([scope.presence.phase, entry.isWaiting, scope.log], ['unloading', true, []])
+      assert.deepEqual(parent.pass(1), isBack ? ['4 load 2'] : [])
+      assert.equal(scope.presence.completeUnload(4_000), isBack)
+      assert.deepEqual(
+        [scope.presence.phase, scope.presence.load, entry.isWaiting],
+        isBack ? ['loaded', 1, false] : ['unloaded', 0, false],
+      )
+    })
+  }
 })

@@ -25,7 +25,7 @@ for (const kind of ['page', 'request'] as const) {
     const clock = fakeClock()
     const directoryOf = (id: string) => id
     const times = { gracePeriod: 1_000, unloadDelay: 1_000, hookTimeout: 1_000 }
-    const config = { clock, events: new Events(), ...times, maxSessions: 1_000 }
+    const config = { clock, events: new Events(), ...times, maxSessions: 1_000, maxScopes: 1 }
     const sessions = new Sessions({ ...config, directoryOf, agreedOptions: {} })
     const each = heldByEach(index => {
       const page = { page: cutOut('page', index) }

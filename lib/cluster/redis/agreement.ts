@@ -4,7 +4,7 @@ import { GradioStateError } from '../../errors.js'
  * The format of the records in Redis. To be increased with each change that an earlier version of this library can't read: nodes with
  * different formats don't work together.
  */
-export const RECORD_FORMAT = '1'
+export const RECORD_FORMAT = '2'
 
 /** Options that have to be the same on all nodes, with their values as text. */
 export type AgreedOptions = Readonly<Record<string, string>>

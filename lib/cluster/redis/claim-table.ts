@@ -1,7 +1,7 @@
 import type { Claim, SessionClaim } from '../../sessions/coordinator.js'
 import type { ValueClaim } from '../../sessions/shared-value-store.js'
 import type { ClaimAnswer, SessionAnswer, ValueAnswer } from './protocol.js'
-import type { SessionLink } from './session-links.js'
+import { parseScope, type SessionLink, tokenFrom } from './session-links.js'
 import type { Shard } from './shard.js'
 
 /** A claim's data for Redis. */
@@ -52,9 +52,9 @@ export class ClaimTable {
     grantedAt: number,
     link: SessionLink | undefined,
   ): SessionClaim {
-    const [phase, key, id, reason, fence, createdAt, load, isLoaded, hadPage, values] = answer
+    const [phase, key, id, reason, fence, createdAt, load, isLoaded, hadPage, values, , scope] = answer
     return this.#add(shard, answer, grantedAt, {
-      token: link?.token ?? key,
+      ...refOfSession(key, scope, link),
       id: link?.id ?? id,
       phase,
       reason,
@@ -69,9 +69,9 @@ export class ClaimTable {
 
   /** Adds the claim of a shared value. */
   addValue(shard: Shard, answer: ValueAnswer, grantedAt: number, link: SessionLink | undefined): ValueClaim {
-    const [phase, key, id, reason, fence, createdAt, name, version, data] = answer
+    const [phase, key, id, reason, fence, createdAt, name, version, data, scope] = answer
     return this.#add(shard, answer, grantedAt, {
-      token: link?.token ?? key,
+      ...refOfSession(key, scope, link),
       sessionId: link?.id ?? id,
       phase,
       reason,
@@ -104,6 +104,12 @@ export class ClaimTable {
     this.#byClaim.set(claim, record)
     return claim
   }
+}
+
+function refOfSession(key: string, scope: string, link: SessionLink | undefined) {
+  const ref = parseScope(scope)
+  const { parentId } = ref
+  return { token: link?.token ?? tokenFrom(key, ref), ...(parentId !== undefined && { parentId }) }
 }
 
 function refOf(answer: ClaimAnswer): [string, string, string] {

@@ -180,7 +180,20 @@ export class Claims {
 function endOf(link: SessionLink, share: Share, reason: Reason): SessionAnswer {
   const { createdAt, load, phase, everHadPage } = share
   const isLoaded = phase === 'unloaded' ? 0 : 1
-  return ['end', link.key, link.clusterId, reason, 0, createdAt, load, isLoaded, everHadPage ? 1 : 0, [], '0']
+  return [
+    'end',
+    link.key,
+    link.clusterId,
+    reason,
+    0,
+    createdAt,
+    load,
+    isLoaded,
+    everHadPage ? 1 : 0,
+    [],
+    '0',
+    '',
+  ]
 }
 
 /** How long after a grant no other node can have the claim, in milliseconds. Less than the time after which claims time out. */

@@ -9,6 +9,7 @@ import type {
   Share,
 } from '../../sessions/coordinator.js'
 import type { EntryInit } from '../../sessions/entry.js'
+import { parentToken } from '../../sessions/scopes.js'
 import type { Clock } from '../../util/clock.js'
 import type { Claims } from './claims.js'
 import { type Answers, delay, type EnterAnswer } from './protocol.js'
@@ -41,6 +42,7 @@ export class Entries {
     const known = this.#links.find(proposal)
     const link = proposal.isBegun ? (known ?? this.#links.begin(proposal)) : known
     const shard = this.#shards.of(proposal)
+    const isScope = parentToken(proposal.token) !== undefined
     const call = this.#links.beginCall()
     let answer: Answers['enter']
     let hasEnded = false
@@ -50,12 +52,15 @@ export class Entries {
       const [id, phase, , load] = answer
       if (link?.isEnded && link.epoch === '') link.clusterId = id
       hasEnded = (link?.isEnded && link.clusterId === id) || call.hasEnded(id)
-      if (hasEnded && link !== undefined && phase === 'returned') link.lostLoad = Number(load)
+      // The load hooks of a scope run when this answer has arrived; those of a session that began here have run before.
+      const isLost = phase === 'returned' || (phase === 'new' && isScope)
+      if (hasEnded && link !== undefined && isLost) link.lostLoad = Number(load)
     } finally {
       call.answered()
     }
-    // The session has ended here while the answer was pending, so the entry goes to the next session.
-    if (hasEnded) return this.enter({ ...proposal, id: uuid(), isBegun: false }, entry, create)
+    // The session has ended here while the answer was pending, so the entry goes to the next session. Of a scope, that begins later.
+    const begins = create && !(proposal.isBegun && isScope)
+    if (hasEnded) return this.enter({ ...proposal, id: uuid(), isBegun: false }, entry, begins)
     return this.#admitted(shard, proposal.token, answer, entry)
   }
 
@@ -159,6 +164,7 @@ export class Entries {
       page ?? '',
       navigations,
       expected.map(at => delay(at - clock.now())),
+      this.#links.scopeOf(token),
     ]
   }
 

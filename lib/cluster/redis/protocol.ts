@@ -72,6 +72,7 @@ export type SessionAnswer = [
   hadPage: number,
   values: [name: string, version: string, data: string][],
   version: string,
+  scope: string,
 ]
 
 /** The claim of a shared value's callback. */
@@ -85,6 +86,7 @@ export type ValueAnswer = [
   name: string,
   version: string,
   data: string,
+  scope: string,
 ]
 
 /** The answer to a share that was sent in a resync. */

@@ -78,5 +78,6 @@ function shareArgs(
     share.navigations,
     share.expected.map(at => delay(at - clock.now())),
     share.pages,
+    link.scope,
   ]
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { SessionRef } from '../../sessions/coordinator.js'
+import { parentToken, scopeKey, scopeToken } from '../../sessions/scopes.js'
 
 /** Connects a session of this node to its record in Redis. Contains no data that the presence has. */
 export class SessionLink {
@@ -10,6 +11,8 @@ export class SessionLink {
   readonly id: string
   /** The id of the session in the cluster. Differs from `id` if this node began the session without waiting, and it already existed. */
   clusterId: string
+  /** See {@link SessionLinks.scopeOf}. */
+  scope = ''
   /** The epoch in which Redis has confirmed it; empty before that. */
   epoch = ''
   /** Whether this node has ended it, or received its end. */
@@ -59,6 +62,12 @@ export class SessionLinks {
     }
   }
 
+  /** For the record of a scope: the cluster id of the session that it belongs to, and its key. Empty if it is no scope. */
+  scopeOf(token: string): string {
+    const parent = parentToken(token)
+    return parent === undefined ? '' : `${this.#byToken.get(parent)?.clusterId ?? ''} ${scopeKey(token)}`
+  }
+
   byClusterId(id: string): SessionLink | undefined {
     return this.#byClusterId.get(id)
   }
@@ -104,17 +113,47 @@ export class SessionLinks {
   }
 
   #add(link: SessionLink): SessionLink {
+    link.scope = this.scopeOf(link.token)
     this.#byToken.set(link.token, link)
     this.#byClusterId.set(link.clusterId, link)
     return link
   }
 }
 
-/** 128 bits are enough to distinguish tokens. A token that is already a hash isn't a credential. */
+/**
+ * 128 bits are enough to distinguish tokens. A token that is already a hash isn't a credential. The name of a scope begins with that of
+ * its session, so both are in the same shard.
+ */
 export function keyOf(token: string): string {
-  if (/^[\w-]{22}$/.test(token)) return token
-  return createHash('sha256').update(token).digest().toString('base64url', 0, 16)
+  const parent = parentToken(token)
+  if (parent !== undefined) return keyOf(parent) + digest(scopeKey(token))
+  return /^[\w-]{22}$/.test(token) ? token : digest(token)
 }
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest().toString('base64url', 0, 16)
+}
+
+/** The token of a session, made from its name in Redis, for a node that doesn't know its token. */
+export function tokenFrom(key: string, { scope }: ScopeRef): string {
+  return scope === undefined ? key : scopeToken(key.slice(0, KEY_LENGTH), scope)
+}
+
+/** What the record of a scope contains about it. */
+export interface ScopeRef {
+  /** The cluster id of the session that it belongs to. */
+  readonly parentId?: string
+  /** Its key. */
+  readonly scope?: string
+}
+
+/** Parses what {@link SessionLinks.scopeOf} returns. */
+export function parseScope(text: string): ScopeRef {
+  const end = text.indexOf(' ')
+  return end < 0 ? {} : { parentId: text.slice(0, end), scope: text.slice(end + 1) }
+}
+
+const KEY_LENGTH = 22
 
 /** The index of the shard that contains a session. */
 export function shardIndexOf(key: string, shards: number): number {

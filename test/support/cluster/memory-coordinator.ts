@@ -15,6 +15,7 @@ import type {
   Share,
 } from '../../../lib/sessions/coordinator.ts'
 import type { EntryInit } from '../../../lib/sessions/entry.ts'
+import { parentToken } from '../../../lib/sessions/scopes.ts'
 import type { Reason } from '../../../lib/types.ts'
 import { DEAD, keyOf, type MemoryCluster } from './memory-cluster.ts'
 import { MemoryValues } from './memory-values.ts'
@@ -155,8 +156,11 @@ export class MemoryCoordinator implements Coordinator {
     const { admission, version } = found
     // The session ended here while the answer was in flight: the entry is in the next session.
     if ((this.#ended.get(admission.id) ?? 0) > call) {
-      if (admission.phase === 'returned') this.#lostLoads.set(admission.id, admission.load)
-      return this.enter({ ...session, id: uuid(), isBegun: false }, visitor, create)
+      const isScope = parentToken(session.token) !== undefined
+      const isLost = admission.phase === 'returned' || (admission.phase === 'new' && isScope)
+      if (isLost) this.#lostLoads.set(admission.id, admission.load)
+      const begins = create && !(session.isBegun && isScope)
+      return this.enter({ ...session, id: uuid(), isBegun: false }, visitor, begins)
     }
     const begun = this.#begun.get(session.token)
     if (begun !== undefined) this.#link(begun, admission.id)

@@ -15,6 +15,7 @@ export async function useAllChannels(t: TestContext): Promise<void> {
       },
     })
     await state.saveFile('text', { name: 'a.txt' })
+    state.scoped('a').set('board', 1)
   })
   socket.close()
   store.trouble = method => (method === 'get' ? new Error('The store is unavailable.') : undefined)

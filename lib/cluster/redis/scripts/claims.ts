@@ -24,7 +24,7 @@ local function end_claim(id)
   end
   local fence = redis.call('HINCRBY', x, 'f', 1)
   redis.call('ZADD', key('due', me), now + CLAIM_TIME, 'x:' .. id)
-  return { 'end', f.k, id, f.why, fence, f.b, f.l, f.p ~= 'n' and 1 or 0, f.y and 1 or 0, values_of(key('xv', id)), '0' }
+  return { 'end', f.k, id, f.why, fence, f.b, f.l, f.p ~= 'n' and 1 or 0, f.y and 1 or 0, values_of(key('xv', id)), '0', f.sc or '' }
 end
 
 -- Ends the session, and notifies all other nodes with a share. Node 'claimer' gets the claim of the end; returns it to the caller.
@@ -47,7 +47,7 @@ local function unload_claim(s)
   s.f.p, s.f.cu, s.f.cn = 'u', text(now + CLAIM_TIME), me
   s.f.f = text(s.f.f + 1)
   schedule(s, me)
-  return { 'unload', s.k, s.f.id, s.f.w, tonumber(s.f.f), s.f.b, s.f.l, 1, s.f.y and 1 or 0, {}, s.f.ver }
+  return { 'unload', s.k, s.f.id, s.f.w, tonumber(s.f.f), s.f.b, s.f.l, 1, s.f.y and 1 or 0, {}, s.f.ver, s.f.sc or '' }
 end
 
 -- Claims the work that is due in an updated session: returns the claim, or nil and the delay until something is due.
@@ -97,8 +97,8 @@ local function claim_expired_value(member)
 end
 
 -- Claims due work: { delay until more is due, claim, … }. A claim is { phase, session, id, reason, fence, createdAt, … }:
--- for unload and end { …, load, is loaded, had a page, { { name, version, text }, … }, version of the session }, for a value
--- { …, name, version, text }.
+-- for unload and end { …, load, is loaded, had a page, { { name, version, text }, … }, version of the session, scope }, for a value
+-- { …, name, version, text, scope }.
 function commands.claim(limit)
   local list = { -1 }
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('due', me), '-inf', now, 'LIMIT', 0, limit)) do

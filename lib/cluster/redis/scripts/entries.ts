@@ -20,11 +20,11 @@ local function page_enters(s, page)
 end
 
 -- An entry: { id, phase, createdAt, load, had a page, whether this node expects the page, pages elsewhere, version, due in }, or {}.
-function commands.enter(k, id, created_at, may_create, page, navigations, expected)
+function commands.enter(k, id, created_at, may_create, page, navigations, expected, scope)
   local s, phase = update_session(k), 'loaded'
   if not s then
     if not may_create then return {} end
-    s, phase = new_session(k, id, created_at), 'new'
+    s, phase = new_session(k, id, created_at, scope), 'new'
   elseif s.f.p == 'u' then
     phase = 'unloading'
   elseif s.f.p == 'n' then

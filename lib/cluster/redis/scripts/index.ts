@@ -21,6 +21,7 @@ import { RESYNC } from './resync.js'
 //        l   load count   p    phase (l loaded, u unloading, n unloaded)   w   reason of the next unload or end
 //        f   fence        o    node that claims the due work           h   had a page since the load     y  ever had a page
 //        cu  claim of the unload until      cn  node with that claim   vs  version of the last shared value
+//        sc  of a scope: id of its session, and its key
 //        ua  earliest unload after nodes have left or crashed          ea  earliest end likewise (- never)
 //        k:<node>  its share: flags for loaded and for state, time of the end (- while an entry is present), navigations in
 //                  flight, deadlines of expected pages

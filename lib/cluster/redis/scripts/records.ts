@@ -56,7 +56,9 @@ local function save_end(k, f, reason)
   local x = key('x', f.id)
   redis.call('DEL', x)
   redis.call('HSET', x, 'k', k, 'why', reason, 'b', f.b, 'l', f.l, 'p', f.p, 'f', f.f)
-  if f.y then redis.call('HSET', x, 'y', '1') end
+  for _, field in ipairs({ 'y', 'sc' }) do
+    if f[field] then redis.call('HSET', x, field, f[field]) end
+  end
   if redis.call('EXISTS', key('v', k)) == 1 then redis.call('RENAME', key('v', k), key('xv', f.id)) end
 end
 
@@ -119,9 +121,11 @@ local function write_session(s)
   if #del > 0 then redis.call('HDEL', key('s', s.k), unpack(del)) end
 end
 
-local function new_session(k, id, created_at)
+-- scope: of a scope, the id of its session and its key.
+local function new_session(k, id, created_at, scope)
   local s = { k = k, old = {} }
   s.f = { id = id, b = text(created_at), l = '1', p = 'l', w = 'disconnected', f = '0', o = me, ua = '0', ea = '0', vs = '0', ver = '1' }
+  if scope ~= '' then s.f.sc = scope end
   return s
 end
 

@@ -56,7 +56,7 @@ end
 local RETURN_TIME = 5000
 
 -- was_known: this Redis has confirmed the session, and has not lost its data since.
-local function restore_share(k, id, created_at, load_count, is_confirmed, was_known, is_lapsed, unloaded, loaded, state, ends_in, reason, had_page, ever, navigations, expected, pages)
+local function restore_share(k, id, created_at, load_count, is_confirmed, was_known, is_lapsed, unloaded, loaded, state, ends_in, reason, had_page, ever, navigations, expected, pages, scope)
   local s = update_session(k)
   redis.call('SREM', key('old', me), k)
   if not s or s.f.id ~= id then
@@ -66,7 +66,7 @@ local function restore_share(k, id, created_at, load_count, is_confirmed, was_kn
       -- It existed and is gone, so it has ended. If this node was never considered dead, it can't have ended: Redis has lost it.
       return { 'ended', 'disconnected' }
     elseif not s then
-      s = new_session(k, id, created_at)
+      s = new_session(k, id, created_at, scope)
       s.f.l, s.f.p, s.f.ua, s.f.ea = text(load_count), unloaded and 'n' or 'l', text(now + RETURN_TIME), text(now + RETURN_TIME)
       s.f.h, s.f.y = had_page and '1' or nil, ever and '1' or nil
     elseif is_confirmed and tonumber(s.f.b) > created_at then

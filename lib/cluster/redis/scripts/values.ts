@@ -20,7 +20,7 @@ end
 local function release(s, name, version, data, reason)
   local id = s.f.id .. ':' .. version
   redis.call('DEL', key('r', id))
-  redis.call('HSET', key('r', id), 'k', s.k, 'id', s.f.id, 'n', name, 'v', version, 'd', data, 'why', reason, 'b', s.f.b, 'f', '0')
+  redis.call('HSET', key('r', id), 'k', s.k, 'id', s.f.id, 'n', name, 'v', version, 'd', data, 'why', reason, 'b', s.f.b, 'f', '0', 'sc', s.f.sc or '')
   return id
 end
 
@@ -37,7 +37,7 @@ local function value_claim(id)
   end
   local fence = redis.call('HINCRBY', r, 'f', 1)
   redis.call('ZADD', key('due', me), now + CLAIM_TIME, 'r:' .. id)
-  return { 'value', f.k, f.id, f.why, fence, f.b, f.n, f.v, f.d }
+  return { 'value', f.k, f.id, f.why, fence, f.b, f.n, f.v, f.d, f.sc or '' }
 end
 
 -- A shared value: { version, text }, or {}. This and the following commands return { 'ENDED' } if the session has ended.
