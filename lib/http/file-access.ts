@@ -9,12 +9,12 @@ import type { StoredFile } from '../files/stored-file.js'
 import { known } from '../parse.js'
 import type { Session } from '../sessions/session.js'
 import type { Sessions } from '../sessions/sessions.js'
-import { StateAccess } from '../sessions/value-access.js'
+import { StateAccess, usable } from '../sessions/value-access.js'
 import type { CachedFile, FileData, FileReference, Pin, SessionFileMethods } from '../types.js'
 import { whenOver } from '../util/response-over.js'
 import { type ServedFile, sendOpenFile } from './file-response.js'
 import { mimeTypeOf } from './mime-type.js'
-import { turnOf } from './response-turn.js'
+import { SessionDownloads } from './session-downloads.js'
 
 /** The state and the files of one session. */
 export abstract class FileAccess extends StateAccess implements SessionFileMethods {
@@ -72,9 +72,9 @@ export abstract class FileAccess extends StateAccess implements SessionFileMetho
 
   async sendFile({ sha256, name }: FileReference, res: ServerResponse): Promise<void> {
     const { req } = res
-    if (!(await turnOf(req, res))) return
     const session = this.peek()
-    const file = session && (await this.openFile(session, sha256, name))
+    if (session !== undefined && !(await SessionDownloads.of(session).begin(req, res))) return
+    const file = session && (await this.openFile(usable(session), sha256, name))
     if (file === undefined) throw unknownFile(name)
     sendOpenFile(file, req, res)
     await new Promise<void>(resolve => whenOver({ req, res }, resolve))

@@ -5,7 +5,7 @@ import type { FrameworkRequest } from '../identity/request-context.js'
 import { isOver, whenOver } from '../util/response-over.js'
 import { sendOpenFile } from './file-response.js'
 import type { RequestHandle } from './request-handle.js'
-import { turnOf } from './response-turn.js'
+import { SessionDownloads } from './session-downloads.js'
 
 type Request = [req: FrameworkRequest, res: ServerResponse, state: RequestHandle]
 
@@ -35,9 +35,9 @@ async function findAndSend(
 ): Promise<void> {
   // If the session isn't in this process, the request enters it, which shows whether it exists in the cluster.
   if (state.find() === undefined && state.isShared) await state.arrive()
-  if (!(await turnOf(req, res))) return
   const session = state.find()
   session?.noteReturn()
+  if (session !== undefined && !(await SessionDownloads.of(session).begin(req, res))) return
   const owner = scope === null ? session : await state.findScope(scope)
   const file = owner && (await state.openFile(owner, sha256, name))
   if (file === undefined) throw fileUnknown()

@@ -99,7 +99,7 @@ forEachExpress((_name, express) => {
     await until(() => gradio.stats().files === 0)
   })
 
-  it('files are sent in their turn, and at most 100 wait for it: 429', async t => {
+  it('files are sent in their turn, and at most 1,000 wait for it: 429', async t => {
     let held: ServerResponse | undefined
     const { visitor, port, sockets } = await saveSite(t, express, {
       before: [
@@ -111,7 +111,7 @@ forEachExpress((_name, express) => {
     })
     const user = visitor()
     const { url, path } = await save(user, 'a.txt', 'the text')
-    const socket = await pipelined(t, port, user, ['GET /held', ...Array(150).fill(`GET ${url}`)])
+    const socket = await pipelined(t, port, user, ['GET /held', ...Array(1010).fill(`GET ${url}`)])
     let received = ''
     socket.on('data', data => {
       received += data
@@ -120,8 +120,8 @@ forEachExpress((_name, express) => {
     assert.equal(openFiles(path), 0)
     held?.end()
     const count = (part: string) => received.split(part).length - 1
-    await until(() => count('the text') + count('TOO_MANY_WAITING') >= 150)
-    assert.deepEqual([count('the text'), count('HTTP/1.1 429')], [100, 50])
+    await until(() => count('the text') + count('TOO_MANY_WAITING') >= 1010)
+    assert.deepEqual([count('the text'), count('HTTP/1.1 429')], [1000, 10])
   })
 })
 
