@@ -3,6 +3,7 @@ import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { visitor } from 'gradio-state/testing'
+import { parseAllDocuments } from 'yaml'
 import { execute, type Folder, follow } from '../support/recipes/folder.ts'
 import { expectGallery, upload } from '../support/recipes/gallery.ts'
 import { start } from '../support/recipes/program.ts'
@@ -61,4 +62,48 @@ test('two pods share a user through Redis, and one that stops unloads nobody', a
   const output = first.output() + second.output()
   assert.equal(output.match(/UNLOAD/g)?.length, 1, output)
   assert.doesNotMatch(output, /DELETED/)
+})
+
+/** What is read of a manifest of Kubernetes. */
+interface Manifest {
+  kind: string
+  metadata: { name: string }
+  spec: {
+    selector: { [name: string]: unknown }
+    ports?: { port: number; targetPort?: number }[]
+    template: {
+      metadata: { labels: object }
+      spec: {
+        terminationGracePeriodSeconds?: number
+        containers: {
+          ports: { containerPort: number }[]
+          lifecycle?: { preStop: { exec: { command: string[] } } }
+        }[]
+      }
+    }
+  }
+}
+
+test('app.yaml: each service leads to its pods, and a pod has the time that close() takes', () => {
+  const documents = [...parseAllDocuments(folder.recipe.files.get('app.yaml') ?? '')]
+  assert.deepEqual(
+    documents.flatMap(({ errors, warnings }) => [...errors, ...warnings]),
+    [],
+  )
+  const manifests: Manifest[] = documents.map(document => document.toJS())
+  const [deployments, services] = ['Deployment', 'Service'].map(kind =>
+    manifests.filter(manifest => manifest.kind === kind),
+  ) as [Manifest[], Manifest[]]
+  assert.deepEqual([deployments.length, services.length], [2, 2])
+  for (const { spec } of deployments)
+    assert.deepEqual(spec.selector.matchLabels, spec.template.metadata.labels)
+  for (const { metadata, spec } of services) {
+    const deployment = deployments.find(({ metadata: { name } }) => name === metadata.name)
+    assert.deepEqual(spec.selector, deployment?.spec.template.metadata.labels)
+    const [{ port, targetPort = port } = { port: 0 }] = spec.ports ?? []
+    assert.equal(deployment?.spec.template.spec.containers[0]?.ports[0]?.containerPort, targetPort)
+  }
+  const { terminationGracePeriodSeconds = 30, containers } = deployments[0]!.spec.template.spec
+  const [, wait = '0'] = containers[0]?.lifecycle?.preStop.exec.command ?? []
+  assert.ok(terminationGracePeriodSeconds > Number(wait) + 25)
 })

@@ -4,6 +4,9 @@ import type { TestBrowser } from '../browser/browser.ts'
 import { png } from './gallery.ts'
 import type { Program } from './program.ts'
 
+/** A picture that takes a while to be sent, so that its progress is shown. Decoders ignore what follows the picture. */
+const large = Buffer.concat([png, Buffer.alloc(20_000_000)])
+
 /** What the recipes with React do in a browser. */
 export async function expectGalleryInBrowser(
   t: TestContext,
@@ -14,11 +17,24 @@ export async function expectGalleryInBrowser(
   const context = await browser.newContext()
   t.after(() => context.close())
   const tab = await context.newPage()
+  const sockets: string[] = []
+  tab.on('websocket', socket => sockets.push(socket.url()))
   await tab.goto(origin)
   // Its handler is added when React has rendered in the browser.
   await tab.waitForLoadState('networkidle')
-  await tab.setInputFiles('input', { name: 'ein Bild ü.png', mimeType: 'image/png', buffer: png })
+  await tab.evaluate(() => {
+    const observer = new MutationObserver(() => {
+      if (document.querySelector('progress')) document.body.dataset.progress = 'seen'
+    })
+    observer.observe(document.body, { childList: true, subtree: true })
+  })
+  await tab.setInputFiles('input', { name: 'ein Bild ü.png', mimeType: 'image/png', buffer: large })
   await tab.waitForSelector('img')
+  assert.equal(await tab.getAttribute('body', 'data-progress'), 'seen')
+  assert.ok(
+    sockets.some(url => url.includes('/gradio_api/heartbeat/')),
+    sockets.join(),
+  )
   await tab.reload()
   await tab.waitForSelector('img')
   assert.equal(await tab.$eval('img', image => (image as HTMLImageElement).decode().then(() => true)), true)
