@@ -1,11 +1,14 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Multer } from 'multer'
 import { agreedOptions } from './agreed-options.js'
 import { Events } from './events.js'
 import { FileCache } from './files/cache.js'
 import { MulterStorage, type UploadStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
-import { ADMIT, type Admit } from './http/adapter.js'
+import { ADMIT, type Admit, type Handler } from './http/adapter.js'
+import { inspectorOf } from './http/inspector/express.js'
+import { Inspectors } from './http/inspector/inspectors.js'
+import type { InspectorOptions } from './http/inspector/options.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, attach, handle, stateOf } from './http/middleware.js'
 import { MountPaths } from './http/mount-paths.js'
@@ -48,6 +51,8 @@ export type { ChannelMessages, HookOutcome, LifecycleMessage, SessionMessage } f
 export type { CookieOptions } from './cookie-options.js'
 export { type ErrorCode, GradioStateError } from './errors.js'
 export type { StoredFields, UploadStorage } from './files/multer-storage.js'
+export type { Handler } from './http/adapter.js'
+export type { InspectorOptions } from './http/inspector/options.js'
 export type { ClosableServer } from './http/server-closing.js'
 export type { CloseOptions } from './http/shutdown.js'
 export type { Closable } from './http/tracked-socket.js'
@@ -104,10 +109,8 @@ declare global {
 /** The result of `stats()`. */
 export interface Stats extends SessionStats, FileStats {}
 
-/** The middleware, with the methods of the instance. */
-export interface GradioState {
-  /** For `app.use()`, after the session middleware. */
-  (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void
+/** The middleware, with the methods of the instance. It is for `app.use()`, after the session middleware. */
+export interface GradioState extends Handler {
   /** A UUID v4 that identifies this instance in {@link ChannelMessages}. Its directory in `cacheDir` has this name. */
   readonly id: string
 
@@ -186,6 +189,12 @@ export interface GradioState {
   endSession(id: string): Promise<boolean>
   stats(): Stats
   /**
+   * Creates a middleware that serves a page for operators, which shows the sessions of this process and can end them:
+   * `app.use('/admin/sessions', gradio.inspector({ authorize }))`. In Koa, pass it to `koa()`.
+   * @throws GradioStateError `OPTION_INVALID`, also without `authorize`
+   */
+  inspector(options: InspectorOptions): Handler
+  /**
    * Refuses new use (`CLOSED`, 503), closes the sockets of all pages, and ends all sessions with their hooks and callbacks (reason
    * `shutdown`). With `server`, the process can exit afterwards.
    * @returns what had not settled within the time limit
@@ -204,9 +213,8 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   explainMissingState()
   const events = new Events()
   const cache = new FileCache(config, () => config.clock.now(), events)
-  const directoryOf = (id: string) => cache.pathOf(id)
   const sessions = new Sessions(
-    { ...config, events, directoryOf, agreedOptions: agreedOptions(config) },
+    { ...config, events, directoryOf: id => cache.pathOf(id), agreedOptions: agreedOptions(config) },
     config.cluster?.(),
   )
   const reportFiles = (error: unknown) => sessions.hooks.report(error, { source: 'files' })
@@ -214,12 +222,13 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     const state = stateOf(sessions, req)
     return { files: state.store(), present: file => state.present(file) }
   }, reportFiles)
-  const upload = multerOf(storage)
   const watcher = new ExpiryWatcher(sessions, config)
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
   const identity = new Identity(config, watcher, sessions)
+  const inspectors = new Inspectors(sessions)
   const unreadConnections = new UnreadConnections(sessions.deadlines)
-  const shared = { config, sessions, cache, identity, mountPaths: new MountPaths(), unreadConnections }
+  const mountPaths = new MountPaths()
+  const shared = { config, sessions, cache, identity, mountPaths, unreadConnections, inspectors }
   const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat, (page, req) =>
     identity.returningCookies.socketOpened(page, req),
@@ -233,7 +242,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   })
   const instance = { ...shared, routes, upgrades, succession }
   const { hooks, states } = sessions
-  const shutdown = new Shutdown({ cache, sessions, upgrades, watcher, succession })
+  const shutdown = new Shutdown({ cache, sessions, upgrades, watcher, succession, inspectors })
 
   cache.start({
     every: (ms, task) => sessions.deadlines.every(ms, task),
@@ -244,7 +253,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
 
   const methods = {
     id: events.instance,
-    upload,
+    upload: multerOf(storage),
     storage,
     filesOf: (req: IncomingMessage) => storage.filesOf(req),
     state: (name: string, options: AnyStateOptions = {}) =>
@@ -279,15 +288,13 @@ export function gradioState(options?: GradioStateOptions): GradioState {
       if (session !== undefined) await sessions.end(session, 'ended')
       return session !== undefined
     },
-    stats: () => ({ ...sessions.stats(), ...cache.stats() }),
+    inspector: (options: InspectorOptions) => inspectorOf(shared, options),
+    stats: () => ({ ...sessions.registry.stats(), ...cache.stats() }),
     close: (options?: CloseOptions) => shutdown.close(options),
   }
 
-  const middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) =>
-    handle(instance, req, res, next)
-  const forAdapters: Record<typeof ADMIT, Admit> = {
-    [ADMIT]: async (...request) => admit(instance, ...request),
-  }
+  const middleware: Handler = (req, res, next) => handle(instance, req, res, next)
+  const forAdapters = { [ADMIT]: (async (...request) => admit(instance, ...request)) satisfies Admit }
   const gradio: GradioState = Object.assign(middleware, methods, forAdapters)
   return gradio
 }

@@ -81,7 +81,12 @@ export class FileCache {
   stats(): FileStats {
     let files = 0
     for (const session of this.#sessions.values()) files += session.count
-    return { files, fileBytes: this.#context.total.used }
+    return { files, fileBytes: this.bytes }
+  }
+
+  /** The bytes that count towards `maxCacheBytes`. */
+  get bytes(): number {
+    return this.#context.total.used
   }
 
   /**

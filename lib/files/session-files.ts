@@ -75,6 +75,11 @@ export class SessionFiles implements FileOwner {
     return this.#index.count
   }
 
+  /** The records of the files, as of the last comparison with the disk. */
+  get records(): readonly StoredFile[] {
+    return this.#index.list
+  }
+
   /** Whether the app may have written files into the directory itself. */
   get mayHaveUntracked(): boolean {
     return this.#hasUntracked && !this.#ending.signal.aborted

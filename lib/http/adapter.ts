@@ -1,5 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { RequestContext } from '../identity/request-context.js'
+import type { FrameworkRequest, RequestContext } from '../identity/request-context.js'
+import type { Answer } from './inspector/answer.js'
+
+/** A middleware for Express and Connect. */
+export type Handler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
  * The property of an instance that contains its {@link Admit}, for adapters to other frameworks. A registered symbol, so that an
@@ -18,3 +22,12 @@ export type Admit = (
   res: ServerResponse | undefined,
   context: RequestContext,
 ) => Promise<boolean>
+
+/** The property of an inspector's middleware that contains its {@link Responder}, as {@link ADMIT}. */
+export const INSPECTOR = Symbol.for('gradio-state.inspector')
+
+/** An inspector without a framework. */
+export interface Responder {
+  /** @param ctx Koa's context */
+  respond(req: FrameworkRequest, context: RequestContext, ctx?: unknown): Promise<Answer>
+}

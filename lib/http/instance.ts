@@ -2,6 +2,7 @@ import type { FileCache } from '../files/cache.js'
 import type { Identity } from '../identity/identity.js'
 import type { Config } from '../options.js'
 import type { Sessions } from '../sessions/sessions.js'
+import type { Inspectors } from './inspector/inspectors.js'
 import type { MountPaths } from './mount-paths.js'
 import type { UnreadConnections } from './unread-connections.js'
 
@@ -13,4 +14,5 @@ export interface InstanceContext {
   readonly identity: Identity
   readonly mountPaths: MountPaths
   readonly unreadConnections: UnreadConnections
+  readonly inspectors: Inspectors
 }

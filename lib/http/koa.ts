@@ -4,8 +4,9 @@ import onHeaders from 'on-headers'
 import { invalid } from '../errors.js'
 import type { FrameworkRequest, KoaSession, RequestContext } from '../identity/request-context.js'
 import type { RequestState } from '../types.js'
+import { replaceMethod } from '../util/replace-method.js'
 import { whenOver } from '../util/response-over.js'
-import { ADMIT, type Admit } from './adapter.js'
+import { ADMIT, type Admit, INSPECTOR, type Responder } from './adapter.js'
 import { expectKoaSession5, explainMissingState, notKoa } from './wiring.js'
 
 declare module 'koa' {
@@ -15,7 +16,7 @@ declare module 'koa' {
   }
 }
 
-/** The result of `gradioState()`, as far as it is checked here. */
+/** The result of `gradioState()` or `inspector()`, as far as it is checked here. */
 type Mountable = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
@@ -25,10 +26,14 @@ type Mountable = (req: IncomingMessage, res: ServerResponse, next: (error?: unkn
  * It supports koa-session, with an external store or in the cookie, and express-session through koa-connect. Without a session
  * it uses the library's own cookie. For other session middleware, set the `identify` option.
  *
+ * The inspector is mounted in the same way: `router.all('/admin/sessions', koa(gradio.inspector({ … })))`.
+ *
  * Import it from `gradio-state/koa`.
- * @throws GradioStateError `OPTION_INVALID` if `gradio` isn't the result of `gradioState()`
+ * @throws GradioStateError `OPTION_INVALID` if `gradio` isn't the result of `gradioState()` or `inspector()`
  */
 export function koa(gradio: Mountable): Middleware {
+  const inspector = (gradio as Partial<Record<typeof INSPECTOR, Responder>> | undefined)?.[INSPECTOR]
+  if (inspector !== undefined) return ctx => serveInspector(inspector, ctx)
   const admit = (gradio as Partial<Record<typeof ADMIT, Admit>> | undefined)?.[ADMIT]
   if (admit === undefined) throw invalid('the argument of koa()', 'the result of gradioState()', gradio)
   return async function gradioState(ctx: Context, next: Next, ...rest: unknown[]): Promise<void> {
@@ -55,6 +60,15 @@ export function koa(gradio: Mountable): Middleware {
       await next()
     }
   }
+}
+
+async function serveInspector(inspector: Responder, ctx: Context): Promise<void> {
+  const context = new KoaContext(ctx)
+  const { status, headers, body, isPoll } = await inspector.respond(ctx.req, context, ctx)
+  if (isPoll && context.koaSession) replaceMethod(context.koaSession, 'commit', async () => {})
+  ctx.status = status
+  ctx.set({ ...headers })
+  ctx.body = body
 }
 
 /** Koa sets the status of each response to 404 first, and `send`, which serves files, doesn't change it. */

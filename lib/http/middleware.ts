@@ -46,7 +46,7 @@ export function admit(
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
-  const { config, identity, sessions, routes, upgrades, succession } = instance
+  const { config, identity, sessions, routes, upgrades, succession, inspectors } = instance
   const earlier = stateIn(req)
   if (earlier !== undefined) {
     // The middleware is mounted twice. The second one does nothing.
@@ -68,6 +68,7 @@ export function admit(
     })
   const route = routes.find(req)
   if (res === undefined || route === undefined) {
+    if (inspectors.has(req, context)) return false
     const arrived = state.arrive()
     return arrived === undefined ? false : arrived.then(() => false)
   }

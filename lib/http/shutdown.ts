@@ -4,6 +4,7 @@ import type { PageUpgrades } from '../pages/page-upgrades.js'
 import { type Duration, duration, known } from '../parse.js'
 import type { CloseReport } from '../sessions/reports.js'
 import type { Sessions } from '../sessions/sessions.js'
+import type { Inspectors } from './inspector/inspectors.js'
 import { type ClosableServer, ServerClosing } from './server-closing.js'
 import type { Succession } from './succession.js'
 
@@ -25,6 +26,7 @@ interface Parts {
   readonly upgrades: PageUpgrades
   readonly watcher: ExpiryWatcher
   readonly succession: Succession
+  readonly inspectors: Inspectors
 }
 
 /** Closes an instance, once, and each server that is passed to a call of `close()`. */
@@ -61,13 +63,14 @@ export class Shutdown {
   }
 
   async #endSessions(limit: number): Promise<CloseReport> {
-    const { cache, sessions, upgrades, watcher, succession } = this.#parts
+    const { cache, sessions, upgrades, watcher, succession, inspectors } = this.#parts
     const { deadlines } = sessions
     const until = deadlines.now + limit
     upgrades.close()
     succession.leave()
     watcher.close()
     const { timedOut } = await sessions.close(limit)
+    inspectors.close()
     const removed = cache.close()
     const left = until - deadlines.now
     // Without time left, the files are deleted in the background while the app closes.

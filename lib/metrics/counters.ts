@@ -1,7 +1,7 @@
 import type { Attributes, Meter } from '@opentelemetry/api'
 import type { HookOutcome } from '../channel-messages.js'
+import { Subscriptions } from '../subscriptions.js'
 import type { DeleteReason, ErrorContext, HookName, Reason } from '../types.js'
-import { Subscriptions } from './subscriptions.js'
 
 // The names follow OpenTelemetry's semantic conventions, and similar metrics there: `jvm.class.loaded`, `jvm.class.unloaded` and
 // `jvm.class.count`, `db.client.connection.timeouts`, `http.server.request.duration`.

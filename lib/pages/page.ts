@@ -77,6 +77,11 @@ export class Page implements PageHandle {
     return this.#entry
   }
 
+  /** Whether it has a socket. Without one, heartbeats keep it open. */
+  get hasSocket(): boolean {
+    return this.#connection !== undefined
+  }
+
   /** See {@link Entry.whenReady}. */
   whenReady(): Promise<void> | undefined {
     return this.#entry?.whenReady()

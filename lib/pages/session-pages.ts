@@ -25,6 +25,11 @@ export class SessionPages implements PageList, PageOwner {
     return pages.find(id) ?? pages.#add(id)
   }
 
+  /** The pages that are open. */
+  get open(): Page[] {
+    return [...this.#pages.values()].filter(page => page.isOpen)
+  }
+
   find(id: string): Page | undefined {
     return this.#pages.get(id)
   }

@@ -57,6 +57,11 @@ export class SessionRegistry {
     return [...this.#byToken.values()]
   }
 
+  /** The usable sessions, oldest first. Sessions may begin and end while they are iterated. */
+  values(): IterableIterator<Session> {
+    return this.#byToken.values()
+  }
+
   add(session: Session): void {
     const { parent } = session
     this.#byId.set(session.id, session)

@@ -14,7 +14,7 @@ import { Lifecycle } from './lifecycle.js'
 import { LocalSharedValues } from './local-shared-values.js'
 import { LocalWorker, type LocalWorkerContext } from './local-worker.js'
 import { SessionRegistry } from './registry.js'
-import type { CloseReport, SessionStats } from './reports.js'
+import type { CloseReport } from './reports.js'
 import type { Session, SessionContext, SessionDue } from './session.js'
 import { Entry } from './session-entry.js'
 import { SessionStarter } from './session-starter.js'
@@ -193,8 +193,9 @@ export class Sessions implements DueSource {
     return this.#report
   }
 
-  stats(): SessionStats {
-    return this.#registry.stats()
+  /** The sessions of this process, with those that are ending. */
+  get registry(): SessionRegistry {
+    return this.#registry
   }
 
   /** Nothing is due while the limiter is full. It wakes the deadlines when it has room again. */

@@ -43,6 +43,11 @@ export class Values {
     return records instanceof Map ? records.size : Number(records !== undefined)
   }
 
+  /** The values by name, each with when it is due on the monotonic clock, if ever. */
+  get listed(): Iterable<{ readonly name: string; readonly due?: number }> {
+    return this.#records instanceof Map ? this.#records.values() : listOf(this.#records)
+  }
+
   has(name: string): boolean {
     return find(this.#records, name) !== undefined
   }

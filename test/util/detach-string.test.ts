@@ -32,7 +32,7 @@ for (const kind of ['page', 'request'] as const) {
       const visiting = kind === 'page' ? { kind, ...page } : { kind }
       void sessions.enter(cutOut('token', index), visiting, { info: undefined })
     })
-    assert.equal(sessions.stats().open, 201)
+    assert.equal(sessions.registry.stats().open, 201)
     assert.ok(each < MOST, `got ${each} bytes`)
     await sessions.close(1_000)
   })

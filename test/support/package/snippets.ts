@@ -14,6 +14,9 @@ import type { Express } from 'express'
 import type { Router } from './koa-router.js'
 import type { GradioState as Instance, SharedState } from 'gradio-state'
 
+declare module 'express-session' {
+  interface SessionData { user: { admin: boolean } }
+}
 declare global {
   interface Picture { png: Buffer }
   const app: Express
@@ -39,6 +42,7 @@ const KOA_ROUTER = `
 import type { Middleware } from 'koa'
 export interface Router {
   post(path: string, ...handlers: Middleware[]): void
+  all(path: string, handler: Middleware): void
 }
 `
 

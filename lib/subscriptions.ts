@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { ChannelMessages } from '../channel-messages.js'
+import type { ChannelMessages } from './channel-messages.js'
 
 /** Receives the messages of one instance. Other instances of the process publish on the same channels. */
 export class Subscriptions {
