@@ -87,12 +87,16 @@ describe('metrics()', () => {
       state.set('cart', [], { timeToLive: 10 })
       state.set('draft', '')
       await state.saveFile('text', { name: 'a.txt' })
+      // A scope is no session, but its values and files count.
+      const scope = state.scoped('tab')
+      scope.set('draft', '')
+      await scope.saveFile('text', { name: 'b.txt' })
     })
     await assertAgrees(gradio, scrape)
     const begun = await scrape()
     assert.equal(begun.value('gradio_state_page_count'), 1)
-    assert.equal(begun.value('gradio_state_value_count'), 2)
-    assert.equal(begun.value('gradio_state_file_count'), 1)
+    assert.equal(begun.value('gradio_state_value_count'), 3)
+    assert.equal(begun.value('gradio_state_file_count'), 2)
 
     await clock.advance(10)
     await assertAgrees(gradio, scrape)
@@ -120,7 +124,11 @@ describe('metrics()', () => {
       Record<Reason, number>
     >
     assert.deepEqual(byReason(end, 'gradio_state_session_ended_total'), ended)
-    assert.deepEqual(byReason(end, 'gradio_state_value_deleted_total'), { ...ended, timeToLive: 1 })
+    assert.deepEqual(byReason(end, 'gradio_state_value_deleted_total'), {
+      ...ended,
+      ended: 2,
+      timeToLive: 1,
+    })
     assert.equal(end.value('gradio_state_session_begun_total'), 6)
   })
 
