@@ -93,7 +93,9 @@ forEachExpress((_name, express) => {
     const closing = gradio.close({ server, timeout: '3s' })
     assert.deepEqual(await page.closed, { code: 1012, reason: '' })
     await clock.advance('3s')
-    assert.deepEqual(await closing, { timedOut: [{ source: 'server' }] })
+    const { timedOut } = await closing
+    // On a busy machine, the files may not have been removed yet when the clock was advanced.
+    assert.ok(timedOut.some(({ source }) => source === 'server'))
     socket.send('still here')
     assert.equal(String((await once(socket, 'message'))[0]), 'still here')
     const closed = once(server, 'close')
