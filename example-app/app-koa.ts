@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { koa } from 'gradio-state/koa'
 import Koa, { type Middleware } from 'koa'
 import session from 'koa-session'
-import type { Demo } from './demo.ts'
+import type { Actions } from './actions.ts'
 import { explain } from './errors.ts'
 import { pageHeaders, publicDir } from './page.ts'
 import { memoryStore } from './sessions.ts'
@@ -13,7 +13,7 @@ import type { Settings } from './settings.ts'
 import { uploadPictures } from './uploads.ts'
 
 /** The demo on Koa. */
-export function createKoaApp(demo: Demo, { maxFileSize, sessionSecret }: Settings): Koa {
+export function createKoaApp(demo: Actions, { maxFileSize, sessionSecret }: Settings): Koa {
   const app = new Koa()
   app.keys = [sessionSecret]
   // Koa reports every broken connection. A user who leaves is not an error.
@@ -55,6 +55,13 @@ export function createKoaApp(demo: Demo, { maxFileSize, sessionSecret }: Setting
     }
     ctx.set('Cache-Control', 'no-store')
     ctx.body = await demo.summary(ctx.gradioState)
+  })
+
+  app.use(async (ctx, next) => {
+    const [, session] = /^\/reports\/([^/]+)$/.exec(ctx.path) ?? []
+    if (session === undefined) return next()
+    ctx.set('Cache-Control', 'no-store')
+    ctx.body = await demo.reportsOf(session)
   })
 
   app.use(ctx => {

@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import session, { type Store } from 'express-session'
-import type { Demo } from './demo.ts'
+import type { Actions } from './actions.ts'
 import { explain } from './errors.ts'
 import { pageHeaders, publicDir } from './page.ts'
 import type { Settings } from './settings.ts'
@@ -10,7 +10,7 @@ import { uploadPictures } from './uploads.ts'
  * The demo on Express.
  * @param store of express-session. Default: in memory
  */
-export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings, store?: Store): Express {
+export function createApp(demo: Actions, { maxFileSize, sessionSecret }: Settings, store?: Store): Express {
   const app = express()
   app.disable('x-powered-by')
 
@@ -48,6 +48,10 @@ export function createApp(demo: Demo, { maxFileSize, sessionSecret }: Settings, 
 
   app.get('/summary', async (req, res) => {
     res.set('Cache-Control', 'no-store').json(await demo.summary(req.gradioState))
+  })
+
+  app.get('/reports/:session', async (req, res) => {
+    res.set('Cache-Control', 'no-store').json(await demo.reportsOf(req.params.session))
   })
 
   app.get('/pictures/:name', (req, res) => {

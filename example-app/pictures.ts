@@ -9,6 +9,8 @@ export interface Picture {
   name: string
   colour: (typeof colours)[number]
   webp: Buffer
+  /** In milliseconds since the epoch. */
+  paintedAt: number
 }
 
 /** A square of 100 by 100 pixels in a random colour. */
@@ -19,6 +21,7 @@ export async function paint(): Promise<Picture> {
     name: `${colour}-${randomBytes(6).toString('hex')}.webp`,
     colour,
     webp: await square.webp({ lossless: true }).toBuffer(),
+    paintedAt: Date.now(),
   }
 }
 
@@ -27,7 +30,7 @@ export function userDirectories(root: string) {
   const directoryOf = (id: string) => path.join(root, id)
 
   return {
-    async save(id: string, { name, webp }: Picture): Promise<void> {
+    async save(id: string, { name, webp }: Pick<Picture, 'name' | 'webp'>): Promise<void> {
       await mkdir(directoryOf(id), { recursive: true, mode: 0o700 })
       await writeFile(path.join(directoryOf(id), name), webp, { flag: 'wx' })
     },

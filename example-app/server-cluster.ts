@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { createBalancer, type Target } from './balancer.ts'
 import { openRedis } from './own-redis.ts'
 import { readSettings, SettingsError } from './settings.ts'
+import { whatHappens } from './start.ts'
 
 const names = ['node-1', 'node-2', 'node-3']
 
@@ -22,7 +23,7 @@ let stopping: Promise<void> | undefined
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(0))
 
 try {
-  const { host, port } = readSettings()
+  const own = readSettings()
   const folder = await mkdtemp(path.join(tmpdir(), 'gradio-state-cluster-'))
   undo.push(() => rm(folder, { recursive: true, force: true }))
   const redis = await openRedis(process.env.REDIS_URL, folder)
@@ -51,9 +52,10 @@ try {
     // Includes WebSockets, which server.closeAllConnections() ignores.
     for (const socket of sockets) socket.destroy()
   })
-  balancer.listen(port, host)
+  balancer.listen(own.port, own.host)
   await once(balancer, 'listening')
   console.log(`Listening on http://localhost:${(balancer.address() as AddressInfo).port}`)
+  console.log(whatHappens(own))
 } catch (error) {
   if (stopping === undefined) {
     const isKnown = error instanceof SettingsError || (error as NodeJS.ErrnoException).syscall

@@ -10,8 +10,8 @@ export interface Settings {
   /** In seconds, like all durations here. */
   gracePeriod: number
   unloadDelay: number
-  /** Undefined: the history is kept as long as its session. */
-  timeToLive: number | undefined
+  /** Infinity: the history is kept as long as its session. */
+  timeToLive: number
   /** Where gradio-state stores uploads. */
   cacheDir: string
   /** Contains a directory for the generated pictures of each user. */
@@ -31,14 +31,15 @@ const secondsPerUnit = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 }
 
 /** Reads and checks the environment variables. An empty one counts as not set. */
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
-  const timeToLive = seconds(env, 'TIME_TO_LIVE')
+  const timeToLive = seconds(env, 'TIME_TO_LIVE') ?? Number.POSITIVE_INFINITY
   if (timeToLive === 0) throw new SettingsError('TIME_TO_LIVE: expected more than 0 seconds, received 0')
 
   const cacheDir = path.resolve(env.CACHE_DIR || path.join(tmpdir(), 'gradio-state-example'))
   return {
     port: port(env),
     host: env.HOST || undefined,
-    gracePeriod: seconds(env, 'GRACE_PERIOD') ?? 3600,
+    // Short enough to watch. The library's default is an hour.
+    gracePeriod: seconds(env, 'GRACE_PERIOD') ?? 30,
     unloadDelay: seconds(env, 'UNLOAD_DELAY') ?? 2,
     timeToLive,
     cacheDir,

@@ -2,26 +2,25 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Cluster } from 'gradio-state'
-import { createDemo, type Demo } from './demo.ts'
+import { type Actions, localActions } from './actions.ts'
 import { readSettings, type Settings, SettingsError } from './settings.ts'
 
 /** Options for running as one of several nodes. */
 export interface NodeOptions {
-  cluster: Cluster
-  beforeClose?: ((demo: Demo) => Promise<void>) | undefined
+  createActions(settings: Settings): Actions
+  beforeClose?: ((demo: Actions) => Promise<void>) | undefined
 }
 
 /** Runs the demo on a web framework until a signal stops it. Resolves with the port. */
 export async function start(
-  createApp: (demo: Demo, settings: Settings) => RequestListener,
+  createApp: (demo: Actions, settings: Settings) => RequestListener,
   node?: NodeOptions,
 ): Promise<number> {
   try {
     const settings = readSettings()
     await mkdir(settings.pictureDir, { recursive: true, mode: 0o700 })
 
-    const demo = createDemo(settings, node?.cluster)
+    const demo = (node?.createActions ?? localActions)(settings)
     const server = createServer(createApp(demo, settings))
     stopOnSignal(server, demo, node?.beforeClose)
 
@@ -29,6 +28,7 @@ export async function start(
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     console.log(`Listening on http://localhost:${port}`)
+    if (node === undefined) console.log(whatHappens(settings))
     return port
   } catch (error) {
     // An error that the user can fix (a setting, a port in use) is printed without its stack.
@@ -38,8 +38,18 @@ export async function start(
   }
 }
 
+/** What to expect in the terminal. */
+export function whatHappens({ gracePeriod, unloadDelay }: Settings): string {
+  return [
+    'Open it, and close the page again. Its user has left, so the server cleans up:',
+    `  after ${unloadDelay} s: the user's directory is deleted (UNLOAD)`,
+    `  after ${gracePeriod} s: everything else is deleted (STATE DELETED, ENDED), unless the user comes back sooner`,
+    'With GRACE_PERIOD=60m, the server waits for an hour, as Gradio does.',
+  ].join('\n')
+}
+
 /** The first signal shuts down gracefully; a second one exits at once. */
-function stopOnSignal(server: Server, demo: Demo, beforeClose?: NodeOptions['beforeClose']): void {
+function stopOnSignal(server: Server, demo: Actions, beforeClose?: NodeOptions['beforeClose']): void {
   let stoppingSince: number | undefined
 
   const stop = async () => {

@@ -1,4 +1,4 @@
-// Takes docs/screenshot-390.png and docs/screenshot-1280.png of the example app:
+// Takes docs/screenshot-390.png and docs/screenshot-1280.png of the example app, as a user sees it who comes back:
 //   npm run build && node scripts/screenshots.mjs
 
 import { spawn } from 'node:child_process'
@@ -15,7 +15,7 @@ const pictures = 13
 
 const folder = mkdtempSync(join(tmpdir(), 'gradio-state-screenshots-'))
 const app = spawn(process.execPath, ['--import', 'tsx', 'example-app/server.ts'], {
-  env: { ...process.env, PORT: '0', PICTURE_DIR: folder, TIME_TO_LIVE: '1h' },
+  env: { ...process.env, PORT: '0', PICTURE_DIR: folder },
   stdio: ['ignore', 'pipe', 'inherit'],
 })
 const browser = await chromium.launch({
@@ -24,26 +24,32 @@ const browser = await chromium.launch({
 })
 
 try {
-  const url = await new Promise((resolve, reject) => {
-    app.once('exit', code => reject(new Error(`The example app ended: ${code}`)))
-    createInterface(app.stdout).on('line', line => {
-      if (line.startsWith('Listening on ')) resolve(line.replace('Listening on ', ''))
+  const output = createInterface(app.stdout)
+  const lineThatStarts = start =>
+    new Promise((resolve, reject) => {
+      app.once('exit', code => reject(new Error(`The example app ended: ${code}`)))
+      output.on('line', line => line.startsWith(start) && resolve(line))
     })
-  })
-  const context = await browser.newContext({ reducedMotion: 'reduce', colorScheme: 'light' })
+  const url = (await lineThatStarts('Listening on ')).replace('Listening on ', '')
   for (const [width, height] of Object.entries(widths)) {
-    const tab = await context.newPage()
-    await tab.setViewportSize({ width: Number(width), height })
-    await tab.goto(url)
-    const drawn = tab.locator('#gallery button img')
+    const viewport = { width: Number(width), height }
+    const context = await browser.newContext({ reducedMotion: 'reduce', colorScheme: 'light', viewport })
+    const before = await context.newPage()
+    await before.goto(url)
+    const drawn = before.locator('#gallery button img')
     await drawn.first().waitFor()
     for (let count = await drawn.count(); count < pictures; count++) {
-      await tab.click('#generate')
+      await before.click('#generate')
       await drawn.nth(count).waitFor()
     }
-    await tab.mouse.move(0, 0)
+    const unloaded = lineThatStarts('UNLOAD')
+    await before.close()
+    await unloaded
+
+    const tab = await context.newPage()
+    await tab.goto(url)
+    await tab.waitForSelector('#away:not([hidden])')
     await tab.waitForFunction(() => [...document.images].every(image => image.complete))
-    await tab.waitForFunction(() => document.querySelector('#values').textContent === '1')
     await tab.screenshot({ path: `docs/screenshot-${width}.png`, fullPage: true })
   }
 } finally {

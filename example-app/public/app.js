@@ -1,5 +1,8 @@
+import { noteOpen, showWhatHappened } from '/away.js'
 import { connect } from '/gradio_api/client.js'
 import { drawOwnPictures, startOwnPictures } from '/own-pictures.js'
+import { drawStory } from '/story.js'
+import { inWords, onTheClock } from '/times.js'
 
 /** Polling interval, in milliseconds. */
 const pollInterval = 3000
@@ -24,8 +27,6 @@ const page = {
   count: $('count'),
   gallery: $('gallery'),
   empty: $('empty'),
-  unless: $('unless'),
-  times: document.querySelectorAll('[data-time]'),
 }
 
 /** The last response of the server; undefined before the first. */
@@ -37,6 +38,8 @@ let polledAtDeadline = false
 /** The name of the picture in the frame. */
 let shown
 let generating = false
+/** Whether the page was opened or restored, and has yet to show what happened before that. */
+let hasReturned = true
 /** Counts the pictures that were requested here. A poll that was sent before the last of them is ignored. */
 let round = 0
 let nextPoll
@@ -48,9 +51,15 @@ page.gallery.addEventListener('click', event => {
 })
 page.gallery.addEventListener('keydown', moveByArrow)
 // Not when it is hidden: a page that is being closed should send no more requests.
-document.addEventListener('visibilitychange', () => document.hidden || poll())
+document.addEventListener('visibilitychange', () => (document.hidden ? noteOpen(summary?.session) : poll()))
 // Restored from the back/forward cache, where all timers had stopped.
-window.addEventListener('pageshow', event => event.persisted && poll())
+window.addEventListener('pageshow', event => {
+  if (!event.persisted) return
+  hasReturned = true
+  poll()
+})
+// A browser may lose what a closing page stores, so each poll does it too.
+window.addEventListener('pagehide', () => noteOpen(summary?.session))
 startOwnPictures(answer => {
   round++
   receive(answer)
@@ -89,6 +98,11 @@ async function poll() {
     const answer = await (first ? ask('POST', '/start') : ask('GET', '/summary'))
     if (asked === round && !generating) {
       receive(answer)
+      if (hasReturned) {
+        hasReturned = false
+        await showWhatHappened(session => ask('GET', `/reports/${session}`))
+      }
+      noteOpen(answer.session)
       if (first) {
         const returned = answer.pictures.length > 1
         showStatus(returned ? 'Welcome back: your history is still here.' : 'Here is your first picture.')
@@ -230,8 +244,7 @@ function drawSummary() {
   page.files.textContent = files
   page.filesUnit.textContent = files === 1 ? 'file' : 'files'
   page.outlook.textContent = outlook(pictures.length, timeToLive, gracePeriod)
-  for (const element of page.times) element.textContent = inWords(summary[element.dataset.time])
-  page.unless.hidden = timeToLive === null
+  drawStory(summary)
   page.node.hidden = node === null
   page.node.textContent = `Answered by ${node}`
   tick()
@@ -279,22 +292,4 @@ function showError(error, whatNow) {
   const text = `${error.answered ? error.message : 'The server is not responding.'} ${whatNow}`
   // Screen readers would read the same text again.
   if (page.status.textContent !== text) page.status.textContent = text
-}
-
-function onTheClock(seconds) {
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
-  const two = number => String(number).padStart(2, '0')
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
-}
-
-function inWords(seconds) {
-  for (const [size, one, many] of [
-    [86_400, 'day', 'days'],
-    [3600, 'hour', 'hours'],
-    [60, 'minute', 'minutes'],
-  ]) {
-    const amount = seconds / size
-    if (amount >= 1 && Number.isInteger(amount)) return `${amount} ${amount === 1 ? one : many}`
-  }
-  return `${seconds} ${seconds === 1 ? 'second' : 'seconds'}`
 }

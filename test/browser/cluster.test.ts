@@ -42,7 +42,10 @@ async function startCluster(t: TestContext, settings: Record<string, string> = {
   const child = spawn(process.execPath, ['--import', 'tsx', 'example-app/server-cluster.ts'], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, REDIS_URL: '', TMPDIR: folder, CACHE_DIR: cacheDir, PORT: '0', ...settings },
+    env: {
+      ...{ ...process.env, REDIS_URL: '', TMPDIR: folder, CACHE_DIR: cacheDir, PORT: '0' },
+      ...{ GRACE_PERIOD: '3600', ...settings },
+    },
   })
   const lines: string[] = []
   for (const stream of [child.stdout, child.stderr])

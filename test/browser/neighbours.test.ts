@@ -7,8 +7,8 @@ import compression from 'compression'
 import express from 'express'
 import helmet from 'helmet'
 import type { Page } from 'playwright-core'
+import { localActions } from '../../example-app/actions.ts'
 import { createApp } from '../../example-app/app.ts'
-import { createDemo } from '../../example-app/demo.ts'
 import { readSettings } from '../../example-app/settings.ts'
 import { generate, isConnected, open, until, useBrowser } from '../support/browser/browser.ts'
 import { forEachExpress, serve, site } from '../support/http/express.ts'
@@ -55,7 +55,7 @@ describe('behind compression() and helmet() at their defaults', () => {
     const pictureDir = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
     t.after(() => rm(pictureDir, { recursive: true, force: true }))
     const settings = readSettings({ PICTURE_DIR: pictureDir })
-    const demo = createDemo(settings)
+    const demo = localActions(settings)
     t.after(() => demo.gradio.close())
     const app = express().use(helmet(), compression(), createApp(demo, settings))
     const { origin } = await serve(t, app)

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import type { Page } from 'playwright-core'
+import { localActions } from '../../example-app/actions.ts'
 import { createApp } from '../../example-app/app.ts'
-import { createDemo } from '../../example-app/demo.ts'
 import { readSettings } from '../../example-app/settings.ts'
 import { gallery, generate, isConnected, open, until, useBrowser } from '../support/browser/browser.ts'
 import { type ProxyOptions, proxy } from '../support/browser/proxy.ts'
@@ -79,7 +79,7 @@ async function example(t: TestContext) {
   const pictureDir = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
   t.after(() => rm(pictureDir, { recursive: true, force: true }))
   const settings = readSettings({ PICTURE_DIR: pictureDir })
-  const demo = createDemo(settings)
+  const demo = localActions(settings)
   t.after(() => demo.gradio.close())
   const { port } = await serve(t, createApp(demo, settings))
   return { gradio: demo.gradio, port }

@@ -126,7 +126,7 @@ export async function startExample(
   const child = spawn(process.execPath, program(`example-app/${SERVERS[app]}`), {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PORT: '0', PICTURE_DIR: pictureDir, ...settings },
+    env: { ...process.env, PORT: '0', PICTURE_DIR: pictureDir, GRACE_PERIOD: '3600', ...settings },
   })
   const lines: string[] = []
   for (const stream of [child.stdout, child.stderr]) {

@@ -1,0 +1,22 @@
+import { inWords } from '/times.js'
+
+/** Above this, nobody waits to see what happens, in seconds. */
+const patience = 120
+
+const part = {
+  times: document.querySelectorAll('[data-time]'),
+  unless: document.getElementById('unless'),
+  tryIt: document.getElementById('try-it'),
+}
+
+/** Tells what will happen when the page is closed. */
+export function drawStory(summary) {
+  const { gracePeriod, unloadDelay, timeToLive } = summary
+  for (const element of part.times) element.textContent = inWords(summary[element.dataset.time])
+  part.unless.hidden = timeToLive === null
+  part.tryIt.textContent =
+    gracePeriod <= patience
+      ? `Try it: close this page, and open it again after ${inWords(unloadDelay + 3)}. Then close it once more, and
+         come back after ${inWords(gracePeriod + 5)}. It tells you what happened meanwhile.`
+      : 'To see all of it within a minute, start the server with GRACE_PERIOD=30.'
+}

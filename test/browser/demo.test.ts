@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { describe, it } from 'node:test'
+import type { Page } from 'playwright-core'
+import { APPS, generate, open, sessionOf, useBrowser, useExample } from '../support/browser/browser.ts'
+import { read } from '../support/package/files.ts'
+
+declare global {
+  interface Window {
+    axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> }
+  }
+}
+
+const GRACE_PERIOD = '6'
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+it('the heart of the demo is one file of at most 60 lines', () => {
+  assert.ok(read('example-app/demo.ts').trimEnd().split('\n').length <= 60)
+})
+
+for (const app of APPS) {
+  describe(`the page of the app on ${app}`, { concurrency: true }, () => {
+    const browser = useBrowser()
+    const example = useExample({ GRACE_PERIOD, UNLOAD_DELAY: '1' }, app)
+
+    it('tells what will happen when, and so does the terminal', async () => {
+      const context = await browser.newContext()
+      const tab = await open(context, example().url)
+      const steps = await tab.$$eval('.story li', items =>
+        items.map(item => (item.textContent ?? '').replaceAll(/\s+/g, ' ').trim()),
+      )
+      assert.equal(steps.length, 3)
+      assert.match(steps[0] as string, /^After 1 second UNLOAD Your directory is deleted/)
+      assert.match(steps[1] as string, /^Within 6 seconds You can come back/)
+      assert.match(steps[2] as string, /^After 6 seconds STATE DELETED .* ENDED/)
+      assert.match((await tab.textContent('#try-it')) ?? '', /after 4 seconds\..*after 11 seconds\./s)
+      await example().line('  after 1 s: ')
+      assert.match(await example().line('  after 6 s: '), /STATE DELETED, ENDED/)
+      await context.close()
+    })
+
+    it('tells a user who comes back in time what was deleted, and what is still there', async () => {
+      const context = await browser.newContext()
+      const tab = await open(context, example().url)
+      await generate(tab)
+      const id = await sessionOf(example(), tab)
+      await tab.close()
+      await example().line(`UNLOAD ${id}`)
+
+      const again = await open(context, example().url)
+      assert.deepEqual(await eventsShown(again), ['UNLOAD'])
+      assert.match((await again.textContent('#away-heading')) ?? '', /^While you were away for \d+ second/)
+      assert.match((await again.textContent('#away-result')) ?? '', /^You came back in time/)
+      // It was told once, and a reload is no absence.
+      await again.reload()
+      await again.waitForFunction(() => document.querySelector('#values')?.textContent === '1')
+      assert.ok(await again.isHidden('#away'))
+      await context.close()
+    })
+
+    it('tells a user who comes back too late what was deleted meanwhile', async () => {
+      const context = await browser.newContext()
+      const tab = await open(context, example().url)
+      await generate(tab)
+      const id = await sessionOf(example(), tab)
+      await tab.close()
+      await example().line(`ENDED ${id}`)
+
+      const again = await open(context, example().url)
+      assert.deepEqual(await eventsShown(again), ['UNLOAD', 'STATE DELETED', 'ENDED'])
+      assert.match(
+        (await again.textContent('#away-events')) ?? '',
+        /Your history of 2 pictures was deleted\./,
+      )
+      assert.match((await again.textContent('#away-result')) ?? '', /^You are a new user now/)
+      assert.deepEqual(await violations(again), [])
+      await context.close()
+    })
+  })
+}
+
+describe('the page of the demo', { concurrency: 2 }, () => {
+  const browser = useBrowser()
+  const example = useExample()
+
+  for (const width of [390, 1280]) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      it(`is accessible, and fits its window, at ${width} px in ${colorScheme} colours`, async () => {
+        const context = await browser.newContext({ colorScheme, viewport: { width, height: 844 } })
+        const tab = await open(context, example().url)
+        assert.deepEqual(await violations(tab), [])
+        assert.ok(await tab.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth))
+        await context.close()
+      })
+    }
+  }
+
+  it('can be used with the keyboard', async () => {
+    const context = await browser.newContext()
+    const tab = await open(context, example().url)
+    await tab.keyboard.press('Tab')
+    assert.equal(await tab.evaluate(() => document.activeElement?.id), 'generate')
+    const answer = tab.waitForResponse(response => response.url().endsWith('/generate'))
+    await tab.keyboard.press('Enter')
+    await answer
+    await tab.waitForFunction(() => document.querySelectorAll('#gallery button').length === 2)
+    await tab.keyboard.press('Tab')
+    await tab.keyboard.press('ArrowRight')
+    await tab.keyboard.press('Enter')
+    await tab.waitForFunction(
+      () => document.activeElement?.matches('#gallery li:nth-child(2) button') === true,
+    )
+    await tab.keyboard.press('Tab')
+    assert.equal(await tab.evaluate(() => document.activeElement?.id), 'own-files')
+    await context.close()
+  })
+})
+
+async function eventsShown(tab: Page): Promise<string[]> {
+  await tab.waitForSelector('#away:not([hidden])')
+  return tab.$$eval('#away-events code', names => names.map(name => name.textContent ?? ''))
+}
+
+/** What axe finds: https://github.com/dequelabs/axe-core */
+async function violations(tab: Page): Promise<string[]> {
+  // Evaluated, since the page's Content-Security-Policy refuses inline scripts.
+  await tab.evaluate(axeSource)
+  return tab.evaluate(async () => {
+    const { violations } = await window.axe.run()
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
+  })
+}
