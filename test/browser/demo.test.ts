@@ -25,7 +25,7 @@ for (const app of APPS) {
     const browser = useBrowser()
     const example = useExample({ GRACE_PERIOD, UNLOAD_DELAY: '1' }, app)
 
-    it('tells what will happen when, and so does the terminal', async () => {
+    it('says what will happen when, and so does the terminal', async () => {
       const context = await browser.newContext()
       const tab = await open(context, example().url)
       const steps = await tab.$$eval('.story li', items =>
@@ -41,7 +41,7 @@ for (const app of APPS) {
       await context.close()
     })
 
-    it('tells a user who comes back in time what was deleted, and what is still there', async () => {
+    it('shows a user who comes back in time what was deleted, and what is still there', async () => {
       const context = await browser.newContext()
       const tab = await open(context, example().url)
       await generate(tab)
@@ -53,14 +53,14 @@ for (const app of APPS) {
       assert.deepEqual(await eventsShown(again), ['UNLOAD'])
       assert.match((await again.textContent('#away-heading')) ?? '', /^While you were away for \d+ second/)
       assert.match((await again.textContent('#away-result')) ?? '', /^You came back in time/)
-      // It was told once, and a reload is no absence.
+      // It is shown once, and a reload is no absence.
       await again.reload()
       await again.waitForFunction(() => document.querySelector('#values')?.textContent === '1')
       assert.ok(await again.isHidden('#away'))
       await context.close()
     })
 
-    it('tells a user who comes back too late what was deleted meanwhile', async () => {
+    it('shows a user who comes back too late what was deleted meanwhile', async () => {
       const context = await browser.newContext()
       const tab = await open(context, example().url)
       await generate(tab)
@@ -110,7 +110,7 @@ describe('the page of the demo', { concurrency: 2 }, () => {
     await tab.keyboard.press('ArrowRight')
     await tab.keyboard.press('Enter')
     await tab.waitForFunction(
-      () => document.activeElement?.matches('#gallery li:nth-child(2) button') === true,
+      () => document.activeElement === document.querySelectorAll('#gallery button')[1],
     )
     await tab.keyboard.press('Tab')
     assert.equal(await tab.evaluate(() => document.activeElement?.id), 'own-files')

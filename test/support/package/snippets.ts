@@ -33,7 +33,7 @@ declare global {
   function rm(path: string, options: object): Promise<void>
   function directoryOf(id: string): string
   function generate(options: { signal: AbortSignal }): Promise<Picture>
-  const fileFilter: import('multer').Options['fileFilter']
+  const fileFilter: NonNullable<import('multer').Options['fileFilter']>
 }
 `
 
