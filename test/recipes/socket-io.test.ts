@@ -37,6 +37,7 @@ for (const transports of [['websocket'], ['polling', 'websocket']]) {
     assert.deepEqual(await program.exited, [0, null], program.output())
     assert.match(program.output(), /DELETED 2 notes: shutdown\n/)
     assert.deepEqual(await program.leftovers(), [])
+    assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
   })
 }
 

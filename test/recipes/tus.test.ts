@@ -51,5 +51,6 @@ test('tus: an upload continues, moves into the session, and an incomplete one is
   assert.deepEqual(await program.exited, [0, null], program.output())
   assert.match(program.output(), /DELETED 1 pictures: shutdown\n/)
   assert.deepEqual(await program.leftovers(), [])
+  assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
   assert.deepEqual(await readdir(join(folder.path, 'incomplete')), [])
 })

@@ -45,4 +45,5 @@ export async function expectGalleryInBrowser(
   assert.deepEqual(await program.exited, [0, null], program.output())
   assert.match(program.output(), /DELETED 1 pictures: shutdown\n/)
   assert.deepEqual(await program.leftovers(), [])
+  assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
 }

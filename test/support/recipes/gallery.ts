@@ -39,6 +39,7 @@ export async function expectGallery(program: Program, stop: () => void): Promise
   assert.equal((await returned.closed).code, 1012)
   assert.match(program.output(), /DELETED 1 pictures: shutdown\n/)
   assert.deepEqual(await program.leftovers(), [])
+  assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
 }
 
 /** Uploads a picture by the form of the page. */
