@@ -181,11 +181,11 @@ export interface GradioState extends Handler {
   /** Serves the client's WebSockets at `server`. Only needed if no request leads to the server. */
   attach(server: Server): void
 
-  /** All sessions in this process. */
+  /** All sessions in this process, without their scopes. */
   sessions(): SessionState[]
-  /** The session with that id, if it is in this process. */
+  /** The session or scope with that id, if it is in this process. */
   session(id: string): SessionState | undefined
-  /** Ends a session now. Resolves when its hooks and callbacks have run, or with `false` if there was none. */
+  /** Ends a session or scope now. Resolves when its hooks and callbacks have run, or with `false` if there was none. */
   endSession(id: string): Promise<boolean>
   stats(): Stats
   /**
