@@ -129,8 +129,10 @@ export class ScopeRun {
     if (how === 'close' && !this.#isShared) {
       void this.#gradio.close({ timeout: '10m' })
     } else {
-      for (const { end } of this.#requests) end()
       for (const { close } of this.#connections) close()
+      // Requests that wait for unload hooks begin meanwhile.
+      await this.#clock.advance(GRACE / 2)
+      for (const { end } of this.#requests) end()
     }
     await this.#clock.advance(4 * GRACE)
     this.#check()
