@@ -7,6 +7,7 @@ import Koa, { type Middleware } from 'koa'
 import session from 'koa-session'
 import type { Actions } from './actions.ts'
 import { explain } from './errors.ts'
+import { isLoopback } from './loopback.ts'
 import { pageHeaders, publicDir } from './page.ts'
 import { memoryStore } from './sessions.ts'
 import type { Settings } from './settings.ts'
@@ -34,6 +35,8 @@ export function createKoaApp(demo: Actions, { maxFileSize, sessionSecret }: Sett
   app.use(session({ store: memoryStore(), renew: true, sameSite: 'lax' }, app))
   // Before the static files, so that the library sees the navigation of a reload.
   app.use(koa(demo.gradio))
+  const inspector = koa(demo.gradio.inspector({ authorize: isLoopback }))
+  app.use((ctx, next) => (ctx.path === '/sessions' ? inspector(ctx, next) : next()))
   app.use(servePage())
 
   app.use(async (ctx, next) => {

@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler, type Express } from 'express'
 import session, { type Store } from 'express-session'
 import type { Actions } from './actions.ts'
 import { explain } from './errors.ts'
+import { isLoopback } from './loopback.ts'
 import { pageHeaders, publicDir } from './page.ts'
 import type { Settings } from './settings.ts'
 import { uploadPictures } from './uploads.ts'
@@ -29,6 +30,7 @@ export function createApp(demo: Actions, { maxFileSize, sessionSecret }: Setting
   )
   // Before the static files, so that the library sees the navigation of a reload.
   app.use(demo.gradio)
+  app.use('/sessions', demo.gradio.inspector({ authorize: isLoopback }))
   app.use(express.static(publicDir))
 
   app.post('/start', async (req, res) => {

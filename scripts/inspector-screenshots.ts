@@ -1,6 +1,7 @@
 // Takes the pictures in docs/inspector: without sessions, with 10,000, and of one session; light and dark, at two widths.
 //   npm run generate && npx tsx scripts/inspector-screenshots.ts
 
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -62,6 +63,7 @@ async function serve(sessions: number): Promise<{ url: string; id: string | unde
   })
   app.use('/sessions', inspector)
   const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const origin = `http://127.0.0.1:${port}`
 
@@ -84,7 +86,7 @@ async function serve(sessions: number): Promise<{ url: string; id: string | unde
 
   async function use(state: RequestState, number: number): Promise<void> {
     state.update(pictures, list => [...list, number])
-    if (number % 3 === 0) state.get(settings)
+    if (number % 2 === 0) state.get(settings)
     if (number % 1250 === 0) await state.saveFile('x'.repeat(number * 130), { name: 'upload.png' })
     if (number % 2500 === 0) await state.saveFile('x'.repeat(number * 40), { name: `picture ${number}.webp` })
   }

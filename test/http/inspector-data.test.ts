@@ -177,6 +177,31 @@ describe('one session', () => {
     for (const page of pages) await page.close()
   })
 
+  it('shows its tabs and scopes, and not the ids of tabs', async t => {
+    const { operator, user } = await inspected(t, express, {
+      routes(app) {
+        app.post('/scopes', (req, res) => {
+          req.gradioState.scoped('room 7').set('draft', 1)
+          req.gradioState.tab?.set('cursor', 2)
+          res.json({})
+        })
+      },
+    })
+    const { user: present, id } = await user()
+    const tab = 'a'.repeat(22)
+    await (await present.fetch('/scopes', { method: 'POST', headers: { 'gradio-state-tab': tab } })).text()
+    const admitted = await operator()
+    const { details } = await snapshot(admitted, `session=${id}`)
+    assert.deepEqual(details?.scopes.map(({ name, values }) => [name, values]).sort(), [
+      ['room 7', 1],
+      ['tab', 1],
+    ])
+    const scope = details?.scopes[0]?.id ?? ''
+    const shot = await snapshot(admitted, `session=${scope}`)
+    assert.deepEqual([shot.details?.row.id, shot.details?.parent], [scope, id])
+    assert.ok(!JSON.stringify([details, shot]).includes(tab))
+  })
+
   const descriptions: Record<string, [describe: (value: unknown) => unknown, text: RegExp]> = {
     'a text': [value => `value: ${value}`, /^value: 7$/],
     'an object': [value => ({ value, list: [1, 2] }), /^\{ value: 7, list: \[ 1, 2 \] \}$/],

@@ -94,6 +94,10 @@ export interface SessionDetails {
   readonly requests: number
   readonly limits: readonly Limit[]
   readonly due: readonly DueItem[]
+  /** Its tabs and other scopes, which can be shown in detail by their ids. */
+  readonly scopes: readonly ScopeRow[]
+  /** The id of the session that a scope belongs to. */
+  readonly parent: string | null
   readonly values: readonly ValueRow[]
   readonly files: readonly FileRow[]
   /** What `describe(session)` returned, as text; `null` without that option. */
@@ -109,6 +113,16 @@ export interface Connections {
   /** Pages that are expected after a navigation or a reload. */
   readonly expected: number
   readonly elsewhere: number
+}
+
+/** A scope of a session. */
+export interface ScopeRow {
+  readonly id: string
+  readonly status: SessionStatus
+  /** The key; of a tab without the id of the tab. */
+  readonly name: string
+  readonly values: number
+  readonly next: DueItem | null
 }
 
 export interface ValueRow {

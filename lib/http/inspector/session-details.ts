@@ -3,11 +3,11 @@ import { SessionPages } from '../../pages/session-pages.js'
 import type { Session } from '../../sessions/session.js'
 import type { Sessions } from '../../sessions/sessions.js'
 import type { InstanceContext } from '../instance.js'
-import type { Connections, FileRow, Limit, SessionDetails } from './data.js'
+import type { Connections, FileRow, Limit, ScopeRow, SessionDetails } from './data.js'
 import { limit } from './limits.js'
 import type { Describe } from './options.js'
 import { dueOf, type Moment, rowOf, valuesOf } from './session-rows.js'
-import { messageOf, textOf } from './texts.js'
+import { messageOf, shorten, textOf } from './texts.js'
 
 /** A session by its id, also one that is ending. */
 export function findSession({ registry }: Sessions, id: string): Session | undefined {
@@ -31,10 +31,24 @@ export async function detailsOf(
     requests: presence.requests + presence.navigations,
     limits: limitsOf(session, moment, config),
     due: dueOf(session, moment.now),
+    scopes: scopesOf(session, moment),
+    parent: session.parent?.id ?? null,
     values: valuesOf(session, moment.now),
     files: filesOf(session, moment),
     description: describe === undefined ? null : await describeSession(session, describe, sessions, config),
   }
+}
+
+/** The scopes of a session, with those that are ending. */
+function scopesOf({ scopes }: Session, moment: Moment): ScopeRow[] {
+  return (scopes?.all ?? []).slice(-MAX_SCOPES).map(scope => {
+    const { id, status, values, next } = rowOf(scope, moment)
+    return { id, status, values, next, name: scopeName(scope.key ?? '') }
+  })
+}
+
+function scopeName(key: string): string {
+  return key.startsWith('tab:') ? 'tab' : shorten(key, MAX_KEY)
 }
 
 /** Without the ids of pages: a goodbye needs no more than that and the cookie. */
@@ -88,6 +102,9 @@ async function describeSession(
   return text
 }
 
+const MAX_SCOPES = 100
+/** In characters. */
+const MAX_KEY = 100
 /** How many files of a session are listed: the last ones. */
 const MAX_FILES = 100
 /** In characters. */

@@ -58,9 +58,9 @@ export class Snapshots {
     const { maxSessions, maxCacheBytes, maxSessionBytes, maxSessionFiles } = this.#context.config
     return [
       limit('Sessions', 'maxSessions', 'count', sessions, maxSessions),
-      limit('Bytes of all files', 'maxCacheBytes', 'bytes', this.#context.cache.bytes, maxCacheBytes),
-      limit('Most bytes in a session', 'maxSessionBytes', 'bytes', largest.bytes, maxSessionBytes),
-      limit('Most files in a session', 'maxSessionFiles', 'count', largest.files, maxSessionFiles),
+      limit('All files', 'maxCacheBytes', 'bytes', this.#context.cache.bytes, maxCacheBytes),
+      limit('Largest session', 'maxSessionBytes', 'bytes', largest.bytes, maxSessionBytes),
+      limit('Most files of a session', 'maxSessionFiles', 'count', largest.files, maxSessionFiles),
     ]
   }
 }

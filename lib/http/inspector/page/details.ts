@@ -1,12 +1,13 @@
-import type { Connections, FileRow, Limit, SessionDetails, ValueRow } from '../data.js'
+import type { Connections, FileRow, Limit, ScopeRow, SessionDetails, ValueRow } from '../data.js'
 import { byId, element, type ItemView, ListView, setText } from './dom.js'
 import { dueText } from './due.js'
-import { bytes, duration, plural } from './format.js'
+import { bytes, duration, plural, shortId } from './format.js'
 import { showStatus } from './list.js'
 import { limitView } from './overview.js'
 
 const facts = new ListView<Fact>(byId('facts'), factView, ({ name }) => name)
 const limits = new ListView<Limit>(byId('details-limits'), limitView)
+const scopes = new ListView<ScopeRow>(byId('scopes'), scopeView, ({ id }) => id)
 const values = new ListView<ValueRow>(byId('values'), valueView)
 const files = new ListView<FileRow>(byId('files'), fileView)
 
@@ -26,6 +27,9 @@ export function showDetails(id: string, details: SessionDetails | null): void {
   showStatus(byId('details-status'), details.row.status, details.reason)
   facts.show(factsOf(details))
   limits.show(details.limits)
+  scopes.show(details.scopes)
+  byId('scopes-section').hidden = details.scopes.length === 0
+  showParent(details.parent)
   values.show(details.values)
   files.show(details.files)
   byId('no-values').hidden = details.values.length > 0
@@ -59,6 +63,30 @@ function connectionsText({ sockets, heartbeats, tracked, expected, elsewhere }: 
     elsewhere > 0 && `${elsewhere} on other nodes`,
   ]
   return parts.filter(Boolean).join(', ') || 'none'
+}
+
+function showParent(id: string | null): void {
+  const link = byId<HTMLAnchorElement>('parent')
+  link.hidden = id === null
+  link.href = `#session=${id}`
+}
+
+function scopeView(): ItemView<ScopeRow> {
+  const [link, status] = [element('a', 'id'), element('span')]
+  const [name, values, next] = [element('td'), element('td', 'number'), element('td', 'next')]
+  const head = rowHead()
+  head.append(link)
+  return {
+    root: element('tr', '', head, name, element('td', '', status), values, next),
+    show(scope) {
+      link.href = `#session=${scope.id}`
+      setText(link, shortId(scope.id))
+      setText(name, scope.name)
+      showStatus(status, scope.status)
+      setText(values, String(scope.values))
+      setText(next, scope.next === null ? '' : dueText(scope.next))
+    },
+  }
 }
 
 function factView(): ItemView<Fact> {

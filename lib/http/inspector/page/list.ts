@@ -16,6 +16,7 @@ export function showList({ list, counts }: Snapshot, isFiltered: boolean): void 
   rows.show(list.rows)
   const empty = byId('empty')
   empty.hidden = list.matches > 0
+  byId('paging').hidden = list.matches === 0
   setText(empty, isFiltered ? 'No session matches.' : 'No sessions. One begins when a user uses the state.')
   setText(byId('range'), rangeOf(list))
   disable(previous, list.offset === 0)

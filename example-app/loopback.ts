@@ -1,0 +1,11 @@
+import type { IncomingMessage } from 'node:http'
+
+/** Whether a browser on this machine has sent the request, directly and under the machine's own name: neither a proxy, nor a site whose name leads here. */
+export function isLoopback({ socket, headers }: IncomingMessage): boolean {
+  const isLocal = /^(::ffff:)?127\.|^::1$/.test(socket.remoteAddress ?? '')
+  return (
+    isLocal &&
+    headers['x-forwarded-for'] === undefined &&
+    /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(headers.host ?? '')
+  )
+}
