@@ -90,7 +90,8 @@ export class ScopeRun {
         this.#take(this.#requests, action.request)?.end()
         break
       case 'connect':
-        await this.#allow(async () => {
+        // It may wait for unload hooks.
+        void this.#allow(async () => {
           this.#connections.push(await testUser(this.#gradio, `user ${action.user % 5}`).connect())
         })
         break
@@ -129,9 +130,9 @@ export class ScopeRun {
     if (how === 'close' && !this.#isShared) {
       void this.#gradio.close({ timeout: '10m' })
     } else {
-      for (const { close } of this.#connections) close()
-      // Requests that wait for unload hooks begin meanwhile.
+      // Until then, requests wait for unload hooks.
       await this.#clock.advance(GRACE / 2)
+      for (const { close } of this.#connections) close()
       for (const { end } of this.#requests) end()
     }
     await this.#clock.advance(4 * GRACE)
