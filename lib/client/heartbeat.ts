@@ -12,13 +12,18 @@ interface HeartbeatResponse {
 
 const timeout = 10_000
 
-export async function postHeartbeat(url: string, request: AbortController): Promise<HeartbeatResponse> {
+/** @param tab The header that names the page's tab. */
+export async function postHeartbeat(
+  url: string,
+  request: AbortController,
+  tab: Readonly<Record<string, string>> = {},
+): Promise<HeartbeatResponse> {
   const limit = setTimeout(() => request.abort(), timeout)
   try {
     // No `keepalive`: Chromium continues such a request for 30 s after its abort, on one of the six connections that all tabs share.
     const response = await fetch(url, {
       method: 'POST',
-      headers: proofOfOrigin(url),
+      headers: { ...proofOfOrigin(url), ...tab },
       credentials: 'include',
       redirect: 'error',
       signal: request.signal,

@@ -1,48 +1,15 @@
 import { type Goodbye, listenForGoodbye } from './goodbye.js'
 import { postHeartbeat } from './heartbeat.js'
 import { isOwnOrigin } from './own-origin.js'
+import { randomId } from './random-id.js'
 import { watchSession } from './session-mark.js'
+import { browserTab } from './tab.js'
+import { sendRequest } from './tab-fetch.js'
+import type { Page, PageChange } from './types.js'
 import { sendFiles, type UploadOptions } from './upload.js'
 
+export type { Page, PageChange, PageEvent, PageListener } from './types.js'
 export type { UploadError, UploadOptions, UploadProgress } from './upload.js'
-
-/** The `detail` of the events of {@link Page}. */
-export interface PageChange {
-  /**
-   * Why the page was disconnected: the reason that the server sent, such as `expired` or `destroyed` when the session has ended, or
-   * `pagehide`. Absent if the network or the server is unavailable.
-   */
-  reason?: string
-}
-
-/**
- * The connection of this document to the server. It emits `connected` and `disconnected` when {@link Page.connected} changes. A short
- * interruption of the socket doesn't change it.
- */
-export interface Page extends EventTarget {
-  /** A new id for each load of the document. It doesn't change on a reconnect, or on a return from the back/forward cache. */
-  readonly id: string
-  /** Whether the server considers this page open: its socket is open, or its last heartbeat has succeeded. */
-  readonly connected: boolean
-
-  /**
-   * Sends files to the server as soon as the page is connected.
-   *
-   * @returns A promise for the body of the response: parsed JSON, or text. It rejects with an {@link UploadError} if the server refuses
-   * the files or can't be reached. When `signal` aborts, it rejects with its reason, by default an `AbortError`.
-   */
-  upload(files: Iterable<File | Blob> | File | Blob, options?: UploadOptions): Promise<unknown>
-
-  addEventListener(type: PageEvent, listener: PageListener, options?: boolean | AddEventListenerOptions): void
-  addEventListener(...args: Parameters<EventTarget['addEventListener']>): void
-  removeEventListener(type: PageEvent, listener: PageListener, options?: boolean | EventListenerOptions): void
-  removeEventListener(...args: Parameters<EventTarget['removeEventListener']>): void
-}
-
-/** The events of a {@link Page}. */
-export type PageEvent = 'connected' | 'disconnected'
-/** A listener for the events of a {@link Page}. */
-export type PageListener = (event: CustomEvent<PageChange>) => void
 
 /**
  * Connects this page to the server, so that the server knows that it is open, and says goodbye when the page is closed.
@@ -94,9 +61,14 @@ const backoff = (failures: number, max: number): number =>
 
 function keepConnected(root: string, resolve: (page: Page) => void): void {
   const page = Object.assign(new EventTarget(), {
-    // Not `randomUUID()`, which insecure origins lack. Not stored in `sessionStorage`, which is copied to a duplicated tab.
-    id: crypto.getRandomValues(new Uint32Array(4)).join('-'),
+    // Not stored in `sessionStorage`, which is copied to a duplicated tab.
+    id: randomId(),
     connected: false,
+    headers: {} as Readonly<Record<string, string>>,
+    fetch(input: string | URL | Request, init?: RequestInit) {
+      if (!page.connected) reconnectIfLost()
+      return sendRequest(page, root, isShown, input, init)
+    },
     upload(files: Iterable<Blob> | Blob, options?: UploadOptions) {
       if (!page.connected) reconnectIfLost()
       return sendFiles(page, `${root}/upload`, files, options)
@@ -154,7 +126,7 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
     clearTimeout(heartbeatTimer)
     const mine = new AbortController()
     request = mine
-    void postHeartbeat(url('heartbeat'), mine).then(({ status, ticket, mark }) => {
+    void postHeartbeat(url('heartbeat'), mine, page.headers).then(({ status, ticket, mark }) => {
       if (request !== mine) return
       request = undefined
       if (ticket) onAccepted(ticket)
@@ -269,7 +241,10 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
   }
 
   const listen = () => {
+    const tab = browserTab()
+    page.headers = tab.headers
     listenForGoodbye(goodbye, () => {
+      tab.leave()
       isShown = false
       clearTimeout(heartbeatTimer)
       request?.abort()
@@ -279,7 +254,9 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
       setConnected(false, 'pagehide')
     })
     addEventListener('pageshow', () => {
-      if (!isShown) start()
+      if (isShown) return
+      tab.enter()
+      start()
     })
     addEventListener('online', reconnectIfLost)
     // When a visible tab is closed, `visibilitychange` is emitted after `pagehide` and does nothing.

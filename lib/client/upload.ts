@@ -1,4 +1,4 @@
-import { proofOfOrigin } from './own-origin.js'
+import { originOf, proofOfOrigin } from './own-origin.js'
 
 /** The progress of an upload, in bytes of the request body, which is a little longer than its files. */
 export interface UploadProgress {
@@ -36,6 +36,7 @@ export interface UploadError extends Error {
 /** The part of a page that an upload uses. */
 interface Sender extends EventTarget {
   readonly connected: boolean
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** Sends files from `page` when it is connected. Without the session's cookie, the request would start its own session. */
@@ -56,7 +57,9 @@ export function sendFiles(
     const start = () => {
       request.open('POST', url)
       request.withCredentials = true
-      for (const header of proofOfOrigin(url)) request.setRequestHeader(...header)
+      const isOfServer = originOf(url) === originOf(route)
+      const headers = { ...proofOfOrigin(url), ...(isOfServer && page.headers) }
+      for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value)
       // Only if needed: with a listener here, a request to another origin needs a preflight.
       if (onProgress) {
         request.upload.onprogress = ({ loaded, total }) => onProgress({ loaded, total })

@@ -1,8 +1,10 @@
 // Reloads, links, forms and closed tabs in Firefox, which has no `pageswap`.
 
+import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type FirefoxTab, useFirefox } from '../support/browser/firefox.ts'
 import { html, type SlowSite, type SlowSiteOptions, slowSiteFor } from '../support/browser/slow-site.ts'
+import { count, tabSite } from '../support/browser/tab-site.ts'
 
 interface Move extends Pick<SlowSiteOptions, 'routes'> {
   /** Runs in the page when it is connected. */
@@ -112,6 +114,22 @@ describe('in Firefox', () => {
       }
     }
   }
+
+  it('navigations keep the state of the tab, and a window opened by a script has its own', async t => {
+    const { origin } = await tabSite(t)
+    const tab = await firefox.newTab(t)
+    await tab.goto(`${origin}/`)
+    assert.deepEqual(await count(tab), [1, 1])
+    await tab.goto(`${origin}/other`)
+    assert.deepEqual(await count(tab), [2, 2])
+    await tab.goto(`${origin}/`)
+    assert.deepEqual(await count(tab), [3, 3])
+    await tab.evaluate('new Promise(resolve => { window.popup = open("/other"); popup.onload = resolve })')
+    assert.deepEqual(await count({ evaluate: script => tab.evaluate(`popup.${script}`) }), [1, 4])
+    await tab.goto(`${origin}/frame`)
+    assert.deepEqual(await count(tab), [4, 5])
+    assert.deepEqual(await count({ evaluate: script => tab.evaluate(`frames[0].${script}`) }), [5, 6])
+  })
 
   it('a reload by the browser does not unload', async t => {
     const site = await slowSiteFor(t, await firefox.newTab(t))

@@ -95,6 +95,7 @@ describeClient('client', () => {
       const [post, upgrade, open, ...more] = server.seen
       const id = await idOf(tab)
       assert.match(id, /^[A-Za-z0-9_-]{1,64}$/)
+      assert.match(String(post?.tab), /^[A-Za-z0-9_-]{22,64}$/)
       assert.deepEqual(post, {
         what: 'post',
         page: id,
@@ -102,6 +103,7 @@ describeClient('client', () => {
         cookie: undefined,
         method: 'POST',
         proof: 'page',
+        tab: post?.tab,
       })
       assert.deepEqual(upgrade, { what: 'upgrade', page: id, n: 1 })
       assert.deepEqual(open, { what: 'open', page: id, n: 1 })
@@ -159,7 +161,7 @@ describeClient('client', () => {
         await tab.close()
         await until(() => routes.count('bye') === 1, 'the goodbye')
         assert.deepEqual(
-          // The header would cause a preflight.
+          // Only the server's own origin can be proved.
           routes.all('post').map(({ method, cookie, proof }) => [method, cookie, proof]),
           [
             ['POST', undefined, undefined],

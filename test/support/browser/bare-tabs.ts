@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import type { TestContext } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { until } from './browser.ts'
@@ -10,6 +11,9 @@ export interface BareTab {
   evaluate(expression: string): Promise<unknown>
   toFront(): Promise<unknown>
   freeze(): Promise<unknown>
+  /** Ends the process of its page. */
+  crash(): Promise<void>
+  goto(url: string): Promise<void>
 }
 
 /** The tabs of one window and one user. */
@@ -27,9 +31,11 @@ export async function bareTabs(
   const { browserContextId } = await cdp.send('Target.createBrowserContext')
   t.after(() => cdp.send('Target.disposeBrowserContext', { browserContextId }))
   const answers = new Map<string, (answer: Answer) => void>()
+  const crashed = new EventEmitter()
   let count = 0
   cdp.on('Target.receivedMessageFromTarget', ({ sessionId, message }) => {
-    const { id, ...answer } = JSON.parse(message)
+    const { id, method, ...answer } = JSON.parse(message)
+    if (method === 'Inspector.targetCrashed') crashed.emit(sessionId)
     answers.get(`${sessionId} ${id}`)?.(answer)
   })
 
@@ -44,6 +50,8 @@ export async function bareTabs(
         await cdp.send('Target.sendMessageToTarget', { sessionId, message })
         return answered
       }
+      const loaded = () =>
+        until(async () => (await tab.evaluate('document.readyState')) === 'complete', 'the page is loaded')
       const tab: BareTab = {
         async evaluate(expression) {
           const params = { expression, returnByValue: true, awaitPromise: true }
@@ -51,11 +59,18 @@ export async function bareTabs(
         },
         toFront: () => cdp.send('Target.activateTarget', { targetId }),
         freeze: () => send('Page.setWebLifecycleState', { state: 'frozen' }),
+        async crash() {
+          await send('Inspector.enable', {})
+          // The crashed page doesn't answer.
+          void send('Page.crash', {})
+          await once(crashed, sessionId)
+        },
+        async goto(url) {
+          await send('Page.navigate', { url })
+          await loaded()
+        },
       }
-      await until(
-        async () => (await tab.evaluate('document.readyState')) === 'complete',
-        'the page is loaded',
-      )
+      await loaded()
       return tab
     },
     clearCookies: () => cdp.send('Storage.clearCookies', { browserContextId }),

@@ -18,7 +18,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 /** How many seconds to wait for something that a busy machine may delay. */
 const PATIENCE = 120
 
-const chromiumPath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
+export const chromiumPath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
 /**
  * Chromium without windows, which opens a page in a fifth of the time. The binary itself: /usr/bin has a script that starts it, and that
  * doesn't pass on a signal.

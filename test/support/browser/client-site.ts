@@ -14,7 +14,8 @@ export const second = 1000
 
 /** The events that the server received: a POST, an upgrade, a socket that opened or closed, a goodbye. */
 export interface Seen {
-  what: 'post' | 'upgrade' | 'open' | 'close' | 'bye'
+  what: 'post' | 'upgrade' | 'open' | 'close' | 'bye' | 'request'
+  /** The id of the page; of a request of the app, its path. */
   page: string
   n: number
   code?: number
@@ -23,6 +24,8 @@ export interface Seen {
   cookie?: string | undefined
   /** The header that identifies the same origin. */
   proof?: unknown
+  /** The header that names the tab. */
+  tab?: unknown
   method?: string | undefined
 }
 
@@ -60,6 +63,8 @@ export async function startServer({ prefix = '/gradio_api', allowOrigin = '' } =
     onPost: (_seen: Seen): Answer => 200,
     /** The response to an upgrade: 101 opens the socket. */
     onUpgrade: (_seen: Seen): Answer => 101,
+    /** Called with each request below /app/. */
+    onRequest: (_request: IncomingMessage): void => {},
     upgradeDelay: 0,
     onOpen: (_socket: ServerSocket): void => {},
     /** POSTs and upgrades without a response. */
@@ -102,7 +107,13 @@ export async function startServer({ prefix = '/gradio_api', allowOrigin = '' } =
     if (allowOrigin) {
       response.setHeader('Access-Control-Allow-Origin', allowOrigin)
       response.setHeader('Access-Control-Allow-Credentials', 'true')
+      response.setHeader('Access-Control-Allow-Headers', 'Gradio-State-Tab')
     }
+    if (request.method === 'OPTIONS') {
+      response.end()
+      return
+    }
+    const { cookie, 'gradio-state': proof, 'gradio-state-tab': tab } = request.headers
     const bye = parse(request, 'pagehide')
     if (bye) {
       seen.push({ ...bye, what: 'bye', method: request.method })
@@ -111,7 +122,7 @@ export async function startServer({ prefix = '/gradio_api', allowOrigin = '' } =
     }
     const beat = parse(request, 'heartbeat')
     if (beat) {
-      seen.push({ ...beat, method: request.method, proof: request.headers['gradio-state'] })
+      seen.push({ ...beat, method: request.method, proof, tab })
       const answer = server.onPost(beat)
       if (answer === 'hang') return hang(response)
       response.statusCode = answer
@@ -124,6 +135,10 @@ export async function startServer({ prefix = '/gradio_api', allowOrigin = '' } =
       } else {
         response.end()
       }
+    } else if (path.startsWith('/app/')) {
+      seen.push({ what: 'request', page: path, n: 0, cookie, tab })
+      server.onRequest(request)
+      response.end('done')
     } else if (path.endsWith('.js')) {
       response.setHeader('Content-Type', 'text/javascript')
       response.end(script)
@@ -311,10 +326,10 @@ export async function timesOf(tab: Tab, what: Seen['what'], seconds: number): Pr
 
 export const isOpen = () => server.sockets.size === 1
 
-export async function openConnected(): Promise<Tab> {
+export async function openConnected(base?: string, isReady = isOpen): Promise<Tab> {
   const tab = await openTab()
-  await callConnect(tab)
-  await until(isOpen, 'the socket opens')
+  await callConnect(tab, base)
+  await until(isReady, 'the socket opens')
   return tab
 }
 

@@ -33,6 +33,8 @@ export function useFirefox(): { newTab(t: TestContext): Promise<FirefoxTab> } {
         '"network.dns.localDomains", "app.test"',
         `"browser.download.dir", "${profile}"`,
         '"browser.download.folderList", 2',
+        // Scripts may open windows.
+        '"dom.disable_open_during_load", false',
       ]
         .map(preference => `user_pref(${preference});\n`)
         .join(''),
