@@ -20,8 +20,8 @@ it('20,000 sessions leave nothing behind: the heap returns to its size, and no t
     `${(before.heapUsed / 1e6).toFixed(2)} MB before, ${(growth * 100).toFixed(2)} % more after, ${seconds.toFixed(0)} s`,
   )
   assert.equal(callbacks, 2 * SESSIONS)
-  // Of 18 MB: less than the smallest object for each session.
-  assert.ok(growth < 0.02, `the heap has grown by ${(growth * 100).toFixed(1)} %`)
+  // Of 18 MB: 27 bytes for each session. An empty array that is kept for each of them is 6 %.
+  assert.ok(growth < 0.03, `the heap has grown by ${(growth * 100).toFixed(1)} %`)
   assert.deepEqual(after.resources, before.resources)
   assert.deepEqual(after.listeners, before.listeners)
   assert.equal(after.timers, 0)

@@ -34,7 +34,8 @@ function foreignCookies(victim: Visitor, attacker: Visitor, ids: string[]): Map<
   const [name, real] = [...victim.cookies][0] as [string, string]
   const own = attacker.cookies.get(name) as string
   const crossed = own.slice(0, own.length / 2) + real.slice(real.length / 2)
-  const forged = [real.slice(0, -1), `${real.slice(0, -2)}AA`, crossed, 'unknown', '', ...ids]
+  const changed = real.slice(0, -2) + (real.endsWith('AA') ? 'BA' : 'AA')
+  const forged = [real.slice(0, -1), changed, crossed, 'unknown', '', ...ids]
   return [attacker.cookies, ...forged.map(value => new Map([[name, value]]))]
 }
 
