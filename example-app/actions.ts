@@ -21,6 +21,8 @@ export interface Summary {
   pictures: { name: string; colour: string; url: string }[]
   /** The user's own pictures. */
   uploads: { name: string; url: string }[]
+  /** How many pictures were generated in the page's tab. */
+  inTab: number
   values: number
   files: number
   /** Seconds until the history's time to live is over; null if it has none, or is empty. */
@@ -38,8 +40,8 @@ export type Actions = ReturnType<typeof createActions>
 /** The demo in one process. */
 export function localActions(settings: Settings): Actions {
   const { report, reportsOf } = createReports(localRecords())
-  const { gradio, history, generate } = createDemo(settings, report)
-  return createActions({ gradio, generate, data: localUserData(history) }, settings, reportsOf)
+  const { gradio, history, inTab, generate } = createDemo(settings, report)
+  return createActions({ gradio, generate, data: localUserData(history, inTab) }, settings, reportsOf)
 }
 
 /** What the routes do, independent of the web framework. */
@@ -74,7 +76,7 @@ export function createActions(
     },
 
     async summary(state: RequestState): Promise<Summary> {
-      const { history, uploads, values, files } = await data.read(state)
+      const { history, uploads, inTab, values, files } = await data.read(state)
       const newest = history.at(-1)
       // Reading `id` would start a session.
       const session = history.length > 0 || state.pages > 0 ? state.id : null
@@ -83,6 +85,7 @@ export function createActions(
         session,
         pictures: history.map(({ name, colour, url }) => ({ name, colour, url })),
         uploads: uploads.map(({ name, url }) => ({ name, url })),
+        inTab,
         values,
         // The library's files are kept until the session ends; the directory is deleted when the page closes.
         files: files + (session === null ? 0 : await directories.count(session)),

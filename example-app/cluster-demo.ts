@@ -22,6 +22,7 @@ export function createClusterDemo(settings: Settings, report: Report, cluster: C
       report(session.id, 'STATE DELETED', pictures?.length ?? 0, reason),
   })
   const uploads = gradio.sharedState<readonly Upload[]>('uploads')
+  const inTab = gradio.sharedState<number>('in this tab')
 
   async function generate(state: RequestState): Promise<void> {
     await state.establish()
@@ -32,6 +33,7 @@ export function createClusterDemo(settings: Settings, report: Report, cluster: C
       await directories.save(id, { name, webp })
       const { url } = await state.saveFile(webp, { name })
       await history.update(state, (pictures = []) => [...pictures, { name, colour, url, paintedAt }])
+      if (state.tab !== undefined) await inTab.update(state.tab, (count = 0) => count + 1)
     })
   }
 
@@ -52,11 +54,16 @@ export function createClusterDemo(settings: Settings, report: Report, cluster: C
     generate,
     data: {
       async read(state) {
-        const [pictures = [], own = []] = await Promise.all([history.get(state), uploads.get(state)])
+        const [pictures = [], own = [], count = 0] = await Promise.all([
+          history.get(state),
+          uploads.get(state),
+          state.tab && inTab.get(state.tab),
+        ])
         return {
           history: pictures,
           uploads: own,
-          values: [pictures, own].filter(({ length }) => length > 0).length,
+          inTab: count,
+          values: [pictures.length, own.length, count].filter(stored => stored > 0).length,
           files: pictures.length + own.length,
         }
       },

@@ -24,6 +24,9 @@ export function createDemo(settings: Settings, report: Report) {
       report(session.id, 'STATE DELETED', pictures.length, reason),
   })
 
+  /** How many pictures were generated in a browser tab. Each tab has its own. */
+  const inTab = gradio.state('in this tab', { value: 0 })
+
   /** Generates a square in a random colour: a file in the directory of its user, and an item of the history. */
   async function generate(state: RequestState): Promise<void> {
     await state.establish()
@@ -34,6 +37,7 @@ export function createDemo(settings: Settings, report: Report) {
       signal.throwIfAborted()
       await directories.save(id, picture)
       state.update(history, pictures => [...pictures, picture])
+      state.tab?.update(inTab, count => count + 1)
     })
   }
 
@@ -52,5 +56,5 @@ export function createDemo(settings: Settings, report: Report) {
     await report(session.id, 'ENDED', reason)
   })
 
-  return { gradio, history, generate }
+  return { gradio, history, inTab, generate }
 }

@@ -19,6 +19,8 @@ export interface Upload {
 export interface UserData {
   history: readonly HistoryEntry[]
   uploads: readonly Upload[]
+  /** How many pictures of the history were generated in the tab that asks. */
+  inTab: number
   values: number
   files: number
 }
@@ -34,17 +36,20 @@ export interface UserDataStore {
 }
 
 /** In this process: the history contains the pictures themselves, and uploads are files of the session. */
-export function localUserData(history: State<readonly Picture[]>): UserDataStore {
+export function localUserData(history: State<readonly Picture[]>, inTab: State<number>): UserDataStore {
   // get() would create the initial value.
   const picturesOf = (state: RequestState) => (state.has(history) ? state.get(history) : [])
 
   return {
     async read(state) {
       const uploads = await state.files()
+      const { tab } = state
+      const hasCount = tab?.has(inTab) ?? false
       return {
         history: picturesOf(state).map(picture => ({ ...picture, url: `/pictures/${picture.name}` })),
         uploads,
-        values: state.has(history) ? 1 : 0,
+        inTab: hasCount ? (tab?.get(inTab) ?? 0) : 0,
+        values: Number(state.has(history)) + Number(hasCount),
         files: uploads.length,
       }
     },

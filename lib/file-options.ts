@@ -12,7 +12,6 @@ export interface FileOptions {
    */
   cacheDir?: string
   /**
-  /**
    * `[frequency, age]`: every `frequency`, files that were created more than `age` ago are deleted, except pinned ones
    * (Gradio's `delete_cache`). @default no sweep by age
    */

@@ -185,7 +185,7 @@ export interface GradioState extends Handler {
   sessions(): SessionState[]
   /** The session or scope with that id, if it is in this process. */
   session(id: string): SessionState | undefined
-  /** Ends a session or scope now. Resolves when its hooks and callbacks have run, or with `false` if there was none. */
+  /** Ends a session or scope now. Resolves when its hooks and callbacks have run and its files were deleted; with `false` if there was none. */
   endSession(id: string): Promise<boolean>
   stats(): Stats
   /**

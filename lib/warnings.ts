@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http'
 export function warnOfNoPage(): void {
   warn(
     'GRADIO_STATE_NO_PAGE',
-    'A session ended that never had a page, so the server could not detect a closed tab before the grace period was over. ' +
+    'A session ended that never had a page. Its unload hooks ran some seconds after its last request, even if its tab was open. ' +
       'Add <script type="module" src="/gradio_api/client.js"></script> to your pages.',
   )
 }

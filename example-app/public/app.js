@@ -25,6 +25,7 @@ const page = {
   outlook: $('outlook'),
   node: $('node'),
   count: $('count'),
+  inTab: $('in-tab'),
   gallery: $('gallery'),
   empty: $('empty'),
 }
@@ -123,9 +124,11 @@ async function watchTheConnection() {
 }
 
 async function ask(method, url) {
+  // The headers name the tab to the server, which counts the pictures of each.
+  const { headers } = await connect()
   const response = await fetch(url, {
     method,
-    headers: { Accept: 'application/json' },
+    headers: { ...headers, Accept: 'application/json' },
     signal: AbortSignal.timeout(requestTimeout),
   })
   if (response.ok) return response.json()
@@ -171,6 +174,7 @@ function drawGallery() {
   for (let i = buttons.length; i < pictures.length; i++) page.gallery.append(thumbnail(pictures[i], i + 1))
   while (page.gallery.children.length % columns || !page.gallery.children.length) page.gallery.append(slot())
   page.count.textContent = pictures.length || ''
+  page.inTab.textContent = summary.inTab ? `· ${summary.inTab} in this tab` : ''
   page.empty.hidden = pictures.length > 0
 }
 

@@ -164,12 +164,8 @@ describe('on three nodes', () => {
       cluster.said('UNLOAD').filter(line => line.includes(id)),
       [],
     )
-    const closedAt = performance.now()
     await context.close()
     await waitFor(cluster, `UNLOAD ${id}`, 10)
-    const after = performance.now() - closedAt
-    t.diagnostic(`unloaded after ${Math.round(after)} ms`)
-    assert.ok(after < 5000, `${after} < 5000`)
     await waitFor(cluster, `ENDED ${id}`)
     await waitFor(cluster, `ENDED ${loads[0]?.replace('LOAD ', '')}`)
     await until(() => filesBelow(cluster.cacheDir).length === 0, 'all files are gone')

@@ -41,6 +41,27 @@ for (const app of APPS) {
       await context.close()
     })
 
+    it('counts the pictures of each tab beside the gallery that all tabs share, also after a reload', async () => {
+      const context = await browser.newContext()
+      const first = await open(context, example().url)
+      await generate(first)
+      const second = await open(context, example().url)
+      await generate(second)
+      await first.reload()
+      // The first picture was generated when the page was opened.
+      for (const [tab, count] of [
+        [first, 2],
+        [second, 1],
+      ] as const) {
+        const text = `3 · ${count} in this tab`
+        await tab.waitForFunction(
+          text => document.querySelector('#gallery-heading')?.textContent?.endsWith(text),
+          text,
+        )
+      }
+      await context.close()
+    })
+
     it('shows a user who comes back in time what was deleted, and what is still there', async () => {
       const context = await browser.newContext()
       const tab = await open(context, example().url)

@@ -30,16 +30,18 @@ test('the quick start of the README serves a page and an upload, and cleans up a
   assert.match(await again.text(), /Your visits: 2</)
 
   const body = new FormData()
-  body.set('file', new Blob(['a file']), 'file.txt')
+  body.set('picture', new Blob(['a picture']), 'picture.png')
   const uploaded = await user.fetch('/upload', { method: 'POST', body })
-  const file = await user.fetch(uploaded.headers.get('location') ?? '')
-  assert.equal(await file.text(), 'a file')
+  assert.equal(uploaded.status, 303)
+  const gallery = await user.fetch(uploaded.headers.get('location') ?? '')
+  const [, url = ''] = /<img src="([^"]+)"/.exec(await gallery.text()) ?? []
+  assert.equal(await (await user.fetch(url)).text(), 'a picture')
 
   child.kill('SIGINT')
   assert.deepEqual(await ended, [0, null])
   assert.equal((await tab.closed).code, 1012)
   assert.match(output, /UNLOAD [\w-]{36}\n/)
-  assert.match(output, /DELETED 2 visits: shutdown\n/)
+  assert.match(output, /DELETED 3 visits: shutdown\n/)
 })
 
 async function untilItListens<T>(request: () => Promise<T>): Promise<T> {
