@@ -14,7 +14,7 @@ import { inTurns } from './harness/turns.js'
 import type { Sweep } from './sweep-process.js'
 
 /** Half of them are old. */
-const FILES = Number(process.env.COUNT ?? 200_000)
+const FILES = Number(process.env.COUNT ?? 100_000)
 const ROUNDS = 3
 const WARM_UP = 2_000
 

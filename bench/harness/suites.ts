@@ -9,7 +9,7 @@ export const SUITES: Readonly<Record<string, string>> = {
   heartbeat: 'Ten thousand open pages',
   storm: 'Ten thousand pages that close at the same time, with an unload hook',
   restart: 'Ten thousand pages whose server is killed and restarted',
-  sweep: 'Deleting 100,000 old files among 200,000',
+  sweep: 'Deleting 50,000 old files among 100,000',
   start: 'The time to import the package',
   timers: 'Schedule, move and cancel 100,000 deadlines within an hour',
   redis: 'Sessions on a real Redis',

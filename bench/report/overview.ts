@@ -37,9 +37,9 @@ const IN_NODE: readonly Choice[] = [
   { label: 'Upload of 1 GB', suite: 'upload', metric: '1 GB in one file: wall time' },
   { label: '2,000 uploads of 100 kB', suite: 'upload', metric: '2,000 files of 100 kB: wall time' },
   {
-    label: 'Deleting 100,000 old files among 200,000',
+    label: 'Deleting 50,000 old files among 100,000',
     suite: 'sweep',
-    metric: '100,000 of 200,000 files: deleted within',
+    metric: '50,000 of 100,000 files: deleted within',
   },
   {
     label: 'Memory of an open page',
