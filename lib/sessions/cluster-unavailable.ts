@@ -1,6 +1,6 @@
 import { GradioStateError } from '../errors.js'
 
-export function isUnavailable(error: unknown): boolean {
+export function isUnavailable(error: unknown): error is GradioStateError {
   return error instanceof GradioStateError && error.code === 'CLUSTER_UNAVAILABLE'
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { DeleteEvent, HookEvent, LeaveEvent, Reason, SessionView } from '../../lib/index.ts'
+import { runHook } from './run-hook.ts'
 
 /** What is known of one session or scope, from its hooks and callbacks. */
 interface Watched {
@@ -94,19 +95,10 @@ export class ScopeWatch {
   #run(watched: Watched, source: string, { key, signal }: HookEvent, run: () => unknown): unknown {
     this.#note(`${source} ${key}`)
     assert.equal(watched.running, 0, `two hooks of ${watched.id}`)
-    const finished = () => {
-      watched.running = 0
-    }
     watched.running = 1
-    signal.addEventListener('abort', finished, { once: true })
-    let result: unknown
-    try {
-      result = run()
-    } finally {
-      if (!(result instanceof Promise)) finished()
-    }
-    if (result instanceof Promise) result.then(finished, finished)
-    return result
+    return runHook(signal, run, () => {
+      watched.running = 0
+    })
   }
 
   #note(key: string): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { runHook } from './run-hook.ts'
 import type { Source } from './session.ts'
 
 /** `endCallback`: a delete callback that the end of the session caused. It is ordered like the hooks; others may run at any time. */
@@ -32,17 +33,8 @@ export class Watch {
     assert(!this.#keys.has(`${source} ${key}`), `the key ${key} was used twice`)
     this.#keys.add(`${source} ${key}`)
     const call = {}
-    const finished = () => watched.running.delete(call)
     watched.running.set(call, source)
-    signal.addEventListener('abort', finished, { once: true })
-    let result: unknown
-    try {
-      result = run()
-    } finally {
-      if (!(result instanceof Promise)) finished()
-    }
-    if (result instanceof Promise) result.then(finished, finished)
-    return result
+    return runHook(signal, run, () => watched.running.delete(call))
   }
 
   released(value: string): void {

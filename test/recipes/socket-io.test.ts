@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { visitor } from 'gradio-state/testing'
 import { io, type Socket } from 'socket.io-client'
+import { expectCleanStop } from '../support/recipes/cleanup.ts'
 import { follow } from '../support/recipes/folder.ts'
 import { start } from '../support/recipes/program.ts'
 
@@ -33,11 +34,7 @@ for (const transports of [['websocket'], ['polling', 'websocket']]) {
     const again = open()
     t.after(() => again.disconnect())
     assert.deepEqual(await notesOf(again), ['milk', 'bread'])
-    program.interrupt()
-    assert.deepEqual(await program.exited, [0, null], program.output())
-    assert.match(program.output(), /DELETED 2 notes: shutdown\n/)
-    assert.deepEqual(await program.leftovers(), [])
-    assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
+    await expectCleanStop(program, '2 notes')
   })
 }
 

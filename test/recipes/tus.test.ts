@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { visitor } from 'gradio-state/testing'
+import { expectCleanStop } from '../support/recipes/cleanup.ts'
 import { follow } from '../support/recipes/folder.ts'
 import { png } from '../support/recipes/gallery.ts'
 import { start } from '../support/recipes/program.ts'
@@ -47,10 +48,6 @@ test('tus: an upload continues, moves into the session, and an incomplete one is
   assert.notDeepEqual(await readdir(join(folder.path, 'incomplete')), [])
   await tab.close()
   await program.printed('UNLOAD')
-  program.interrupt()
-  assert.deepEqual(await program.exited, [0, null], program.output())
-  assert.match(program.output(), /DELETED 1 pictures: shutdown\n/)
-  assert.deepEqual(await program.leftovers(), [])
-  assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
+  await expectCleanStop(program, '1 pictures')
   assert.deepEqual(await readdir(join(folder.path, 'incomplete')), [])
 })

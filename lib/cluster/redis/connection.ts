@@ -1,4 +1,5 @@
 import { GradioStateError } from '../../errors.js'
+import { isUnavailable } from '../../sessions/cluster-unavailable.js'
 import type { Script } from './scripts/index.js'
 
 /** The part used here of a client of node-redis 4.2 or later, or of its cluster client 6 or later. */
@@ -114,7 +115,7 @@ async function closeNow(client: RedisClient): Promise<void> {
 }
 
 export function unavailable(cause?: unknown): GradioStateError {
-  if (cause instanceof GradioStateError && cause.code === 'CLUSTER_UNAVAILABLE') return cause
+  if (isUnavailable(cause)) return cause
   return new GradioStateError(
     'CLUSTER_UNAVAILABLE',
     'Expected Redis to answer, but it is unavailable. Local values work meanwhile; nothing is deleted. Try again later.',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { TestBrowser } from '../browser/browser.ts'
+import { expectCleanStop } from './cleanup.ts'
 import { png } from './gallery.ts'
 import type { Program } from './program.ts'
 
@@ -50,9 +51,5 @@ export async function expectGalleryInBrowser(
   assert.doesNotMatch(program.output(), /UNLOAD/)
   await tab.close()
   await program.printed('UNLOAD')
-  program.interrupt()
-  assert.deepEqual(await program.exited, [0, null], program.output())
-  assert.match(program.output(), /DELETED 1 pictures: shutdown\n/)
-  assert.deepEqual(await program.leftovers(), [])
-  assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
+  await expectCleanStop(program, '1 pictures')
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type Visitor, visitor } from 'gradio-state/testing'
+import { expectCleanedUp } from './cleanup.ts'
 import type { Program } from './program.ts'
 
 /** The smallest PNG. */
@@ -37,9 +38,7 @@ export async function expectGallery(program: Program, stop: () => void): Promise
   // npx ends itself by the signal when its command has exited.
   if (!program.command.startsWith('npx ')) assert.deepEqual(exited, [0, null], program.output())
   assert.equal((await returned.closed).code, 1012)
-  assert.match(program.output(), /DELETED 1 pictures: shutdown\n/)
-  assert.deepEqual(await program.leftovers(), [])
-  assert.doesNotMatch(program.output(), /GRADIO_STATE_/)
+  await expectCleanedUp(program, '1 pictures')
 }
 
 /** Uploads a picture by the form of the page. */
