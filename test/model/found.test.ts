@@ -1,5 +1,6 @@
 import { it } from 'node:test'
-import { type Action, Run } from './commands.ts'
+import type { Action } from './actions.ts'
+import { ModelRun } from './model-run.ts'
 
 // Failures that runs with random steps have found, shortened as far as possible.
 
@@ -39,7 +40,7 @@ const found: Record<string, Action[]> = {
 for (const [title, actions] of Object.entries(found)) {
   it(title, async () => {
     const settings = { unloadDelay: 2_000, gracePeriod: 60_017, maxSessions: 3, isAsync: false }
-    const run = new Run(settings)
+    const run = new ModelRun(settings)
     for (const action of actions) await run.step(action)
     await run.finish('leave')
   })

@@ -1,7 +1,7 @@
 import { it } from 'node:test'
 import fc from 'fast-check'
 import { clusterOfOne } from '../support/cluster/places.ts'
-import { agreesWithModel } from './commands.ts'
+import { agreesWithModel } from './agrees-with-model.ts'
 
 // Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')

@@ -134,6 +134,15 @@ export interface User {
   token: string | undefined
 }
 
+export const USERS = [
+  { name: 'ann', identified: true },
+  { name: 'bob', identified: true },
+  { name: 'cyd', identified: false },
+  { name: 'dan', identified: false },
+  { name: 'eve', identified: false },
+  { name: 'fay', identified: false },
+]
+
 export interface Request {
   readonly label: string
   readonly user: User
