@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { follow } from '../support/recipes/folder.ts'
 
-test('tests of an app: all four pass', async () => {
+test('testing an app: all four tests pass', async () => {
   const folder = await follow('testing')
   assert.match(await folder.run('node --test'), /^. pass 4\n. fail 0$/m)
 })
