@@ -12,7 +12,8 @@ const PAGE = 'docs/api.md'
 const folder = mkdtempSync(join(tmpdir(), 'gradio-state-api-'))
 
 try {
-  const typedoc = ['--no', '--', 'typedoc', '--out', folder, '--treatWarningsAsErrors']
+  // `npm run typecheck` finds the errors.
+  const typedoc = ['--no', '--', 'typedoc', '--out', folder, '--treatWarningsAsErrors', '--skipErrorChecking']
   execFileSync('npx', typedoc, { stdio: 'inherit' })
   const page = readFileSync(join(folder, 'api.md'), 'utf8')
   if (!process.argv.includes('--check')) writeFileSync(PAGE, page)

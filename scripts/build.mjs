@@ -58,8 +58,9 @@ function isComplete() {
   )
 }
 
+/** By the native compiler, which is several times as fast. It has no API yet, which TypeDoc and some tests need: that is `typescript`. */
 function compile(...args) {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', ...args], { stdio: 'inherit' })
+  execFileSync(process.execPath, ['node_modules/typescript7/bin/tsc', ...args], { stdio: 'inherit' })
 }
 
 /** The ES module that re-exports a CommonJS entry. */
