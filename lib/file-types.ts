@@ -26,7 +26,7 @@ export interface SessionFileMethods {
    * it. `undefined` if it doesn't exist.
    */
   file(file: FileReference): Promise<CachedFile | undefined>
-  /** Deletes a file, also one that is pinned. Resolves with `false` if it didn't exist. */
+  /** Deletes a file, even if it is pinned. Resolves with `false` if it didn't exist. */
   deleteFile(file: FileReference): Promise<boolean>
   /**
    * Sends a file as a response, with the headers, ranges and conditional requests of the library's file route. Resolves when the

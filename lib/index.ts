@@ -130,19 +130,18 @@ export interface GradioState extends Handler {
   sharedState<T = unknown>(name: string, options?: SharedStateOptions<T>): SharedState<T | undefined>
 
   /**
-   * Runs `hook` when a session becomes loaded: at its first use, and when its user returns after an unload.
-   * @returns removes the hook; a second call does nothing
+   * Runs `hook` when a session becomes loaded: at its first use, and when its user returns after an unload. @returns a function that
+   * removes the hook; a second call does nothing
    */
   load(hook: (event: HookEvent) => unknown, options?: HookOptions): () => void
   /**
-   * Runs `hook` when the user has left: once per load, `unloadDelay` after the last page closed, and at the latest
-   * before the end of the session (Gradio's `Blocks.unload`).
-   * @returns removes the hook; a second call does nothing
+   * Runs `hook` when the user has left: once per load, `unloadDelay` after the last page closed, and at the latest before the end of the
+   * session (Gradio's `Blocks.unload`). @returns a function that removes the hook; a second call does nothing
    */
   unload(hook: (event: LeaveEvent) => unknown, options?: HookOptions): () => void
   /**
-   * Runs `hook` when a session has ended, after the delete callbacks of its values.
-   * @returns removes the hook; a second call does nothing
+   * Runs `hook` when a session has ended, after the delete callbacks of its values. @returns a function that removes the hook; a second
+   * call does nothing
    */
   ended(hook: (event: LeaveEvent) => unknown, options?: HookOptions): () => void
   /**
@@ -178,7 +177,7 @@ export interface GradioState extends Handler {
    * `AbortSignal` instead, and abort it when the user has left
    */
   track(req: IncomingMessage, socket: Closable): void
-  /** Serves the client's WebSockets at `server`. Only needed if no request leads to the server. */
+  /** Serves the client's WebSockets on `server`. Only needed if no request leads to the server. */
   attach(server: Server): void
 
   /** All sessions in this process, without their scopes. */
@@ -191,7 +190,7 @@ export interface GradioState extends Handler {
   /**
    * Creates a middleware that serves a page for operators, which shows the sessions of this process and can end them:
    * `app.use('/admin/sessions', gradio.inspector({ authorize }))`. In Koa, pass it to `koa()`.
-   * @throws GradioStateError `OPTION_INVALID`, also without `authorize`
+   * @throws GradioStateError `OPTION_INVALID`, for example without `authorize`
    */
   inspector(options: InspectorOptions): Handler
   /**

@@ -60,7 +60,7 @@ export interface GradioStateOptions extends FileOptions {
   /** Whether an open page keeps its framework session alive, by `touch` after a successful `get`. @default false */
   keepAlive?: boolean
   /**
-   * Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`, also those of apps and extensions
+   * Other origins whose pages may use the library's routes, such as `'http://localhost:5173'`, including those of apps and extensions
    * (`'tauri://localhost'`). @default []
    */
   origins?: string[]

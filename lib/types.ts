@@ -31,16 +31,16 @@ export interface RequestState extends SessionState {
 /** The values and files of one session: the type of `req.gradioState` and of the result of `gradio.session(id)`. */
 export interface SessionState extends ScopeState {
   /**
-   * The session's scope with that key: a session below this one, with values, files, a directory, an `id` and a `signal` of its
-   * own. It starts at its first use. A request that uses it keeps it open until its response is over. It ends when it has been closed
-   * for the grace period, and always before this session. Its files count towards the limits of this session.
+   * The session's scope with that key: a session below this one, with its own values, files, directory, `id` and `signal`. It starts at its
+   * first use. A request that uses it keeps it open until its response is over. It ends when it has been closed for the grace period, and
+   * always before this session. Its files count towards the limits of this session.
    * @param key 1 to 256 characters. Not a credential, since it is only valid in this session
    * @throws GradioStateError `OPTION_INVALID`; at the first use, `TOO_MANY_SCOPES` when `maxScopes` scopes are open
    */
   scoped(key: string): ScopeState
 }
 
-/** The values and files of a session or a scope. A scope has no scopes. */
+/** The values and files of a session or a scope. Scopes can't be nested. */
 export interface ScopeState extends SessionValues, SessionFileMethods {}
 
 /**
@@ -163,8 +163,8 @@ export interface StateOptions<T> extends ValueOptions<T> {
 
 export interface SharedStateOptions<T> extends StateOptions<T> {
   /**
-   * Converts values to text and back. @default Node's `v8.serialize`: plain data, also with Date, Map, Set, bigint, typed arrays,
-   * Buffer and cycles
+   * Converts values to text and back. @default Node's `v8.serialize`: plain data, including Date, Map, Set, bigint, typed arrays, Buffer
+   * and cycles
    */
   codec?: Codec<T>
   /** The largest size of a value's text. @default '1mb' */

@@ -55,7 +55,7 @@ const stableAfter = 20 * second
 const maxHeartbeatBackoff = 60
 const maxSocketBackoff = 300
 
-/** In milliseconds: a random part of 2^`failures` s, at least half, so that pages don't all return at once after a restart of the server. */
+/** In milliseconds: 2^`failures` s, randomly reduced by up to half, so that pages don't all reconnect at once after a restart of the server. */
 const backoff = (failures: number, max: number): number =>
   Math.min(2 ** failures, max) * second * (1 - Math.random() / 2)
 
@@ -77,7 +77,7 @@ function keepConnected(root: string, resolve: (page: Page) => void): void {
 
   /** `false` from `pagehide` to `pageshow`, for example in the back/forward cache. */
   let isShown = false
-  /** Lets the server ignore late requests from before a return from the back/forward cache. */
+  /** Lets the server ignore requests that were sent before a return from the back/forward cache and arrive late. */
   let epoch = 0
   const goodbye: Goodbye = { url: '', hint: '' }
   /** The heartbeat in flight. */

@@ -10,8 +10,8 @@ interface Sender extends EventTarget {
 }
 
 /**
- * Sends a request, and if it is one to the server of `page`, with the page's headers and when it is connected.
- * @param waits Whether the page may become connected.
+ * Sends a request. If it goes to the server of `page`, it has the page's headers, and is sent when the page is connected. @param waits
+ * Whether to wait for the page to connect. A page that is being left won't connect.
  */
 export async function sendRequest(
   page: Sender,
@@ -20,7 +20,7 @@ export async function sendRequest(
   input: string | URL | Request,
   init: RequestInit = {},
 ): Promise<Response> {
-  // Reads the body now, since the app may change it.
+  // Reads the body now, since the app may change it later.
   const request = new Request(input, init)
   if (originOf(request.url) !== originOf(server)) return fetch(request)
   for (const [name, value] of Object.entries(page.headers)) request.headers.set(name, value)

@@ -2,16 +2,16 @@ import { randomId } from './random-id.js'
 
 /** The browser tab that shows the document. */
 export interface Tab {
-  /** Name it to the server. */
+  /** Identify the tab to the server. */
   readonly headers: Readonly<Record<string, string>>
-  /** Leaves its id to the next document of the tab. Called when the browser leaves the document. */
+  /** Passes the id on to the next document of the tab. Called when the browser leaves the document. */
   leave(): void
   /** Called when the document is shown again, after {@link Tab.leave}. */
   enter(): void
 }
 
 const storageKey = 'gradio-state-tab'
-/** The property of a window. A document may load this module twice, and its frames load it, too. */
+/** The property of the window that contains the id: a document may load this module twice, and its frames may load it too. */
 const windowKey = Symbol.for(storageKey)
 
 /**
@@ -31,7 +31,7 @@ export function browserTab(): Tab {
   return {
     headers: { 'Gradio-State-Tab': id },
     leave() {
-      // When a frame is left, the page around it stays.
+      // When a frame is left, its parent page remains open.
       if (outermost === window) useStorage(storage => storage.setItem(storageKey, id))
     },
     enter,
@@ -40,11 +40,11 @@ export function browserTab(): Tab {
 
 type TabWindow = Window & { [windowKey]?: string }
 
-/** The window of the page around this document, if all in between are of the same origin. */
+/** The outermost window that can be reached through parents of the same origin. */
 function outermostWindow(): TabWindow {
   let found: Window = window
   try {
-    // It throws if the origin is another one.
+    // Throws if the parent has another origin.
     while (found.parent !== found && found.parent.document) found = found.parent
   } catch {}
   return found

@@ -28,21 +28,21 @@ export interface Page extends EventTarget {
   upload(files: Iterable<File | Blob> | File | Blob, options?: UploadOptions): Promise<unknown>
 
   /**
-   * The header that names the browser tab of this page, `Gradio-State-Tab`, for requests that {@link Page.fetch} can't send: those of
-   * `XMLHttpRequest` or axios. Send it to the server only, when the page is connected. The tab's state is `req.gradioState.tab` there.
+   * The header that names the browser tab of this page, `Gradio-State-Tab`, for requests that {@link Page.fetch} can't send, such as those
+   * of `XMLHttpRequest` or axios. Send it only to the server, and only when the page is connected. On the server, the tab's state is
+   * `req.gradioState.tab`.
    *
-   * A reload, a navigation within the site, a restored tab and the frames of the same origin have the same tab. A duplicated tab, a window
-   * opened by a script, and a tab after a crash are new ones.
+   * Reloads, navigations within the site, restored tabs and frames of the same origin keep the tab. A duplicated tab, a window opened by a
+   * script, and a tab after a crash are new tabs.
    */
   readonly headers: Readonly<Record<string, string>>
 
   /**
    * Like the global `fetch()`, with {@link Page.headers} on requests to the server's origin. Requests to other origins are not changed.
    *
-   * A request to the server is sent when the page is connected: without the session's cookie, it would start its own session. If the
-   * page can't connect within 10 s, the request is sent nevertheless, so that it fails as any other does, and without waiting while the
-   * browser leaves the page. If the server has another origin, `credentials` is `include` by default, and the app's CORS headers have to
-   * allow the header `Gradio-State-Tab`.
+   * A request to the server is sent when the page is connected: without the session's cookie, it would start its own session. If the page
+   * can't connect within 10 s, the request is sent anyway. While the browser leaves the page, requests don't wait. If the server has
+   * another origin, `credentials` is `include` by default, and the app's CORS headers have to allow the header `Gradio-State-Tab`.
    *
    * @returns A promise for the response. It rejects if the server can't be reached, or when `signal` aborts.
    */

@@ -14,7 +14,7 @@ export interface UploadOptions {
   url?: string | URL
   /** The name of the form field. Default: `files`. */
   field?: string
-  /** Called while the request is sent, and a last time when all of it was sent. The server may not have responded by then. */
+  /** Called while the request is being sent, and once more when all of it has been sent. The server may not have responded by then. */
   onProgress?(progress: UploadProgress): void
   /** Aborts the upload. The server keeps none of its files. */
   signal?: AbortSignal

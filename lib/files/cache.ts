@@ -20,7 +20,7 @@ export type CacheConfig = Omit<FileConfig, 'uploadRoute'>
 
 /** The functions of an instance that the cache calls. */
 export interface CacheDependencies {
-  /** Runs `task` every `ms`. @returns stops it */
+  /** Runs `task` every `ms`. @returns a function that stops this */
   every(ms: number, task: () => Promise<unknown>): () => void
   report(error: unknown): void
   /** Resolves after `ms`. */
@@ -147,7 +147,7 @@ export class FileCache {
       if (files.mayHaveUntracked) await files.sweepUntracked(age, report).catch(report)
   }
 
-  /** Removes all files, also of sessions that have not ended, and the directory of the instance. */
+  /** Removes all files, including those of sessions that have not ended, and the directory of the instance. */
   async close(): Promise<void> {
     this.#isClosed = true
     for (const stop of this.#stopTimers) stop()

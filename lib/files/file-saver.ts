@@ -34,7 +34,7 @@ export interface FilesContext extends RecountClock {
 
 /** What {@link FileSaver} uses of a session's files. */
 export interface SaverContext extends FilesContext {
-  /** The id of the session, also for the files of a scope. */
+  /** The id of the session, even for the files of a scope. */
   readonly session: string
   readonly owner: FileOwner
   readonly directory: SessionDirectory

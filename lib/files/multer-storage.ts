@@ -25,8 +25,8 @@ export interface StoredFields {
 }
 
 /**
- * A StorageEngine of multer, also by the types of `@types/koa__multer`, whose files have fewer fields. The callbacks have two
- * signatures each, since TypeScript compares callbacks of a single signature so strictly that no type would fit both.
+ * A StorageEngine of multer, compatible with `@types/koa__multer` too, whose files have fewer fields. The callbacks have two signatures
+ * each, since TypeScript compares callbacks of a single signature so strictly that no type would fit both.
  */
 export interface UploadStorage {
   /** Called by multer to store a file. */

@@ -231,7 +231,7 @@ export class SessionDirectory {
     return this.#saved.isInUse(directoryOfName(name) ?? -1)
   }
 
-  /** Reserves the place at a path, if the path is one. @returns releases it; `undefined` if it is already reserved */
+  /** Reserves the place at a path, if the path is one. @returns a function that releases it; `undefined` if it is already reserved */
   #claim(path: string): (() => void) | undefined {
     const [directory = '', name, below] = relative(this.path, path).split(sep)
     const number = directoryOfName(directory)

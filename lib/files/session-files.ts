@@ -90,7 +90,7 @@ export class SessionFiles implements FileOwner {
     return this.space.limits.bytes.used
   }
 
-  /** Finds a file, if it exists on the disk. If the app has changed it, also by what it contained before. */
+  /** Finds a file, if it exists on the disk. If the app has changed it, it is also found by what it contained before. */
   async find(sha256: string, name: string): Promise<StoredFile | undefined> {
     for (;;) {
       const file = this.#index.find(sha256, name)

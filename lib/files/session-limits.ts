@@ -10,7 +10,7 @@ interface ComparedFiles {
 /** The limits on the files of one session. Those of its scopes count towards them, too. */
 export class SessionLimits {
   readonly limits: FileLimits
-  /** The id of the session, also for the files of a scope. */
+  /** The id of the session, even for the files of a scope. */
   readonly session: string
   /** The files of the session and its scopes. */
   readonly compared: Set<ComparedFiles>

@@ -6,7 +6,7 @@ import { chargeOf } from './quota.js'
 
 /** How a sweep avoids conflicts with saved files, and reports errors. */
 export interface SweepContext {
-  /** Reserves `path`, so that no file is saved there. @returns releases it; `undefined` if `path` is already reserved */
+  /** Reserves `path`, so that no file is saved there. @returns a function that releases it; `undefined` if `path` is already reserved */
   claim(path: string): (() => void) | undefined
   /** Whether files are saved in a directory, or are about to be. */
   isInUse(path: string): boolean

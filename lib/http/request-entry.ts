@@ -78,7 +78,7 @@ export class RequestEntry {
     return this.#afterArrival(sessions.enter(token, init))
   }
 
-  /** Calls `listener` once when the response is over, immediately if it already is. @returns removes the listener */
+  /** Calls `listener` once when the response is over, immediately if it already is. @returns a function that removes the listener */
   whenOver(listener: () => void): () => void {
     return this.#instance.unreadConnections.whenOver(this.request, listener)
   }

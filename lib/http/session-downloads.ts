@@ -5,14 +5,15 @@ import type { Session } from '../sessions/session.js'
 import { isOver, whenOver } from '../util/response-over.js'
 
 /**
- * The downloads of one session. A client can request any number of files on one connection, pipelined or with HTTP/2, and read none. Each
- * open file takes a descriptor and memory, so they are opened in their turn, at most 100 at a time, and the number that wait is limited.
+ * The downloads of one session. A client can request any number of files on one connection, pipelined or over HTTP/2, without reading any.
+ * Each open file uses a descriptor and memory, so files are opened in turn, at most 100 at a time, and the number of waiting ones is
+ * limited.
  */
 export class SessionDownloads {
   static readonly #bySession = new WeakMap<Session, SessionDownloads>()
   #waiting = 0
   #open = 0
-  /** Those that wait until another download is over, the first one first. */
+  /** Those that wait until another download is over, in the order of their arrival. */
   readonly #queue = new Set<() => void>()
 
   /** Those of a session and its scopes. */

@@ -11,7 +11,7 @@ import type { Succession } from './succession.js'
 /** The options of `close()`. */
 export interface CloseOptions {
   /**
-   * The server, also one of https or HTTP/2, which is closed at the same time: it stops accepting connections, closes idle ones, waits
+   * The server, including one of https or HTTP/2, which is closed at the same time: it stops accepting connections, closes idle ones, waits
    * for responses, and closes the rest after `timeout`. Sockets that were upgraded for the app are left to the app.
    */
   server?: ClosableServer

@@ -6,13 +6,13 @@ import type { DeleteReason, ErrorContext, HookName, Reason } from '../types.js'
 // The names follow OpenTelemetry's semantic conventions, and similar metrics there: `jvm.class.loaded`, `jvm.class.unloaded` and
 // `jvm.class.count`, `db.client.connection.timeouts`, `http.server.request.duration`.
 
-/** Counts and times what an instance publishes on its channels. @returns stops it */
+/** Counts and times the messages that an instance publishes. @returns a function that stops this */
 export function countEvents(instance: string, meter: Meter, attributes: Attributes): () => void {
   const counters = new Counters(meter, attributes)
   const channels = new Subscriptions(instance)
 
   // Scopes aren't counted as sessions, as in stats().
-  const begun = counters.total('gradio_state.session.begun', '{session}', 'Sessions that have begun.')
+  const begun = counters.total('gradio_state.session.begun', '{session}', 'Sessions that have started.')
   channels.on('gradio-state:session:begin', ({ parent }) => {
     if (parent === undefined) begun()
   })
@@ -56,7 +56,7 @@ export function countEvents(instance: string, meter: Meter, attributes: Attribut
   const opened = counters.total('gradio_state.page.opened', '{page}', 'Pages that have connected.')
   channels.on('gradio-state:page:open', () => opened())
 
-  const closed = counters.total('gradio_state.page.closed', '{page}', 'Pages that have left.')
+  const closed = counters.total('gradio_state.page.closed', '{page}', 'Pages that have closed.')
   channels.on('gradio-state:page:close', () => closed())
 
   const saved = counters.total('gradio_state.file.saved', '{file}', 'Saved files.')
@@ -107,14 +107,14 @@ class Counters {
     this.#attributes = attributes
   }
 
-  /** @returns adds 1 */
+  /** @returns a function that adds 1 */
   total(name: string, unit: string, description: string): () => void {
     const counter = this.#meter.createCounter(name, { unit, description })
     counter.add(0, this.#attributes)
     return () => counter.add(1, this.#attributes)
   }
 
-  /** @returns adds 1 for a value of the attribute */
+  /** @returns a function that adds 1 for a value of the attribute */
   by<V extends string>(
     attribute: string,
     values: Readonly<Record<V, true>>,
@@ -167,12 +167,12 @@ const SOURCES: Readonly<Record<ErrorContext['source'], true>> = {
   store: true,
 }
 
-/** `_OTHER` is the convention for an error of a kind that isn't known. */
+/** `_OTHER` is the convention for an error of unknown type. */
 const ERROR_TYPES: Readonly<Record<HookOutcome, Attributes>> = {
   ok: {},
   error: { 'error.type': '_OTHER' },
   timeout: { 'error.type': 'timeout' },
 }
 
-/** As those of `http.server.request.duration`, in seconds. */
+/** The same as for `http.server.request.duration`, in seconds. */
 const BOUNDARIES = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]

@@ -1,6 +1,6 @@
 import type { Attributes, BatchObservableResult, Meter } from '@opentelemetry/api'
 
-/** What `metrics()` uses of the result of `stats()`. */
+/** The part of the result of `stats()` that `metrics()` uses. */
 export interface MeasuredStats {
   readonly sessions: number
   readonly open: number
@@ -11,7 +11,7 @@ export interface MeasuredStats {
   readonly fileBytes: number
 }
 
-/** Observes the result of `stats()`, once for each collection. @returns stops it */
+/** Observes the result of `stats()`, once for each collection. @returns a function that stops this */
 export function observeStats(stats: () => MeasuredStats, meter: Meter, attributes: Attributes): () => void {
   const gauge = (name: string, unit: string, description: string) =>
     meter.createObservableUpDownCounter(name, { unit, description })

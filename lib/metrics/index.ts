@@ -9,22 +9,22 @@ export type { MeasuredStats } from './gauges.js'
 
 /** The options of `metrics()`. */
 export interface MetricsOptions {
-  /** @default the meter `gradio-state` of the global meter provider, which has to be registered before */
+  /** @default the meter `gradio-state` of the global meter provider, which must already be registered */
   meter?: Meter
-  /** Attributes of all data points. Needed to tell several instances with the same meter apart. @default none */
+  /** Attributes of all data points. Needed to distinguish several instances that use the same meter. @default none */
   attributes?: Attributes
 }
 
-/** What `metrics()` uses of the instance that `gradioState()` returns. */
+/** The part of the instance returned by `gradioState()` that `metrics()` uses. */
 export interface MeasuredInstance {
   readonly id: string
   stats(): MeasuredStats
 }
 
 /**
- * Measures an instance with OpenTelemetry. Call it once for an instance, after the meter provider was registered and before the first
- * request: events are counted from then on. The instruments are listed in docs/operations.md.
- * @returns removes the listeners and callbacks; a second call does nothing
+ * Measures an instance with OpenTelemetry. Call it once for each instance, after registering the meter provider and before the first
+ * request: events are counted from then on. The instruments are listed in docs/operations.md. @returns a function that removes the
+ * listeners and callbacks; a second call does nothing
  * @throws GradioStateError `OPTION_INVALID`; `VERSION_UNSUPPORTED` if `@opentelemetry/api` is older than 1.3
  */
 export function metrics(gradio: MeasuredInstance, options: MetricsOptions = {}): () => void {

@@ -20,7 +20,7 @@ export class HookSet<E> {
     return parent === undefined ? this.#ofSessions : this.#ofScopes
   }
 
-  /** @returns removes this hook only, even if the same function was added twice */
+  /** @returns a function that removes only this hook, even if the same function was added twice */
   add(hook: Hook<E>, options: HookOptions = {}): () => void {
     checkFunction(this.#method, hook)
     known(`the options of ${this.#method}()`, options, { scoped: true })

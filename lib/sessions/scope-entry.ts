@@ -29,7 +29,7 @@ export async function enterScopeLater(sessions: Sessions, entry: Entry, key: str
   return entered
 }
 
-/** Enters a scope if it exists, in a cluster also if only another node has it. */
+/** Enters a scope if it exists, even if only another node of the cluster has it. */
 export async function findScopeLater(
   sessions: Sessions,
   entry: Entry,
@@ -51,7 +51,7 @@ export function useScope(sessions: Sessions, session: Session, key: string): Ses
   return entry.session
 }
 
-/** A page is expected after a navigation in the session, but in none of its scopes. */
+/** After a navigation, a page is expected in the session, but not in its scopes. */
 function initOf({ page, isReconnect }: Entry): EntryInit {
   return page === undefined ? { kind: 'request' } : { kind: 'page', page, isReconnect }
 }

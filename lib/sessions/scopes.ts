@@ -1,6 +1,6 @@
 import { GradioStateError, invalid } from '../errors.js'
 
-/** What {@link Scopes} needs to know of a scope. */
+/** What {@link Scopes} needs to know about a scope. */
 interface Scope {
   readonly presence: { readonly entryCount: number; readonly pendingEntries: number }
   /** See `Session.finished`. */
@@ -9,7 +9,7 @@ interface Scope {
 
 /** The scopes of one session: the usable ones, and the ended ones whose callbacks are running. */
 export class Scopes<S extends Scope> {
-  /** The longest closed come first. */
+  /** Those that have been closed the longest come first. */
   readonly #usable = new Set<S>()
   readonly #ending = new Set<S>()
 
@@ -25,7 +25,7 @@ export class Scopes<S extends Scope> {
     this.#usable.add(scope)
   }
 
-  /** Has to be called when a scope has closed. */
+  /** Must be called when a scope has closed. */
   closed(scope: S): void {
     if (this.#usable.delete(scope)) this.#usable.add(scope)
   }
@@ -47,7 +47,7 @@ export class Scopes<S extends Scope> {
   }
 
   /**
-   * Picks the scope to evict before a new one starts: the longest closed one; `undefined` if there is room.
+   * Picks the scope to evict before a new one starts: the one that has been closed the longest; `undefined` if there is room.
    * @throws GradioStateError `TOO_MANY_SCOPES` when none can be evicted
    */
   scopeToEvict(maxScopes: number): S | undefined {
@@ -56,7 +56,7 @@ export class Scopes<S extends Scope> {
       ({ presence }) => presence.entryCount === 0 && presence.pendingEntries === 0,
     )
     if (oldest === undefined) throw tooMany(maxScopes, 'all of them are open')
-    // As for sessions: evicted scopes whose callbacks hang use memory, too.
+    // As for sessions: evicted scopes whose callbacks hang still use memory.
     if (this.#ending.size >= maxScopes)
       throw tooMany(maxScopes, 'the callbacks of as many ended scopes are still running')
     return oldest

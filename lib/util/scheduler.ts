@@ -86,7 +86,7 @@ export class Deadlines {
     this.#cancelTimer = this.#clock.setTimer(() => this.context.run(() => this.#work()), delay)
   }
 
-  /** Runs `task`, which must not reject, after `ms`, and again `ms` after each run has finished. @returns stops it */
+  /** Runs `task`, which must not reject, after `ms`, and again `ms` after each run has finished. @returns a function that stops this */
   every(ms: number, task: () => Promise<unknown>): () => void {
     let isOn = true
     const deadline = new Deadline(() => {
@@ -118,7 +118,7 @@ export class Deadlines {
     })
   }
 
-  /** Sets the timer to the earliest deadline, also if that is later: canceling a deadline leaves the timer as it was. */
+  /** Sets the timer to the earliest deadline, even if that is later: cancelling a deadline leaves the timer as it was. */
   resetTimer(): void {
     this.#cancelTimer()
     this.#timerAt = Number.POSITIVE_INFINITY

@@ -1,5 +1,5 @@
 /**
- * A hierarchical timing wheel (Varghese and Lauck, 1987): scheduling and canceling take O(1) for any number of nodes. A
+ * A hierarchical timing wheel (Varghese and Lauck, 1987): scheduling and cancelling take O(1) for any number of nodes. A
  * heap would take O(log n), and one `setTimeout` per node would take more memory.
  *
  * One tick is a millisecond. A node is on the level of the highest base-32 digit in which its due tick differs from the

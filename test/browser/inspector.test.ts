@@ -38,7 +38,7 @@ describe('the inspector in Chromium', { concurrency: 2 }, () => {
     await page.keyboard.press('Enter')
     await page.getByText('This session has ended.').waitFor()
     assert.equal(site.gradio.session(id), undefined)
-    assert.equal(await page.getByRole('status').textContent(), 'The session ends.')
+    assert.equal(await page.getByRole('status').textContent(), 'The session is ending.')
     assert.equal(await focusedText(page), id)
     await page.goBack()
     await page.getByText('No session matches.').waitFor()

@@ -102,7 +102,7 @@ describe('the list of sessions', () => {
     assert.ok(turns >= 40, `${turns} turns`)
     const { list, counts, limits } = await reading
     assert.deepEqual([list.matches, counts.waiting], [1, 10_000])
-    assert.deepEqual([limits[0]?.used, limits[0]?.most], [10_000, 10_000])
+    assert.deepEqual([limits[0]?.used, limits[0]?.max], [10_000, 10_000])
   })
 })
 
@@ -154,7 +154,7 @@ describe('one session', () => {
     const { details } = await snapshot(await operator(), `session=${id}`)
     assert.deepEqual(details?.files, [{ name, size: 10, age: 0, isPinned: false }])
     assert.deepEqual(
-      details?.limits.map(({ option, used, most }) => [option, used, most]),
+      details?.limits.map(({ option, used, max }) => [option, used, max]),
       [
         ['maxSessionBytes', 4096, null],
         ['maxSessionFiles', 1, 4],
@@ -210,7 +210,7 @@ describe('one session', () => {
       () => {
         throw new Error('no such state')
       },
-      /^describe\(\) has failed: Error: no such state$/,
+      /^describe\(\) failed: Error: no such state$/,
     ],
     'a very long text': [() => 'x'.repeat(20_000), /^x{9999}…$/],
     nothing: [() => undefined, /^$/],
@@ -250,7 +250,7 @@ describe('one session', () => {
     const shot = snapshot(admitted, `session=${id}`)
     await until(() => calls === 1)
     await clock.advance(5)
-    assert.equal((await shot).details?.description, 'describe() has not returned within 5 s')
+    assert.equal((await shot).details?.description, 'describe() has not settled within 5 s')
   })
 })
 
@@ -261,7 +261,7 @@ it('limits show no limit as null, and what is used', async t => {
   await user()
   const { limits, process: about } = await snapshot(await operator())
   assert.deepEqual(
-    limits.map(({ option, unit, used, most }) => [option, unit, used, most]),
+    limits.map(({ option, unit, used, max }) => [option, unit, used, max]),
     [
       ['maxSessions', 'count', 1, 200],
       ['maxCacheBytes', 'bytes', 0, 1024 ** 3],

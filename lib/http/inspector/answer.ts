@@ -6,11 +6,11 @@ export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
-  /** Whether the page has asked by itself: then the framework session isn't renewed, so that it expires as without the page. */
+  /** Whether the page polled for data. The framework session isn't renewed then, so it expires as it would without the page. */
   readonly isPoll: boolean
 }
 
-/** For all responses, also to those who aren't authorized. */
+/** For all responses, including those to unauthorized requests. */
 const HEADERS = {
   'Cache-Control': 'no-store',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",

@@ -1,7 +1,10 @@
-// The JSON that the inspector's page receives. All times are milliseconds from the moment of the response, because the clocks of
-// browsers and servers differ. `null` stands for what doesn't exist, and for `Infinity`, which JSON doesn't have.
+// The JSON that the inspector's page receives. All times are milliseconds from the moment of the response, because the clocks of browsers
+// and servers differ. `null` stands for a missing value, and for `Infinity`, which JSON can't represent.
 
-/** Open: a page is connected or a request is in flight. Waiting: closed, the state waits. Ending: has ended, callbacks are running. */
+/**
+ * Open: a page is connected or a request is in flight. Waiting: closed, but its state is kept. Ending: it has ended, and callbacks are
+ * running.
+ */
 export type SessionStatus = 'open' | 'waiting' | 'ending'
 
 /** The orders in which sessions can be listed. */
@@ -20,7 +23,7 @@ export interface Snapshot {
   readonly events: readonly EventRow[]
   /** The last errors, newest first. */
   readonly errors: readonly EventRow[]
-  /** The session that was asked for; `null` if it doesn't exist any more. */
+  /** The requested session; `null` if it no longer exists. */
   readonly details: SessionDetails | null
 }
 
@@ -44,7 +47,7 @@ export interface Limit {
   readonly option: string
   readonly unit: 'count' | 'bytes'
   readonly used: number
-  readonly most: number | null
+  readonly max: number | null
 }
 
 /** One page of the sessions that match a search. */
@@ -69,7 +72,7 @@ export interface SessionRow {
   readonly next: DueItem | null
 }
 
-/** Something that happens by itself unless the user returns, or the value is updated. */
+/** Something that will happen unless the user returns or the value is updated. */
 export interface DueItem {
   readonly session: string
   readonly what: 'unload' | 'end' | 'value'
@@ -86,7 +89,7 @@ export interface EventRow {
 
 export interface SessionDetails {
   readonly row: SessionRow
-  /** The reason of an end that is in progress. */
+  /** The reason for an end that is in progress. */
   readonly reason: string | null
   readonly phase: string
   readonly loads: number
@@ -119,7 +122,7 @@ export interface Connections {
 export interface ScopeRow {
   readonly id: string
   readonly status: SessionStatus
-  /** The key; of a tab without the id of the tab. */
+  /** The key; for a tab, without the tab's id. */
   readonly name: string
   readonly values: number
   readonly next: DueItem | null
@@ -127,7 +130,7 @@ export interface ScopeRow {
 
 export interface ValueRow {
   readonly name: string
-  /** When its time to live is over; `null` if it has none. */
+  /** When its time to live ends; `null` if it has none. */
   readonly in: number | null
 }
 

@@ -8,7 +8,7 @@ import type { Answer } from './answer.js'
 import { Inspector } from './inspector.js'
 import type { InspectorOptions } from './options.js'
 
-/** The middleware for Express, with what koa() needs. */
+/** The middleware for Express, with the inspector attached for koa(). */
 export function inspectorOf(context: InstanceContext, options: InspectorOptions) {
   const inspector = new Inspector(context, options)
   const middleware = (req: FrameworkRequest, res: ServerResponse, next: (error?: unknown) => void) => {

@@ -11,7 +11,7 @@ import { Snapshots } from './snapshots.js'
 
 const debug = createDebug('gradio-state:inspector')
 
-/** The inspector without a framework: the page and its data, all at the path that it is mounted on. */
+/** The inspector, independent of the framework. Serves the page and its data at the path that it is mounted on. */
 export class Inspector {
   readonly #context: InstanceContext
   readonly #authorize: Authorize
@@ -52,7 +52,7 @@ export class Inspector {
       return Boolean(await this.#authorize(req, ctx))
     } catch (error) {
       // Not reported as an error: any visitor can cause it, for example with a request without a session.
-      debug('authorize() has failed: %o', error)
+      debug('authorize() failed: %o', error)
       return false
     }
   }
@@ -62,7 +62,7 @@ export class Inspector {
     if (!isSameOrigin(req, trustsProxy)) return text(403, 'Forbidden')
     const { sessions } = this.#context
     const session = findSession(sessions, id)
-    // Not awaited: its hooks and callbacks may take long, and meanwhile the page shows that it is ending.
+    // Not awaited: its hooks and callbacks may take a long time. Meanwhile, the page shows that it is ending.
     if (session !== undefined) void sessions.end(session, 'ended')
     return json({ found: session !== undefined }, false)
   }

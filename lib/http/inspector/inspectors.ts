@@ -13,16 +13,15 @@ export class Inspectors {
     this.#sessions = sessions
   }
 
-  /** The last events, from the first call on. */
+  /** The last events. They are recorded from the first call on. */
   get recent(): Recent {
     this.#recent ??= new Recent(this.#sessions)
     return this.#recent
   }
 
   /**
-   * An inspector responds at this path. Requests for it don't enter their user's session: otherwise an open inspector, which asks for new
-   * data all the time, would keep the session of its operator open. Has to be called for authorized requests only, so that nobody else
-   * can add paths.
+   * Records that an inspector responds at this path. Requests for it don't enter their user's session: otherwise an open inspector, which
+   * polls for data, would keep its operator's session open. Must only be called for authorized requests, so that nobody else can add paths.
    */
   notePath(path: string): void {
     if (this.#paths.size < MAX_PATHS) this.#paths.add(path)
@@ -38,7 +37,10 @@ export class Inspectors {
   }
 }
 
-/** The path of a request, with that of routers, and without a slash at the end: mounted middleware can't distinguish these. */
+/**
+ * The path of a request, including the mount paths of routers, without a trailing slash: mounted middleware can't tell whether there is
+ * one.
+ */
 export function pathOf({ url = '' }: IncomingMessage, { baseUrl = '' }: RequestContext): string {
   const [path = ''] = (baseUrl + url).split('?', 1)
   return path.replace(/\/+$/, '')

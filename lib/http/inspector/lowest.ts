@@ -1,8 +1,8 @@
-/** Collects the items with the lowest keys, at most `limit` of them. Sorts no more than twice as many at a time. */
+/** Collects the items with the lowest keys, at most `limit` of them. Never sorts more than twice as many at a time. */
 export class Lowest<T> {
   readonly #limit: number
   #entries: { readonly key: number; readonly item: T }[] = []
-  /** Once there are enough items: the key that another one has to be below. */
+  /** Once there are `limit` items, further ones need a lower key than this. */
   #bound = Number.POSITIVE_INFINITY
 
   constructor(limit: number) {

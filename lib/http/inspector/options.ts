@@ -6,15 +6,15 @@ import type { SessionView } from '../../types.js'
 /** The options of `gradio.inspector()`. */
 export interface InspectorOptions {
   /**
-   * Decides whether the sender of a request may see, and end, all sessions of this process. Called for each request, also those with which
-   * the open page keeps its data current, so that its answer takes effect at once. Without a truthy result, and when it throws or rejects,
+   * Decides whether the sender of a request may see and end all sessions of this process. Called for each request, including those with
+   * which an open page polls for data, so a changed answer takes effect at once. If the result isn't truthy, or if it throws or rejects,
    * the response is 404.
    * @param ctx Koa's context, with `ctx.session`; `undefined` in Express
    */
   authorize(req: IncomingMessage, ctx?: unknown): unknown
   /**
-   * What the page shows of a session's values, as text. May be async, within `hookTimeout`. Without it, the page shows no values, only
-   * their names.
+   * Returns what the page shows of a session's values; it is displayed as text. May be async, but has to settle within `hookTimeout`.
+   * Without it, the page shows only the names of values.
    */
   describe?(session: SessionView): unknown
 }

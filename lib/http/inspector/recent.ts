@@ -11,7 +11,7 @@ interface RecentEvent {
   readonly text: string
 }
 
-/** The last events of an instance, and separately the last errors, which many events would push out. */
+/** The last events of an instance and, separately, the last errors, which frequent events would otherwise push out. */
 export class Recent {
   readonly #sessions: Sessions
   readonly #subscriptions: Subscriptions

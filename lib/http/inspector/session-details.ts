@@ -9,12 +9,12 @@ import type { Describe } from './options.js'
 import { dueOf, type Moment, rowOf, valuesOf } from './session-rows.js'
 import { messageOf, shorten, textOf } from './texts.js'
 
-/** A session by its id, also one that is ending. */
+/** Finds a session by its id, including one that is ending. */
 export function findSession({ registry }: Sessions, id: string): Session | undefined {
   return registry.findById(id) ?? registry.ending.find(session => session.id === id)
 }
 
-/** Everything about one session but the contents of its values, of which only `describe` may tell the page. */
+/** Everything about one session except the contents of its values, which only `describe` may reveal. */
 export async function detailsOf(
   session: Session,
   moment: Moment,
@@ -39,7 +39,7 @@ export async function detailsOf(
   }
 }
 
-/** The scopes of a session, with those that are ending. */
+/** The scopes of a session, including those that are ending. */
 function scopesOf({ scopes }: Session, moment: Moment): ScopeRow[] {
   return (scopes?.all ?? []).slice(-MAX_SCOPES).map(scope => {
     const { id, status, values, next } = rowOf(scope, moment)
@@ -51,7 +51,7 @@ function scopeName(key: string): string {
   return key.startsWith('tab:') ? 'tab' : shorten(key, MAX_KEY)
 }
 
-/** Without the ids of pages: a goodbye needs no more than that and the cookie. */
+/** Without the ids of pages: with such an id and the cookie, anyone could send the goodbye of a page. */
 function connectionsOf(session: Session, now: number): Connections {
   const { presence, pagesElsewhere } = session
   const open = SessionPages.of(session)?.open ?? []
@@ -89,13 +89,13 @@ async function describeSession(
   { deadlines }: Sessions,
   { hookTimeout }: Config,
 ): Promise<string> {
-  let text = `describe() has not returned within ${hookTimeout / 1000} s`
+  let text = `describe() has not settled within ${hookTimeout / 1000} s`
   const described = (async () => describe(session.view))().then(
     value => {
       text = textOf(value, MAX_DESCRIPTION)
     },
     error => {
-      text = `describe() has failed: ${messageOf(error, MAX_DESCRIPTION)}`
+      text = `describe() failed: ${messageOf(error, MAX_DESCRIPTION)}`
     },
   )
   await deadlines.within(described, hookTimeout)
@@ -105,7 +105,7 @@ async function describeSession(
 const MAX_SCOPES = 100
 /** In characters. */
 const MAX_KEY = 100
-/** How many files of a session are listed: the last ones. */
+/** How many files of a session are listed. They are the newest ones. */
 const MAX_FILES = 100
 /** In characters. */
 const MAX_DESCRIPTION = 10_000

@@ -76,8 +76,8 @@ function keyOf(order: Order, session: Session, bytes: number, due = Number.POSIT
 }
 
 export const PAGE_SIZE = 50
-/** Deeper pages would have to sort more sessions than there are by default. A search finds those. */
+/** Enough for the default of `maxSessions`. For later pages, more sessions would have to be sorted; a search finds them. */
 const MAX_PAGE = 199
 const DUE_SHOWN = 8
-/** How many sessions are read in one turn of the event loop: less than a millisecond. */
+/** How many sessions are read in one turn of the event loop. This takes less than a millisecond. */
 const SLICE = 250

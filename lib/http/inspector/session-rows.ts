@@ -3,7 +3,7 @@ import type { Session } from '../../sessions/session.js'
 import type { DueItem, SessionRow, SessionStatus, ValueRow } from './data.js'
 import { textOf } from './texts.js'
 
-/** One moment, at which sessions are read. */
+/** The moment at which sessions are read. */
 export interface Moment {
   /** Milliseconds on the monotonic clock. */
   readonly now: number
@@ -32,7 +32,7 @@ export function rowOf(session: Session, { now, wall, cache }: Moment): SessionRo
   }
 }
 
-/** What is due in a session if nothing happens meanwhile, earliest first. */
+/** What is due in a session if nothing else happens, earliest first. */
 export function dueOf(session: Session, now: number): DueItem[] {
   if (session.ended !== undefined) return []
   const { phase, unloadDue, endDue } = session.presence
@@ -66,7 +66,7 @@ export function valuesOf({ values, localValues }: Session, now: number): ValueRo
   return rows
 }
 
-/** Cached, because a search reads the texts of all sessions, each time. */
+/** Cached, because each search reads the texts of all sessions. */
 const infos = new WeakMap<Session, string>()
 
 export function infoOf(session: Session): string {
@@ -77,7 +77,7 @@ export function infoOf(session: Session): string {
   return text
 }
 
-/** How many values of a session are listed, so that one with very many doesn't block the process. */
+/** How many values of a session are listed. Without this limit, a session with very many would block the process. */
 export const MAX_VALUES = 100
 /** In characters. */
 const MAX_INFO = 200

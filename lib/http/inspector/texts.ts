@@ -1,17 +1,17 @@
 import { inspect } from 'node:util'
 
-/** The text of any value of the app: short, on one line unless it is a text itself, and never an error. */
+/** Converts any value of the app to text: shortened, and on one line unless it is a string. Never throws. */
 export function textOf(value: unknown, maxLength: number): string {
   if (value === undefined) return ''
   return shorten(typeof value === 'string' ? value : inspected(value), maxLength)
 }
 
-/** The message of what was thrown. */
+/** The message of anything that was thrown. */
 export function messageOf(error: unknown, maxLength: number): string {
   try {
     return shorten(error instanceof Error ? `${error.name}: ${error.message}` : inspected(error), maxLength)
   } catch {
-    // Getters of an error are the app's, and may throw.
+    // Getters of an error belong to the app, and may throw.
     return UNPRINTABLE
   }
 }
@@ -34,4 +34,4 @@ function inspected(value: unknown): string {
   }
 }
 
-const UNPRINTABLE = 'a value that can not be printed'
+const UNPRINTABLE = 'a value that cannot be printed'

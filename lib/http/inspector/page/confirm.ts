@@ -9,7 +9,7 @@ byId('confirm-end').addEventListener('click', () => {
   dialog.close()
 })
 
-/** Asks whether to end a session. Escape means no. */
+/** Asks whether to end a session. Escape cancels. */
 export function confirmEnd(id: string): Promise<boolean> {
   isConfirmed = false
   setText(byId('confirm-subject'), id)
@@ -24,9 +24,9 @@ export async function endSession(id: string): Promise<string> {
       method: 'POST',
       headers: { 'gradio-state': 'inspector' },
     })
-    if (!response.ok) return `The server has refused to end the session (${response.status}).`
+    if (!response.ok) return `The server refused to end the session (${response.status}).`
     const { found } = (await response.json()) as { found: boolean }
-    return found ? 'The session ends.' : 'The session had ended before.'
+    return found ? 'The session is ending.' : 'The session has already ended.'
   } catch {
     return 'The server can’t be reached. The session may not have ended.'
   }

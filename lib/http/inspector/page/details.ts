@@ -16,7 +16,7 @@ interface Fact {
   readonly text: string
 }
 
-/** @param details `null` for a session that doesn't exist any more */
+/** @param details `null` for a session that no longer exists */
 export function showDetails(id: string, details: SessionDetails | null): void {
   setText(byId('details-heading'), id)
   byId('gone').hidden = details !== null

@@ -5,7 +5,7 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   return found as T
 }
 
-/** Creates an element. Texts are added as text, never parsed: names and info come from users. */
+/** Creates an element. Strings are added as text and never parsed as HTML, because names and info come from users. */
 export function element<N extends keyof HTMLElementTagNameMap>(
   name: N,
   className = '',
@@ -17,7 +17,7 @@ export function element<N extends keyof HTMLElementTagNameMap>(
   return made
 }
 
-/** Sets a text only if it has changed, so that a selection stays and nothing is announced again. */
+/** Sets a text only if it has changed, to keep the selection, and so that screen readers don't announce it again. */
 export function setText(node: Element, text: string): void {
   if (node.textContent !== text) node.textContent = text
 }
@@ -28,7 +28,7 @@ export interface ItemView<T> {
   show(item: T): void
 }
 
-/** Shows a list. Elements are kept while their key stays, so that the focus and the selection stay, too. */
+/** Shows a list. The element of a key is reused, which keeps the focus and the selection. */
 export class ListView<T> {
   readonly #parent: HTMLElement
   readonly #make: () => ItemView<T>

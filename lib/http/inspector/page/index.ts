@@ -6,7 +6,7 @@ import { matchesText, showList } from './list.js'
 import { showOverview } from './overview.js'
 import { Poll, type Problem } from './poll.js'
 
-// The page of the inspector. The address after `#` selects a session; without one, the page lists all of them.
+// The page of the inspector. The fragment of the URL selects a session; without one, the page lists all sessions.
 
 const form = byId<HTMLFormElement>('search')
 const pause = byId<HTMLButtonElement>('pause')
@@ -14,7 +14,7 @@ const announcement = byId('announcement')
 const poll = new Poll({ query, show, fail })
 let page = 0
 let shown: Snapshot | undefined
-/** Whether the result of a search has to be announced: data that comes by itself isn't. */
+/** Whether to announce the result of a search to screen readers. Polled data isn't announced. */
 let announces = false
 
 function query(): URLSearchParams {
@@ -59,8 +59,8 @@ function fail(problem: Problem): void {
   setText(
     byId('problem'),
     problem === 'refused'
-      ? 'The server shows you nothing more: you are no longer logged in, or may no longer see this page. Reload it.'
-      : 'The server doesn’t respond. What you see is old. Trying again…',
+      ? 'You are no longer logged in, or no longer allowed to see this page. Reload it.'
+      : 'The server doesn’t respond. The data is out of date. Trying again…',
   )
   showLive()
 }
@@ -76,7 +76,7 @@ function announce(text: string): void {
   setText(announcement, text)
 }
 
-/** Shows the list or one session, as the address says. */
+/** Shows the list or one session, depending on the URL. */
 function route(isFirst: boolean): void {
   const id = selected()
   const former = byId('details-heading').textContent

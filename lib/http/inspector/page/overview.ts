@@ -29,15 +29,15 @@ export function limitView(): ItemView<Limit> {
   const meter = element('meter')
   return {
     root: element('li', '', element('div', 'line', label, amount), meter, option),
-    show({ label: name, option: optionName, unit, used, most }) {
+    show({ label: name, option: optionName, unit, used, max }) {
       const show = unit === 'bytes' ? bytes : count
-      const text = most === null ? `${show(used)}, no limit` : `${show(used)} of ${show(most)}`
+      const text = max === null ? `${show(used)}, no limit` : `${show(used)} of ${show(max)}`
       setText(label, name)
       setText(option, optionName)
       setText(amount, text)
-      meter.max = most ?? 1
+      meter.max = max ?? 1
       meter.high = 0.8 * meter.max
-      meter.value = most === null ? 0 : used
+      meter.value = max === null ? 0 : used
       meter.setAttribute('aria-label', `${name}: ${text}`)
     },
   }

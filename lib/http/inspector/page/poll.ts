@@ -11,7 +11,7 @@ export interface Reader {
   fail(problem: Problem): void
 }
 
-/** Reads the data again and again while the page is visible. */
+/** Polls the data while the page is visible. */
 export class Poll {
   readonly #reader: Reader
   #timer: number | undefined
@@ -29,7 +29,7 @@ export class Poll {
     else this.#resume()
   }
 
-  /** Reads now, also while it is paused. A read that is in flight was for an earlier query, and is cancelled. */
+  /** Reads now, even while paused. A read in flight is for an earlier query, and is cancelled. */
   async read(): Promise<void> {
     clearTimeout(this.#timer)
     this.#request?.abort()
