@@ -32,6 +32,8 @@ export class ClaimWorker implements DueSource {
   #stopExtending: (() => void) | undefined
   /** Sessions that aren't in this process, while hooks run for them: so that the hooks of an end wait for those of an unload. */
   readonly #remoteSessions = new Map<string, Session>()
+  /** The ids of sessions that end here and wait for their claim, and the claim if the answer to an earlier report has brought it. */
+  readonly #ending = new Map<string, SessionClaim | undefined>()
 
   constructor(coordinator: Coordinator, context: WorkerContext) {
     this.#coordinator = coordinator
@@ -65,6 +67,10 @@ export class ClaimWorker implements DueSource {
       void this.#context.lifecycle.limiter.run(() => this.release(claim, session))
       return
     }
+    if (claim.phase === 'end' && this.#ending.has(claim.id)) {
+      this.#ending.set(claim.id, claim)
+      return
+    }
     const session = this.#context.findById(claim.id) ?? this.#remoteSession(claim)
     if (claim.phase === 'unload') this.#startUnload(session, claim)
     else void this.end(session, claim.reason, claim).then(() => this.#remoteSessions.delete(claim.id))
@@ -87,8 +93,10 @@ export class ClaimWorker implements DueSource {
     const { lifecycle } = this.#context
     const { load, everHadPage: hadPage } = session.presence
     const work = { load, isLoaded: false, hadPage, sharedValues: [] }
+    if (claimed instanceof Promise && session.finished === undefined) this.#ending.set(session.id, undefined)
     const finished = lifecycle.end(session, reason, work, async () => {
-      const claim = await claimed
+      const claim = (await claimed) ?? this.#ending.get(session.id)
+      this.#ending.delete(session.id)
       const isOurs =
         claim !== undefined &&
         (await this.#track(claim, isOurs =>
@@ -119,9 +127,14 @@ export class ClaimWorker implements DueSource {
     presence.beginUnload()
     session.endLoad()
     const run = () => this.#context.lifecycle.limiter.run(() => this.#unload(session, claim))
-    const inScopes = session.scopes?.usable.flatMap(({ unloading }) => unloading ?? []) ?? []
-    // Without a slot of the limiter: the scopes need slots of their own.
-    const unloading = inScopes.length === 0 ? run() : Promise.all(inScopes).then(run)
+    const { scopes } = session
+    const inScopes = scopes?.all.flatMap(scope => scope.finished ?? scope.unloading ?? []) ?? []
+    // Without a slot of the limiter: the scopes need slots of their own. Those that have ended may still run hooks.
+    const scopesOver = async () => {
+      await Promise.all(inScopes)
+      await scopes?.allFinished()
+    }
+    const unloading = inScopes.length === 0 ? run() : scopesOver().then(run)
     session.unloading = unloading
     void unloading.then(() => {
       if (session.unloading === unloading) session.unloading = undefined

@@ -1,5 +1,6 @@
 import type { Deadlines } from '../util/scheduler.js'
 import type { ClaimWorker } from './claim-worker.js'
+import type { ClusterScopes } from './cluster-scopes.js'
 import type { ClusterShares } from './cluster-shares.js'
 import type { CoordinatorEvents } from './coordinator.js'
 import type { Hooks } from './hooks.js'
@@ -23,6 +24,7 @@ export function clusterEvents(
   context: EventsContext,
   worker: ClaimWorker,
   shares: ClusterShares,
+  scopes: ClusterScopes,
 ): CoordinatorEvents {
   const { deadlines } = context
   const forSession = (id: string, handle: (session: Session) => void) => {
@@ -46,6 +48,7 @@ export function clusterEvents(
         if (runHooks) context.lifecycle.load(session)
         else if (isNewLoad) session.beginLoad()
         if (presence.keepLoaded(deadlines.now)) void shares.report(session)
+        scopes.loadAgain(session)
       }),
     runLoadHooks: (id, load) => forSession(id, session => context.lifecycle.runLoadHooks(session, load)),
     unloaded: (id, load) =>
@@ -53,7 +56,7 @@ export function clusterEvents(
         const { presence } = session
         if (presence.phase !== 'loaded' || presence.load > load) return
         presence.unloadedElsewhere()
-        shares.unloadScopes(session)
+        scopes.unload(session)
         session.endLoad()
       }),
     ended: (id, reason) => forSession(id, session => void worker.end(session, reason, undefined)),

@@ -5,12 +5,13 @@ import type { Clock } from '../util/clock.js'
 import { detachString } from '../util/detach-string.js'
 import { ClaimWorker, type WorkerContext } from './claim-worker.js'
 import { clusterEvents, type EventsContext } from './cluster-events.js'
+import { ClusterScopes } from './cluster-scopes.js'
 import { ClusterShares, type SharesContext } from './cluster-shares.js'
 import { isUnavailable, unlessUnavailable } from './cluster-unavailable.js'
 import type { Admission, Coordinator, NodeContext, PageHint } from './coordinator.js'
 import type { EntryInit, SessionInit } from './entry.js'
+import { RECONNECT } from './expected-pages.js'
 import { PendingEntries } from './pending-entries.js'
-import { RECONNECT } from './presence.js'
 import { parentToken } from './scopes.js'
 import type { Session } from './session.js'
 import type { SharedOwner } from './session-access.js'
@@ -42,17 +43,24 @@ export interface ClusterNodeContext extends WorkerContext, SharesContext, Events
 
 /** This process as one node of a cluster. */
 export class ClusterNode {
-  readonly pendingEntries = new PendingEntries()
+  readonly pendingEntries: PendingEntries
   readonly #worker: ClaimWorker
   readonly shares: ClusterShares
+  readonly #scopes: ClusterScopes
   readonly #coordinator: Coordinator
   readonly #context: ClusterNodeContext
 
   constructor(coordinator: Coordinator, context: ClusterNodeContext) {
     this.#coordinator = coordinator
     this.#context = context
+    this.pendingEntries = new PendingEntries(context)
     this.#worker = new ClaimWorker(coordinator, context)
     this.shares = new ClusterShares(coordinator, this.#worker, context)
+    this.#scopes = new ClusterScopes({
+      ...{ coordinator, worker: this.#worker, shares: this.shares, pendingEntries: this.pendingEntries },
+      adopt: (scope, admission) => this.#adopt(scope, admission, false),
+      arm: session => context.arm(session),
+    })
   }
 
   /** 32 random bytes that are shared by all nodes and known to nobody else. */
@@ -72,7 +80,7 @@ export class ClusterNode {
     // The sockets of a node that crashed count as broken, so their pages get time to reconnect.
     const options = () => this.#context.agreedOptions()
     const context = { clock, unloadDelay: unloadDelay + RECONNECT, gracePeriod, shares, options }
-    const events = clusterEvents(this.#context, this.#worker, this.shares)
+    const events = clusterEvents(this.#context, this.#worker, this.shares, this.#scopes)
     void this.#coordinator.connect(context, events).catch(error => hooks.report(error, { source: 'cluster' }))
   }
 
@@ -162,7 +170,7 @@ export class ClusterNode {
     const { deadlines, lifecycle } = this.#context
     const { presence } = session
     if (presence.stopKeeping(deadlines.now)) {
-      if (!presence.keepsLoaded) this.shares.unloadScopes(session)
+      if (!presence.keepsLoaded) this.#scopes.unload(session)
       lifecycle.limiter.occupy(this.shares.report(session).then(() => {}))
     }
     this.#context.arm(session)
@@ -228,17 +236,8 @@ export class ClusterNode {
     const { id, createdAt } = admission
     if (parent === undefined || this.#context.find(parent) !== undefined)
       return this.#context.begin(token, id, createdAt, sessionInit)
-    void this.#leaveUnused(this.#context.makeRemote(token, id, createdAt), admission)
+    void this.#scopes.leave(this.#context.makeRemote(token, id, createdAt), admission)
     return undefined
-  }
-
-  /** The cluster has let an entry into a session that isn't used here: undoes that. */
-  async #leaveUnused(session: Session, { phase }: Admission): Promise<void> {
-    // With this reason, the session ends only if no other node keeps it.
-    const claim = await this.#coordinator.end(this.shares.of(session), 'evicted')
-    if (claim === undefined) return
-    if (phase === 'new') await this.#coordinator.complete(claim)
-    else this.#worker.start(claim)
   }
 
   /** Handles the answer about an entry that has already entered here. */
@@ -274,6 +273,8 @@ export class ClusterNode {
     const runHooks = (phase === 'returned' && !hasLoaded) || (phase === 'new' && isFresh)
     if (runHooks) this.#context.lifecycle.load(session)
     else if (isNewLoad) session.beginLoad()
+    if (phase === 'unloaded') session.endLoad()
+    if (phase === 'returned') this.#scopes.loadAgain(session)
   }
 
   /** An entry that arrives while unload hooks run waits for the next load, at most one time limit. */

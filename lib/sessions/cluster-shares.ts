@@ -73,16 +73,6 @@ export class ClusterShares {
     return [session, ...(session.scopes?.usable ?? [])].map(each => this.of(each))
   }
 
-  /** This node doesn't keep the session loaded any more, so it doesn't keep its scopes loaded either. */
-  unloadScopes(session: Session): void {
-    for (const scope of session.scopes?.usable ?? []) {
-      const { presence } = scope
-      if (!presence.keepsLoaded || presence.pendingEntries > 0) continue
-      presence.keepsLoaded = false
-      void this.report(scope)
-    }
-  }
-
   /** Reports what this node keeps, and starts the work that this node gets for it. @returns whether another node expects a page */
   async report(session: Session, leftPage?: string): Promise<boolean> {
     const { claim, pageExpected } = await this.#coordinator.report(this.of(session), leftPage)

@@ -36,6 +36,7 @@ export interface Coordinator {
   /**
    * An entry at this node: from now on, this node keeps the session loaded and keeps its state, until it {@link report}s
    * otherwise. This loads a session that was unloaded, and cancels an expiry. A page that another node has moves to this one.
+   * A scope is only loaded while its session is: otherwise it stays unloaded, or starts unloaded, with load 0.
    * Entering again changes nothing.
    *
    * While the answer is pending, this node must not report that it stops keeping the session: that would undo the entry.
@@ -88,7 +89,8 @@ export interface Coordinator {
 
   /**
    * The work of a claim is done. If a node has entered during an unload, this loads the session again: all nodes with a share
-   * receive {@link CoordinatorEvents.loaded}, this node before the promise resolves, and one of them runs the load hooks.
+   * receive {@link CoordinatorEvents.loaded}, this node before the promise resolves, and one of them runs the load hooks. A scope is
+   * only loaded again if its session is loaded.
    *
    * Never rejects. During an outage it resolves with `false`, and is sent when the outage is over.
    * @returns `false` if another node has the claim now, or the session has ended
@@ -178,9 +180,11 @@ export interface Admission {
   readonly id: string
   /**
    * `new`: this call started the session. `returned`: it was unloaded, this call has loaded it, and this node runs the load hooks.
-   * `unloading`: unload hooks are running on some node; event `loaded` follows. `loaded`: none of these.
+   * `unloading`: unload hooks are running on some node; event `loaded` follows. `loaded`: none of these. Of a scope also `unloading`
+   * while those of its session are running: after event `loaded` of the session, it has to be entered again. `unloaded`: a scope
+   * of an unloaded session.
    */
-  readonly phase: 'new' | 'returned' | 'unloading' | 'loaded'
+  readonly phase: 'new' | 'returned' | 'unloading' | 'unloaded' | 'loaded'
   readonly createdAt: number
   readonly load: number
   /** Whether a page has connected since the load, on any node, including this entry. */

@@ -49,9 +49,10 @@ export interface LeaveOptions {
 export interface EntryAdmission {
   /**
    * `new`: the entry has started the session. `returned`: the session was unloaded, and the entry has loaded it. `unloading`: unload
-   * hooks are running on some node. `loaded`: none of these.
+   * hooks are running on some node, of a scope also those of its session. `unloaded`: a scope of an unloaded session. `loaded`: none
+   * of these.
    */
-  readonly phase: 'new' | 'returned' | 'unloading' | 'loaded'
+  readonly phase: 'new' | 'returned' | 'unloading' | 'unloaded' | 'loaded'
   readonly load: number
   /** Whether a page connected since the load, on any node. */
   readonly hadPage: boolean

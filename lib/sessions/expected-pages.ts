@@ -76,3 +76,6 @@ export class ExpectedPages {
     this.#answered = this.#answered.filter(until => until > now)
   }
 }
+
+/** How long a page may take to reconnect after its socket broke, in milliseconds. Measured reconnects take less than a second. */
+export const RECONNECT = 1_500

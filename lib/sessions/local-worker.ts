@@ -2,6 +2,7 @@ import type { Reason } from '../types.js'
 import type { Deadlines } from '../util/scheduler.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { LocalSharedValues } from './local-shared-values.js'
+import type { Scopes } from './scopes.js'
 import type { Session } from './session.js'
 import type { SharedOwner } from './session-access.js'
 import type { ValueClaim } from './shared-value-store.js'
@@ -60,35 +61,44 @@ export class LocalWorker {
 
   #unload(session: Session): void {
     const { presence, scopes } = session
-    const { lifecycle } = this.#context
     presence.beginUnload()
-    const inScopes = scopes && this.#unloadScopes(scopes.all, presence.reason)
-    if (inScopes !== undefined) void session.afterHooks(() => inScopes)
-    const running = lifecycle.unload(session, presence.load, presence.reason)
-    if (running === undefined) {
-      this.#unloaded(session)
-    } else {
-      lifecycle.limiter.occupy(running)
-      session.unloading = running.then(() => this.#unloaded(session))
-    }
+    const inScopes = scopes && this.#unloadScopes(scopes, presence.reason)
+    // Until the hooks of the scopes have run without a slot of the limiter: scopes that have ended need slots of their own.
+    const running =
+      inScopes === undefined ? this.#runHooks(session) : inScopes.then(() => this.#runHooks(session))
+    if (running === undefined) this.#unloaded(session)
+    else session.unloading = running.then(() => this.#unloaded(session))
     // After the state change, since a listener of the signal may end the session, or enter it.
     for (const scope of scopes?.usable ?? []) scope.endLoad()
     session.endLoad()
   }
 
+  #runHooks(session: Session): Promise<void> | undefined {
+    const { lifecycle } = this.#context
+    // The end runs them, after those of the scopes that have ended with it.
+    if (session.ended !== undefined) return undefined
+    const { load, reason } = session.presence
+    const running = lifecycle.unload(session, load, reason)
+    if (running !== undefined) lifecycle.limiter.occupy(running)
+    return running
+  }
+
   /**
    * Unloads the scopes of a session that unloads. They are unloading until its own hooks have run, so that nothing loads them before.
-   * Those that have ended may still run hooks.
+   * Those that have ended may still run hooks, or wait for that.
    * @returns `undefined` if there is nothing to await
    */
-  #unloadScopes(scopes: readonly Session[], reason: Reason): Promise<void> | undefined {
-    const unloads = scopes.map(scope => {
+  #unloadScopes(scopes: Scopes<Session>, reason: Reason): Promise<unknown> | undefined {
+    const { lifecycle } = this.#context
+    const unloads = scopes.usable.flatMap(scope => {
       const { phase, load } = scope.presence
-      if (phase === 'ended') return scope.hooksRunning
       scope.presence.beginUnload()
-      return phase === 'loaded' ? this.#context.lifecycle.unload(scope, load, reason) : scope.hooksRunning
+      return (phase === 'loaded' ? lifecycle.unload(scope, load, reason) : scope.hooksRunning) ?? []
     })
-    return unloads.some(unload => unload !== undefined) ? Promise.all(unloads).then(() => {}) : undefined
+    if (unloads.length === 0) return scopes.finished && scopes.allFinished()
+    const unloaded = Promise.all(unloads).then(() => {})
+    lifecycle.limiter.occupy(unloaded)
+    return unloaded.then(() => scopes.allFinished())
   }
 
   #unloaded(session: Session): void {

@@ -11,10 +11,22 @@ export interface PendingEntry {
   answered(): void
 }
 
+/** What the pending entries need from this process's sessions. */
+export interface PendingContext {
+  find(token: string): Session | undefined
+  /** Reschedules the session's next deadline. */
+  arm(session: Session): void
+}
+
 /** Requests and pages whose entry the cluster has yet to answer. Until then, their sessions are neither unloaded nor ended here. */
 export class PendingEntries {
   readonly #byToken = new Map<string, Group>()
+  readonly #context: PendingContext
   #beginning = 0
+
+  constructor(context: PendingContext) {
+    this.#context = context
+  }
 
   get any(): boolean {
     return this.#byToken.size > 0
@@ -43,6 +55,7 @@ export class PendingEntries {
   add(token: string, session: Session | undefined, begins: boolean): PendingEntry {
     const group = this.#groupOf(token, session)
     group.visitors++
+    if (group.parent !== undefined) group.parent.presence.pendingInScopes++
     if (session !== undefined) session.presence.pendingEntries++
     else if (begins) this.#begins(group, true)
     return { id: group.id, answered: () => this.#answered(token, group) }
@@ -61,14 +74,22 @@ export class PendingEntries {
   #groupOf(token: string, session: Session | undefined): Group {
     const known = this.#byToken.get(token)
     if (known !== undefined && known.session === session) return known
-    const isScope = parentToken(token) !== undefined
-    const group = { id: session?.id ?? detachString(uuid()), isScope, session, visitors: 0, begins: false }
+    const above = parentToken(token)
+    const isScope = above !== undefined
+    const parent = isScope ? this.#context.find(above) : undefined
+    const id = session?.id ?? detachString(uuid())
+    const group = { id, isScope, parent, session, visitors: 0, begins: false }
     this.#byToken.set(token, group)
     return group
   }
 
   #answered(token: string, group: Group): void {
-    if (group.session !== undefined) group.session.presence.pendingEntries--
+    const { parent, session } = group
+    if (session !== undefined) session.presence.pendingEntries--
+    if (parent !== undefined) {
+      parent.presence.pendingInScopes--
+      this.#context.arm(parent)
+    }
     if (--group.visitors > 0) return
     this.#begins(group, false)
     if (this.#byToken.get(token) === group) this.#byToken.delete(token)
@@ -83,6 +104,8 @@ export class PendingEntries {
 interface Group {
   readonly id: string
   readonly isScope: boolean
+  /** Of a scope: the session that it belongs to, if it exists here. */
+  readonly parent: Session | undefined
   session: Session | undefined
   visitors: number
   begins: boolean

@@ -1,5 +1,5 @@
 import type { EntryAdmission, LeaveOptions, PresenceEntry } from './entry.js'
-import { ExpectedPages } from './expected-pages.js'
+import { ExpectedPages, RECONNECT } from './expected-pages.js'
 import { PageTime } from './page-time.js'
 
 /** Why an unload or an end becomes due by itself. */
@@ -35,6 +35,8 @@ export class Presence {
   keepsState = true
   /** Entries that the cluster has not answered yet. Nothing is due meanwhile: a report would overtake them. */
   pendingEntries = 0
+  /** The same in scopes of this session. Until then, it can't be unloaded: the entries may load the scopes. */
+  pendingInScopes = 0
   readonly #parent: Presence | undefined
   readonly #rules: PresenceRules
   readonly #expectedPages = new ExpectedPages()
@@ -104,7 +106,7 @@ export class Presence {
     this.keepsLoaded = this.keepsState = true
     this.reason = 'disconnected'
     const isWaiting = (answer?.phase ?? this.phase) === 'unloading'
-    const loads = this.phase === 'unloaded' && !isWaiting && this.#mayLoad
+    const loads = answer === undefined && this.phase === 'unloaded' && this.#mayLoad
     if (loads) this.#load(this.load + 1)
     if (isWaiting) this.wait(entry)
     if (entry.kind === 'page') {
@@ -170,7 +172,7 @@ export class Presence {
 
   /** When this process stops keeping the session loaded; `Infinity` while an entry prevents it. */
   get unloadDue(): number {
-    if (!this.keepsLoaded || this.waiting + this.pendingEntries > 0) return NEVER
+    if (!this.keepsLoaded || this.waiting + this.pendingEntries + this.pendingInScopes > 0) return NEVER
     return this.phase === 'loaded' ? this.unloadWhenLoaded : NOW
   }
 
@@ -220,8 +222,9 @@ export class Presence {
 
   /** Row 18: the cluster has answered about an entry, which enters next. @returns whether this process didn't know of the load */
   answered({ phase, load, hadPage }: EntryAdmission, now: number): boolean {
-    if (phase !== 'unloading') return this.loadedElsewhere(load, hadPage, now)
-    if (this.phase === 'loaded') this.unloadedElsewhere()
+    if (phase !== 'unloading' && phase !== 'unloaded') return this.loadedElsewhere(load, hadPage, now)
+    // A scope with load 0 has no unload hooks of its own to wait for.
+    if (this.phase === 'loaded' || load === 0) this.unloadedElsewhere()
     this.load = load
     return false
   }
@@ -295,5 +298,3 @@ export class Presence {
 }
 const NOW = 0
 const NEVER = Number.POSITIVE_INFINITY
-/** How long a page may take to reconnect after its socket broke, in milliseconds. Measured reconnects take less than a second. */
-export const RECONNECT = 1_500

@@ -46,6 +46,11 @@ export class Scopes<S extends Scope> {
     return Promise.all([...this.#ending].map(scope => scope.finished))
   }
 
+  /** Like {@link finished}, also for scopes that end meanwhile. */
+  async allFinished(): Promise<void> {
+    while (this.#ending.size > 0) await this.finished
+  }
+
   /**
    * Picks the scope to evict before a new one starts: the one that has been closed the longest; `undefined` if there is room.
    * @throws GradioStateError `TOO_MANY_SCOPES` when none can be evicted

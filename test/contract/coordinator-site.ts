@@ -209,7 +209,7 @@ export class TestNode {
     if (page !== undefined) pages.add(page)
     this.#keep({
       ...{ token, id, createdAt, load, hadPage, pages: [...pages] },
-      phase: phase === 'unloading' ? 'unloading' : 'loaded',
+      phase: phase === 'unloading' || phase === 'unloaded' ? phase : 'loaded',
     })
     return admission
   }

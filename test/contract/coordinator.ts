@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { v4 as uuid } from 'uuid'
 import type { SessionClaim } from '../../lib/sessions/coordinator.ts'
 import { describeFaults } from './coordinator-faults.ts'
+import { describeScopes } from './coordinator-scopes.ts'
 import { type CoordinatorPlace, complete, connected, phases, type TestNode } from './coordinator-site.ts'
 import { describeCoordinatorValues } from './coordinator-values.ts'
 import { describeVersions } from './coordinator-versions.ts'
@@ -468,6 +469,7 @@ export function describeCoordinator(name: string, open: Open): void {
     })
   })
 
+  describeScopes(name, test)
   describeVersions(name, test)
   describeFaults(name, test)
   describeCoordinatorValues(name, open, test)

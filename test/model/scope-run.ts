@@ -45,7 +45,7 @@ const REFUSALS = new Set(['SESSION_ENDED', 'TOO_MANY_SCOPES', 'TOO_MANY_SESSIONS
 export class ScopeRun {
   readonly #clock: FakeClock
   readonly #gradio: GradioState
-  readonly #watch: ScopeWatch
+  readonly #watch = new ScopeWatch()
   readonly #modes: Record<Source, Mode> = {
     load: 'returns',
     unload: 'returns',
@@ -61,7 +61,6 @@ export class ScopeRun {
 
   constructor(place?: Place) {
     this.#isShared = place?.cluster !== undefined
-    this.#watch = new ScopeWatch(this.#isShared)
     this.#clock = place?.clock ?? fakeClock()
     this.#gradio = gradioState({
       clock: this.#clock,

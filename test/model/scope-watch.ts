@@ -19,16 +19,11 @@ interface Watched {
  * once, in the right order.
  */
 export class ScopeWatch {
-  readonly #isShared: boolean
   readonly #all = new Map<string, Watched>()
   readonly #keys = new Set<string>()
   /** The values that were set and not released, and those that were. */
   readonly #held = new Set<string>()
   readonly #released = new Set<string>()
-
-  constructor(isShared: boolean) {
-    this.#isShared = isShared
-  }
 
   set(label: string): void {
     this.#held.add(label)
@@ -42,9 +37,7 @@ export class ScopeWatch {
     const { parent } = watched
     if (parent !== undefined) {
       assert.equal(parent.ended, undefined, `load of a scope after the end of ${parent.id}`)
-      // In a cluster, an entry always loads a scope.
-      if (!this.#isShared)
-        assert.equal(parent.loads, parent.unloads + 1, `load of a scope while ${parent.id} isn't loaded`)
+      assert.equal(parent.loads, parent.unloads + 1, `load of a scope while ${parent.id} isn't loaded`)
       assert.equal(parent.running, 0, `load of a scope during a hook of ${parent.id}`)
     }
     return this.#run(watched, 'load', event, run)

@@ -12,6 +12,7 @@ import type {
   Share,
 } from '../../../lib/sessions/coordinator.ts'
 import type { EntryInit } from '../../../lib/sessions/entry.ts'
+import { parentToken } from '../../../lib/sessions/scopes.ts'
 import type { ValueClaim } from '../../../lib/sessions/shared-value-store.ts'
 import type { FakeClock } from '../../../lib/testing/index.ts'
 import type { Reason } from '../../../lib/types.ts'
@@ -73,18 +74,20 @@ export class MemoryCluster {
     isKnown: boolean,
   ): { admission: Admission; version: number } | undefined {
     let session = this.sessions.get(proposal.token)
+    const above = this.#phaseAbove(proposal.token)
     let phase: Admission['phase'] = session?.phase === 'unloading' ? 'unloading' : 'loaded'
     if (session === undefined) {
       if (!create) return undefined
       session = new SharedSession(isKnown ? { ...proposal, id: uuid() } : proposal)
       this.sessions.set(session.token, session)
       phase = 'new'
+      if (above !== 'loaded') Object.assign(session, { phase: 'unloaded', load: 0 })
     }
     session.version++
     session.reason = 'disconnected'
     if (session.phase === 'unloaded') {
-      this.#loadAgain(session, node)
-      phase = 'returned'
+      phase = above === 'loaded' ? 'returned' : above
+      if (above === 'loaded') this.#loadAgain(session, node)
     }
     const { expected, navigations } = proposal
     const both = { keepsLoaded: true, keepsState: true, endAt: NEVER }
@@ -198,7 +201,8 @@ export class MemoryCluster {
     if (session === undefined) return false
     session.version++
     session.phase = 'unloaded'
-    if (session.isKept('keepsLoaded')) this.#loadAgain(session, undefined)
+    const isKept = session.isKept('keepsLoaded')
+    if (isKept && this.#phaseAbove(session.token) === 'loaded') this.#loadAgain(session, undefined)
     this.tellDue(node)
     return true
   }
@@ -272,6 +276,11 @@ export class MemoryCluster {
     for (const session of this.sessions.values()) times.push(...session.due(), session.valueDue())
     const at = Math.min(...times)
     if (at < NEVER) node.due(Math.max(at - this.clock.now(), 0))
+  }
+
+  /** The phase of the session that a scope belongs to. A session is treated like a scope of a loaded session. */
+  #phaseAbove(token: string): SharedSession['phase'] {
+    return this.sessions.get(parentToken(token) ?? '')?.phase ?? 'loaded'
   }
 
   /** The claim of a session's due work. */

@@ -146,7 +146,7 @@ function commands.complete(phase, k, id, fence)
     if not s then return { 0 } end
     s.f.p, s.f.cu, s.f.cn = 'n', nil, nil
     local again = {}
-    if any_keeps(s) then
+    if any_keeps(s) and phase_above(k) == 'l' then
       local runs = load_again(s)
       again = { s.f.l, s.f.h and 1 or 0, runs and 1 or 0 }
     end

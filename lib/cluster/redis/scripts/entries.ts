@@ -21,12 +21,16 @@ end
 
 -- An entry: { id, phase, createdAt, load, had a page, whether this node expects the page, pages elsewhere, version, due in }, or {}.
 function commands.enter(k, id, created_at, may_create, page, navigations, expected, scope)
-  local s, phase = update_session(k), 'loaded'
+  local s, phase, above = update_session(k), 'loaded', phase_above(k)
   if not s then
     if not may_create then return {} end
     s, phase = new_session(k, id, created_at, scope), 'new'
-  elseif s.f.p == 'u' then
+    if above ~= 'l' then s.f.p, s.f.l = 'n', '0' end
+  end
+  if s.f.p == 'u' or (s.f.p == 'n' and above == 'u') then
     phase = 'unloading'
+  elseif s.f.p == 'n' and above == 'n' then
+    phase = 'unloaded'
   elseif s.f.p == 'n' then
     phase = 'returned'
     load_again(s, me)

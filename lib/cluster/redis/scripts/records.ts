@@ -129,6 +129,13 @@ local function new_session(k, id, created_at, scope)
   return s
 end
 
+-- The phase of the session that a scope belongs to. The name of a scope begins with the 22 characters of its session.
+-- A session has none, and is treated like a scope of a loaded session.
+local function phase_above(k)
+  local found = #k > 22 and redis.pcall('HGET', key('s', string.sub(k, 1, 22)), 'p')
+  return type(found) == 'string' and found or 'l'
+end
+
 -- Why a session has ended, or nil.
 local function reason_of_end(id)
   local why = field_of(key('x', id), 'why')
