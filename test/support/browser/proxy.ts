@@ -21,20 +21,21 @@ export interface HttpProxy {
   close(): void
 }
 
-/** An HTTP proxy between a browser and the server at port `to`. */
+/** An HTTP proxy between a browser and the server at port `to`; a function chooses one for each request. */
 export async function proxy(
-  to: number,
+  to: number | (() => number),
   { upgrades = 'pass', onRequest }: ProxyOptions = {},
 ): Promise<HttpProxy> {
   const sockets = new Set<Duplex>()
   let seen = 0
+  const port = () => (typeof to === 'number' ? to : to())
 
   async function forward(req: IncomingMessage, res: ServerResponse): Promise<void> {
     if (req.headers.upgrade) seen++
     await onRequest?.(req, res)
     if (res.headersSent || res.closed) return
     const { upgrade, connection, ...headers } = req.headers
-    const onward = request({ port: to, host: '127.0.0.1', method: req.method, path: req.url, headers })
+    const onward = request({ port: port(), host: '127.0.0.1', method: req.method, path: req.url, headers })
     onward.on('response', answer => {
       res.writeHead(answer.statusCode as number, answer.headers)
       answer.pipe(res)
@@ -57,7 +58,7 @@ export async function proxy(
         near.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
         return
       }
-      const far = connect(to, '127.0.0.1')
+      const far = connect(port(), '127.0.0.1')
       const lines = [`${req.method} ${req.url} HTTP/1.1`]
       for (let i = 0; i < req.rawHeaders.length; i += 2) {
         lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`)
