@@ -6,6 +6,7 @@ import { FileCache } from './files/cache.js'
 import { MulterStorage, type UploadStorage } from './files/multer-storage.js'
 import type { FileStats } from './files/stats.js'
 import { ADMIT, type Admit, type Handler } from './http/adapter.js'
+import { Exchanges } from './http/exchanges.js'
 import { inspectorOf } from './http/inspector/express.js'
 import { Inspectors } from './http/inspector/inspectors.js'
 import type { InspectorOptions } from './http/inspector/options.js'
@@ -17,7 +18,6 @@ import { type CloseOptions, Shutdown } from './http/shutdown.js'
 import { Succession } from './http/succession.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
-import { UnreadConnections } from './http/unread-connections.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
 import { expectOptions, explainMissingState } from './http/wiring.js'
 import { ExpiryWatcher } from './identity/expiry-watcher.js'
@@ -225,9 +225,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   if (config.store !== undefined) watcher.watchStore(ExpressStore.of(config.store))
   const identity = new Identity(config, watcher, sessions)
   const inspectors = new Inspectors(sessions)
-  const unreadConnections = new UnreadConnections(sessions.deadlines)
+  const exchanges = new Exchanges(sessions.deadlines)
   const mountPaths = new MountPaths()
-  const shared = { config, sessions, cache, identity, mountPaths, unreadConnections, inspectors }
+  const shared = { config, sessions, cache, identity, mountPaths, exchanges, inspectors }
   const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat, (page, req) =>
     identity.returningCookies.socketOpened(page, req),

@@ -107,6 +107,7 @@ export class MulterStorage implements UploadStorage {
     stream: MulterFile['stream'],
   ): Promise<StoredFields> {
     const { files, present } = this.#targetOf(req)
+    files.space.uploads.add(req)
     const uploads = this.#uploads.get(req) ?? new RequestUploads(req, this.#report)
     this.#uploads.set(req, uploads)
     // When a file exceeds multer's own `fileSize`, the stream ends without an error.

@@ -1,6 +1,7 @@
 import type { FilesContext } from './file-saver.js'
 import { type FileLimits, Quota } from './quota.js'
 import { Recount } from './recount.js'
+import { RunningUploads } from './running-uploads.js'
 
 /** Files that are compared with the disk before one more is refused. */
 interface ComparedFiles {
@@ -16,6 +17,7 @@ export class SessionLimits {
   readonly compared: Set<ComparedFiles>
   /** Compares all of them, so that the space of those that the app has removed is available. */
   readonly recount: Recount
+  readonly uploads = new RunningUploads()
 
   /** @param parent the limits of the session that the scope belongs to */
   constructor(context: FilesContext, id: string, parent?: SessionLimits) {

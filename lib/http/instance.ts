@@ -2,9 +2,9 @@ import type { FileCache } from '../files/cache.js'
 import type { Identity } from '../identity/identity.js'
 import type { Config } from '../options.js'
 import type { Sessions } from '../sessions/sessions.js'
+import type { Exchanges } from './exchanges.js'
 import type { Inspectors } from './inspector/inspectors.js'
 import type { MountPaths } from './mount-paths.js'
-import type { UnreadConnections } from './unread-connections.js'
 
 /** Shared by all requests of one instance. */
 export interface InstanceContext {
@@ -13,6 +13,6 @@ export interface InstanceContext {
   readonly cache: FileCache
   readonly identity: Identity
   readonly mountPaths: MountPaths
-  readonly unreadConnections: UnreadConnections
+  readonly exchanges: Exchanges
   readonly inspectors: Inspectors
 }

@@ -80,7 +80,7 @@ export class RequestEntry {
 
   /** Calls `listener` once when the response is over, immediately if it already is. @returns a function that removes the listener */
   whenOver(listener: () => void): () => void {
-    return this.#instance.unreadConnections.whenOver(this.request, listener)
+    return this.#instance.exchanges.whenOver(this.request, listener)
   }
 
   /** The request's entry, if it has one and no login or logout has given it another session since. */

@@ -1,6 +1,6 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
-import { type Exchange, whenOver } from '../util/response-over.js'
+import type { Exchange } from '../util/response-over.js'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 
 /**
@@ -16,21 +16,8 @@ export class UnreadConnections {
     this.#deadlines = deadlines
   }
 
-  /** As the function of that name, but it also ends exchanges on connections that aren't read. */
-  whenOver(exchange: Exchange, listener: () => void): () => void {
-    const leave = this.#enter(exchange)
-    const remove = whenOver(exchange, () => {
-      leave()
-      listener()
-    })
-    return () => {
-      leave()
-      remove()
-    }
-  }
-
-  /** @returns to be called when the exchange is over, or not observed any more */
-  #enter({ req, res }: Exchange): () => void {
+  /** Observes the connection of an exchange. @returns to be called when the exchange is over, or not observed any more */
+  enter({ req, res }: Exchange): () => void {
     const { socket } = req
     // An upgraded connection belongs to the app. HTTP/2 has no pipelining, and is always read.
     if (!(socket instanceof Socket && res instanceof ServerResponse) || isUpgrade(req)) return () => {}

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { RequestHandler } from 'express'
 import multer, { type Multer } from 'multer'
 import { ERROR_HEADER, GradioStateError } from '../errors.js'
+import { resetAfterResponse } from './refused-body.js'
 
 /**
  * A multer whose errors have an HTTP status when the request is at fault: 413 for a file that is too large, else 400. Multer's own
@@ -31,7 +32,11 @@ const INVALID = Symbol('gradio-state.invalid-request')
 function explaining(middleware: RequestHandler): RequestHandler {
   return (req, res, next) => {
     if (hasEmptyBoundary(req)) next(explain(new Error('Multipart: Boundary not found')))
-    else middleware(req, res, error => next(error && explain(error)))
+    else
+      middleware(req, res, error => {
+        if (error) resetAfterResponse(res)
+        next(error && explain(error))
+      })
   }
 }
 

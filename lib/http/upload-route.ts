@@ -4,6 +4,7 @@ import multer, { type Multer, type Options, type StorageEngine } from 'multer'
 import { GradioStateError } from '../errors.js'
 import type { StoredFields } from '../files/multer-storage.js'
 import type { FrameworkRequest } from '../identity/request-context.js'
+import { pipeBody } from './refused-body.js'
 import { isInvalidRequest, withStatus } from './upload-errors.js'
 
 /** Parses a multipart body and stores its files. */
@@ -26,7 +27,8 @@ export function uploadTo(storage: StorageEngine): Upload {
 /** A multer that stores files in `storage`. Its default limits are far above what forms contain. */
 export function multerOf(storage: StorageEngine, limits: Options['limits'] = LIMITS): Multer {
   // Browsers send file names as UTF-8 (multipart/form-data in the HTML standard). By default, multer decodes Latin-1.
-  return withStatus(multer({ storage, defParamCharset: 'utf8', limits }))
+  const options = { storage, defParamCharset: 'utf8', limits, streamHandler: pipeBody }
+  return withStatus(multer(options))
 }
 
 const FIELD = 'files'

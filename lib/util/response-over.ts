@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
+import type { Http2ServerResponse, Http2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 
 /** A request and its response. For an upgrade there may be no response, or one that never emits an event. */
@@ -12,8 +12,9 @@ export interface Exchange {
 /** Whether the response was sent, or can no longer be sent. */
 export function isOver({ req, res }: Exchange): boolean {
   if (res?.writableFinished || res?.destroyed) return true
+  const stream = streamOf(res)
   // An HTTP/2 response that was reset has no socket any more, and emits nothing.
-  if (res !== undefined && 'stream' in res && res.stream?.destroyed) return true
+  if (stream?.destroyed || stream?.writableFinished) return true
   const connection = res?.socket ?? req.socket
   return connection?.destroyed || !(isEmitter(res) || isEmitter(connection))
 }
@@ -31,9 +32,12 @@ export function whenOver(exchange: Exchange, listener: () => void): () => void {
     return () => {}
   }
   const response: EventEmitter | undefined = isEmitter(res) ? res : undefined
+  // A response of HTTP/2 emits `finish` when the body of its request has ended, too, which the client may put off as long as it likes.
+  const stream = streamOf(res)
   const waiting = res?.socket || !isEmitter(req.socket) ? undefined : waitingFor(req.socket)
   const removeListeners = () => {
     response?.off('finish', onOver).off('close', onOver)
+    stream?.off('finish', onOver)
     waiting?.delete(onOver)
   }
   const onOver = () => {
@@ -41,8 +45,14 @@ export function whenOver(exchange: Exchange, listener: () => void): () => void {
     listener()
   }
   response?.on('finish', onOver).on('close', onOver)
+  stream?.on('finish', onOver)
   waiting?.add(onOver)
   return removeListeners
+}
+
+/** The stream of a response over HTTP/2. */
+function streamOf(res: Exchange['res']): Http2Stream | undefined {
+  return res !== undefined && 'stream' in res ? res.stream : undefined
 }
 
 /** Callbacks for the close of a connection. One listener calls all of them, as there may be hundreds of pipelined requests. */
