@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { shaped } from '../parse.js'
 import type { Deadlines } from '../util/scheduler.js'
 
@@ -11,8 +12,7 @@ export interface ClosableServer {
 
 /**
  * Closes a server: it stops accepting connections, and closes each when its response is over. `server.close()` alone leaves
- * those that become idle later open for `keepAliveTimeout` (5 s). A connection that has sent nothing yet doesn't count as idle before
- * Node.js 26.4 (nodejs/node#63470), so it is waited for.
+ * those that become idle later open for `keepAliveTimeout` (5 s).
  */
 export class ServerClosing {
   readonly #server: ClosableServer
@@ -26,7 +26,8 @@ export class ServerClosing {
     this.#deadlines = deadlines
     // The callback is also called for a server that doesn't listen, with an error that says so.
     this.#closed = new Promise(resolve => server.close(() => resolve()))
-    this.#stop = deadlines.every(100, async () => server.closeIdleConnections?.())
+    closeIdle(server)
+    this.#stop = deadlines.every(100, async () => closeIdle(server))
   }
 
   /**
@@ -40,4 +41,22 @@ export class ServerClosing {
     if (!isClosed) this.#server.closeAllConnections?.()
     return isClosed
   }
+}
+
+/**
+ * A connection that has sent nothing yet, such as one that a browser or a load balancer opens in advance, doesn't count as idle before
+ * Node.js 26.4 (nodejs/node#63470). Earlier versions only have a list of them that isn't public (lib/_http_server.js).
+ */
+function closeIdle(server: ClosableServer): void {
+  server.closeIdleConnections?.()
+  const symbol = Object.getOwnPropertySymbols(server).find(
+    ({ description }) => description === 'http.server.connections',
+  )
+  const connections = symbol && (Reflect.get(server, symbol) as ConnectionsList | undefined)
+  for (const { socket } of connections?.all?.() ?? []) if (socket.bytesRead === 0) socket.destroy()
+}
+
+/** A class of Node.js. The items are parsers. */
+interface ConnectionsList {
+  all?(): readonly { readonly socket: Socket }[]
 }

@@ -35,6 +35,20 @@ forEachExpress((_name, express) => {
     assert.equal(error.code, 'ECONNREFUSED')
   })
 
+  it('a connection that has sent nothing is closed at once, and one that sends a request is not', async t => {
+    const { gradio, server, port, sockets } = await site(t, express)
+    const silent = connect(port, '127.0.0.1')
+    const sending = connect(port, '127.0.0.1')
+    sending.on('error', () => {}).write('GET / HTTP/1.1\r\nHost: a\r\n')
+    await until(() => [...sockets].some(socket => socket.bytesRead > 0) && sockets.size === 2)
+    const closing = gradio.close({ server })
+    await once(silent, 'close')
+    await until(() => sockets.size === 1)
+    sending.end('\r\n')
+    assert.match(String((await once(sending, 'data'))[0]), /^HTTP\/1.1 404/)
+    assert.deepEqual(await closing, { timedOut: [] })
+  })
+
   it('a response in flight is completed, and its connection is not kept', async t => {
     let finish: () => void = () => {}
     const made = await site(t, express, {
