@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { clusterOfOne, openPlaces, type Place, type Places } from '../support/cluster/places.ts'
 import { agreesWithModel } from './agrees-with-model.ts'
-import { keepsInvariants } from './scope-run.ts'
+import { keepsInvariants } from './keeps-invariants.ts'
 
 // Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import {
   type GradioState,
   GradioStateError,
@@ -11,27 +10,9 @@ import { type FakeClock, fakeClock } from '../../lib/testing/index.ts'
 import type { Place } from '../support/cluster/places.ts'
 import { closeNow } from '../support/sessions/close-now.ts'
 import { type TestConnection, type TestRequest, testUser } from '../support/sessions/harness.ts'
+import { type Mode, type ScopeAction, type ScopeUse, SOURCES, type Source } from './scope-actions.ts'
 import { ScopeWatch } from './scope-watch.ts'
 
-/** A step of a run. Numbers select one of the existing objects (modulo their count), so that a shrunk run remains valid. */
-export type ScopeAction =
-  | { do: 'request'; user: number }
-  | { do: 'answer'; request: number }
-  | { do: 'connect'; user: number }
-  | { do: 'disconnect'; connection: number }
-  | { do: 'use'; request: number; key: number; use: ScopeUse }
-  | { do: 'useKnown'; session: number; key: number; use: ScopeUse }
-  | { do: 'endSession'; session: number }
-  | { do: 'mode'; of: Source; mode: Mode }
-  | { do: 'wait'; ms: number }
-
-type Source = 'load' | 'unload' | 'ended' | 'deleteCallback'
-type Mode = 'returns' | 'resolves' | 'throws' | 'slow' | 'hangs' | 'uses' | 'ends' | 'endsParent'
-type ScopeUse = 'set' | 'get' | 'delete' | 'has' | 'id' | 'end' | 'setInSession'
-
-const SOURCES: Source[] = ['load', 'unload', 'ended', 'deleteCallback']
-const MODES: Mode[] = ['returns', 'resolves', 'throws', 'slow', 'hangs', 'uses', 'ends', 'endsParent']
-const USES: ScopeUse[] = ['set', 'get', 'delete', 'has', 'id', 'end', 'setInSession']
 const KEYS = ['a', 'b', 'c', 'd']
 const GRACE = 60
 const MAX_SCOPES = 3
@@ -249,62 +230,4 @@ export class ScopeRun {
 
 function isRefusal(error: unknown): boolean {
   return error instanceof GradioStateError && REFUSALS.has(error.code)
-}
-
-const nat = fc.nat({ max: 11 })
-const action: fc.Arbitrary<ScopeAction> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('request' as const), user: nat }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('answer' as const), request: nat }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('connect' as const), user: nat }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('disconnect' as const), connection: nat }) },
-  {
-    weight: 12,
-    arbitrary: fc.record({
-      do: fc.constant('use' as const),
-      request: nat,
-      key: nat,
-      use: fc.constantFrom(...USES),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('useKnown' as const),
-      session: nat,
-      key: nat,
-      use: fc.constantFrom(...USES),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('endSession' as const), session: nat }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('mode' as const),
-      of: fc.constantFrom(...SOURCES),
-      mode: fc.constantFrom(...MODES),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant('wait' as const),
-      ms: fc.constantFrom(1, 999, 2_000, 3_500, 30_000, 60_000),
-    }),
-  },
-)
-
-/** The property that no run breaks an invariant. @param counter counts the steps */
-export function keepsInvariants(maxSteps: number, counter: { steps: number }, place?: () => Place) {
-  return fc.asyncProperty(
-    fc.array(action, { minLength: 1, maxLength: maxSteps, size: 'max' }),
-    fc.constantFrom('leave' as const, 'close' as const),
-    async (actions, how) => {
-      const run = new ScopeRun(place?.())
-      for (const each of actions) {
-        counter.steps++
-        await run.step(each)
-      }
-      await run.finish(how)
-    },
-  )
 }

@@ -1,7 +1,7 @@
 import { it } from 'node:test'
 import fc from 'fast-check'
 import { clusterOfOne } from '../support/cluster/places.ts'
-import { keepsInvariants } from './scope-run.ts'
+import { keepsInvariants } from './keeps-invariants.ts'
 
 // Each instance would warn once about sessions without a page.
 process.removeAllListeners('warning')
