@@ -41,6 +41,11 @@ export class ClaimWorker implements DueSource {
     context.deadlines.add(this)
   }
 
+  /** Whether the session ends here, and the cluster has not answered that yet. */
+  isEnding(id: string): boolean {
+    return this.#ending.has(id)
+  }
+
   /** There may be work to claim in `ms` milliseconds. */
   noteDue(ms: number): void {
     const { deadlines } = this.#context

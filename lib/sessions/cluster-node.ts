@@ -120,7 +120,11 @@ export class ClusterNode {
     try {
       const admission = await this.#coordinator.enter(proposal, init, begins).catch(unlessUnavailable)
       context.expectOpen()
-      if (typeof admission === 'object') return this.#admit(token, admission, init, sessionInit)
+      if (typeof admission === 'object') {
+        // Ended by the hook of an entry whose answer arrived with this one.
+        if (!this.#worker.isEnding(admission.id)) return this.#admit(token, admission, init, sessionInit)
+        return await this.#ask(token, context.find(token), init, sessionInit)
+      }
       // If the session has changed here meanwhile, the answer is about another one.
       if (admission === 'unavailable' || context.find(token) !== known)
         return context.enter(token, init, sessionInit)
@@ -250,6 +254,7 @@ export class ClusterNode {
       if (admission.phase === 'unloading' && !entry.left) session.presence.wait(entry)
       return
     }
+    if (this.#worker.isEnding(admission.id)) return
     // The session has ended, and the cluster has let the entry into another session, where it isn't present.
     const known = context.findById(admission.id)
     const other = known ?? this.#begin(session.token, admission, undefined)
