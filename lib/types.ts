@@ -2,7 +2,7 @@ import type { SessionFileMethods } from './file-types.js'
 import type { Duration, Size } from './parse.js'
 
 // Public types: the arguments of an app's handlers, hooks and callbacks. The types of the options are in options.ts and
-// file-options.ts, the type of the instance in index.ts.
+// file-options.ts, the type of the instance in instance-types.ts.
 
 export type {
   CachedFile,

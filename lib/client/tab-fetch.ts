@@ -10,8 +10,8 @@ interface Sender extends EventTarget {
 }
 
 /**
- * Sends a request. If it goes to the server of `page`, it has the page's headers, and is sent when the page is connected. @param waits
- * Whether to wait for the page to connect. A page that is being left won't connect.
+ * Sends a request. If it goes to the server of `page`, it has the page's headers, and is sent when the page is connected.
+ * @param waits Whether to wait for the page to connect. A page that is being left won't connect.
  */
 export async function sendRequest(
   page: Sender,

@@ -17,8 +17,8 @@ export class SessionSockets {
 
   /**
    * Adds an open socket.
-   * @param enter makes a page enter the session, and returns a function that makes it leave @returns a function to call once, when the
-   * socket closes
+   * @param enter makes a page enter the session, and returns a function that makes it leave
+   * @returns a function to call once, when the socket closes
    */
   add(enter: () => () => void): () => void {
     const socket: CountedSocket = { leave: undefined }

@@ -23,8 +23,8 @@ export interface MeasuredInstance {
 
 /**
  * Measures an instance with OpenTelemetry. Call it once for each instance, after registering the meter provider and before the first
- * request: events are counted from then on. The instruments are listed in docs/operations.md. @returns a function that removes the
- * listeners and callbacks; a second call does nothing
+ * request: events are counted from then on. The instruments are listed in docs/operations.md.
+ * @returns a function that removes the listeners and callbacks; a second call does nothing
  * @throws GradioStateError `OPTION_INVALID`; `VERSION_UNSUPPORTED` if `@opentelemetry/api` is older than 1.3
  */
 export function metrics(gradio: MeasuredInstance, options: MetricsOptions = {}): () => void {

@@ -24,8 +24,8 @@ const HOOK = Symbol.for('gradio-state.upgrade-hook')
 type HookedServer = Server & { [HOOK]?: UpgradeHook }
 
 /**
- * Adds a handler for upgrade requests of a server, before the handlers that were added earlier. @returns a function that removes the
- * handler
+ * Adds a handler for upgrade requests of a server, before the handlers that were added earlier.
+ * @returns a function that removes the handler
  */
 export function hookUpgrades(server: Server, handler: UpgradeHandler): () => void {
   const hook = hookOf(server)
@@ -160,7 +160,8 @@ type RequestClass = new (...given: unknown[]) => ParsedRequest
 
 /**
  * Calls `listener` with each request object that the server's parser creates. Node.js reads the class from a symbol property of the server,
- * and an HTTP/2 server sets it again for each connection that falls back to HTTP/1. @returns a function that removes the listener
+ * and an HTTP/2 server sets it again for each connection that falls back to HTTP/1.
+ * @returns a function that removes the listener
  */
 function onRequestCreated(server: Server, listener: (req: ParsedRequest) => void): () => void {
   // Not `createServer()`: tracing tools replace it, and would instrument this server.

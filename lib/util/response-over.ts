@@ -23,7 +23,8 @@ export function isOver({ req, res }: Exchange): boolean {
  * Calls `listener` once when the response is over, immediately if it already is. `close` of the response is not enough: when a connection
  * is lost, Node.js doesn't emit it on a response that is queued behind others on a pipelined connection, nor on a stand-in without a
  * socket, such as WebSocket libraries pass through an app's middleware. For these, `close` of the connection is observed. (`close` of the
- * request doesn't mark the end: Node.js emits it when the body was read.) @returns a function that removes the listener
+ * request doesn't mark the end: Node.js emits it when the body was read.)
+ * @returns a function that removes the listener
  */
 export function whenOver(exchange: Exchange, listener: () => void): () => void {
   const { req, res } = exchange
