@@ -216,6 +216,6 @@ function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { origin, protocol, host, href } = new URL(text)
   if (origin !== 'null') return origin === text
-  // The schemes of apps and extensions, whose origins URLs don't tell.
+  // The schemes of apps and extensions: for these, `URL` doesn't determine the origin.
   return host !== '' && href === text && text === `${protocol}//${host}`
 }

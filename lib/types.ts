@@ -66,7 +66,7 @@ export interface SessionValues {
   set<T>(name: string, value: T, options?: ValueOptions<T>): void
   /**
    * Sets the value to the result of `change`, which receives the current value.
-   * @throws TypeError when `change` returns a promise: changes made meanwhile would be lost
+   * @throws TypeError when `change` returns a promise: changes made in the meantime would be lost
    */
   update<T>(state: State<T>, change: (value: T) => T): void
   update(name: string, change: (value: unknown) => unknown): void
@@ -129,9 +129,9 @@ export interface SharedState<T> {
    */
   set(session: SessionValues, value: T): Promise<void>
   /**
-   * Sets the value to the result of `change`, which receives the current value. Atomic: if the value was set meanwhile, `change` is
+   * Sets the value to the result of `change`, which receives the current value. Atomic: if the value was set in the meantime, `change` is
    * called again with the new one.
-   * @throws TypeError when `change` returns a promise: changes made meanwhile would be lost. GradioStateError as {@link set}
+   * @throws TypeError when `change` returns a promise: changes made in the meantime would be lost. GradioStateError as {@link set}
    */
   update(session: SessionValues, change: (value: T) => T): Promise<void>
   /** Restarts the time to live. Resolves with `false` if there is no value. */

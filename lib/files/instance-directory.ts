@@ -127,7 +127,7 @@ export class InstanceDirectory {
     if (this.#created === undefined) return
     this.#isClosed = true
     await this.#created.catch(() => {})
-    // If the process dies meanwhile, others can still identify the rest by its name and `owner.json`, which is deleted last.
+    // If the process dies in the meantime, others can still identify the rest by its name and `owner.json`, which is deleted last.
     try {
       await rename(this.path, this.#incompletePath)
     } catch (error) {
@@ -161,7 +161,7 @@ export class InstanceDirectory {
     if (this.#isDefault) {
       await mkdir(dirname(this.cacheDir), { recursive: true })
       await mkdir(this.cacheDir, { mode: PRIVATE_DIRECTORY }).catch(unlessCode('EEXIST'))
-      // Another user may have created it meanwhile, because all users can write to the parent directory.
+      // Another user may have created it in the meantime, because all users can write to the parent directory.
       this.#check()
     } else {
       await mkdir(this.cacheDir, { recursive: true, mode: PRIVATE_DIRECTORY })

@@ -46,7 +46,7 @@ export async function readOwner(directory: string): Promise<{ owner: Owner; leas
     const isOurs = owner?.gradioState === 1 && isOwner(owner) && instanceNameOf(directory) === owner.instance
     return isOurs ? { owner: owner as Owner, leasedAt: found.mtimeMs } : undefined
   } catch {
-    // Not readable, not JSON, or removed meanwhile: the directory must not be touched.
+    // Not readable, not JSON, or removed in the meantime: the directory must not be touched.
     return undefined
   }
 }

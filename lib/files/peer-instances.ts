@@ -62,7 +62,7 @@ export class PeerInstances {
         return undefined
       })
     } catch {
-      // Not readable, or removed meanwhile.
+      // Not readable, or removed in the meantime.
       return undefined
     }
   }

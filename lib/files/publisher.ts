@@ -111,7 +111,7 @@ export class Publisher {
     if (known === undefined) return undefined
     const isLinked = await tryLink(this.#pathOf(known), linked)
     if (isLinked && versionOf(await lstat(linked)) === known.version) return known
-    // Somebody has edited a file that shares its bytes.
+    // A file that shares its bytes was edited.
     if (isLinked) {
       await unlink(linked)
       await this.#forget(known)
@@ -151,7 +151,7 @@ export async function tryLink(from: string, to: string): Promise<boolean> {
 }
 
 /**
- * ENOENT: somebody has removed the blob. EMLINK: the blob has too many links; it still exists, so creating a new one fails with
- * EEXIST. EPERM, ENOTSUP, ENOSYS: the file system has no hard links. EXDEV: another file system.
+ * ENOENT: the blob was removed. EMLINK: the blob has too many links; it still exists, so creating a new one fails with EEXIST. EPERM,
+ * ENOTSUP, ENOSYS: the file system has no hard links. EXDEV: another file system.
  */
 const NO_LINK = ['ENOENT', 'EEXIST', 'EMLINK', 'EPERM', 'ENOTSUP', 'ENOSYS', 'EXDEV']

@@ -129,7 +129,7 @@ export class SessionDirectory {
     const using = this.#use(number, async (directory, session) => {
       opened.resolve(directory)
       await Promise.allSettled([removing])
-      // A file that is saved meanwhile finds the directory missing, and creates it again.
+      // A file that is saved in the meantime finds the directory missing, and creates it again.
       if (!this.#saved.isInUse(number))
         await session.rmdir(nameOfDirectory(number)).catch(unlessCode('ENOENT', 'ENOTDIR', ...NOT_EMPTY))
     })
@@ -166,7 +166,7 @@ export class SessionDirectory {
     })
   }
 
-  /** @returns `false` if the open file can't be linked, or another one has taken its place meanwhile */
+  /** @returns `false` if the open file can't be linked, or another one has taken its place in the meantime */
   async #link(place: Place, name: string, { stats }: OpenFile, destination: string): Promise<boolean> {
     const linked = await this.#use(place.directory, async directory => {
       if (!(await tryLink(directory.at(name), destination))) return false

@@ -77,7 +77,7 @@ function isIterable(data: unknown): data is AsyncIterable<unknown> & Source['ori
   )
 }
 
-/** Checks each chunk here, because `Readable.from` would throw for other types where nobody could catch it. */
+/** Checks each chunk here, because for other types, `Readable.from` would throw where nothing could catch it. */
 async function* bytesOf(data: AsyncIterable<unknown>): AsyncGenerator<string | Uint8Array> {
   for await (const chunk of data) {
     if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array))

@@ -85,7 +85,7 @@ async function sweepDirectory(parent: DirectoryHandle, name: string, context: Sw
     if (!context.isInUse(join(parent.path, name))) await parent.rmdir(name).catch(unlessCode(...NOT_EMPTY))
     return bytes
   } catch (error) {
-    // Otherwise it was removed meanwhile, by the end of the session or by the app.
+    // Otherwise it was removed in the meantime, by the end of the session or by the app.
     if (!isNoDirectory(error)) context.report(error)
     return 0
   }

@@ -133,7 +133,7 @@ export class FileWriter {
     this.#pendingBytes += chunk.length
   }
 
-  /** Writes all pending chunks, including those that are added meanwhile. @param drained called when no chunk is pending */
+  /** Writes all pending chunks, including those that are added in the meantime. @param drained called when no chunk is pending */
   #write(drained: () => void): Promise<number> {
     const write = async () => {
       this.#isWriting = true

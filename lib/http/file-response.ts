@@ -51,15 +51,15 @@ export function sendOpenFile({ file, record }: ServedFile, req: IncomingMessage,
 
 const CACHE_CONTROL = 'private, no-cache'
 
-/** Whether no browser runs scripts in files of this type, even in a tab of their own. SVG and HTML can contain scripts. */
+/** Whether no browser runs scripts in files of this type, even in their own tab. SVG and HTML can contain scripts. */
 function isSafeInline(type: string): boolean {
   if (type === 'text/plain') return true
   return /^(image|audio|video)\//.test(type) && type !== 'image/svg+xml'
 }
 
 /**
- * Allows no scripts. To play audio or video in a tab of its own, the browser creates a document that requests the file again. That
- * request needs the cookie, so the document must keep its origin.
+ * Allows no scripts. To play audio or video in its own tab, the browser creates a document that requests the file again. That request needs
+ * the cookie, so the document must keep its origin.
  */
 function policyOf(type: string): string {
   return /^(audio|video)\//.test(type)

@@ -16,7 +16,7 @@ declare module 'koa' {
   }
 }
 
-/** The result of `gradioState()` or `inspector()`, as far as it is checked here. */
+/** The part of the result of `gradioState()` or `inspector()` that is checked here. */
 type Mountable = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
 /**

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { shaped } from '../parse.js'
 import type { Deadlines } from '../util/scheduler.js'
 
-/** A server of `node:http`, `node:https` or `node:http2`, as far as it is used here. */
+/** The part of a server of `node:http`, `node:https` or `node:http2` that is used here. */
 export interface ClosableServer {
   close(done: () => void): unknown
   /** Servers of `node:http2` don't have it: they close idle sessions themselves. */

@@ -2,13 +2,13 @@ import type { Server } from 'node:http'
 import type { SessionRequest } from '../identity/request-context.js'
 import { warnOfReplacedInstance } from '../warnings.js'
 
-/** An instance, for those that are made later in the same process. */
+/** An instance, as seen by the instances that are created later in the same process. */
 interface Predecessor {
-  /** When it was made, on the process's monotonic clock. */
-  readonly madeAt: number
+  /** When it was created, on the process's monotonic clock. */
+  readonly createdAt: number
   /** Whether it has served requests at that address, and has a session with that token, or that page. */
   knows(address: Address, token: string | undefined, page: string | undefined): boolean
-  /** A later instance has taken its place. */
+  /** Called when a later instance has replaced it. */
   replace(): void
 }
 
@@ -19,7 +19,7 @@ interface Address {
   readonly base: string
 }
 
-/** The instances of each server, for all copies of this package: those that are ES modules and CommonJS. */
+/** The instances of each server. Shared by all copies of this package in the process. */
 const INSTANCES = Symbol.for('gradio-state.instances')
 const registry = globalThis as { [INSTANCES]?: WeakMap<Server, Set<Predecessor>> }
 
@@ -42,18 +42,18 @@ export interface SuccessionContext {
 }
 
 /**
- * Closes instances that a later one has replaced: with hot reload, as in Vite, the module that makes the instance runs again, and nobody
- * closes the former one. A request for the later instance shows it, if it comes from a user or page of the former one and to the same address.
- * So instances for several hosts or mount paths of one server don't replace each other.
+ * Closes instances that a later one has replaced. With hot reload, as in Vite, the module that creates the instance runs again, and nothing
+ * closes the earlier instance. A request to the later instance shows this, if it comes from a user or page of the earlier one and has the
+ * same address. So instances for several hosts or mount paths of one server don't replace each other.
  */
 export class Succession implements Predecessor {
-  readonly madeAt = performance.now()
+  readonly createdAt = performance.now()
   readonly #context: SuccessionContext
   readonly #servers = new WeakSet<Server>()
   /** The lists that this instance is in, one for each server. */
   readonly #lists = new Set<Set<Predecessor>>()
   readonly #predecessors = new Set<Predecessor>()
-  /** The hosts by mount path, as far as requests have shown them. */
+  /** The hosts that requests have used, by mount path. */
   readonly #hosts = new Map<string, Set<string | undefined>>()
   #isReplaced = false
   #hasWarned = false
@@ -67,7 +67,7 @@ export class Succession implements Predecessor {
     if (this.#servers.has(server)) return
     this.#servers.add(server)
     const list = instancesOf(server)
-    for (const other of list) if (other.madeAt < this.madeAt) this.#predecessors.add(other)
+    for (const other of list) if (other.createdAt < this.createdAt) this.#predecessors.add(other)
     list.add(this)
     this.#lists.add(list)
   }
@@ -117,5 +117,5 @@ export class Succession implements Predecessor {
   }
 }
 
-/** Of how many hosts and mount paths requests are noted. Instances at others are not closed when they are replaced. */
+/** How many hosts and mount paths are recorded. Instances at others are not closed when they are replaced. */
 const MAX_ADDRESSES = 64

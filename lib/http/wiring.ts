@@ -58,7 +58,7 @@ export function notKoa(): GradioStateError {
   )
 }
 
-/** koa-session 4 is made for Koa 1: in Koa 2 it loses what is stored in its session when the library commits it. */
+/** koa-session 4 is for Koa 1: in Koa 2, the content of its session is lost when the library commits it. */
 export function expectKoaSession5(commit: unknown): void {
   if (Object.prototype.toString.call(commit) !== '[object GeneratorFunction]') return
   const received = 'whose commit() is a generator function, as that of version 4 is'

@@ -111,7 +111,7 @@ function identified(own: unknown): TokenStorage {
   return stored(token)
 }
 
-/** The storage of a token that the request has already, without a cookie or session of its own. */
+/** The storage of a token that the request already has, without its own cookie or session. */
 function stored(token: string): TokenStorage {
   return { find: () => token, prepare: () => token, keep: () => {}, persist: async () => {} }
 }

@@ -110,8 +110,8 @@ function hasSeveral(header: string, name: string): boolean {
 }
 
 /**
- * Whether the browser may have a cookie that it hasn't sent because of its `SameSite` attribute: a new one would replace it. Browsers tell
- * the site of the page that has sent a request to trustworthy origins only (https, localhost).
+ * Whether the browser may have a cookie that it hasn't sent because of its `SameSite` attribute: a new one would replace it. Browsers
+ * reveal the site of the page that has sent a request only to trustworthy origins (https, localhost).
  */
 function mayBeWithheld({ method, headers }: IncomingMessage, { sameSite }: CookieConfig): boolean {
   if (headers['sec-fetch-site'] !== 'cross-site' || sameSite === 'none') return false

@@ -3,10 +3,10 @@ import { warnOfSeveralProcesses } from '../warnings.js'
 /**
  * Detects that another process answers some requests of the same pages, although the sessions aren't shared: sockets arrive here with
  * tickets that this process has not issued, at a time when it issued tickets itself. With sticky sessions, a page's heartbeat and its
- * socket reach the same process. After a restart, the tickets of the former process are older, or come for a short time only.
+ * socket reach the same process. After a restart, the tickets of the previous process are older, or arrive only for a short time.
  */
 export class ForeignTickets {
-  /** When this process has issued its first ticket, and when the last foreign one that counted was issued; milliseconds since the epoch. */
+  /** When this process issued its first ticket, and when the last foreign one that counted was issued; milliseconds since the epoch. */
   #servingSince = Number.POSITIVE_INFINITY
   #lastIssuedAt = Number.NEGATIVE_INFINITY
   #count = 0

@@ -20,7 +20,7 @@ export class PageUpgrades implements UpgradeHandler {
   readonly #pings: PingSchedule
   readonly #onOpened: SocketListener
   readonly #unhook = new Map<Server, () => void>()
-  /** The paths that the library's routes are mounted on, as far as requests have shown them. */
+  /** The paths that the library's routes are mounted on. Recorded from requests. */
   readonly #bases = new Set<string>()
   /** The connections whose pages are being taken over from other nodes. */
   readonly #takeovers = new Set<Duplex>()
@@ -112,7 +112,7 @@ export class PageUpgrades implements UpgradeHandler {
     deadlines.schedule(limit, MAX_TAKEOVER)
     try {
       const page = await this.#pages.takeOver(sealed, ticket)
-      // If the connection was lost meanwhile, the handshake has failed and the page continues with heartbeats. It hasn't left.
+      // If the connection was lost in the meantime, the handshake has failed and the page continues with heartbeats. It hasn't left.
       if (!this.#takeovers.has(connection) || connection.destroyed) return
       page.expectOpen(ticket.epoch)
       connection.off('error', destroy)

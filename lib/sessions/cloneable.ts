@@ -8,7 +8,7 @@ import { show } from '../errors.js'
  */
 export function findUncloneable(value: unknown, kinds: ReadonlySet<unknown>): string | undefined {
   const seen = new Set<unknown>([value])
-  // Iterating a set includes the items that are added meanwhile.
+  // Iterating a set includes the items that are added in the meantime.
   for (const item of seen) {
     if (typeof item === 'function' || typeof item === 'symbol') return show(item)
     if (typeof item !== 'object' || item === null) continue

@@ -22,7 +22,7 @@ export const v8Codec: Codec<unknown> = {
 
 const SERIALIZABLE = prototypesOf([...PLAIN, Buffer])
 
-/** Writes only the bytes that a view shows. V8 by itself writes the whole buffer below it: for a small Buffer, Node's pool. */
+/** Writes only the bytes of the view. V8 itself would write the whole underlying buffer: for a small Buffer, Node's pool. */
 class Writer extends Serializer {
   /** Documented by Node.js, but missing in its types. */
   declare _setTreatArrayBufferViewsAsHostObjects: (flag: boolean) => void
@@ -41,7 +41,7 @@ class Writer extends Serializer {
   }
 }
 
-/** Gives each view memory of its own. `v8.deserialize` gives all of them the same, or Node's pool. */
+/** Gives each view its own memory. With `v8.deserialize`, all of them would share one buffer, or Node's pool. */
 class Reader extends Deserializer {
   _readHostObject(): unknown {
     const view = VIEWS[this.readUint32()]

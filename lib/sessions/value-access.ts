@@ -102,7 +102,7 @@ export abstract class StateAccess implements SessionValues, SessionSource {
     const { values } = this.use()
     if (!values.has(name)) {
       const value = initial()
-      // Whoever reads the value handles the rejection of a promise.
+      // The code that reads the value handles the rejection of a promise.
       neglect(value)
       values.set(name, value, config)
     }

@@ -35,7 +35,7 @@ export class Agreement {
   }
 }
 
-/** A record that another version or another program has written is no reason to fail. */
+/** Doesn't fail for a record that another version or another program has written. */
 function parse(text: string): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(text)

@@ -59,7 +59,7 @@ function fromUrl(url: unknown): ClientSource {
   }
 }
 
-/** Earlier versions do not tell whether Redis can be reached: each command would have to wait for its timeout. */
+/** Earlier versions don't show whether Redis can be reached: each command would have to wait for its timeout. */
 function recent(client: RedisClient): RedisClient {
   if (typeof client.isReady !== 'boolean') throw tooOld()
   return client

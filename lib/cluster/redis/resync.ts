@@ -48,7 +48,7 @@ export async function resync(
   }
   await send(context.shares(false))
   for (let left = 1; left > 0; ) [left] = (await run('end', ...delays, String(BATCH_SIZE))) as [number]
-  // Commands may have been dropped meanwhile: the shares of their sessions are sent again, until there are none.
+  // Commands may have been dropped in the meantime: the shares of their sessions are sent again, until there are none.
   for (let rest = context.shares(true); rest.length > 0; rest = context.shares(true)) await send(rest)
 }
 
