@@ -15,7 +15,7 @@ export class RunningUploads {
   }
 }
 
-/** As many streams as Chromium opens on a connection of HTTP/2; other browsers open fewer. */
+/** As many streams as Chromium opens on one HTTP/2 connection; other browsers open fewer. */
 const MAX_UPLOADS = 256
 
 function tooManyUploads(): GradioStateError {

@@ -4,7 +4,7 @@ import type { Deadlines } from '../util/scheduler.js'
 import { StalledRequests } from './stalled-requests.js'
 import { UnreadConnections } from './unread-connections.js'
 
-/** Reports when exchanges are over, and ends those that would never be. */
+/** Reports when exchanges are over, and ends those that would never be over. */
 export class Exchanges {
   readonly #stalledRequests: StalledRequests
   readonly #unreadConnections: UnreadConnections
@@ -14,7 +14,7 @@ export class Exchanges {
     this.#unreadConnections = new UnreadConnections(deadlines)
   }
 
-  /** As the function of that name. */
+  /** Like the function of that name. */
   whenOver(exchange: Exchange & { readonly req: IncomingMessage }, listener: () => void): () => void {
     const unwatch = this.#stalledRequests.watch(exchange.req)
     const leave = this.#unreadConnections.enter(exchange)

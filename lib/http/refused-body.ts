@@ -4,8 +4,8 @@ import type { Writable } from 'node:stream'
 
 /**
  * A `streamHandler` of multer. By default, multer reports an error only when the body of the request has ended, so that a server that
- * closes the connection after its response doesn't break off the client. Node.js reads and discards the rest after a response, so the
- * error is reported at once, and a client can't keep a refused upload going.
+ * closes the connection after its response doesn't cut off the client. Node.js reads and discards the rest after a response. Therefore the
+ * error is reported at once here, and a client can't prolong a refused upload.
  */
 export function pipeBody(req: IncomingMessage, parser: Writable): void {
   parser.once('unpipe', () => {

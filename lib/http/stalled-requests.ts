@@ -3,8 +3,8 @@ import { constants, type Http2Stream } from 'node:http2'
 import { Deadline, type Deadlines } from '../util/scheduler.js'
 
 /**
- * Ends requests whose body doesn't arrive: the app reads it, and nothing has come for two minutes. Their clients seem to have left.
- * Otherwise one connection of HTTP/2 could keep any number of sessions open, as no timeout of Node.js ends its streams.
+ * Ends requests whose body the app reads but of which nothing has arrived for two minutes: their clients have probably left. Otherwise one
+ * HTTP/2 connection could keep any number of sessions open, because no timeout of Node.js ends its streams.
  */
 export class StalledRequests {
   readonly #deadlines: Deadlines
@@ -13,14 +13,14 @@ export class StalledRequests {
     this.#deadlines = deadlines
   }
 
-  /** Observes a request. @returns to be called when the exchange is over, or not observed any more */
+  /** Observes a request. @returns a function to call when the exchange is over, or no longer observed */
   watch(req: IncomingMessage): () => void {
     if (!hasBody(req)) return () => {}
     let isObserved = false
     let hasArrived = false
     const check = () => {
       if (req.readableEnded || req.destroyed) return
-      // A listener for `data` would start reading, so it is only added to a body that is read. One that the app has paused isn't.
+      // A `data` listener would start reading, so it is only added to a body that is being read. A body that the app has paused is not.
       const isRead = req.readableFlowing === true || req.listenerCount('readable') > 0
       if (isRead && isObserved && !hasArrived && req.readableLength === 0) return end(req)
       if (isRead && !isObserved) {

@@ -5,7 +5,7 @@ import { Deadline, type Deadlines } from '../util/scheduler.js'
 
 /**
  * Closes connections that Node.js has not read for two minutes. While 16 KB of pipelined responses wait for an earlier one, it pauses the
- * connection (lib/_http_server.js, `parserOnIncoming`), and doesn't notice that the peer has left. If the earlier response then writes
+ * connection (lib/_http_server.js, `parserOnIncoming`), and doesn't detect that the peer has left. If the earlier response then writes
  * nothing, it never ends, nor does any request on that connection. Browsers don't pipeline requests.
  */
 export class UnreadConnections {
@@ -16,7 +16,7 @@ export class UnreadConnections {
     this.#deadlines = deadlines
   }
 
-  /** Observes the connection of an exchange. @returns to be called when the exchange is over, or not observed any more */
+  /** Observes the connection of an exchange. @returns a function to call when the exchange is over, or no longer observed */
   enter({ req, res }: Exchange): () => void {
     const { socket } = req
     // An upgraded connection belongs to the app. HTTP/2 has no pipelining, and is always read.
