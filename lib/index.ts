@@ -86,8 +86,9 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   explainMissingState()
   const events = new Events()
   const cache = new FileCache(config, () => config.clock.now(), events)
+  const mountPaths = new MountPaths(config)
   const sessions = new Sessions(
-    { ...config, events, directoryOf: id => cache.pathOf(id), agreedOptions: agreedOptions(config) },
+    { ...config, events, cache, mountPaths, agreedOptions: agreedOptions(config) },
     config.cluster?.(),
   )
   const reportFiles = (error: unknown) => sessions.hooks.report(error, { source: 'files' })
@@ -100,7 +101,6 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const identity = new Identity(config, watcher, sessions)
   const inspectors = new Inspectors(sessions)
   const exchanges = new Exchanges(sessions.deadlines)
-  const mountPaths = new MountPaths()
   const shared = { config, sessions, cache, identity, mountPaths, exchanges, inspectors }
   const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat, (page, req) =>

@@ -3,13 +3,16 @@ import type { IncomingMessage } from 'node:http'
 
 // Warnings are emitted as the `warning` event of the process, which Node.js prints on stderr.
 
-/** A session ended that never had a page: most likely the client script is missing. */
-export function warnOfNoPage(): void {
-  warn(
-    'GRADIO_STATE_NO_PAGE',
-    'A session ended that never had a page. Its unload hooks ran some seconds after its last request, even if its tab was open. ' +
-      'Add <script type="module" src="/gradio_api/client.js"></script> to your pages.',
-  )
+/**
+ * Pages don't connect: most likely, the client script is missing.
+ * @param found what shows that
+ * @param scriptUrl where the page can load the script
+ */
+export function warnOfNoPage(found: string, scriptUrl: string): void {
+  warn('GRADIO_STATE_NO_PAGE', [
+    `${found} So unload hooks can't run when its tab is closed: they run some seconds after the last request.`,
+    `Add this line to your pages: <script type="module" src="${scriptUrl}"></script>`,
+  ])
 }
 
 /**

@@ -36,8 +36,7 @@ export class KnownSession extends FileAccess implements SessionState {
   }
 
   protected get base(): string {
-    const { config, mountPaths } = this.#instance
-    return config.publicPath + mountPaths.of(this.#session.parent ?? this.#session) + config.path
+    return this.#instance.mountPaths.routesOf(this.#session)
   }
 
   protected use(): Session {

@@ -37,8 +37,8 @@ export interface ClusterNodeContext extends WorkerContext, SharesContext, Events
   begin(token: string, id: string, createdAt: number, sessionInit: SessionInit | undefined): Session
   /** Enters a session by the state of this process alone. */
   enter(token: string, init: EntryInit, sessionInit: SessionInit | undefined): Entry | undefined
-  /** Updates the eviction order: a session has opened or closed. */
-  updateEviction(session: Session): void
+  /** An entry has entered its session. */
+  noteEntry(entry: Entry): void
 }
 
 /** This process as one node of a cluster. */
@@ -228,7 +228,7 @@ export class ClusterNode {
     if (page !== undefined) this.shares.addPage(session, page)
     this.#await(entry, admission)
     session.presence.enter(entry, context.deadlines.now, admission)
-    context.updateEviction(session)
+    context.noteEntry(entry)
     // Another node may have started it, and then this isn't the first entry.
     if (known !== undefined || admission.phase !== 'new') session.noteReturn()
     return entry

@@ -1,8 +1,9 @@
 import type { Reason } from '../types.js'
 import { Limiter } from '../util/limiter.js'
 import type { Deadlines } from '../util/scheduler.js'
-import { warnOfNoPage, warnOfSlowCallbacks } from '../warnings.js'
+import { warnOfSlowCallbacks } from '../warnings.js'
 import type { Hooks } from './hooks.js'
+import type { MissingPages } from './missing-pages.js'
 import type { SessionRegistry } from './registry.js'
 import type { Session } from './session.js'
 import type { SharedValue } from './shared-value-store.js'
@@ -14,6 +15,7 @@ export interface LifecycleContext {
   readonly hooks: Hooks
   readonly sessions: SessionRegistry
   readonly shared: SharedAccess
+  readonly missingPages: MissingPages
   /** Ends a scope whose session has ended. */
   endScope(scope: Session, reason: Reason): void
 }
@@ -37,7 +39,6 @@ export class Lifecycle {
   /** Bounds how many sessions are unloaded or ended concurrently. */
   readonly limiter: Limiter
   readonly #context: LifecycleContext
-  #hasWarnedOfNoPage = false
   #hasWarnedOfSlowEnds = false
 
   constructor(context: LifecycleContext) {
@@ -81,7 +82,7 @@ export class Lifecycle {
    */
   end(session: Session, reason: Reason, work: EndWork, finish?: () => Promise<void>): Promise<void> {
     if (session.finished !== undefined) return session.finished
-    const { hooks, sessions } = this.#context
+    const { hooks, sessions, missingPages } = this.#context
     session.ended = reason
     let settle = () => {}
     // Set before any function of the app runs: a listener of the signal may end the session again.
@@ -101,7 +102,7 @@ export class Lifecycle {
     }
     const scopesFinished = session.scopes?.finished
     if (finish === undefined && scopesFinished === undefined && this.#isPlain(session, work)) {
-      this.#warnOfNoPage(session, reason, work)
+      missingPages.sessionEnded(session, reason, work.hadPage)
       if (work.isLoaded) this.#noteUnload(session, work.load, reason)
       session.values.clear(reason)
       over()
@@ -115,10 +116,10 @@ export class Lifecycle {
 
   /** Runs the hooks and callbacks of an end, and deletes the files. Never rejects. */
   async finish(session: Session, reason: Reason, work: EndWork, isOurs: IsOurs = ALWAYS): Promise<void> {
-    const { hooks, shared } = this.#context
-    const { load, sharedValues } = work
+    const { hooks, shared, missingPages } = this.#context
+    const { load, hadPage, sharedValues } = work
     session.sharedAtEnd = sharedValues
-    this.#warnOfNoPage(session, reason, work)
+    missingPages.sessionEnded(session, reason, hadPage)
     if (work.isLoaded && hooks.unload.of(session).size > 0)
       await this.#runUnload(session, load, reason, isOurs)
     else if (work.isLoaded) this.#noteUnload(session, load, reason)
@@ -180,12 +181,6 @@ export class Lifecycle {
         this.#context.hooks.report(error, { source: 'files', session: session.id })
       }
     }
-  }
-
-  #warnOfNoPage({ parent }: Session, reason: Reason, { hadPage }: EndWork): void {
-    if (parent !== undefined || reason !== 'disconnected' || hadPage || this.#hasWarnedOfNoPage) return
-    this.#hasWarnedOfNoPage = true
-    this.#context.deadlines.context.run(warnOfNoPage)
   }
 }
 

@@ -13,6 +13,7 @@ import { Hooks } from './hooks.js'
 import { Lifecycle } from './lifecycle.js'
 import { LocalSharedValues } from './local-shared-values.js'
 import { LocalWorker, type LocalWorkerContext } from './local-worker.js'
+import { MissingPages, type RoutePaths } from './missing-pages.js'
 import { SessionRegistry } from './registry.js'
 import type { CloseReport } from './reports.js'
 import type { Session, SessionContext, SessionDue } from './session.js'
@@ -31,8 +32,9 @@ export interface SessionsConfig {
   readonly maxSessions: number
   /** Of each session. */
   readonly maxScopes: number
-  /** The path of a session's directory, which need not exist. */
-  readonly directoryOf: (id: string) => string
+  /** `pathOf` returns the path of a session's directory, which need not exist. */
+  readonly cache: { pathOf(id: string): string }
+  readonly mountPaths: RoutePaths
   /** The options that all nodes of a cluster need to have the same, as text. */
   readonly agreedOptions: Readonly<Record<string, string>>
 }
@@ -51,6 +53,7 @@ export class Sessions implements DueSource {
   readonly #context: SessionContext
   readonly #registry: SessionRegistry
   readonly #lifecycle: Lifecycle
+  readonly #missingPages: MissingPages
   readonly #starter: SessionStarter
   readonly #wheel = new TimerWheel<SessionDue>()
   readonly #sharedValues: LocalSharedValues
@@ -80,15 +83,17 @@ export class Sessions implements DueSource {
     this.#context = {
       states: this.states,
       values: { deadlines: this.deadlines, hooks: this.hooks, limiter, process: randomUUID().slice(0, 8) },
-      directoryOf: config.directoryOf,
+      directoryOf: id => config.cache.pathOf(id),
       leave: (session, entry, options) => this.#leave(session, entry, options),
       returned: session => this.#registry.updateEviction(session),
       cleanupAdded: session => this.#registry.noteCleanup(session),
     }
     const { deadlines, hooks, shared } = this
     const registry = this.#registry
+    const missingPages = new MissingPages(deadlines, config.mountPaths)
+    this.#missingPages = missingPages
     this.#lifecycle = new Lifecycle({
-      ...{ deadlines, hooks, shared, sessions: registry },
+      ...{ deadlines, hooks, shared, sessions: registry, missingPages },
       endScope: (scope, reason) => {
         if (reason === 'shutdown') this.#worker.shutDown(scope)
         else void this.#worker.end(scope, reason)
@@ -145,7 +150,7 @@ export class Sessions implements DueSource {
     const isReported = this.cluster !== undefined && (init.kind !== 'request' || this.cluster.mustAsk(token))
     const entry = new Entry(session, init)
     const loads = presence.enter(entry, this.deadlines.now)
-    this.#registry.updateEviction(session)
+    this.#noteEntry(entry)
     if (known !== undefined) session.noteReturn()
     const begins = known === undefined && session.parent === undefined
     if (begins || (loads && !isReported)) this.#lifecycle.load(session)
@@ -206,12 +211,20 @@ export class Sessions implements DueSource {
 
   work(limit: number): void {
     const most = Math.min(limit, this.#lifecycle.limiter.free)
-    this.#wheel.expire(this.deadlines.now, most, ({ session }) => this.#worker.stopKeeping(session))
+    this.#wheel.expire(this.deadlines.now, most, ({ session }) => {
+      this.#missingPages.deadlinePassed(session)
+      this.#worker.stopKeeping(session)
+    })
   }
 
   /** Whether the caller runs inside a hook or callback of the session or of its scopes, whose hooks wait for each other. */
   #isInside(session: Session): boolean {
     return [session, ...(session.scopes?.all ?? [])].some(({ id }) => this.hooks.isInside(id))
+  }
+
+  #noteEntry({ kind, session }: Entry): void {
+    if (kind === 'page') this.#missingPages.pageConnected()
+    this.#registry.updateEviction(session)
   }
 
   #leave(session: Session, entry: SessionEntry, options: LeaveOptions): void {
@@ -257,7 +270,7 @@ export class Sessions implements DueSource {
       begin: (...asked) => this.#starter.begin(...asked),
       enter: (...asked) => this.enter(...asked),
       makeRemote: (...asked) => this.#starter.makeRemote(...asked),
-      updateEviction: session => this.#registry.updateEviction(session),
+      noteEntry: entry => this.#noteEntry(entry),
       arm: session => this.#arm(session),
       noteExpiry: (session, endIn) => this.#noteExpiry(session, endIn),
     }

@@ -40,6 +40,7 @@ test('the quick start of the README serves a page and an upload, and cleans up a
   child.kill('SIGINT')
   assert.deepEqual(await ended, [0, null])
   assert.equal((await tab.closed).code, 1012)
+  assert.match(output, new RegExp(`^Open http://localhost:${port} `))
   assert.match(output, /UNLOAD [\w-]{36}\n/)
   assert.match(output, /DELETED 3 visits: shutdown\n/)
 })
