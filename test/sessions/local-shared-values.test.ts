@@ -15,7 +15,8 @@ describeSharedValues('in one process', () => {
     hookTimeout: 5_000,
     maxSessions: 100,
     maxScopes: 1,
-    directoryOf: id => id,
+    cache: { pathOf: id => id },
+    mountPaths: { routesOf: () => '/gradio_api' },
     agreedOptions: {},
   })
   const expired: ValueClaim[] = []

@@ -23,10 +23,11 @@ test('a detached string does not keep the string that it was cut out of', () => 
 for (const kind of ['page', 'request'] as const) {
   test(`a session keeps neither the header that contained its token, nor the URL of its ${kind}`, async () => {
     const clock = fakeClock()
-    const directoryOf = (id: string) => id
+    const cache = { pathOf: (id: string) => id }
+    const mountPaths = { routesOf: () => '/gradio_api' }
     const times = { gracePeriod: 1_000, unloadDelay: 1_000, hookTimeout: 1_000 }
     const config = { clock, events: new Events(), ...times, maxSessions: 1_000, maxScopes: 1 }
-    const sessions = new Sessions({ ...config, directoryOf, agreedOptions: {} })
+    const sessions = new Sessions({ ...config, cache, mountPaths, agreedOptions: {} })
     const each = heldByEach(index => {
       const page = { page: cutOut('page', index) }
       const visiting = kind === 'page' ? { kind, ...page } : { kind }
