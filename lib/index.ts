@@ -11,13 +11,13 @@ import type { InspectorOptions } from './http/inspector/options.js'
 import { KnownSession } from './http/known-session.js'
 import { admit, attach, handle, stateOf } from './http/middleware.js'
 import { MountPaths } from './http/mount-paths.js'
+import { ReplacedInstances } from './http/replaced-instances.js'
 import { Routes } from './http/routes.js'
+import { expectOptions, explainMissingState } from './http/setup-errors.js'
 import { type CloseOptions, Shutdown } from './http/shutdown.js'
-import { Succession } from './http/succession.js'
 import { track } from './http/track.js'
 import type { Closable } from './http/tracked-socket.js'
 import { multerOf, uploadTo } from './http/upload-route.js'
-import { expectOptions, explainMissingState } from './http/wiring.js'
 import { ExpiryWatcher } from './identity/expiry-watcher.js'
 import { ExpressStore } from './identity/express-store.js'
 import { Identity } from './identity/identity.js'
@@ -107,15 +107,15 @@ export function gradioState(options?: GradioStateOptions): GradioState {
     identity.returningCookies.socketOpened(page, req),
   )
   const routes = new Routes(shared, { pages, upgrades, upload: uploadTo(storage) })
-  const succession = new Succession({
+  const replacedInstances = new ReplacedInstances({
     tokenOf: request => identity.tokenStorageOf(request).find(),
     hasSession: token => sessions.find(token) !== undefined,
     hasPage: page => sessions.all().some(({ pageList }) => pageList?.find(page) !== undefined),
     close: () => void shutdown.close(),
   })
-  const instance = { ...shared, routes, upgrades, succession }
+  const instance = { ...shared, routes, upgrades, replacedInstances }
   const { hooks, states } = sessions
-  const shutdown = new Shutdown({ cache, sessions, upgrades, watcher, succession, inspectors })
+  const shutdown = new Shutdown({ cache, sessions, upgrades, watcher, replacedInstances, inspectors })
 
   cache.start({
     every: (ms, task) => sessions.deadlines.every(ms, task),

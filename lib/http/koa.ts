@@ -7,7 +7,7 @@ import type { RequestState } from '../types.js'
 import { replaceMethod } from '../util/replace-method.js'
 import { whenOver } from '../util/response-over.js'
 import { ADMIT, type Admit, INSPECTOR, type Responder } from './adapter.js'
-import { expectKoaSession5, explainMissingState, notKoa } from './wiring.js'
+import { expectKoaSession5, explainMissingState, notKoa } from './setup-errors.js'
 
 declare module 'koa' {
   interface ExtendableContext {

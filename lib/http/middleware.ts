@@ -5,16 +5,16 @@ import { type FrameworkRequest, type RequestContext, SessionRequest } from '../i
 import type { PageUpgrades } from '../pages/page-upgrades.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { InstanceContext } from './instance.js'
+import type { ReplacedInstances } from './replaced-instances.js'
 import { RequestHandle } from './request-handle.js'
 import type { Route, Routes } from './routes.js'
-import type { Succession } from './succession.js'
-import { expectExpress, notMounted, stateIn } from './wiring.js'
+import { expectExpress, notMounted, stateIn } from './setup-errors.js'
 
 /** The parts of an instance that its middleware uses. */
 export interface MiddlewareContext extends InstanceContext {
   readonly routes: Routes
   readonly upgrades: PageUpgrades
-  readonly succession: Succession
+  readonly replacedInstances: ReplacedInstances
 }
 
 /** A request, before or after this middleware. */
@@ -46,7 +46,7 @@ export function admit(
   res: ServerResponse | undefined,
   context: RequestContext,
 ): boolean | Promise<boolean> {
-  const { config, identity, sessions, routes, upgrades, succession, inspectors } = instance
+  const { config, identity, sessions, routes, upgrades, replacedInstances, inspectors } = instance
   const earlier = stateIn(req)
   if (earlier !== undefined) {
     // The middleware is mounted twice. The second one does nothing.
@@ -55,7 +55,7 @@ export function admit(
   }
   attachToServerOf(instance, req)
   const request = new SessionRequest(req, res, context, identity.endedSerial)
-  succession.note(request)
+  replacedInstances.note(request)
   const state = new RequestHandle(instance, request)
   req.gradioState = state
   const { koaSession } = request
@@ -82,9 +82,9 @@ async function runRoute(route: Route, ...request: Parameters<Route>): Promise<bo
 }
 
 /** Serves the WebSockets of a server's pages, and takes the place of an earlier instance there. */
-export function attach({ upgrades, succession }: MiddlewareContext, server: Server): void {
+export function attach({ upgrades, replacedInstances }: MiddlewareContext, server: Server): void {
   upgrades.attach(server)
-  succession.join(server)
+  replacedInstances.join(server)
 }
 
 function attachToServerOf(instance: MiddlewareContext, req: IncomingMessage): void {

@@ -5,8 +5,8 @@ import { type Duration, duration, known } from '../parse.js'
 import type { CloseReport } from '../sessions/reports.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { Inspectors } from './inspector/inspectors.js'
+import type { ReplacedInstances } from './replaced-instances.js'
 import { type ClosableServer, ServerClosing } from './server-closing.js'
-import type { Succession } from './succession.js'
 
 /** The options of `close()`. */
 export interface CloseOptions {
@@ -25,7 +25,7 @@ interface Parts {
   readonly sessions: Sessions
   readonly upgrades: PageUpgrades
   readonly watcher: ExpiryWatcher
-  readonly succession: Succession
+  readonly replacedInstances: ReplacedInstances
   readonly inspectors: Inspectors
 }
 
@@ -63,11 +63,11 @@ export class Shutdown {
   }
 
   async #endSessions(limit: number): Promise<CloseReport> {
-    const { cache, sessions, upgrades, watcher, succession, inspectors } = this.#parts
+    const { cache, sessions, upgrades, watcher, replacedInstances, inspectors } = this.#parts
     const { deadlines } = sessions
     const until = deadlines.now + limit
     upgrades.close()
-    succession.leave()
+    replacedInstances.leave()
     watcher.close()
     const { timedOut } = await sessions.close(limit)
     inspectors.close()

@@ -30,8 +30,8 @@ function instancesOf(server: Server): Set<Predecessor> {
   return instances
 }
 
-/** What the succession needs from its instance. */
-export interface SuccessionContext {
+/** What it needs from its instance. */
+export interface ReplacedInstancesContext {
   /** The token that a request has brought. */
   tokenOf(request: SessionRequest): string | undefined
   hasSession(token: string): boolean
@@ -46,9 +46,9 @@ export interface SuccessionContext {
  * closes the earlier instance. A request to the later instance shows this, if it comes from a user or page of the earlier one and has the
  * same address. So instances for several hosts or mount paths of one server don't replace each other.
  */
-export class Succession implements Predecessor {
+export class ReplacedInstances implements Predecessor {
   readonly createdAt = performance.now()
-  readonly #context: SuccessionContext
+  readonly #context: ReplacedInstancesContext
   readonly #servers = new WeakSet<Server>()
   /** The lists that this instance is in, one for each server. */
   readonly #lists = new Set<Set<Predecessor>>()
@@ -58,7 +58,7 @@ export class Succession implements Predecessor {
   #isReplaced = false
   #hasWarned = false
 
-  constructor(context: SuccessionContext) {
+  constructor(context: ReplacedInstancesContext) {
     this.#context = context
   }
 
