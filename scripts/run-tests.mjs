@@ -52,10 +52,10 @@ const SLOWEST = [
   'test/model/model.test.ts',
 ]
 
-/**
- * The recipes that run with all other tests. The rest install a framework each, which takes minutes, and run on request:
- * `npm run test:docs`.
- */
+/** The parts that run on request, since they install many packages, which takes minutes: see the scripts of package.json. */
+const ON_REQUEST = ['recipes', 'compatibility']
+
+/** Those of them that run with all other tests. */
 const QUICK_RECIPES = ['test/recipes/express.test.ts', 'test/recipes/testing.test.ts']
 
 /**
@@ -67,6 +67,7 @@ const NEEDS_PROCESS = /\bprocess\b|\bglobal(This)?\.|syncBuiltinESMExports|warni
 /** What a test file needs in addition to Node.js. A file belongs to the first part that matches. */
 const PARTS = {
   recipes: file => file.startsWith('test/recipes/'),
+  compatibility: file => file.startsWith('test/package/compatibility/'),
   package: file => file.startsWith('test/package/'),
   browser: (_file, { sources }) => sources.has('playwright-core'),
   redis: (_file, { sources }) =>
@@ -132,7 +133,7 @@ function entryOf(files) {
 }
 
 function isIncluded(file) {
-  return filters.length > 0 || partOf(file) !== 'recipes' || QUICK_RECIPES.includes(file)
+  return filters.length > 0 || !ON_REQUEST.includes(partOf(file)) || QUICK_RECIPES.includes(file)
 }
 
 function partOf(file) {

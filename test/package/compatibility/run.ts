@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { root } from '../../support/package/files.ts'
 
 /** The programs of the peers: they count the visits of two users, with a real Redis where it is the peer. */
-const programs = fileURLToPath(new URL('../consumers/old-peers', import.meta.url))
+const programs = fileURLToPath(new URL('consumers/old-peers', import.meta.url))
 const smoke = fileURLToPath(new URL('smoke.mjs', import.meta.url))
 
 type Packages = Record<string, string>
