@@ -60,7 +60,7 @@ describe("pictures of a user's own", { concurrency: true }, () => {
           'the refusal of bytes that are no picture',
         )
         assert.deepEqual(filesOf(cacheDir, id), [])
-        await drop(tab, { 'large.png': Buffer.alloc(11_000_000) })
+        await drop(tab, { 'large.png': 11_000_000 })
         await until(
           async () => /at most 10 MB/.test((await tab.textContent('#own-status')) ?? ''),
           'the limit',
@@ -72,14 +72,19 @@ describe("pictures of a user's own", { concurrency: true }, () => {
   }
 })
 
-/** Drops files on the page, as from a file manager. */
-function drop(tab: Page, files: Record<string, Buffer>, type = 'image/png'): Promise<void> {
-  const named = Object.entries(files).map(([name, bytes]) => [name, bytes.toString('base64')] as const)
+/** Drops files on the page, as from a file manager: of the bytes, or of as many zeros. */
+function drop(tab: Page, files: Record<string, Buffer | number>, type = 'image/png'): Promise<void> {
+  const named = Object.entries(files).map(
+    ([name, content]) => [name, typeof content === 'number' ? content : content.toString('base64')] as const,
+  )
   return tab.evaluate(
     ([named, type]) => {
       const data = new DataTransfer()
-      for (const [name, base64] of named) {
-        const bytes = Uint8Array.from(atob(base64), char => char.charCodeAt(0))
+      for (const [name, content] of named) {
+        const bytes =
+          typeof content === 'number'
+            ? new Uint8Array(content)
+            : Uint8Array.from(atob(content), char => char.charCodeAt(0))
         data.items.add(new File([bytes], name, { type }))
       }
       const event = new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: data })

@@ -6,16 +6,16 @@ import { onRedis } from '../support/cluster/on-redis.ts'
 // Most of the time they wait for a lease to expire, so they run concurrently.
 describe('a process that', { concurrency: true, timeout: 600_000 }, () => {
   it('is killed: other nodes finish its work, and nothing else', async () => {
-    await onRedis(at => crash(at, 60, 'at once'))
+    await onRedis(at => crash(at, 30, 'at once'))
   })
 
   it('is killed between the effect of an ended hook and its acknowledgement: the hook runs again with the same key', async () => {
-    const { repeated } = await onRedis(at => crash(at, 60, 'ended'))
+    const { repeated } = await onRedis(at => crash(at, 30, 'ended'))
     assert.ok(repeated > 0)
   })
 
   it('is paused for longer than its lease, and continues: it drops what other nodes have taken over', async () => {
-    const { taken } = await onRedis(at => pause(at, 60, 18))
+    const { taken } = await onRedis(at => pause(at, 30, 18))
     assert.ok(taken > 0)
   })
 

@@ -198,15 +198,28 @@ const use: RequestHandler = (req, _res, next) => {
   next()
 }
 
+/** Half of them for each version, so that each is tested with one, and any two values of two options with both. */
+const optionsFor = (name: string) =>
+  OPTIONS.filter(options => {
+    const isSet = [
+      options.saveUninitialized,
+      options.resave,
+      options.rolling,
+      options.unset === 'keep',
+      options.cookie?.maxAge,
+    ]
+    return isSet.filter(Boolean).length % 2 === (name.endsWith('5') ? 1 : 0)
+  })
+
 const SOME = OPTIONS.filter(({ rolling, unset }) => rolling && unset === 'destroy')
 
-forEachExpress((_name, module) => {
+forEachExpress((name, module) => {
   for (const trouble of ['none', 'get', 'set', 'touch', 'destroy'] as const) {
     for (const isUsed of [false, true]) {
       // If saving the marker has failed, it is saved with the next change, and not separately.
       if (isUsed && trouble === 'set') continue
       it(`${isUsed ? 'used' : 'unused'}, it changes nothing; fault of the store: ${trouble}`, async t => {
-        for (const options of trouble === 'none' ? OPTIONS : SOME) {
+        for (const options of trouble === 'none' ? optionsFor(name) : SOME) {
           const clock = fakeClock()
           const gradio = gradioState({ clock })
           gradio.on('error', () => {})
