@@ -64,7 +64,12 @@ export function useFirefox(): { newTab(t: TestContext): Promise<FirefoxTab> } {
       // A user with separate cookies.
       const { userContext } = await bidi.send('browser.createUserContext', {})
       t.after(() => bidi.send('browser.removeUserContext', { userContext }))
-      const { context } = await bidi.send('browsingContext.create', { type: 'tab', userContext })
+      const create = () => bidi.send('browsingContext.create', { type: 'tab', userContext })
+      const { context } = await create().catch(error => {
+        // Firefox reports that if a tab of the previous test disappears at that moment.
+        if (!String(error).includes('DiscardedBrowsingContextError')) throw error
+        return create()
+      })
       return {
         goto: async url =>
           void (await bidi.send('browsingContext.navigate', { context, url, wait: 'complete' })),
