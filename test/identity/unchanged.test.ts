@@ -200,15 +200,9 @@ const use: RequestHandler = (req, _res, next) => {
 
 /** Half of them for each version, so that each is tested with one, and any two values of two options with both. */
 const optionsFor = (name: string) =>
-  OPTIONS.filter(options => {
-    const isSet = [
-      options.saveUninitialized,
-      options.resave,
-      options.rolling,
-      options.unset === 'keep',
-      options.cookie?.maxAge,
-    ]
-    return isSet.filter(Boolean).length % 2 === (name.endsWith('5') ? 1 : 0)
+  OPTIONS.filter(({ saveUninitialized, resave, rolling, unset, cookie = {} }) => {
+    const set = [saveUninitialized, resave, rolling, unset === 'keep', 'maxAge' in cookie].filter(Boolean)
+    return set.length % 2 === (name.endsWith('5') ? 1 : 0)
   })
 
 const SOME = OPTIONS.filter(({ rolling, unset }) => rolling && unset === 'destroy')
