@@ -99,7 +99,7 @@ function parseDeleteCache(value: unknown): { frequency: number; age: number } {
   if (!Array.isArray(value) || value.length !== 2) {
     throw invalid('deleteCache', 'two durations: [frequency, age]', value)
   }
-  // Not Infinity, which would silently mean "off", too.
+  // Not Infinity, which would silently mean "off" as well.
   const bounds = { from: 1, to: Number.MAX_SAFE_INTEGER }
   return {
     frequency: duration('the frequency in deleteCache', value[0], bounds),

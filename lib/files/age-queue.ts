@@ -6,7 +6,7 @@ export interface Aging {
 
 /** Files in order of creation, so that a sweep only iterates over those that are due. */
 export class AgeQueue<T extends Aging> {
-  /** A set keeps insertion order, and deletes in O(1), also during iteration. */
+  /** A set keeps insertion order, and deletes in O(1), even during iteration. */
   readonly #files = new Set<T>()
 
   add(file: T): void {

@@ -41,7 +41,7 @@ for (const app of APPS) {
       await context.close()
     })
 
-    it('counts the pictures of each tab beside the gallery that all tabs share, also after a reload', async () => {
+    it('counts the pictures of each tab next to the gallery that all tabs share, even after a reload', async () => {
       const context = await browser.newContext()
       const first = await open(context, example().url)
       await generate(first)

@@ -23,7 +23,7 @@ describe('a first visit', () => {
   const browser = useBrowser()
   const example = useExample()
 
-  it('is one session, also when five requests are sent right after connect()', async () => {
+  it('is one session, even when five requests are sent right after connect()', async () => {
     const context = await browser.newContext()
     const tab = await context.newPage()
     // Replaces the example's own script, so that the requests are sent as early as possible.

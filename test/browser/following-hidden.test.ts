@@ -1,4 +1,4 @@
-// A tab that nobody sees moves to the session of its browser, too: at once where it can learn of the change, else when it is shown.
+// A hidden tab also moves to the session of its browser: at once where it can detect the change, else when it is shown.
 
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'

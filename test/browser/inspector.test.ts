@@ -31,7 +31,7 @@ describe('the inspector in Chromium', { concurrency: 2 }, () => {
     assert.equal(await focusedText(page), 'Cancel')
     await page.keyboard.press('Escape')
     assert.equal(await focusedText(page), 'End session…')
-    assert.ok(site.gradio.session(id), 'the session goes on')
+    assert.ok(site.gradio.session(id), 'the session continues')
 
     await page.keyboard.press('Enter')
     await page.keyboard.press('Tab')
@@ -123,17 +123,17 @@ describe('the inspector in Chromium', { concurrency: 2 }, () => {
     await page.clock.runFor(20_000)
     assert.equal(asked, paused)
     await page.getByRole('button', { name: 'Pause' }).click()
-    await until(() => asked > paused, 'that it goes on')
+    await until(() => asked > paused, 'that it continues')
     await setHidden(true)
     await page.clock.runFor(5_000)
     const hidden = asked
     await page.clock.runFor(20_000)
     assert.equal(asked, hidden)
     await setHidden(false)
-    await until(() => asked > hidden, 'that it goes on')
+    await until(() => asked > hidden, 'that it continues')
   })
 
-  it('says so when the server refuses or fails, and goes on when it responds again', async t => {
+  it('reports that the server refuses or fails, and continues when it responds again', async t => {
     let isAllowed = true
     const site = await inspected(t, express, { inspector: { authorize: () => isAllowed } })
     const page = await openInspector(t, browser, site.origin)
@@ -147,7 +147,7 @@ describe('the inspector in Chromium', { concurrency: 2 }, () => {
 
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of [390, 1600]) {
-      it(`has no violation of accessibility rules, ${colorScheme}, ${width} px`, async t => {
+      it(`violates no accessibility rules, ${colorScheme}, ${width} px`, async t => {
         const viewport = { width, height: 900 }
         const empty = await inspected(t, express)
         const page = await openInspector(t, browser, empty.origin, { colorScheme, viewport })
@@ -174,7 +174,7 @@ async function check(page: Page, what: string): Promise<void> {
   assert.equal(await overflow(page), 0, `${what}: the page is as wide as its window`)
 }
 
-/** An app with so many sessions, each with two values. */
+/** An app with that many sessions, each with two values. */
 async function full(t: TestContext, sessions: number): Promise<Inspected> {
   const site = await inspected(t, express, {
     options: identifyStub,

@@ -58,7 +58,7 @@ for (const framework of ['Express', 'Koa'] as const) {
       assert.deepEqual(site.log, [])
     })
 
-    it('runs its delete callback when the tab has been closed for the grace period, and the session lives on', async t => {
+    it('runs its delete callback when the tab has been closed for the grace period, while the session continues', async t => {
       const site = await tabSite(t, framework)
       const tab = await counted(t, site)
       const other = await open(tab.context(), site.origin)
@@ -99,7 +99,7 @@ describe('the tab', { concurrency: 3 }, () => {
     ['a window opened by a script', 'void open("/other")'],
     ['a window that has no opener', 'void open("/other", "_blank", "noopener")'],
   ] as const) {
-    it(`${what} is another one, also when both reload`, async t => {
+    it(`${what} is another one, even when both reload`, async t => {
       const site = await tabSite(t)
       const tab = await counted(t, site)
       const popup = await opened(tab, script)
@@ -222,7 +222,7 @@ describe('the back/forward cache', () => {
 })
 
 describe('the tab, in a browser with a profile', () => {
-  it('is another one when it is duplicated, also on its way back, and after reloads of both', async t => {
+  it('is another one when it is duplicated, even after going back, and after reloads of both', async t => {
     const site = await tabSite(t)
     const profile = await newProfile(t)
     const tab = await profile.open(`${site.origin}/other`)

@@ -45,7 +45,7 @@ describeClient('client', () => {
       assert.equal(message, 'TypeError: Expected an http(s) base, received file:///gradio_api')
     })
 
-    each('gives one promise for one base, also to a second copy of itself', async () => {
+    each('gives one promise for one base, even to a second copy of itself', async () => {
       const tab = await openTab()
       await callConnect(tab)
       const same = await tab.evaluate(async () => {

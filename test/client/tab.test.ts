@@ -21,7 +21,7 @@ import { deferred } from '../support/sessions/harness.ts'
 
 const TAB_ID = /^[\w-]{22,64}$/
 
-/** Sends requests with `page.fetch`. @returns what came of each: the status, or the name of the error */
+/** Sends requests with `page.fetch`. @returns the result of each: the status, or the name of the error */
 function send(tab: Tab, ...urls: string[]): Promise<unknown[]> {
   return tab.evaluate(async urls => {
     const page = await window.gradio

@@ -244,7 +244,7 @@ describe('upload', { timeout: 600_000 }, () => {
     assert.equal(nonsense?.name, 'TypeError')
   })
 
-  it('rejects with the code of the error also when Express responds with its own page', async t => {
+  it('rejects with the code of the error even when Express responds with its own page', async t => {
     t.mock.method(console, 'error', () => {})
     const made = await uploadSite(t, { maxFileSize: 1000 })
     const tab = await openTab(t, made)
@@ -348,7 +348,7 @@ describe('upload', { timeout: 600_000 }, () => {
       )
       assert.equal(error?.name, 'TimeoutError')
       heartbeats.areCut = false
-      // This upload waits, too, behind the cancelled one.
+      // This upload also waits, behind the cancelled one.
       await tab.evaluate(() => window.upload(window.file('b.txt', 1)))
       assert.equal(cookies.length, 1)
     })

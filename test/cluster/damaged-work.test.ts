@@ -114,7 +114,7 @@ describe('damaged shared values', () => {
 })
 
 describe('a damaged record of an end', () => {
-  it('costs that end alone, also while it is claimed', async t => {
+  it('costs that end alone, even while it is claimed', async t => {
     await eachType(t, '', async (site, damage) => {
       const { a, b, id, key, clock } = site
       const lost = (await a.end(HURT)) as SessionClaim

@@ -3,7 +3,7 @@ import { describeCoordinator } from '../contract/coordinator.ts'
 import { MemoryCluster } from '../support/cluster/memory-cluster.ts'
 import { MemoryCoordinator } from '../support/cluster/memory-coordinator.ts'
 
-// The coordinator that other tests use meets the contract, too.
+// The coordinator that other tests use also meets the contract.
 describeCoordinator('in memory', () => {
   const clock = fakeClock()
   const cluster = new MemoryCluster(clock)

@@ -95,7 +95,7 @@ export function describeSharedValues(
       const first = (await a.read('x'))?.version as number
       assert.equal((await a.write('x', '2', { ifVersion: first })).written, true)
       assert.equal((await a.write('x', '3', { ifVersion: first, claimReplaced: true })).written, false)
-      assert.equal((await a.write('x', '2', { ifVersion: first })).written, false, 'also with the same data')
+      assert.equal((await a.write('x', '2', { ifVersion: first })).written, false, 'even with the same data')
       assert.equal((await a.write('none', '1', { ifVersion: first })).written, false)
       assert.deepEqual([await a.data('x'), await a.data('none')], ['2', undefined])
     })

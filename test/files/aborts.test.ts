@@ -188,7 +188,7 @@ forEachExpress((_name, express) => {
     assertNothingLeft(gradio, cacheDir)
   })
 
-  it('close() aborts the uploads, also when called twice concurrently', async t => {
+  it('close() aborts the uploads, even when called twice concurrently', async t => {
     const { port, newUser, gradio, cacheDir, clock } = await uploadSite(t, express)
     const { user } = await newUser()
     const slow = await slowUpload(t, port, user)

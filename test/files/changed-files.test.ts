@@ -199,7 +199,7 @@ for (const dedup of ['session', 'cache'] as const) {
       ['maxSessionFiles', { maxSessionFiles: 4 }],
     ]
     for (const [what, limits] of full) {
-      it(`what the app removes makes room at once (${what}), also during an upload`, async t => {
+      it(`what the app removes makes room at once (${what}), even during an upload`, async t => {
         const { cache, session, cacheDir } = testCache(t, { dedup, ...limits })
         const files = session()
         const code = what === 'maxCacheBytes' ? 'CACHE_FULL' : 'SESSION_FULL'

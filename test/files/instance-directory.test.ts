@@ -107,7 +107,7 @@ describe('a start', () => {
     assert.deepEqual(readdirSync(cacheDir), [])
   })
 
-  it('removes the trash of a process that has died, too', async t => {
+  it('also removes the trash of a process that has died', async t => {
     const cacheDir = scratch(t)
     const remover = leaveInstance(cacheDir, DEAD)
     renameSync(leaveInstance(cacheDir, DEAD), join(remover, '.trash', randomUUID()))

@@ -268,7 +268,7 @@ it('a file that has changed since it was hashed is hashed again', async t => {
   assert.equal(await find({ sha256 }), undefined)
 })
 
-it('a file is hashed once for many requests, also for those with another content', async t => {
+it('a file is hashed once for many requests, even for those with another content', async t => {
   const size = 16 * 1024 * 1024
   const { find } = await two(t, 'large', Buffer.alloc(size, 'x'))
   // For all threads of the process.

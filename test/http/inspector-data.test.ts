@@ -216,7 +216,7 @@ describe('one session', () => {
     nothing: [() => undefined, /^$/],
   }
   for (const [name, [describe, expected]] of Object.entries(descriptions)) {
-    it(`shows of its values what describe returns: ${name}`, async t => {
+    it(`shows what describe returns for its values: ${name}`, async t => {
       const { operator, user } = await inspected(t, express, {
         inspector: { describe: session => describe(session.get('count')) },
         routes(app) {
@@ -254,7 +254,7 @@ describe('one session', () => {
   })
 })
 
-it('limits show no limit as null, and what is used', async t => {
+it('limits show what is used, and null if there is no limit', async t => {
   const { operator, user } = await inspected(t, express, {
     options: { maxSessions: 200, maxCacheBytes: '1gb' },
   })

@@ -34,7 +34,7 @@ describe('inspector() requires authorize', () => {
 
 forEachExpress((_name, express) => {
   describe('who may see the inspector', () => {
-    it('is who authorize accepts; for others there is nothing', async t => {
+    it('is decided by authorize; everyone else gets 404', async t => {
       const { operator, user } = await inspected(t, express)
       const admitted = await operator()
       assert.equal((await admitted.fetch(INSPECTOR)).status, 200)
@@ -53,7 +53,7 @@ forEachExpress((_name, express) => {
         const response = await other.fetch(`${INSPECTOR}?end=${id}`, { method })
         assert.equal(response.status, 404, method)
       }
-      assert.ok(gradio.session(id), 'the session goes on')
+      assert.ok(gradio.session(id), 'the session continues')
     })
 
     const answers: Record<string, [InspectorOptions['authorize'], number]> = {
@@ -160,7 +160,7 @@ forEachExpress((_name, express) => {
   })
 
   describe('ending a session', () => {
-    it('runs its callbacks, and finds it no more', async t => {
+    it("runs its callbacks, and it can't be found afterwards", async t => {
       const { operator, user, gradio } = await inspected(t, express)
       const reasons: string[] = []
       gradio.ended(({ reason }) => void reasons.push(reason))
@@ -205,7 +205,7 @@ forEachExpress((_name, express) => {
         })
         const { id } = await user()
         assert.equal((await endSession(await operator(), id, headers)).status, 403)
-        assert.ok(gradio.session(id), 'the session goes on')
+        assert.ok(gradio.session(id), 'the session continues')
       })
     }
 
@@ -218,7 +218,7 @@ forEachExpress((_name, express) => {
   })
 
   describe('an open inspector', () => {
-    it('begins no session', async t => {
+    it("doesn't start a session", async t => {
       const { operator, gradio } = await inspected(t, express)
       const admitted = await operator()
       await (await admitted.fetch(INSPECTOR)).text()

@@ -88,7 +88,7 @@ forEachExpress((_name, express: ExpressModule) => {
     assert.equal(await look({ ...(await serve(t, app)), app }, req => req.gradioState), stub)
   })
 
-  it('a second instance is rejected, also one from the copy for the other module system', async t => {
+  it('a second instance is rejected, even one from the copy for the other module system', async t => {
     const twice = express()
     twice.use(gradio(), gradio())
     assert.equal(await codeOf(t, twice), 'TWO_INSTANCES')

@@ -231,7 +231,7 @@ itInMemory('a socket that closes while its page is reported again hurts nobody',
   assert.deepEqual([counts(all), left], [[1, 0], []])
 })
 
-itInMemory('a heartbeat keeps its page also when the coordinator fails', async t => {
+itInMemory('a heartbeat keeps its page even if the coordinator fails', async t => {
   const { all, left, clock, 0: a } = await cluster(t, 2)
   const user = roamingUser()
   const { socket } = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
@@ -396,7 +396,7 @@ itInMemory('what comes on the socket while its page is being opened is not lost'
 })
 
 itInMemory(
-  'a socket that is cut while its page is being opened does no harm: the page goes on by its beats',
+  'a socket that is cut while its page is being opened does no harm: the page continues with heartbeats',
   async t => {
     const { all, left, clock, 0: a, 1: b } = await cluster(t, 2)
     const { ticket } = await heartbeat(roamingUser().at(a), 'page')

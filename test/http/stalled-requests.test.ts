@@ -59,7 +59,7 @@ forEachExpress((_name, express) => {
       await idle(gradio)
     })
 
-    it(`go on while bytes arrive: ${name}`, async t => {
+    it(`continue while bytes arrive: ${name}`, async t => {
       const { gradio, clock, send, received, socket } = await begun(t, read)
       for (let i = 0; i < 5; i++) {
         const before = received()

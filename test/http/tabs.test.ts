@@ -83,7 +83,7 @@ for (const [where, place] of [
       assert.equal(await count(user, TAB), 3)
     })
 
-    it('is open while a page of the tab is, and then ends, while the session lives on', async t => {
+    it('is open while a page of the tab is, and then ends, while the session continues', async t => {
       const { visitor, gradio, clock, log } = await tabs(t, options())
       const user = visitor()
       const page = await user.openPage({ tab: TAB })
@@ -165,7 +165,7 @@ it('a page alone starts no scope', async t => {
   assert.deepEqual(log, ['load session @0', 'unload session @2', `ended session @${GRACE}`])
 })
 
-/** Lets the responses of earlier requests be over: the connections of a visitor are reused. */
+/** Waits until the responses of earlier requests are over: the connections of a visitor are reused. */
 async function idleRequests(user: Visitor): Promise<void> {
   await pagesOf(user)
 }

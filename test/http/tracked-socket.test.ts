@@ -216,7 +216,7 @@ for (const [name, make] of Object.entries(REFUSED)) {
   })
 }
 
-it('a Socket.IO socket counts from a middleware on, before it is connected, and also if it is refused', async t => {
+it('a Socket.IO socket counts from a middleware on, before it is connected, even if it is refused', async t => {
   const { gradio, user } = harness(t)
   const http = createServer()
   const server = new SocketIo(http)

@@ -1,4 +1,4 @@
-// A connection that Node.js doesn't read, since too much waits behind a response that stays silent: it doesn't notice that the peer has left.
+// Connections that Node.js doesn't read, because too much waits behind a silent response: it can't detect that the peer has left.
 
 import assert from 'node:assert/strict'
 import { createServer, ServerResponse } from 'node:http'
@@ -72,7 +72,7 @@ forEachExpress((_name, express) => {
     })
   }
 
-  it('stays open when its client goes on reading', async t => {
+  it('stays open when its client continues reading', async t => {
     const { gradio, clock, visitor, port, sockets } = await site(t, express, {
       session: false,
       before: [(req, _res, next) => (req.url === '/before' ? undefined : next())],

@@ -121,7 +121,7 @@ it('a session without a known deadline is queried about every five minutes', asy
   assert.ok(new Set(gaps.map(Math.round)).size > 10, 'jittered')
 })
 
-it('a session that is far from its deadline is, too', async t => {
+it('a session that is far from its deadline is also queried', async t => {
   const harness = frameworkHarness(t, { options: KEPT, session: { cookie: { maxAge: 86_400_000 } } })
   await harness.user().session()
   const asked = await questions(harness, 3600)

@@ -72,7 +72,7 @@ for (const [kind, options] of Object.entries({
   "the library's own cookie": { session: 'cookie' },
   'identify()': { identify: () => 'somebody' },
 } satisfies Record<string, GradioStateOptions>)) {
-  it(`${kind} leads to them, too`, async t => {
+  it(`${kind} also leads to them`, async t => {
     const { scope, url, user, get } = await scopedUser(t, options)
     assert.deepEqual(await get(), { id: scope, value: 'mine' })
     assert.equal(await (await user.fetch(url)).text(), 'content')

@@ -59,7 +59,7 @@ forEachKoa(Koa => {
       assert.deepEqual([filesBelow(cacheDir), reports], [[], []])
     })
 
-    it(`that go on arriving slowly are stored: ${path}`, async t => {
+    it(`that keep arriving slowly are stored: ${path}`, async t => {
       const { gradio, clock, client, user } = await attacked(t)
       const slow = beginUpload(client, user, { path })
       await until(() => gradio.stats().fileBytes > 0)
@@ -104,7 +104,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it('a request that was answered keeps nothing open, also when its body goes on', async t => {
+  it('a request that was answered keeps nothing open, even if its body is still arriving', async t => {
     const { gradio, client, user } = await attacked(t)
     const slow = beginUpload(client, user, { path: '/ignored' })
     await until(() => slow.text !== '')

@@ -38,7 +38,7 @@ forEachExpress((_name, express) => {
       assert.deepEqual([gradio.stats().pages, gradio.stats().sessions], [1, 1])
     })
 
-    it(`a goodbye is authenticated by the id of its page, also when ${name}`, async t => {
+    it(`a goodbye is authenticated by the id of its page, even when ${name}`, async t => {
       const { gradio, visitor } = await site(t, express)
       const user = visitor()
       await heartbeat(user, 'page')

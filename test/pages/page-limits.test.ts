@@ -10,7 +10,7 @@ const MAX_PAGES = 100
 const range = (length: number) => Array.from({ length }, (_, number) => number)
 
 forEachExpress((_name, express) => {
-  it('a session has 100 pages at most, also when they open at the same time', async t => {
+  it('a session has 100 pages at most, even when they open at the same time', async t => {
     const { gradio, visitor } = await site(t, express, { session: false })
     const user = visitor()
     await heartbeat(user, 'page')

@@ -103,7 +103,7 @@ forEachExpress((_name, express) => {
     },
   }
   for (const [name, { frames, code }] of Object.entries(violations)) {
-    it(`${name} closes the socket with ${code}, also if the peer keeps its half open`, async t => {
+    it(`${name} closes the socket with ${code}, even if the peer keeps its half open`, async t => {
       const served = await site(t, express)
       const { peer, isHeld } = await raw(t, served)
       peer.socket.allowHalfOpen = true

@@ -126,7 +126,7 @@ forEachSetting((express, { place, calm, minute }) => {
     assert.deepEqual(deleted, [{ value: { count: 0 }, reason: 'disconnected' }])
   })
 
-  it('the time to live counts from the creation, also of a value only read or changed in place', async t => {
+  it('the time to live counts from the creation, even of a value that is only read or changed in place', async t => {
     const { clock, deleted, visitor } = await counter(t, { timeToLive: 60 })
     await visitor().fetch('/read')
     const user = visitor()

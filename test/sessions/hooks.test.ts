@@ -265,7 +265,7 @@ describe('a hook that fails', () => {
     })
   }
 
-  it('has an aborted signal, also if it reads it after the time limit', async t => {
+  it('has an aborted signal, even if it reads it after the time limit', async t => {
     const { gradio, clock, user, errors } = harness(t)
     let event: HookEvent | undefined
     gradio.load(given => {

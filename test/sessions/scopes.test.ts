@@ -24,7 +24,7 @@ function scopes(t: TestContext, options?: GradioStateOptions) {
 }
 
 describe('a scope', () => {
-  it('is free until it is used', async t => {
+  it('costs nothing until it is used', async t => {
     const { user, gradio, thing, log } = scopes(t)
     await user().request(async state => {
       const scope = state.scoped('a')
@@ -74,7 +74,7 @@ describe('a scope', () => {
     assert.deepEqual(log, ['load session @0', 'load a @0'])
   })
 
-  it('unloads and ends by its own grace period, while its session lives on', async t => {
+  it('unloads and ends by its own grace period, while its session continues', async t => {
     const { user, clock, log, thing } = scopes(t)
     const page = await user().connect()
     const id = await user().request(state => {
@@ -150,7 +150,7 @@ describe('a scope', () => {
     })
   })
 
-  it('runs no hooks that were not registered for scopes, but all its callbacks', async t => {
+  it('runs only the hooks that were registered for scopes, but all its callbacks', async t => {
     const { gradio, user, clock } = harness(t)
     const log: string[] = []
     for (const name of ['load', 'unload', 'ended'] as const) gradio[name](() => log.push(name))
@@ -162,7 +162,7 @@ describe('a scope', () => {
     assert.deepEqual(log, ['load', 'unload', 'delete', 'ended'])
   })
 
-  it('refuses wrong options of hooks', t => {
+  it('refuses invalid options of hooks', t => {
     const { gradio } = harness(t)
     for (const options of [{ scope: true }, { scoped: 'yes' }, null])
       assert.throws(() => gradio.load(() => {}, options as never), { code: 'OPTION_INVALID' })
@@ -224,7 +224,7 @@ describe('the scopes of a session', () => {
     await user().request(state => assert.equal(state.scoped('a').get(thing), undefined))
   })
 
-  it('unload before it, also those in use by a long request', async t => {
+  it('unload before it, even those in use by a long request', async t => {
     const { user, clock, log, gradio } = scopes(t)
     const slow = deferred()
     gradio.unload(({ session }) => (session.key === 'a' ? slow.promise : undefined), { scoped: true })

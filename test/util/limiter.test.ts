@@ -64,7 +64,7 @@ describe('a limiter', () => {
     assert.equal(ran, 50_000)
   })
 
-  it('makes a task wait that was started by another task, too', async () => {
+  it('also makes a task wait that was started by another task', async () => {
     const limiter = new Limiter(1, () => {})
     const log: string[] = []
     let inner: Promise<void> | undefined

@@ -17,7 +17,7 @@ export interface OutageReport {
 /**
  * Redis dies under load, and comes back with its data. Meanwhile local values work, and nothing is deleted; users who
  * left then are unloaded and end afterwards, and the others stay.
- * @param isWhole whether nothing else is left of it: what other masters of a cluster hold goes on
+ * @param isWhole whether nothing else is left: the data on other masters of a cluster remains usable
  */
 export async function outage(
   redisAt: RedisAt,

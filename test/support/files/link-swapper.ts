@@ -15,7 +15,7 @@ export class LinkSwapper {
     t.after(() => this.#process.kill())
   }
 
-  /** Swaps paths relative to `directory`, also when that is moved, until the next call. Without paths, it stops. */
+  /** Swaps paths relative to `directory`, even when that is moved, until the next call. Without paths, it stops. */
   async swap(directory: string, paths: readonly string[]): Promise<void> {
     this.#process.send({ directory, paths })
     const [swaps] = (await once(this.#process, 'message')) as [number]
