@@ -132,9 +132,9 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
     path: checkPath('path', path, '/gradio_api'),
     publicPath: prefix,
     gracePeriod: grace,
-    unloadDelay: duration('unloadDelay', unloadDelay, { from: 0, to: DAY }),
+    unloadDelay: duration('unloadDelay', unloadDelay, { from: 0, to: DAY, usual: HOUR }),
     heartbeat: duration('heartbeat', heartbeat, { from: 100, to: 30_000 }),
-    hookTimeout: duration('hookTimeout', hookTimeout, { from: 1, to: DAY }),
+    hookTimeout: duration('hookTimeout', hookTimeout, { from: 1, to: DAY, usual: HOUR }),
     maxSessions: count('maxSessions', maxSessions),
     maxScopes: count('maxScopes', maxScopes),
     session: oneOf('session', session, ['auto', 'framework', 'cookie']),
@@ -151,6 +151,7 @@ export function parseOptions(options: GradioStateOptions = {}): Config {
 }
 
 const DAY = 86_400_000
+const HOUR = 3_600_000
 
 // Mapped over the types, so that the compiler keeps the lists complete.
 const OPTIONS: Readonly<Record<keyof GradioStateOptions, true>> = {

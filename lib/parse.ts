@@ -2,22 +2,36 @@ import bytes from 'bytes'
 import ms from 'ms'
 import { GradioStateError, invalid, show } from './errors.js'
 import { nearest } from './util/nearest.js'
+import { warnOfMilliseconds } from './warnings.js'
 
 // Parsers of options and arguments. Each returns a normalized value, or throws an error that says what was expected and received.
 
 /**
  * A number of seconds, as in Gradio, or a string with a unit: `'90s'`, `'60m'`, `'1d'`. A string of digits alone, as
- * environment variables are, is the number.
+ * environment variables are, is the number. More than 30 days without a unit cause the warning `GRADIO_STATE_MILLISECONDS`; for
+ * `unloadDelay`, `hookTimeout` and the `timeout` of `close()`, more than an hour.
  */
 export type Duration = number | string
 
 /** A number of bytes, or a string with a unit: `'200mb'`. A string of digits alone is the number. */
 export type Size = number | string
 
-/** Parses a duration into milliseconds. Throws if it isn't within the bounds (in milliseconds). */
-export function duration(what: string, value: unknown, bounds: { from: number; to: number }): number {
+/** In milliseconds. */
+export interface DurationBounds {
+  readonly from: number
+  readonly to: number
+  /** A longer one without a unit is probably a number of milliseconds, and causes a warning. @default 30 days */
+  readonly usual?: number
+}
+
+/** Parses a duration into milliseconds. Throws if it isn't within the bounds. */
+export function duration(what: string, value: unknown, bounds: DurationBounds): number {
   const parsed = typeof value === 'string' ? parseDuration(value) : seconds(value)
   if (!(parsed >= bounds.from && parsed <= bounds.to)) throw invalid(what, durationBetween(bounds), value)
+  const hasUnit = typeof value === 'string' && !DIGITS.test(value)
+  const { usual = MONTH } = bounds
+  if (!hasUnit && parsed > usual && parsed !== Number.POSITIVE_INFINITY)
+    warnOfMilliseconds(what, parsed / 1000)
   return parsed
 }
 
@@ -95,6 +109,7 @@ function seconds(value: unknown): number {
 }
 
 const DIGITS = /^\d+$/
+const MONTH = 30 * 86_400_000
 
 function parseSize(text: string): number | null {
   if (DIGITS.test(text)) return Number(text)
@@ -109,7 +124,7 @@ function parseDuration(text: string): number {
   return ms(text as ms.StringValue) ?? Number.NaN
 }
 
-function durationBetween({ from, to }: { from: number; to: number }): string {
+function durationBetween({ from, to }: DurationBounds): string {
   const least = from === 0 ? 'from 0' : `of at least ${from / 1000} s`
   const most = to === Number.POSITIVE_INFINITY ? '' : ` and at most ${to / 1000} s`
   return `a duration ${least}${most}: a number of seconds or a string with a unit such as '90s' or '60m'`

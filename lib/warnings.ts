@@ -16,6 +16,24 @@ export function warnOfNoPage(found: string, scriptUrl: string): void {
 }
 
 /**
+ * A duration is so long that it was probably meant in milliseconds.
+ * @param what which option
+ */
+export function warnOfMilliseconds(what: string, seconds: number): void {
+  // Names of values may contain anything, so their number is limited.
+  if (durationsReported.size >= MAX_REPORTED || durationsReported.has(what)) return
+  durationsReported.add(what)
+  const time = seconds > DAY ? `${Math.floor(seconds / DAY)} days` : `${Math.floor(seconds / 60)} minutes`
+  warn('GRADIO_STATE_MILLISECONDS', [
+    `Durations are seconds, so ${what} is more than ${time}. If you meant ${seconds} milliseconds, write '${seconds / 1000}s'.`,
+    `If not, write '${seconds}s'.`,
+  ])
+}
+
+const durationsReported = new Set<string>()
+const DAY = 86_400
+
+/**
  * Sessions are evicted faster than their callbacks run.
  * @param ending how many ended sessions wait for their callbacks
  * @param busiest the hook or callback with the most running calls
@@ -101,7 +119,7 @@ export class Warnings {
 
   sharedCache(req: IncomingMessage): void {
     const route = routeOf(req)
-    if (this.#reported.size > MAX_ROUTES || this.#reported.has(route)) return
+    if (this.#reported.size > MAX_REPORTED || this.#reported.has(route)) return
     this.#reported.add(route)
     warn('GRADIO_STATE_SHARED_CACHE', [
       `${route} started a session, but shared caches may store its response (Cache-Control: public or s-maxage, or`,
@@ -139,7 +157,7 @@ function routeOf({ method, url, originalUrl = url }: IncomingMessage & { origina
   return `${method} ${originalUrl?.replace(/\?.*/, '')}`
 }
 
-const MAX_ROUTES = 10
+const MAX_REPORTED = 10
 
 function warn(code: string, message: string | string[]): void {
   const text = typeof message === 'string' ? message : message.join(' ')

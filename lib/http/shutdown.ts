@@ -41,7 +41,8 @@ export class Shutdown {
   async close(options: CloseOptions = {}): Promise<CloseReport> {
     known('the options of close()', options, { server: true, timeout: true })
     const { server, timeout = '25s' } = options
-    const limit = duration('timeout of close()', timeout, { from: 0, to: Number.POSITIVE_INFINITY })
+    const bounds = { from: 0, to: Number.POSITIVE_INFINITY, usual: HOUR }
+    const limit = duration('timeout of close()', timeout, bounds)
     const { deadlines } = this.#parts.sessions
     const until = deadlines.now + limit
     const serverClosing = server === undefined ? undefined : new ServerClosing(server, deadlines)
@@ -79,3 +80,5 @@ export class Shutdown {
     return { timedOut: isLate ? [...timedOut, { source: 'files' }] : timedOut }
   }
 }
+
+const HOUR = 3_600_000

@@ -58,7 +58,8 @@ export function steppedClock({ wall, rest, moved }: SteppedClockOptions): FakeCl
       }
     },
     async advance(time) {
-      const until = now + duration('the time to advance', time, { from: 0, to: Number.MAX_SAFE_INTEGER })
+      const bounds = { from: 0, to: Number.MAX_SAFE_INTEGER, usual: Number.POSITIVE_INFINITY }
+      const until = now + duration('the time to advance', time, bounds)
       await rest()
       for (let timer = earliest(until); timer !== undefined; timer = earliest(until)) {
         timers.delete(timer)
