@@ -32,7 +32,7 @@ export interface Page extends EventTarget {
    * of `XMLHttpRequest` or axios. Send it only to the server, and only when the page is connected. On the server, the tab's state is
    * `req.gradioState.tab`.
    *
-   * Reloads, navigations within the site, restored tabs and frames of the same origin keep the tab. A duplicated tab, a window opened by a
+   * Reloads, navigations within the site, reopened tabs and frames of the same origin keep the tab. A duplicated tab, a window opened by a
    * script, and a tab after a crash are new tabs.
    */
   readonly headers: Readonly<Record<string, string>>

@@ -262,6 +262,24 @@ describe('the tab, in a browser with a profile', () => {
   })
 })
 
+describe('the tab, when the browser is quit and restores it', () => {
+  it('is another one in the same session, and the old one ends after its grace period', async t => {
+    const site = await tabSite(t)
+    const profile = await newProfile(t)
+    const url = `${site.origin}/`
+    const tab = await profile.open(url)
+    assert.deepEqual(await count(tab), [1, 1])
+    assert.deepEqual(await count(tab), [2, 2])
+    const restored = await profile.restart(url)
+    assert.deepEqual(await count(restored), [1, 3])
+    await until(() => site.gradio.stats().pages === 1, 'only the restored page is left')
+    await site.clock.advance(GRACE)
+    assert.deepEqual(site.log, [`delete 2 @${GRACE}`])
+    assert.deepEqual(await count(restored), [2, 4])
+    assert.equal(site.gradio.stats().sessions, 1)
+  })
+})
+
 /** Takes one tab off the network. */
 async function offline(tab: Page): Promise<{ restore(): Promise<void> }> {
   const cdp = await tab.context().newCDPSession(tab)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { chromium, type Page } from 'playwright-core'
-import { chromiumPath, launchOptions } from './browser.ts'
+import { chromiumPath, launchOptions, until } from './browser.ts'
 
 /** A Chromium with what its users do with tabs, which only an extension can do for a test. */
 export interface Profile {
@@ -12,6 +12,8 @@ export interface Profile {
   duplicate(url: string): Promise<Page>
   /** Opens the tab that was closed last. */
   reopen(): Promise<Page>
+  /** Quits the browser and starts it again, which restores its tabs. @returns the tab with that URL */
+  restart(url: string): Promise<Page>
 }
 
 const MANIFEST = {
@@ -22,6 +24,9 @@ const MANIFEST = {
   background: { service_worker: 'worker.js' },
 }
 
+/** "On startup: continue where you left off". */
+const PREFERENCES = { session: { restore_on_startup: 1 } }
+
 export async function newProfile(t: TestContext): Promise<Profile> {
   const folder = mkdtempSync(join(tmpdir(), 'gradio-state-profile-'))
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }))
@@ -29,16 +34,21 @@ export async function newProfile(t: TestContext): Promise<Profile> {
   mkdirSync(extension)
   writeFileSync(join(extension, 'manifest.json'), JSON.stringify(MANIFEST))
   writeFileSync(join(extension, 'worker.js'), '')
-  const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
-    ...launchOptions,
-    executablePath: chromiumPath,
-    ignoreDefaultArgs: ['--disable-back-forward-cache', '--disable-extensions'],
-    args: [
-      ...(launchOptions.args ?? []),
-      `--load-extension=${extension}`,
-      `--disable-extensions-except=${extension}`,
-    ],
-  })
+  const userData = join(folder, 'profile')
+  mkdirSync(join(userData, 'Default'), { recursive: true })
+  writeFileSync(join(userData, 'Default', 'Preferences'), JSON.stringify(PREFERENCES))
+  const launch = () =>
+    chromium.launchPersistentContext(userData, {
+      ...launchOptions,
+      executablePath: chromiumPath,
+      ignoreDefaultArgs: ['--disable-back-forward-cache', '--disable-extensions'],
+      args: [
+        ...(launchOptions.args ?? []),
+        `--load-extension=${extension}`,
+        `--disable-extensions-except=${extension}`,
+      ],
+    })
+  let context = await launch()
   t.after(() => context.close())
   const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
   const opened = async (script: string) => {
@@ -56,5 +66,12 @@ export async function newProfile(t: TestContext): Promise<Profile> {
     duplicate: url =>
       opened(`chrome.tabs.query({ url: '${url}' }).then(([tab]) => chrome.tabs.duplicate(tab.id))`),
     reopen: () => opened('chrome.sessions.restore()'),
+    async restart(url) {
+      await context.close()
+      context = await launch()
+      const restored = () => context.pages().find(tab => tab.url() === url)
+      await until(() => restored() !== undefined, 'the tab is restored')
+      return restored() as Page
+    },
   }
 }
