@@ -19,8 +19,8 @@ export interface CookieOptions {
   maxAge?: Duration
   /**
    * Whether the cookie is partitioned (CHIPS): then it also works in a frame of another site while third-party cookies are blocked, and
-   * each site that embeds the app has sessions of its own. Only `Secure` cookies can be partitioned, so over http the attribute isn't
-   * sent. @default true with `sameSite: 'none'`, else false
+   * each site that embeds the app has its own sessions. Only `Secure` cookies can be partitioned, so over http the attribute isn't sent.
+   * @default true with `sameSite: 'none'`, else false
    */
   partitioned?: boolean
 }

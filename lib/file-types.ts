@@ -5,8 +5,8 @@ import type { ServerResponse } from 'node:http'
 /** The files of one session. */
 export interface SessionFileMethods {
   /**
-   * A directory of the session, for files that the app writes itself. Saved files can't be reached through it. The sweep includes them, they count towards the limits once
-   * the sweep has found them, and they are deleted when the session ends.
+   * A directory of the session, for files that the app writes itself. Saved files can't be reached through it. The sweep includes them,
+   * they count towards the limits once the sweep has found them, and they are deleted when the session ends.
    */
   directory(): Promise<string>
   /**

@@ -19,8 +19,8 @@ export interface GradioStateOptions extends FileOptions {
   /** The path of the library's own routes, below the path of the middleware. @default '/gradio_api' */
   path?: string
   /**
-   * The prefix that a reverse proxy strips from the paths of requests, such as `'/app'`. URLs of files and the library's own cookie's default path
-   * begin with it. @default ''
+   * The prefix that a reverse proxy strips from the paths of requests, such as `'/app'`. The URLs of files, and the default path of the
+   * library's own cookie, begin with it. @default ''
    */
   publicPath?: string
   /** How long a closed session keeps its state. @default '60m', as in the Gradio guide */
@@ -32,12 +32,13 @@ export interface GradioStateOptions extends FileOptions {
   /** The time limit of each hook and callback. @default 5 */
   hookTimeout?: Duration
   /**
-   * The maximum number of sessions. One more evicts a closed session, never an open one: first those of a single request, then those
-   * that had pages for less than 30 s in total, then the others; in each group, the session that has been closed the longest. @default 10000
+   * The maximum number of sessions. Starting another one evicts a closed session, never an open one: first those of a single request, then
+   * those that had pages for less than 30 s in total, then the others; in each group, the session that has been closed the longest.
+   * @default 10000
    */
   maxSessions?: number
   /**
-   * The maximum number of scopes in a session. One more evicts the scope that has been closed the longest, never an open one.
+   * The maximum number of scopes in a session. Starting another one evicts the scope that has been closed the longest, never an open one.
    * @default 100
    */
   maxScopes?: number
@@ -67,8 +68,8 @@ export interface GradioStateOptions extends FileOptions {
   /** The library's own cookie, used where there is no framework session. */
   cookie?: CookieOptions
   /**
-   * Returns a credential of the app's own that identifies the session, such as the id in a verified bearer token. Requests with the
-   * same one share a session. If it returns `undefined`, the `session` option applies.
+   * Returns the app's own credential that identifies the session, such as the id in a verified bearer token. Requests with the same one
+   * share a session. If it returns `undefined`, the `session` option applies.
    */
   identify?: (req: IncomingMessage) => string | undefined
   /** Called when a session starts. Its result is passed to hooks as `session.info`: a user's name, an address. */

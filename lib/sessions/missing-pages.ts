@@ -26,8 +26,8 @@ export class MissingPages {
   }
 
   /**
-   * A deadline of the session has passed. Clients that are no browsers expect no page. As soon as pages connect, one that doesn't is
-   * most likely that of a user who left at once, or whose browser runs no scripts.
+   * A deadline of the session has passed. No page is expected from clients that aren't browsers. Once pages have connected, a page that
+   * doesn't connect most likely belongs to a user who left at once, or whose browser runs no scripts.
    */
   deadlinePassed(session: Session): void {
     if (this.#hadPage || session.parent !== undefined) return
@@ -41,7 +41,7 @@ export class MissingPages {
   /** @param hadPage whether a page ever connected */
   sessionEnded(session: Session, reason: Reason, hadPage: boolean): void {
     if (session.parent === undefined && reason === 'disconnected' && !hadPage)
-      this.#warn(session, 'A session ended that never had a page.')
+      this.#warn(session, 'A session that never had a page has ended.')
   }
 
   #warn(session: Session, found: string): void {

@@ -205,7 +205,10 @@ export class Values {
   }
 }
 
-/** The event of a delete callback. Its getters create `session` and `signal` on use: most callbacks need neither, and a session keeps its view. */
+/**
+ * The event of a delete callback. Its getters create `session` and `signal` on use: most callbacks need neither, and a session keeps its
+ * view.
+ */
 class Deletion implements DeleteEvent {
   readonly reason: DeleteReason
   readonly name: string

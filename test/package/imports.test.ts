@@ -6,7 +6,10 @@ import { filesBelow, read } from '../support/package/files.ts'
 
 // Checks the layers of the library: imports point one way, including those of types.
 
-/** The folders of lib, and the folders or files that each of them may import. `index` is index.ts and the types of the instance; `root` are the other files next to them. */
+/**
+ * The folders of lib, and the folders or files that each of them may import. `index` is index.ts and the types of the instance; `root` are
+ * the other files next to them.
+ */
 const mayImport: Record<string, string[]> = {
   util: ['util'],
   root: ['root', 'util', 'sessions/cluster-option.ts', 'sessions/coordinator.ts'],

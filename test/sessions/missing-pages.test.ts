@@ -96,7 +96,7 @@ describe('the warning that no page has connected', () => {
     }
     assert.deepEqual(messages, [])
     await clock.advance('1h')
-    assert.match(messages.join(), /^A session ended that never had a page\. /)
+    assert.match(messages.join(), /^A session that never had a page has ended\. /)
   })
 
   it('is not emitted for responses to browsers that are no pages', async t => {
