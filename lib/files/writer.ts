@@ -7,7 +7,7 @@ import { versionOf } from './open-file.js'
 
 /**
  * Writes one file while its bytes arrive. Each chunk is reserved and hashed before it is written. A small file stays in memory
- * until `close`, so that a duplicate of a saved file is never written. Either `close` or `abandon` has to be called.
+ * until `close`, so that a duplicate of a saved file is never written. Either `close` or `abandon` must be called.
  */
 export class FileWriter {
   readonly path: string

@@ -81,7 +81,7 @@ async function runRoute(route: Route, ...request: Parameters<Route>): Promise<bo
   return true
 }
 
-/** Serves the WebSockets of a server's pages, and takes the place of an earlier instance there. */
+/** Serves the WebSockets of a server's pages, and replaces an earlier instance there. */
 export function attach({ upgrades, replacedInstances }: MiddlewareContext, server: Server): void {
   upgrades.attach(server)
   replacedInstances.join(server)

@@ -16,7 +16,7 @@ export class SessionDownloads {
   /** Those that wait until another download is over, in the order of their arrival. */
   readonly #queue = new Set<() => void>()
 
-  /** Those of a session and its scopes. */
+  /** The downloads of a session and its scopes. */
   static of(session: Session): SessionDownloads {
     const whole = session.parent ?? session
     const downloads = SessionDownloads.#bySession.get(whole) ?? new SessionDownloads()

@@ -1,8 +1,8 @@
 import type { Session } from '../sessions/session.js'
 
 /**
- * The app's own sockets of one session. Each counts as a page, up to a limit, since a client can open any number of them, and each
- * page is reported to the cluster. A socket beyond the limit takes the place of one that closes.
+ * The app's own sockets of one session. Each counts as a page, up to a limit, since a client can open any number of them, and each page is
+ * reported to the cluster. When a socket closes, one beyond the limit takes its place.
  */
 export class SessionSockets {
   static readonly #bySession = new WeakMap<Session, SessionSockets>()

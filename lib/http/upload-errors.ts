@@ -5,7 +5,7 @@ import { ERROR_HEADER, GradioStateError } from '../errors.js'
 import { resetAfterResponse } from './refused-body.js'
 
 /**
- * A multer whose errors have an HTTP status when the request is at fault: 413 for a file that is too large, else 400. Multer's own
+ * A multer instance whose errors have an HTTP status when the request is at fault: 413 for a file that is too large, else 400. Multer's own
  * errors have none, so that Express, Koa and Connect would respond with 500. Class, `code` and message stay as they are.
  */
 export function withStatus(upload: Multer): Multer {
@@ -18,7 +18,7 @@ export function withStatus(upload: Multer): Multer {
   }
 }
 
-/** Whether a multer with {@link withStatus} has failed because of the request. */
+/** Whether a multer instance with {@link withStatus} has failed because of the request. */
 export function isInvalidRequest(error: unknown): error is InvalidRequest {
   return error instanceof Error && INVALID in error
 }

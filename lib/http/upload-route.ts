@@ -24,7 +24,7 @@ export function uploadTo(storage: StorageEngine): Upload {
     })
 }
 
-/** A multer that stores files in `storage`. Its default limits are far above what forms contain. */
+/** A multer instance that stores files in `storage`. Its default limits are far above what forms contain. */
 export function multerOf(storage: StorageEngine, limits: Options['limits'] = LIMITS): Multer {
   // Browsers send file names as UTF-8 (multipart/form-data in the HTML standard). By default, multer decodes Latin-1.
   const options = { storage, defParamCharset: 'utf8', limits, streamHandler: pipeBody }

@@ -165,7 +165,7 @@ export class ClaimWorker implements DueSource {
 
   /**
    * Extends a claim, does `work`, which must not reject, and completes the claim. Never rejects.
-   * @param work receives a function that checks whether this node still has the claim. It has to be called before each function of
+   * @param work receives a function that checks whether this node still has the claim. It must be called before each function of
    * the app: a process that was paused or disconnected may have lost the claim
    * @returns whether this node had the claim
    */

@@ -33,7 +33,7 @@ export function clusterEvents(
     handle(session)
     context.arm(session)
   }
-  // An entry at another node counts as a return, too.
+  // An entry on another node counts as a return, too.
   const forReturned = (id: string, handle: (session: Session) => void) =>
     forSession(id, session => {
       session.noteReturn()

@@ -210,7 +210,7 @@ export class ClusterNode {
     return this.#coordinator.close()
   }
 
-  /** Whether the cluster has confirmed the session, and a page at this node keeps it loaded. */
+  /** Whether the cluster has confirmed the session, and a page on this node keeps it loaded. */
   #isSure(session: Session): boolean {
     const { phase, keepsLoaded, pages, reason } = session.presence
     const isKept = phase === 'loaded' && keepsLoaded && pages > 0 && reason === 'disconnected'

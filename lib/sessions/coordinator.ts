@@ -9,7 +9,7 @@ import type { SharedValue, SharedValueStore, ValueClaim } from './shared-value-s
  * keeps what, and assigns the work to the last node that stops. It has no rules about delays, requests or navigations.
  *
  * **Ids.** A session has one id in the cluster. If a node could not wait, and started a session that another node had already
- * started, it has a different id at this node. All methods and events use this node's id; the coordinator translates.
+ * started, it has a different id on this node. All methods and events use this node's id; the coordinator translates.
  *
  * **Order.** Calls of one node about one session take effect in the order in which they are made, also across an outage.
  * Events may arrive late. The coordinator drops outdated ones: `loaded`, `unloaded` and `expired` that are older than the last
@@ -34,7 +34,7 @@ export interface Coordinator {
   connect(node: NodeContext, events: CoordinatorEvents): Promise<void>
 
   /**
-   * An entry at this node: from now on, this node keeps the session loaded and keeps its state, until it {@link report}s
+   * An entry on this node: from now on, this node keeps the session loaded and keeps its state, until it {@link report}s
    * otherwise. This loads a session that was unloaded, and cancels an expiry. A page that another node has moves to this one.
    * A scope is only loaded while its session is: otherwise it stays unloaded, or starts unloaded, with load 0.
    * Entering again changes nothing.
@@ -77,12 +77,12 @@ export interface Coordinator {
 
   /**
    * Claims work that this node didn't cause: of nodes that crashed or closed, of expired shared values, and of claims that timed
-   * out. Has to be called when {@link CoordinatorEvents.due} says so. Never rejects; may return less than there is.
+   * out. Must be called when {@link CoordinatorEvents.due} says so. Never rejects; may return less than there is.
    */
   claim(limit: number): Promise<Claim[]>
 
   /**
-   * Extends a claim by 15 s. Has to be called before each function of the app that runs for it, and every 5 s meanwhile.
+   * Extends a claim by 15 s. Must be called before each function of the app that runs for it, and every 5 s meanwhile.
    * @returns whether this node still has the claim. Never rejects: `false` if the coordinator can't tell
    */
   extend(claim: Claim): Promise<boolean>
@@ -127,7 +127,7 @@ export interface NodeContext {
   shares(): Iterable<Share>
 }
 
-/** A session, by its token and its id at this node. */
+/** A session, by its token and its id on this node. */
 export interface SessionRef {
   readonly token: string
   readonly id: string
@@ -162,7 +162,7 @@ export interface Share extends SessionRef {
   readonly expected: readonly number[]
   /** How many navigations in flight have no page yet. */
   readonly navigations: number
-  /** The ids of the pages at this node, without duplicates. */
+  /** The ids of the pages on this node, without duplicates. */
   readonly pages: readonly string[]
   /** Whether a page has connected since the last load, on any node. */
   readonly hadPage: boolean
@@ -176,7 +176,7 @@ export interface Share extends SessionRef {
 
 /** The answer to `enter`. */
 export interface Admission {
-  /** The id of the session at this node. Differs from a proposed id if the session had already begun, or has ended. */
+  /** The id of the session on this node. Differs from a proposed id if the session had already begun, or has ended. */
   readonly id: string
   /**
    * `new`: this call started the session. `returned`: it was unloaded, this call has loaded it, and this node runs the load hooks.
@@ -254,9 +254,9 @@ export interface CoordinatorEvents {
    * @param isExpectedHere whether this node expects it
    */
   pageConnected(id: string, isExpectedHere: boolean): void
-  /** A page that was at this node has entered at another node. */
+  /** A page that was on this node has entered on another node. */
   pageMoved(id: string, page: string): void
-  /** A page at this node said goodbye to another node. */
+  /** A page on this node said goodbye to another node. */
   goodbye(id: string, page: string, epoch: number | undefined, hint: PageHint): void
   /** An error to report to the app. */
   problem(error: Error): void

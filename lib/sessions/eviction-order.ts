@@ -16,7 +16,7 @@ export class EvictionOrder {
   readonly #hadPage = new Set<Session>()
   readonly #classes = [this.#neverReturned, this.#returned, this.#hadPage]
 
-  /** Adds a closed session as the last of its class, or removes one that is open. Has to be called when either has changed. */
+  /** Adds a closed session as the last of its class, or removes one that is open. Must be called when either has changed. */
   update(session: Session): void {
     this.delete(session)
     if (session.isOpen) return
@@ -24,7 +24,7 @@ export class EvictionOrder {
     if (session.cleanups.length > 0) this.noteCleanup(session)
   }
 
-  /** Has to be called when a cleanup was added to a session. */
+  /** Must be called when a cleanup was added to a session. */
   noteCleanup(session: Session): void {
     if (this.#neverReturned.has(session)) this.#withCleanup.add(session)
   }

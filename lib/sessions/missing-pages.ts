@@ -47,7 +47,7 @@ export class MissingPages {
   #warn(session: Session, found: string): void {
     if (this.#hasWarned) return
     this.#hasWarned = true
-    // In no user's async context.
+    // Outside of the async context of any user.
     this.#deadlines.context.run(() => warnOfNoPage(found, `${this.#paths.routesOf(session)}/client.js`))
   }
 }

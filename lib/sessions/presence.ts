@@ -190,7 +190,7 @@ export class Presence {
     return this.#endAt
   }
 
-  /** When {@link stopKeeping} has to be called. */
+  /** When {@link stopKeeping} must be called. */
   get due(): number {
     return Math.min(this.unloadDue, this.endDue)
   }
@@ -246,7 +246,7 @@ export class Presence {
     return isNewLoad
   }
 
-  /** Row 20: entries at this process keep that load. @returns whether this has to be reported */
+  /** Row 20: entries in this process keep that load. @returns whether this has to be reported */
   keepLoaded(now: number): boolean {
     if (this.keepsLoaded || this.unloadWhenLoaded <= now) return false
     this.keepsLoaded = true

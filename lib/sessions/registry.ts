@@ -71,14 +71,14 @@ export class SessionRegistry {
     parent.scopes.add(session)
   }
 
-  /** Updates the eviction order. Has to be called when a session has opened, closed or returned. */
+  /** Updates the eviction order. Must be called when a session has opened, closed or returned. */
   updateEviction(session: Session): void {
     const { parent, presence } = session
     if (parent === undefined) this.#evictable.update(session)
     else if (presence.entryCount === 0) parent.scopes?.closed(session)
   }
 
-  /** Updates the eviction order. Has to be called when a cleanup was added to a session. */
+  /** Updates the eviction order. Must be called when a cleanup was added to a session. */
   noteCleanup(session: Session): void {
     this.#evictable.noteCleanup(session)
   }
@@ -132,7 +132,7 @@ export class SessionRegistry {
     return parent === undefined ? this.#byToken : this.#scopesByToken
   }
 
-  /** How many ending sessions make their callbacks count as slow: fewer than make new sessions be refused, but more than a few. */
+  /** With how many ending sessions their callbacks count as slow: before new sessions are refused, but not for just a few. */
   get #slowFrom(): number {
     return Math.min(Math.max(this.#maxSessions / 2, 100), this.#maxSessions)
   }

@@ -31,7 +31,7 @@ export class SessionStarter {
   }
 
   /**
-   * Starts the session or scope of a token because of an entry at this process.
+   * Starts the session or scope of a token because of an entry in this process.
    * @throws GradioStateError `TOO_MANY_SESSIONS`, `TOO_MANY_SCOPES`; `SESSION_ENDED` for a scope whose session has ended
    */
   start(token: string, sessionInit: SessionInit | undefined): Session {

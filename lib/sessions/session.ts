@@ -164,14 +164,14 @@ export class Session implements LocalOwner {
     return this.#returned
   }
 
-  /** Has to be called for each entry after the first. */
+  /** Must be called for each entry after the first. */
   noteReturn(): void {
     if (this.#returned) return
     this.#returned = true
     if (this.ended === undefined) this.#context.returned(this)
   }
 
-  /** Has to be called for the goodbye of a page. A late one, to a closed session, isn't a return. */
+  /** Must be called for the goodbye of a page. A late one, to a closed session, isn't a return. */
   noteGoodbye(): void {
     if (this.presence.entryCount > 0) this.noteReturn()
   }
@@ -233,7 +233,7 @@ export class Session implements LocalOwner {
     this.noteAnswers()
   }
 
-  /** Has to be called when a request has left. */
+  /** Must be called when a request has left. */
   noteAnswers(): void {
     if (this.presence.entryCount > this.presence.pages) return
     for (const task of this.#unanswered?.splice(0) ?? []) task()

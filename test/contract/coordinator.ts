@@ -372,7 +372,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await a.leave('a'))?.reason, 'expired')
     })
 
-    test('is cancelled by an entry at any node', async (a, b) => {
+    test('is cancelled by an entry on any node', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await a.expire('a', 10)

@@ -449,7 +449,7 @@ it('a cookie that one node has set finds the same session on the others', async 
   assert.equal(new Set([...lives, id]).size, 2)
 })
 
-it('a logout at one node ends the pages on the others, with the reason', async t => {
+it('a logout on one node ends the pages on the others, with the reason', async t => {
   const { all, left, 0: a, 1: b } = await cluster(t, 2)
   const user = roamingUser()
   const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))

@@ -45,7 +45,7 @@ it('a framework session that was never used here costs no round trip', async t =
   assert.equal(await (await user.at(b).fetch('/who')).text(), id)
 })
 
-it('a logout that destroys the framework session at one node ends the pages on the others', async t => {
+it('a logout that destroys the framework session on one node ends the pages on the others', async t => {
   const [a, b] = (await nodes(t, 2, frameworkSessions())) as unknown as [Node, Node]
   const user = roamingUser()
   const { closed } = await dial(t, b, 'page', await heartbeat(user.at(b), 'page'))

@@ -97,7 +97,7 @@ describe('eviction', () => {
     assert.deepEqual(evicted, ['second', 'first'])
   })
 
-  it('in a cluster counts the time in which answers report a page at another node', async t => {
+  it('in a cluster counts the time in which answers report a page on another node', async t => {
     const { clock, cluster, coordinator } = clusterOfOne()
     const made = harness(t, { cluster, maxSessions: 2 }, clock)
     const { user, evicted, fill } = full(t, 2, made)

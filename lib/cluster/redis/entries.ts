@@ -23,7 +23,7 @@ export interface EntriesContext {
   readonly events: CoordinatorEvents | undefined
 }
 
-/** Sends entries at this node, and what this node keeps of its sessions, to Redis. */
+/** Sends entries on this node, and what this node keeps of its sessions, to Redis. */
 export class Entries {
   readonly #context: EntriesContext
   readonly #links: SessionLinks

@@ -7,7 +7,7 @@ export class SessionLink {
   readonly token: string
   /** The name of the session in Redis. Not the token itself, which is a credential. */
   readonly key: string
-  /** The id of the session at this node. */
+  /** The id of the session on this node. */
   readonly id: string
   /** The id of the session in the cluster. Differs from `id` if this node began the session without waiting, and it already existed. */
   clusterId: string
@@ -50,7 +50,7 @@ export class SessionLinks {
     return this.#byToken.get(token)?.key ?? keyOf(token)
   }
 
-  /** Has to be called before `enter` is sent. @returns a function that checks, with the answer, whether that session has ended since */
+  /** Must be called before `enter` is sent. @returns a function that checks, with the answer, whether that session has ended since */
   beginCall(): { answered(): void; hasEnded(clusterId: string): boolean } {
     this.#openCalls++
     const call = ++this.#calls

@@ -39,7 +39,7 @@ export class MemoryCoordinator implements Coordinator {
   readonly #confirmed = new Set<string>()
   /** Sessions that have started here and aren't confirmed, by their tokens. */
   readonly #begun = new Map<string, string>()
-  /** The ids of sessions that are different at this node. */
+  /** The ids of sessions that are different on this node. */
   readonly #there = new Map<string, string>()
   readonly #here = new Map<string, string>()
   /** The version of the last answer about a session, and of the last `enter` of a page. */
