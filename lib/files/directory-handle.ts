@@ -148,7 +148,7 @@ export class DirectoryHandle {
     for (const error of errors) if (codeOf(error) !== 'ENOENT') throw error
   }
 
-  /** Replaces the path of the descriptor in errors by the path of the directory. */
+  /** Replaces the path of the descriptor in errors with the path of the directory. */
   async #withOwnPath<T>(call: Promise<T>): Promise<T> {
     try {
       return await call

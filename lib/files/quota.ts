@@ -22,7 +22,7 @@ export class Quota {
 
   /**
    * @param option the option that sets the limit, for the error message
-   * @param outer a quota to which everything is added, too
+   * @param outer a quota to which everything is also added
    */
   constructor(
     limit: number,

@@ -26,7 +26,7 @@ export interface FrameworkStoreListener {
   destroyed(id: string): void
   /** All sessions were deleted. */
   cleared(): void
-  /** A request is about to replace this session by a new one. The returned function is called when it has. */
+  /** A request is about to replace this session with a new one. The returned function is called when it has. */
   regenerating(id: string, context: RequestContext): () => void
   /** A disconnected store isn't queried. */
   connected(isConnected: boolean): void

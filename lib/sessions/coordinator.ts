@@ -11,11 +11,11 @@ import type { SharedValue, SharedValueStore, ValueClaim } from './shared-value-s
  * **Ids.** A session has one id in the cluster. If a node could not wait, and started a session that another node had already
  * started, it has a different id on this node. All methods and events use this node's id; the coordinator translates.
  *
- * **Order.** Calls of one node about one session take effect in the order in which they are made, also across an outage.
+ * **Order.** Calls of one node about one session take effect in the order in which they are made, even across an outage.
  * Events may arrive late. The coordinator drops outdated ones: `loaded`, `unloaded` and `expired` that are older than the last
  * answer to `enter`, claim or event `loaded` of that session, and `pageMoved` that is older than this node's last `enter` of
  * that page. A dropped `loaded` that had to run hooks becomes `runLoadHooks`, since no other node runs them. All other events
- * are delivered, each in a macrotask of its own, after the continuations of earlier answers. A session that the coordinator
+ * are delivered, each in its own macrotask, after the continuations of earlier answers. A session that the coordinator
  * doesn't know is `ended` when this node reports it.
  *
  * **Times** are milliseconds. Delays run on the coordinator's clock, so the clocks of the nodes may differ.

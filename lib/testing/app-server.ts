@@ -11,7 +11,7 @@ interface KoaApp {
 }
 
 /**
- * The origin at which an app or a server can be reached. An app, or a server that isn't listening yet, is served at a free port of the
+ * The origin at which an app or a server can be reached. An app, or a server that isn't listening yet, is served on a free port of the
  * loopback interface from now on, without keeping the process alive.
  */
 export async function originOf(app: VisitedApp): Promise<URL> {

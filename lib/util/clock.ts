@@ -1,7 +1,7 @@
 /** The longest delay that `setTimeout` takes: a longer one overflows and fires after 1 ms (Node.js docs, timers). */
 export const MAX_TIMEOUT = 2 ** 31 - 1
 
-/** The library's source of time. Tests can replace it by `fakeClock()` of `gradio-state/testing`. */
+/** The library's source of time. Tests can replace it with `fakeClock()` of `gradio-state/testing`. */
 export interface Clock {
   /** Milliseconds on a monotonic clock: only differences are meaningful, and it never jumps. */
   now(): number

@@ -207,7 +207,7 @@ async function hostile(t: TestContext) {
     app,
     own,
     canary,
-    /** Replaces whatever is there by a link to the canary. */
+    /** Replaces whatever is there with a link to the canary. */
     plant(path: string) {
       const isFile = lstatSync(path).isFile()
       renameSync(path, join(root, 'moved'))

@@ -49,7 +49,7 @@ async function victim(t: TestContext, options: Partial<CacheConfig> = {}) {
     file,
     saved,
     own,
-    /** Replaces a directory by a link to the canary, which has the same contents. */
+    /** Replaces a directory with a link to the canary, which has the same contents. */
     swap(path: string) {
       renameSync(path, aside)
       symlinkSync(path === saved ? join(canary, 'saved') : canary, path)

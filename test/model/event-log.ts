@@ -28,7 +28,7 @@ export class EventLog {
     this.#names.set(id, name)
   }
 
-  /** Replaces the ids of sessions by their names. */
+  /** Replaces the ids of sessions with their names. */
   withNames(line: string): string {
     return line.replace(UUID, id => this.#names.get(id) ?? id)
   }

@@ -52,7 +52,7 @@ function otherOptions(difference: string): GradioStateError {
   )
 }
 
-/** @param format that of a living node */
+/** @param format that of a live node */
 export function otherFormat(format: string): GradioStateError {
   return new GradioStateError(
     'CLUSTER_MISMATCH',

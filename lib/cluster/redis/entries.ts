@@ -171,7 +171,7 @@ export class Entries {
   #hasEnded(link: SessionLink, reason: Parameters<CoordinatorEvents['ended']>[1]): void {
     if (link.isEnded) return
     this.#claims.forget(link)
-    // In a macrotask of its own, as all events.
+    // In its own macrotask, like all events.
     setImmediate(() => this.#context.events?.ended(link.id, reason))
   }
 

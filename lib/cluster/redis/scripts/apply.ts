@@ -7,10 +7,9 @@ import { VALUES } from './values.js'
 /**
  * Runs a batch of commands.
  *
- * KEYS: the shard's tag.
- * ARGV: the node, the prefix of the nodes' channels, the number of the batch, then each command as a JSON array.
- * Returns `{ 'OK', answer, … }`, with an answer for each command as described there, or `{ 'FAILED', message }`; or `{ 'LAPSED' }` when nothing was done, because
- * the node was considered dead or a batch was lost.
+ * KEYS: the shard's tag. ARGV: the node, the prefix of the nodes' channels, the number of the batch, then each command as a JSON array.
+ * Returns `{ 'OK', answer, … }`, with an answer for each command as described there, or `{ 'FAILED', message }`; or `{ 'LAPSED' }` when
+ * nothing was done, because the node was considered dead or a batch was lost.
  */
 export const APPLY = `${PRELUDE}${SHARES}
 if redis.call('HGET', key('seq'), me) ~= text(ARGV[3] - 1) then return { 'LAPSED' } end

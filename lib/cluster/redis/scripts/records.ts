@@ -1,6 +1,6 @@
 /**
  * Lua: reads and writes the records of sessions. A record that this version can't have written (of another type, or with missing or
- * garbled fields) is deleted, and reported to this node. A session whose record is damaged ends.
+ * corrupted fields) is deleted, and reported to this node. A session whose record is damaged ends.
  */
 export const RECORDS = `
 -- Deletes a damaged record.

@@ -9,7 +9,7 @@ import { SHARES } from './shares.js'
  * ARGV: the node, the prefix of the channels, the stage, and its arguments:
  * `begin`: a random epoch, the node's secret, the time without a heartbeat after which a node is dead, the format of the records, and
  * the node's options. Returns `{ 'OK', epoch, secret, whether the node was considered dead, options of another node, … }`: the stored
- * epoch and secret, or those of the node if there were none. Or `{ 'FORMAT', format }` when nothing was done, because a living node has
+ * epoch and secret, or those of the node if there were none. Or `{ 'FORMAT', format }` when nothing was done, because a live node has
  * another format.
  * `shares`: unload and end delays, then each share as a JSON array. Returns an answer for each:
  * `{ 'kept', id, version, load, phase, had a page, reason, whether this has loaded it again, due in }`, where `id` may be another
@@ -52,7 +52,7 @@ if stage == 'end' then
   return { redis.call('SCARD', key('old', me)) }
 end
 
--- How long other nodes have to resync, too, before sessions that no node keeps become due.
+-- How long other nodes also have to resync before sessions that no node keeps become due.
 local RETURN_TIME = 5000
 
 -- was_known: this Redis has confirmed the session, and has not lost its data since.
@@ -70,7 +70,7 @@ local function restore_share(k, id, created_at, load_count, is_confirmed, was_kn
       s.f.l, s.f.p, s.f.ua, s.f.ea = text(load_count), unloaded and 'n' or 'l', text(now + RETURN_TIME), text(now + RETURN_TIME)
       s.f.h, s.f.y = had_page and '1' or nil, ever and '1' or nil
     elseif is_confirmed and tonumber(s.f.b) > created_at then
-      -- Redis has lost it, and another node has begun a new session of the token meanwhile.
+      -- Redis has lost it, and another node has begun a new session of the token in the meantime.
       notify_others(s, 'alias', id)
       s.f.id, s.f.b = id, text(created_at)
     end
