@@ -133,3 +133,21 @@ for (const [name, place] of PLACES) {
     })
   })
 }
+
+it('a session is not unloaded while the first use of a scope is on its way to the cluster', async t => {
+  const place = clusterOfOne()
+  const { user, clock, log } = scopes(t, place)
+  const { state, end } = await user().begin()
+  void state.id
+  const page = await user().connect()
+  await clock.advance(0)
+  const release = place.coordinator.hold('answers')
+  state.scoped('a').set('x', 1)
+  page.close()
+  await clock.advance(4)
+  assert.deepEqual(log(), ['load session'])
+  release()
+  await clock.advance(0)
+  assert.deepEqual(log(), ['load a', 'unload a', 'unload session'])
+  end()
+})
