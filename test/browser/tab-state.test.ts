@@ -102,6 +102,8 @@ describe('the tab', { concurrency: 3 }, () => {
     it(`${what} is another one, even when both reload`, async t => {
       const site = await tabSite(t)
       const tab = await counted(t, site)
+      // The id was in sessionStorage, which the window gets a copy of.
+      await tab.reload()
       const popup = await opened(tab, script)
       assert.deepEqual(await count(popup), [1, 3])
       await Promise.all([tab.reload(), popup.reload()])
@@ -113,6 +115,7 @@ describe('the tab', { concurrency: 3 }, () => {
   it('a window opened while the page is offline is another one', async t => {
     const site = await tabSite(t)
     const tab = await counted(t, site)
+    await tab.reload()
     const context = tab.context()
     await context.setOffline(true)
     const popup = await opened(tab, 'void open("about:blank")')
