@@ -48,6 +48,6 @@ test('tus: an upload continues, moves into the session, and an incomplete one is
   assert.notDeepEqual(await readdir(join(folder.path, 'incomplete')), [])
   await tab.close()
   await program.printed('UNLOAD')
-  await expectCleanStop(program, '1 pictures')
+  await expectCleanStop(program, '1 uploads')
   assert.deepEqual(await readdir(join(folder.path, 'incomplete')), [])
 })

@@ -51,5 +51,5 @@ export async function expectGalleryInBrowser(
   assert.doesNotMatch(program.output(), /UNLOAD/)
   await tab.close()
   await program.printed('UNLOAD')
-  await expectCleanStop(program, '1 pictures')
+  await expectCleanStop(program, '1 uploads')
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Program } from './program.ts'
 
-/** Stops a program as Ctrl+C does, and checks that it has cleaned up. @param deleted what its delete callback prints: `'1 pictures'` */
+/** Stops a program as Ctrl+C does, and checks that it has cleaned up. @param deleted what its delete callback prints: `'1 uploads'` */
 export async function expectCleanStop(program: Program, deleted: string): Promise<void> {
   program.interrupt()
   assert.deepEqual(await program.exited, [0, null], program.output())

@@ -38,7 +38,7 @@ export async function expectGallery(program: Program, stop: () => void): Promise
   // npx ends itself by the signal when its command has exited.
   if (!program.command.startsWith('npx ')) assert.deepEqual(exited, [0, null], program.output())
   assert.equal((await returned.closed).code, 1012)
-  await expectCleanedUp(program, '1 pictures')
+  await expectCleanedUp(program, '1 uploads')
 }
 
 /** Uploads a picture by the form of the page. */
