@@ -144,6 +144,6 @@ export class KnownScope extends ScopeAccess {
 export function scopeOfScope(): GradioStateError {
   return new GradioStateError(
     'OPTION_INVALID',
-    'Expected scoped() to be called on a session, got a scope. Scopes have no scopes: put both keys into one.',
+    'Expected scoped() to be called on a session, got a scope. Scopes cannot be nested: combine both keys into one.',
   )
 }

@@ -276,7 +276,7 @@ export class ExpiryWatcher implements DueSource {
 function timedOut(): GradioStateError {
   return new GradioStateError(
     'STORE_TIMEOUT',
-    `Expected the session store to answer within ${ANSWER_TIMEOUT / 1000} s, got no answer. No state is deleted meanwhile; the query is repeated.`,
+    `Expected the session store to answer within ${ANSWER_TIMEOUT / 1000} s, got no answer. No state is deleted, and the query is repeated.`,
   )
 }
 

@@ -106,6 +106,6 @@ export abstract class StoredSession implements TokenStorage, ObservedSession {
 function over(): GradioStateError {
   return new GradioStateError(
     'SESSION_ENDED',
-    'Expected the framework session that this request came with, but it was destroyed or regenerated meanwhile.',
+    'Expected the framework session that this request came with, but it was destroyed or regenerated in the meantime.',
   )
 }

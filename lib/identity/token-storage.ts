@@ -70,6 +70,6 @@ export function canSetCookie(res: ServerResponse | undefined): res is ServerResp
 export function headersSent(): GradioStateError {
   return new GradioStateError(
     'HEADERS_SENT',
-    'Expected the first use of req.gradioState before the headers of the answer are sent, since they give the browser the cookie of its session. Use it, or await req.gradioState.establish(), earlier.',
+    'Expected the first use of req.gradioState before the headers of the response are sent, since they give the browser the cookie of its session. Use it, or await req.gradioState.establish(), earlier.',
   )
 }

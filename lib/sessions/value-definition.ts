@@ -56,7 +56,7 @@ export class StateRegistry {
     if (this.#definitions.has(name)) {
       throw new GradioStateError(
         'STATE_DUPLICATE',
-        `Expected one definition of state ${show(name)}, got a second one. Keep what the first one returned, and use that.`,
+        `Expected one definition of state ${show(name)}, got a second one. Keep the object that the first one returned, and use it.`,
       )
     }
     const definition = make()
@@ -84,14 +84,14 @@ export class StateRegistry {
       if (!this.#definitions.has(state)) return { name: state, initial: undefined, config: undefined }
       throw new GradioStateError(
         'STATE_DEFINED',
-        `Expected a plain name without a definition, got ${show(state)}, which is defined. Use what state() or sharedState() returned.`,
+        `Expected a plain name without a definition, got ${show(state)}, which is defined. Use the object that state() or sharedState() returned.`,
       )
     }
     if (!(state instanceof Definition)) throw invalid('the state', 'what state() returned, or a name', state)
     if (!(state instanceof StateDefinition)) {
       throw new GradioStateError(
         'STATE_SHARED',
-        `Expected what state() returned, or a name, got the shared state ${show(state.name)}. Call its own methods, which take the session first: await shared.get(req.gradioState).`,
+        `Expected the object that state() returned, or a name, got the shared state ${show(state.name)}. Call its own methods, which take the session first: await shared.get(req.gradioState).`,
       )
     }
     this.check(state)
@@ -186,7 +186,7 @@ function clone<T>(name: string, value: T): T {
 function uncloneable(name: string, found: string, cause?: unknown): GradioStateError {
   return new GradioStateError(
     'VALUE_UNCLONEABLE',
-    `Expected the initial value of state ${show(name)} to be plain data, since each session gets a clone, got ${found} in it. Give a function that makes the value: { value: () => ... }.`,
+    `Expected the initial value of state ${show(name)} to be plain data, since each session gets a clone, got ${found} in it. Pass a function that creates the value: { value: () => ... }.`,
     { cause },
   )
 }

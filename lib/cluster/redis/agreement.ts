@@ -64,7 +64,7 @@ export function otherFormat(format: string): GradioStateError {
 export function recordDamaged(name: string): GradioStateError {
   return new GradioStateError(
     'CLUSTER_RECORD_DAMAGED',
-    `Expected the record ${name} in Redis to be as this version writes it, got one of another type, or with missing or garbled fields. It was deleted; the session that it belonged to has lost what was in it.`,
+    `Expected the record ${name} in Redis to have the format of this version, got one of another type, or with missing or corrupted fields. It was deleted, and the session that it belonged to has lost its content.`,
   )
 }
 

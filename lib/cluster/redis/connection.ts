@@ -118,7 +118,7 @@ export function unavailable(cause?: unknown): GradioStateError {
   if (isUnavailable(cause)) return cause
   return new GradioStateError(
     'CLUSTER_UNAVAILABLE',
-    'Expected Redis to answer, but it is unavailable. Local values work meanwhile; nothing is deleted. Try again later.',
+    'Expected Redis to answer, but it is unavailable. Local values still work, and nothing is deleted. Try again later.',
     ...(cause === undefined ? [] : [{ cause }]),
   )
 }

@@ -187,6 +187,6 @@ const NO_CLAIM: Reported = { pageExpected: false }
 function onTwoNodes(id: string): GradioStateError {
   return new GradioStateError(
     'VALUES_ON_TWO_NODES',
-    `Expected the requests of session ${id} that use local values to reach one node, but they reached two, and each has values of its own. Use sticky sessions at the load balancer, or sharedState() for values that must be the same on all nodes. (Reported once.)`,
+    `Expected the requests of session ${id} that use local values to reach one node, but they reached two, and each has its own values. Use sticky sessions at the load balancer, or sharedState() for values that must be the same on all nodes. (Reported once.)`,
   )
 }

@@ -7,7 +7,8 @@ import { VALUES } from './values.js'
 /**
  * Runs a batch of commands.
  *
- * KEYS: the shard's tag. ARGV: the node, the prefix of the nodes' channels, the number of the batch, then each command as a JSON array.
+ * KEYS: the shard's tag.
+ * ARGV: the node, the prefix of the nodes' channels, the number of the batch, then each command as a JSON array.
  * Returns `{ 'OK', answer, … }`, with an answer for each command as described there, or `{ 'FAILED', message }`; or `{ 'LAPSED' }` when
  * nothing was done, because the node was considered dead or a batch was lost.
  */
