@@ -191,7 +191,7 @@ describe('one session', () => {
     const tab = 'a'.repeat(22)
     await (await present.fetch('/scopes', { method: 'POST', headers: { 'gradio-state-tab': tab } })).text()
     const admitted = await operator()
-    const { details } = await snapshot(admitted, `session=${id}`)
+    const { details, due } = await snapshot(admitted, `session=${id}`)
     assert.deepEqual(details?.scopes.map(({ name, values }) => [name, values]).sort(), [
       ['room 7', 1],
       ['tab', 1],
@@ -199,6 +199,17 @@ describe('one session', () => {
     const scope = details?.scopes[0]?.id ?? ''
     const shot = await snapshot(admitted, `session=${scope}`)
     assert.deepEqual([shot.details?.row.id, shot.details?.parent], [scope, id])
+    // What is due in them is listed, and a search finds their session.
+    assert.ok(due.some(({ session, what }) => session === scope && what === 'unload'))
+    await user()
+    for (const [text, matches] of [
+      [scope.slice(9, 23), 1],
+      ['room', 1],
+      [tab, 0],
+    ] as const) {
+      const { list } = await snapshot(admitted, new URLSearchParams({ text }).toString())
+      assert.equal(list.matches, matches)
+    }
     assert.ok(!JSON.stringify([details, shot]).includes(tab))
   })
 

@@ -6,8 +6,8 @@ import type { InstanceContext } from '../instance.js'
 import type { Connections, FileRow, Limit, ScopeRow, SessionDetails } from './data.js'
 import { limit } from './limits.js'
 import type { Describe } from './options.js'
-import { dueOf, type Moment, rowOf, valuesOf } from './session-rows.js'
-import { messageOf, shorten, textOf } from './texts.js'
+import { dueOf, type Moment, rowOf, scopeName, valuesOf } from './session-rows.js'
+import { messageOf, textOf } from './texts.js'
 
 /** Finds a session by its id, including one that is ending. */
 export function findSession({ registry }: Sessions, id: string): Session | undefined {
@@ -43,12 +43,8 @@ export async function detailsOf(
 function scopesOf({ scopes }: Session, moment: Moment): ScopeRow[] {
   return (scopes?.all ?? []).slice(-MAX_SCOPES).map(scope => {
     const { id, status, values, next } = rowOf(scope, moment)
-    return { id, status, values, next, name: scopeName(scope.key ?? '') }
+    return { id, status, values, next, name: scopeName(scope) }
   })
-}
-
-function scopeName(key: string): string {
-  return key.startsWith('tab:') ? 'tab' : shorten(key, MAX_KEY)
 }
 
 /** Without the ids of pages: with such an id and the cookie, anyone could send the goodbye of a page. */
@@ -103,8 +99,6 @@ async function describeSession(
 }
 
 const MAX_SCOPES = 100
-/** In characters. */
-const MAX_KEY = 100
 /** How many files of a session are listed. They are the newest ones. */
 const MAX_FILES = 100
 /** In characters. */

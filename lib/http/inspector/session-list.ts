@@ -3,11 +3,11 @@ import type { SessionRegistry } from '../../sessions/registry.js'
 import type { Session } from '../../sessions/session.js'
 import type { Counts, DueItem, Order, SessionPage, SessionStatus } from './data.js'
 import { Lowest } from './lowest.js'
-import { dueOf, infoOf, type Moment, rowOf, statusOf } from './session-rows.js'
+import { dueOf, infoOf, type Moment, rowOf, scopeName, statusOf } from './session-rows.js'
 
 /** Which sessions to list. */
 export interface ListQuery {
-  /** A part of the id or of the info, in lower case. */
+  /** A part of the id, of the info, or of the id or name of a scope, in lower case. */
   readonly text: string
   readonly status: SessionStatus | undefined
   readonly order: Order
@@ -34,7 +34,10 @@ export async function survey(registry: SessionRegistry, moment: Moment, query: L
   let matches = 0
   let read = 0
   for (const session of both(registry.ending, registry.values())) {
-    if (++read % SLICE === 0) await setImmediate()
+    if (++read >= SLICE) {
+      await setImmediate()
+      read = 0
+    }
     counts[statusOf(session)]++
     counts.pages += session.pages
     const files = moment.cache.peek(session.id)
@@ -43,6 +46,9 @@ export async function survey(registry: SessionRegistry, moment: Moment, query: L
     largest.files = Math.max(largest.files, files?.count ?? 0)
     const dueHere = dueOf(session, moment.now)
     for (const item of dueHere) due.add(item.in, item)
+    const scopes = session.scopes?.usable ?? []
+    for (const scope of scopes) for (const item of dueOf(scope, moment.now)) due.add(item.in, item)
+    read += scopes.length
     if (!fits(session, query)) continue
     matches++
     found.add(keyOf(query.order, session, files?.bytes ?? 0, dueHere[0]?.in), session)
@@ -58,7 +64,9 @@ function* both(first: Iterable<Session>, second: Iterable<Session>): Generator<S
 
 function fits(session: Session, { text, status }: ListQuery): boolean {
   if (status !== undefined && statusOf(session) !== status) return false
-  return text === '' || session.id.includes(text) || infoOf(session).toLowerCase().includes(text)
+  if (text === '' || session.id.includes(text) || infoOf(session).toLowerCase().includes(text)) return true
+  const scopes = session.scopes?.all ?? []
+  return scopes.some(scope => scope.id.includes(text) || scopeName(scope).toLowerCase().includes(text))
 }
 
 /** The lowest key comes first. */
@@ -79,5 +87,5 @@ export const PAGE_SIZE = 50
 /** Enough for the default of `maxSessions`. For later pages, more sessions would have to be sorted; a search finds them. */
 const MAX_PAGE = 199
 const DUE_SHOWN = 8
-/** How many sessions are read in one turn of the event loop. This takes less than a millisecond. */
+/** How many sessions and scopes are read in one turn of the event loop. This takes less than a millisecond. */
 const SLICE = 250

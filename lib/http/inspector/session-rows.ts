@@ -1,7 +1,7 @@
 import type { FileCache } from '../../files/cache.js'
 import type { Session } from '../../sessions/session.js'
 import type { DueItem, SessionRow, SessionStatus, ValueRow } from './data.js'
-import { textOf } from './texts.js'
+import { shorten, textOf } from './texts.js'
 
 /** The moment at which sessions are read. */
 export interface Moment {
@@ -66,6 +66,11 @@ export function valuesOf({ values, localValues }: Session, now: number): ValueRo
   return rows
 }
 
+/** The key of a scope; for a tab, without the tab's id. */
+export function scopeName({ key = '' }: Session): string {
+  return key.startsWith('tab:') ? 'tab' : shorten(key, MAX_KEY)
+}
+
 /** Cached, because each search reads the texts of all sessions. */
 const infos = new WeakMap<Session, string>()
 
@@ -81,4 +86,5 @@ export function infoOf(session: Session): string {
 export const MAX_VALUES = 100
 /** In characters. */
 const MAX_INFO = 200
+const MAX_KEY = 100
 const NEVER = Number.POSITIVE_INFINITY
