@@ -1,6 +1,6 @@
 import { inWords } from '/times.js'
 
-/** Where the page notes when it was open, and its session. */
+/** Where the page stores when it was open, and its session. */
 const storageKey = 'state-cleanup-demo'
 
 const part = {
@@ -10,7 +10,7 @@ const part = {
   result: document.getElementById('away-result'),
 }
 
-/** Notes that the page is open now. The last note tells when it was left. */
+/** Stores that the page is open now. When it is left, the last stored time remains. */
 export function noteOpen(session) {
   if (session) localStorage.setItem(storageKey, JSON.stringify({ session, at: Date.now() }))
 }

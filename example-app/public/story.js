@@ -1,6 +1,6 @@
 import { inWords } from '/times.js'
 
-/** Above this, nobody waits to see what happens, in seconds. */
+/** In seconds. Above this, nobody would wait to see what happens. */
 const patience = 120
 
 const part = {
@@ -9,7 +9,7 @@ const part = {
   tryIt: document.getElementById('try-it'),
 }
 
-/** Tells what will happen when the page is closed. */
+/** Shows what will happen when the page is closed. */
 export function drawStory(summary) {
   const { gracePeriod, unloadDelay, timeToLive } = summary
   for (const element of part.times) element.textContent = inWords(summary[element.dataset.time])
