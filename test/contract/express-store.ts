@@ -204,7 +204,7 @@ export function describeExpressStore(
           assert.equal(
             await sessionStore.expiryOf(me.frameworkSessionId()),
             undefined,
-            'it was not made anew',
+            'it was not created again',
           )
         })
 

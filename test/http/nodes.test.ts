@@ -443,7 +443,7 @@ it('a cookie that one node has set finds the same session on the others', async 
   const user = roamingUser()
   const { id } = await who(user, a)
   for (const node of [b, c, a]) assert.equal((await who(user, node)).id, id)
-  // Also if it has ended: parallel requests agree on the next session.
+  // Even if it has ended: parallel requests agree on the next session.
   await user.at(b).fetch('/logout', POST)
   const lives = await Promise.all([a, b, c].map(async node => (await who(user, node)).id))
   assert.equal(new Set([...lives, id]).size, 2)

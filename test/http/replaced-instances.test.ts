@@ -1,4 +1,4 @@
-// An instance that is made anew at the same server, as hot reload does.
+// An instance that is recreated on the same server, as hot reload does.
 
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'

@@ -160,7 +160,7 @@ forEachKoa(Koa => {
   }
 
   for (const [name, koaSession] of Object.entries(KOA_SESSIONS)) {
-    it(`every middleware runs to its end, whoever responds, with ${name}`, async t => {
+    it(`every middleware runs to completion, no matter which one responds, with ${name}`, async t => {
       let after = 0
       const count: Middleware = async (_ctx, next) => {
         await next()

@@ -228,7 +228,7 @@ describe('the functions of an app run in no user’s async context', () => {
     assert.deepEqual(took(seen, 'the app'), all(LOADED, UNLOADED, deleted('timeToLive'), ENDED))
   })
 
-  it('also when one of them runs something in another context, and in what follows', async t => {
+  it('even when one of them runs something in another context, and in what follows', async t => {
     const { gradio, clock, user, errors } = harness(t)
     const seen: unknown[] = []
     const deleteCallback = () => seen.push(context.getStore())
