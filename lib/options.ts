@@ -23,7 +23,10 @@ export interface GradioStateOptions extends FileOptions {
    * library's own cookie, begin with it. @default ''
    */
   publicPath?: string
-  /** How long a closed session keeps its state. @default '60m', as in the Gradio guide */
+  /**
+   * How long a closed session keeps its state: from when its last page has closed and its last request has ended. If it is shorter than
+   * `unloadDelay`, `unload` hooks run at its end. @default '60m', as in the Gradio guide
+   */
   gracePeriod?: Duration
   /** The time from the last page's disconnect to `unload`. A faster reload doesn't unload. 0 is Gradio's behaviour. @default 2 */
   unloadDelay?: Duration
