@@ -134,7 +134,7 @@ export class ClaimWorker implements DueSource {
     const run = () => this.#context.lifecycle.limiter.run(() => this.#unload(session, claim))
     const { scopes } = session
     const inScopes = scopes?.all.flatMap(scope => scope.finished ?? scope.unloading ?? []) ?? []
-    // Without a slot of the limiter: the scopes need slots of their own. Those that have ended may still run hooks.
+    // Without a slot of the limiter: the scopes need their own slots. Those that have ended may still run hooks.
     const scopesOver = async () => {
       await Promise.all(inScopes)
       await scopes?.allFinished()
@@ -151,7 +151,7 @@ export class ClaimWorker implements DueSource {
     await this.#track(claim, isOurs => lifecycle.unload(session, claim.load, claim.reason, isOurs))
     if (session.finished !== undefined) return
     this.#remoteSessions.delete(claim.id)
-    // If somebody has entered meanwhile, completing the claim has loaded the session again.
+    // If a page or request has entered in the meantime, completing the claim has loaded the session again.
     if (session.presence.phase === 'unloading') session.presence.unloadedElsewhere()
     this.#context.arm(session)
   }

@@ -109,7 +109,7 @@ export class Lifecycle {
       return session.finished
     }
     const run = () => this.limiter.run(finish ?? (() => this.finish(session, reason, work)))
-    // Without a slot of the limiter: the scopes need slots of their own.
+    // Without a slot of the limiter: the scopes need their own slots.
     void (scopesFinished === undefined ? run() : scopesFinished.then(run)).then(over)
     return session.finished
   }

@@ -63,7 +63,7 @@ export class LocalWorker {
     const { presence, scopes } = session
     presence.beginUnload()
     const inScopes = scopes && this.#unloadScopes(scopes, presence.reason)
-    // Until the hooks of the scopes have run without a slot of the limiter: scopes that have ended need slots of their own.
+    // Until the hooks of the scopes have run. Without a slot of the limiter: scopes that have ended need their own slots.
     const running =
       inScopes === undefined ? this.#runHooks(session) : inScopes.then(() => this.#runHooks(session))
     if (running === undefined) this.#unloaded(session)

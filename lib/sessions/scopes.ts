@@ -46,7 +46,7 @@ export class Scopes<S extends Scope> {
     return Promise.all([...this.#ending].map(scope => scope.finished))
   }
 
-  /** Like {@link finished}, also for scopes that end meanwhile. */
+  /** Like {@link finished}, but also waits for scopes that end in the meantime. */
   async allFinished(): Promise<void> {
     while (this.#ending.size > 0) await this.finished
   }
