@@ -77,5 +77,5 @@ export class ExpectedPages {
   }
 }
 
-/** How long a page may take to reconnect after its socket broke, in milliseconds. In measurements, pages reconnected in less than a second. */
+/** How long a page may take to reconnect after its socket broke, in milliseconds. In measurements, pages reconnected within a second. */
 export const RECONNECT = 1_500
