@@ -16,7 +16,7 @@ const GRACE_PERIOD = '6'
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-it('the heart of the demo is one file of at most 60 lines', () => {
+it('the core of the demo is one file of at most 60 lines', () => {
   assert.ok(read('example-app/demo.ts').trimEnd().split('\n').length <= 60)
 })
 

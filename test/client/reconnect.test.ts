@@ -49,7 +49,7 @@ describeClient('a page that reconnects', () => {
       assert.equal(server.count('post'), 4)
     })
 
-    each('is followed by a POST at once, also where the next socket has to wait', async () => {
+    each('is followed by a POST at once, even where the next socket has to wait', async () => {
       const tab = await openStoppedConnected()
       const sawAfterLoss: Seen['what'][][] = []
       for (let losses = 0; losses < 3; losses++) {
@@ -70,7 +70,7 @@ describeClient('a page that reconnects', () => {
       assert.deepEqual(await changes(tab), [])
     })
 
-    each('is noticed by 70 s of silence, and not sooner', async () => {
+    each('is detected after 70 s of silence, and not sooner', async () => {
       const tab = await openStoppedConnected()
       await advance(tab, 60, 10)
       server.socket().send('1')
@@ -168,7 +168,7 @@ describeClient('a page that reconnects', () => {
       assert.equal(server.all('bye')[0]?.n, 2)
     })
 
-    each('with 409 time and again is no storm', async () => {
+    each('with 409 again and again causes no storm', async () => {
       server.onPost = () => 409
       const tab = await openStoppedTab()
       await callConnect(tab)

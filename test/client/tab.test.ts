@@ -77,7 +77,7 @@ describeClient('the tab', () => {
       assert.match(String(body), /before/)
     })
 
-    each('does not name it to another origin, also through a <base>', async () => {
+    each('does not name it to another origin, even through a <base>', async () => {
       const elsewhere = await startServer({ allowOrigin: server.url })
       try {
         const tab = await openConnected()

@@ -63,7 +63,7 @@ describe('the first use', () => {
     assert.deepEqual([gradio.stats().sessions, gradio.stats().ending], [0, 0])
   })
 
-  it('establish() twice, also concurrently, is one entry', async t => {
+  it('establish() twice, even concurrently, is one entry', async t => {
     const { user, gradio, rest, clock } = far(t)
     const { state, end } = await user().begin()
     await Promise.all([state.establish(), state.establish()])

@@ -381,7 +381,7 @@ export function describeCoordinator(name: string, open: Open): void {
       assert.equal((await b.unload('a'))?.reason, 'disconnected')
     })
 
-    test('keeps the state at the node that reports it', async (a, b) => {
+    test('keeps the state on the node that reports it', async (a, b) => {
       await a.enter('a')
       await b.enter('a')
       await a.leave('a')

@@ -53,7 +53,7 @@ function directoryOf(t: TestContext): string {
 }
 
 describe('a written file', () => {
-  it('is complete and has the right hash, for any size, also concurrently', async t => {
+  it('is complete and has the right hash, for any size, even concurrently', async t => {
     const directory = directoryOf(t)
     const around = [1, 2, 4, 9].flatMap(n => [-1, 0, 1].map(i => n * IN_MEMORY + i))
     const sizes = [0, 1, 65_536, ...around, 20_000_000]
@@ -79,7 +79,7 @@ describe('a written file', () => {
     }
   })
 
-  it('is on the disk only when it no longer fits in memory, also as many small pieces', async t => {
+  it('is on the disk only when it no longer fits in memory, even as many small pieces', async t => {
     const directory = directoryOf(t)
     for (const [pieces, size, isWritten] of [
       [4, IN_MEMORY / 4, false],

@@ -216,7 +216,7 @@ itInMemory(
   },
 )
 
-itInMemory('a socket that closes while its page is reported again hurts nobody', async t => {
+itInMemory('a socket that closes while its page is reported again has no effect', async t => {
   const { all, left, clock, 0: a } = await cluster(t, 2)
   const user = roamingUser()
   const { socket } = await dial(t, a, 'page', await heartbeat(user.at(a), 'page'))
@@ -247,7 +247,7 @@ itInMemory('a heartbeat keeps its page even if the coordinator fails', async t =
   assert.deepEqual([counts(all), left], [[1, 0], []])
 })
 
-itInMemory('a goodbye that comes while its page is reported again holds', async t => {
+itInMemory('a goodbye that arrives while its page is reported again remains valid', async t => {
   const { all, 0: a } = await cluster(t, 2)
   const user = roamingUser()
   await heartbeat(user.at(a), 'page')

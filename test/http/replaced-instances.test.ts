@@ -144,7 +144,7 @@ forEachExpress((_name, express) => {
     assert.deepEqual(c.events, ['C load'])
   })
 
-  it('instances for other hosts, other mount paths and other users replace nobody', async t => {
+  it('instances for other hosts, other mount paths and other users replace no other instance', async t => {
     const clock = fakeClock()
     const make = (name: string) => load(t, express, clock, name, [])
     const [first, second, below, later] = ['first', 'second', 'below', 'later'].map(make) as [

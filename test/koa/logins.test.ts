@@ -32,7 +32,7 @@ const routes: KoaRoutes = {
 
 forEachKoa(Koa => {
   for (const [name, koaSession] of Object.entries(KINDS)) {
-    it(`a logout ends the session, and the next request starts anew, in ${name}`, async t => {
+    it(`a logout ends the session, and the next request starts another one, in ${name}`, async t => {
       const { gradio, visitor, log, failures } = await koaSite(t, Koa, { koaSession: koaSession() })
       const user = visitor()
       const { id } = await set(user, 'mine')

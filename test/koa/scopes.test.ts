@@ -127,7 +127,7 @@ forEachKoa(Koa => {
     })
   }
 
-  it("a closed scope ends after its grace period, while the session of the library's own cookie lives on", async t => {
+  it("a closed scope ends after its grace period, while the session of the library's own cookie continues", async t => {
     const options = { gracePeriod: 60 }
     const { request, scope, user, ended, pass } = await scopedUser(
       t,

@@ -37,7 +37,7 @@ test('the image: the steps of the Dockerfile, its command, and SIGTERM', async t
   await expectGallery(program, () => program.kill('SIGTERM'))
 })
 
-test('two pods share a user through Redis, and one that stops unloads nobody', async t => {
+test('two pods share a user through Redis, and one that stops unloads no session', async t => {
   const redis = await redisNode()
   t.after(() => redis.remove())
   const pod = (name: string) =>

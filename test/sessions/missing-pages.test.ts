@@ -88,7 +88,7 @@ describe('the warning that no page has connected', () => {
     assert.equal(messages.length, 1)
   })
 
-  it('is not emitted at the unload of clients that are no browsers, but when their session ends', async t => {
+  it('is not emitted at the unload of clients other than browsers, but when their session ends', async t => {
     const { clock, messages, send } = watched(t)
     for (let times = 0; times < 3; times++) {
       await send('curl', {}, HTML)
@@ -99,7 +99,7 @@ describe('the warning that no page has connected', () => {
     assert.match(messages.join(), /^A session that never had a page has ended\. /)
   })
 
-  it('is not emitted for responses to browsers that are no pages', async t => {
+  it('is not emitted if the response to a browser is not a page', async t => {
     const { clock, messages, send } = watched(t)
     await send('Ada', NAVIGATION, 'application/json')
     await clock.advance('1m')
