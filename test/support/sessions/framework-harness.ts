@@ -53,6 +53,8 @@ export interface HarnessRequest {
 }
 
 export interface FrameworkHarnessOptions {
+  /** Several instances can share one. */
+  clock?: FakeClock
   options?: GradioStateOptions
   session?: Partial<SessionOptions>
   store?: TroubledStore
@@ -61,9 +63,13 @@ export interface FrameworkHarnessOptions {
 /** An instance behind express-session, on a fake clock, for one test. */
 export function frameworkHarness(
   t: TestContext,
-  { options, session: sessionOptions, store = new TroubledStore() }: FrameworkHarnessOptions = {},
+  {
+    clock = worldClock(t),
+    options,
+    session: sessionOptions,
+    store = new TroubledStore(),
+  }: FrameworkHarnessOptions = {},
 ): FrameworkHarness {
-  const clock = worldClock(t)
   const gradio = gradioState({ clock, ...options })
   const cookie = { maxAge: LIFETIME * 1000 }
   const middleware = session(sessionDefaults({ store, cookie, ...sessionOptions }))
