@@ -35,7 +35,7 @@ write(STAMP, sources)
 /** A hash of everything that the build reads. */
 function digest() {
   const files = readdirSync('lib', { recursive: true, withFileTypes: true })
-    .filter(file => file.isFile())
+    .filter(file => file.isFile() && !file.name.endsWith('.tsbuildinfo'))
     .map(file => join(file.parentPath ?? file.path, file.name))
     .sort()
   const hash = createHash('sha256')

@@ -5,7 +5,7 @@ import { program } from '../support/program.ts'
 import type { Report } from './sessions.ts'
 
 /** Until then the heap grows by what is created once: compiled code, the capacity of tables. */
-const WARM_UP = 10_000
+const WARM_UP = 20_000
 const SESSIONS = 20_000
 
 it('20,000 sessions leave nothing behind: the heap returns to its size, and no timer, listener or socket is left', t => {

@@ -6,7 +6,7 @@ import { it } from 'node:test'
 import type { GradioState } from '../../lib/index.ts'
 import { forEachSetting } from '../support/cluster/places.ts'
 import { counterApps } from '../support/http/counter-app.ts'
-import { idle, json, pass } from '../support/http/express.ts'
+import { idle, json, pass, until } from '../support/http/express.ts'
 
 const POST = { method: 'POST' }
 
@@ -206,6 +206,7 @@ forEachSetting((express, { place, calm, minute }) => {
       await idle(gradio)
     }
     await clock.advance(0)
+    await until(() => deleted.length > 0 && gradio.stats().sessions === 2, 'that a session is evicted')
     assert.deepEqual(deleted, [{ value: { count: 1 }, reason: 'evicted' }])
     assert.equal(gradio.stats().sessions, 2)
   })
