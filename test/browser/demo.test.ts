@@ -41,6 +41,14 @@ for (const app of APPS) {
       await context.close()
     })
 
+    it('links to the inspector, which shows the user', async () => {
+      const context = await browser.newContext()
+      const tab = await open(context, example().url)
+      const [inspector] = await Promise.all([context.waitForEvent('page'), tab.click('#inspect a')])
+      await inspector.waitForSelector(`a[title="${await sessionOf(example(), tab)}"]`)
+      await context.close()
+    })
+
     it('counts the pictures of each tab next to the gallery that all tabs share, even after a reload', async () => {
       const context = await browser.newContext()
       const first = await open(context, example().url)
