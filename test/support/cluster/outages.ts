@@ -26,7 +26,7 @@ export async function outage(
   seconds: number,
   isWhole = true,
 ): Promise<OutageReport> {
-  const cluster = await startNodes(redisAt, { gracePeriod: 2, unloadDelay: 0.5 })
+  const cluster = await startNodes(redisAt, { gracePeriod: 2, unloadDelay: 0.5 }, 2)
   let isOn = true
   try {
     const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
@@ -104,7 +104,7 @@ export interface ForgottenReport {
 /** Redis comes back empty: sessions of the nodes continue, with their local values, and closed ones end after the grace period. */
 export async function forgotten(redis: RedisNode, users: number): Promise<ForgottenReport> {
   // Long enough for users to move to another node within it on a busy machine.
-  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 15, unloadDelay: 0.5 })
+  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 15, unloadDelay: 0.5 }, 2)
   try {
     const visits = await inBatches(users, index => begin(cluster, `user-${index}`))
     const open = visits.filter((_, index) => index % 3 === 0)
@@ -172,7 +172,7 @@ function isDeparture({ what }: ClusterEvent): boolean {
  */
 export async function rolledBack(redis: RedisNode, users: number): Promise<void> {
   // An unload that is due before Redis is stopped would run again after it was restored: Redis has lost its completion.
-  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 12, unloadDelay: 10 })
+  const cluster = await startNodes({ url: redis.url }, { gracePeriod: 12, unloadDelay: 10 }, 2)
   try {
     const early = await inBatches(users, index => begin(cluster, `early-${index}`))
     const saved = await redis.save()
