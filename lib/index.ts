@@ -102,7 +102,7 @@ export function gradioState(options?: GradioStateOptions): GradioState {
   const inspectors = new Inspectors(sessions)
   const exchanges = new Exchanges(sessions.deadlines)
   const shared = { config, sessions, cache, identity, mountPaths, exchanges, inspectors }
-  const pages = new Pages(sessions, config.clock, token => identity.renewalInterval(token))
+  const pages = new Pages(sessions, config.clock, identity)
   const upgrades = new PageUpgrades(pages, sessions, config.heartbeat, (page, req) =>
     identity.returningCookies.socketOpened(page, req),
   )

@@ -74,15 +74,6 @@ export function warnOfReplacedInstance(): void {
   )
 }
 
-/** Another process answers some requests of the same pages. */
-export function warnOfSeveralProcesses(): void {
-  warn('GRADIO_STATE_SEVERAL_PROCESSES', [
-    `Another process answers some requests of the pages that this one${processName()} serves, but each process keeps its own sessions.`,
-    'So users lose their state, and are unloaded while their tab is open. Use sticky sessions, which node:cluster and PM2 have not',
-    "by themselves, or one process, or share the sessions: gradioState({ cluster: redis({ … }) }), with redis from 'gradio-state/redis'.",
-  ])
-}
-
 /** What started this process, if that can be seen. */
 function processName(): string {
   const { pm_id: pm2 } = process.env
@@ -90,7 +81,7 @@ function processName(): string {
   return cluster.isWorker ? ` (worker ${cluster.worker?.id} of node:cluster)` : ''
 }
 
-/** One instance's warnings about cookies. Each is emitted once, the one about shared caches once per route, for a limited number of routes. */
+/** One instance's warnings about cookies and processes. Each is emitted once, the one about shared caches once per route, for a limited number of routes. */
 export class Warnings {
   readonly #reported = new Set<string>()
 
@@ -107,6 +98,15 @@ export class Warnings {
       `${routeOf(req)} used the state in a request from another site. The browser may have withheld its cookie because of`,
       'SameSite, so no new cookie was set, and the session ended with the response. Redirect such requests to a',
       "route that uses the state, or set { cookie: { sameSite: 'none', secure: true } }.",
+    ])
+  }
+
+  /** Another process answers some requests of the same pages. */
+  severalProcesses(): void {
+    this.#once('GRADIO_STATE_SEVERAL_PROCESSES', () => [
+      `Another process answers some requests of the pages that this one${processName()} serves, but each process keeps its own sessions.`,
+      'So users lose their state, and are unloaded while their tab is open. Use sticky sessions, which node:cluster and PM2 have not',
+      "by themselves, or one process, or share the sessions: gradioState({ cluster: redis({ … }) }), with redis from 'gradio-state/redis'.",
     ])
   }
 

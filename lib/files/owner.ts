@@ -2,6 +2,7 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { lstat, readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
+import { statOf } from '../util/process-stat.js'
 
 /** The content of `owner.json`: which process and instance the directory of an instance belongs to. */
 export interface Owner {
@@ -31,7 +32,7 @@ export function ownerOf(instance: string): Owner {
     boot: readOrEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
     namespace: readOrEmpty(() => readlinkSync('/proc/self/ns/pid')),
     pid: process.pid,
-    started: startTimeOf(process.pid) ?? '',
+    started: statOf(process.pid)?.started ?? '',
   }
 }
 
@@ -58,7 +59,7 @@ export async function readOwner(directory: string): Promise<{ owner: Owner; leas
  */
 export function isAlive(owner: Owner, self: Owner, leaseAge: number): boolean {
   const isVisible = owner.host === self.host && owner.boot === self.boot && owner.namespace === self.namespace
-  if (isVisible && self.started !== '') return startTimeOf(owner.pid) === owner.started
+  if (isVisible && self.started !== '') return statOf(owner.pid)?.started === owner.started
   if (isVisible && !processExists(owner.pid)) return false
   return leaseAge < LEASE_DURATION
 }
@@ -81,18 +82,6 @@ function isOwner(owner: Partial<Owner>): boolean {
 /** A directory has the name of its instance, or `.<instance>.new` while it is incomplete. */
 function instanceNameOf(directory: string): string {
   return basename(directory).replace(/^\.(.*)\.new$/, '$1')
-}
-
-/** Field 22 of `/proc/<pid>/stat` (proc(5)), counted from the end of the name, which may contain spaces and parentheses. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    // A zombie is dead, but remains listed until its parent waits for it: never, in a container without an init process.
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
-  } catch {
-    return undefined
-  }
 }
 
 function processExists(pid: number): boolean {

@@ -1,5 +1,4 @@
-import type { ServerResponse } from 'node:http'
-import { newTokenFor, type OwnCookie } from './own-cookie.js'
+import type { OwnCookie } from './own-cookie.js'
 import { wellFormedToken } from './token.js'
 import { type MarkedSession, type TokenStorage, tokenIn } from './token-storage.js'
 
@@ -16,18 +15,11 @@ export interface CustomSessions {
  */
 export class CustomSession implements TokenStorage {
   readonly #session: MarkedSession
-  readonly #res: ServerResponse | undefined
   readonly #cookie: OwnCookie
   readonly #customSessions: CustomSessions
 
-  constructor(
-    session: object,
-    res: ServerResponse | undefined,
-    cookie: OwnCookie,
-    customSessions: CustomSessions,
-  ) {
+  constructor(session: object, cookie: OwnCookie, customSessions: CustomSessions) {
     this.#session = session
-    this.#res = res
     this.#cookie = cookie
     this.#customSessions = customSessions
     // Only cookie-session and koa-session define it, and both persist their content.
@@ -44,7 +36,7 @@ export class CustomSession implements TokenStorage {
   }
 
   prepare(): string {
-    return this.find() ?? newTokenFor(this.#res)
+    return this.#cookie.tokenFor(this.find())
   }
 
   keep(token: string): void {

@@ -15,12 +15,14 @@ import { SessionMark } from './session-mark.js'
 import type { StoredSessionContext } from './stored-session.js'
 import { isRandomToken, tokenOfUser } from './token.js'
 import type { TokenStorage } from './token-storage.js'
+import { WorkerTags } from './worker-tags.js'
 
 /** Decides where a request's session token is stored: framework session, own cookie, or the result of `identify()`. */
 export class Identity {
   readonly mark: SessionMark
   readonly joinedSessions: JoinedSessions
   readonly returningCookies: ReturningCookies
+  readonly warnOfSeveralProcesses: () => void
   readonly #config: Config
   readonly #watcher: ExpiryWatcher
   readonly #customSessions: CustomSessions
@@ -36,7 +38,9 @@ export class Identity {
     this.#watcher = watcher
     this.#customSessions = { isProven: false }
     const warnings = new Warnings()
-    this.#ownCookies = { config: config.cookie, warnings }
+    this.warnOfSeveralProcesses = () => warnings.severalProcesses()
+    const workerTags = sessions.isShared ? undefined : WorkerTags.ofThisProcess(this.warnOfSeveralProcesses)
+    this.#ownCookies = { config: config.cookie, warnings, workerTags }
     this.returningCookies = new ReturningCookies(warnings, token => sessions.find(token) !== undefined)
     this.mark = new SessionMark(config.cookie)
     this.joinedSessions = new JoinedSessions(sessions)
@@ -72,7 +76,7 @@ export class Identity {
       return new ExpressSession(req, res, this.#stored, request.endedSerial, this.#config.store)
     const customSessions = this.#customSessions
     const ownCookie = this.#ownCookie(request)
-    if (koaSession === undefined) return new CustomSession(session, res, ownCookie, customSessions)
+    if (koaSession === undefined) return new CustomSession(session, ownCookie, customSessions)
     return koaSessionStorage({
       koaSession,
       session,

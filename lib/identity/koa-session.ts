@@ -32,7 +32,7 @@ export function koaSessionStorage(parts: KoaSessionParts): TokenStorage {
   const { externalKey } = koaSession
   if (externalKey !== undefined) return new KoaSessionInStore(externalKey, koaSession, request, context)
   customSessions.isProven = true
-  return new KoaSessionInCookie(session, request.res, ownCookie, customSessions, koaSession)
+  return new KoaSessionInCookie(session, ownCookie, customSessions, koaSession)
 }
 
 /** A session of koa-session in an external store. */
@@ -102,10 +102,8 @@ class KoaSessionInCookie extends CustomSession {
   readonly #koaSession: KoaSession
   #isUnsaved = false
 
-  constructor(
-    ...[session, res, cookie, customSessions, koaSession]: [...CustomSessionArguments, KoaSession]
-  ) {
-    super(session, res, cookie, customSessions)
+  constructor(...[session, cookie, customSessions, koaSession]: [...CustomSessionArguments, KoaSession]) {
+    super(session, cookie, customSessions)
     this.#koaSession = koaSession
   }
 

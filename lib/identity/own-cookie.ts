@@ -6,11 +6,14 @@ import { isEncrypted, type SessionRequest } from './request-context.js'
 import { addCookie } from './response-cookies.js'
 import { randomToken, wellFormedToken } from './token.js'
 import { canSetCookie, headersSent, patternOf, type TokenCookie, type TokenStorage } from './token-storage.js'
+import type { WorkerTags } from './worker-tags.js'
 
 /** Shared by all own cookies of an instance. */
 export interface OwnCookieContext {
   readonly config: CookieConfig
   readonly warnings: Warnings
+  /** Without a cluster that shares sessions, in a worker of `node:cluster`. */
+  readonly workerTags: WorkerTags | undefined
 }
 
 /** The library's own cookie, used where there is no framework session. */
@@ -46,7 +49,16 @@ export class OwnCookie implements TokenStorage {
   }
 
   prepare(): string {
-    return this.find() ?? newTokenFor(this.#request.res)
+    return this.tokenFor(this.find())
+  }
+
+  /** @param sent the token that the request has sent @returns that one, or else a new one */
+  tokenFor(sent: string | undefined): string {
+    const { req, res } = this.#request
+    const { workerTags } = this.#context
+    if (sent === undefined) return newTokenFor(res, workerTags?.tagFor(req))
+    workerTags?.check(sent, req)
+    return sent
   }
 
   keep(token: string): void {
@@ -126,9 +138,9 @@ const kept = new WeakMap<ServerResponse, string>()
 const withheld = new WeakSet<ServerResponse>()
 
 /** A new token for a response that can still send it to the browser. The same response gets the same token. */
-export function newTokenFor(res: ServerResponse | undefined): string {
+function newTokenFor(res: ServerResponse | undefined, tag = ''): string {
   const known = res && kept.get(res)
   if (known !== undefined) return known
   if (!canSetCookie(res)) throw headersSent()
-  return randomToken()
+  return randomToken() + tag
 }

@@ -1,5 +1,3 @@
-import { warnOfSeveralProcesses } from '../warnings.js'
-
 /**
  * Detects that another process answers some requests of the same pages, although the sessions aren't shared: sockets arrive here with
  * tickets that this process has not issued, at a time when it issued tickets itself. With sticky sessions, a page's heartbeat and its
@@ -10,6 +8,11 @@ export class ForeignTickets {
   #servingSince = Number.POSITIVE_INFINITY
   #lastIssuedAt = Number.NEGATIVE_INFINITY
   #count = 0
+  readonly #warn: () => void
+
+  constructor(warn: () => void) {
+    this.#warn = warn
+  }
 
   noteOwn(issuedAt: number): void {
     this.#servingSince = Math.min(this.#servingSince, issuedAt)
@@ -20,7 +23,7 @@ export class ForeignTickets {
     if (issuedAt <= this.#servingSince || issuedAt < this.#lastIssuedAt + INTERVAL) return
     this.#lastIssuedAt = issuedAt
     this.#count++
-    if (this.#count === ENOUGH) warnOfSeveralProcesses()
+    if (this.#count === ENOUGH) this.#warn()
   }
 }
 

@@ -11,19 +11,25 @@ import type { Page } from './page.js'
 import { SessionPages } from './session-pages.js'
 import { type Ticket, Tickets } from './tickets.js'
 
+/** What pages need to know about the tokens of their sessions. */
+interface PageIdentity {
+  /** How often a page with that token has to renew its cookie, in milliseconds. */
+  renewalInterval(token: string): number
+  readonly warnOfSeveralProcesses: () => void
+}
+
 /** Opens and closes the pages of all sessions, and issues the tickets for their sockets. */
 export class Pages {
   readonly #sessions: Sessions
   readonly #tickets: Tickets
-  readonly #renewalInterval: (token: string) => number
+  readonly #identity: PageIdentity
   /** Without a cluster. */
   readonly #foreignTickets: ForeignTickets | undefined
 
-  /** @param renewalInterval how often a page with that token has to renew its cookie, in milliseconds */
-  constructor(sessions: Sessions, clock: Clock, renewalInterval: (token: string) => number) {
+  constructor(sessions: Sessions, clock: Clock, identity: PageIdentity) {
     this.#sessions = sessions
-    this.#renewalInterval = renewalInterval
-    this.#foreignTickets = sessions.isShared ? undefined : new ForeignTickets()
+    this.#identity = identity
+    this.#foreignTickets = sessions.isShared ? undefined : new ForeignTickets(identity.warnOfSeveralProcesses)
     this.#tickets = new Tickets(() => sessions.secret, clock)
   }
 
@@ -133,7 +139,7 @@ export class Pages {
   #addEntry(entry: Entry, id: string, epoch: number | undefined, tab: string | undefined): Page {
     const page = this.#findOrAdd(entry, id)
     page.tab = tab === undefined ? page.tab : detachString(tab)
-    page.renewalInterval = this.#renewalInterval(page.token)
+    page.renewalInterval = this.#identity.renewalInterval(page.token)
     // The goodbye may have arrived before this heartbeat.
     if (!page.isOpen && page.isOutdated(epoch)) entry.leave()
     else {
