@@ -2,7 +2,7 @@ import { attemptEach } from './disk.js'
 import type { FileIndex } from './file-index.js'
 import { hashOf, isSameFile, type OpenFile, versionOf } from './open-file.js'
 import type { Publisher } from './publisher.js'
-import { chargeOf, type FileLimits } from './quota.js'
+import { chargeOf, chargeOfPlace, type FileLimits } from './quota.js'
 import { Readers } from './readers.js'
 import type { SessionDirectory } from './session-directory.js'
 import type { OpenStoredFile, StoredFile } from './stored-file.js'
@@ -84,7 +84,7 @@ export class DiskCheck {
   /** Called when a file was removed from the index, and from the disk. The caller has the lock of the content. */
   async uncount(file: StoredFile): Promise<void> {
     const { readers } = file.shared ?? file
-    const bytes = await this.#release(file)
+    const bytes = (await this.#release(file)) + chargeOfPlace(file.place)
     readers.whenNone(() => this.#context.limits.total.release(bytes))
   }
 
@@ -119,6 +119,7 @@ export class DiskCheck {
       limits.total.release(await this.#release(file))
     } else {
       await this.uncount(file)
+      limits.total.add(chargeOfPlace(file.place))
       file.readers = new Readers()
     }
     index.change(file, { ...content, version })

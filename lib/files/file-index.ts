@@ -1,7 +1,7 @@
 import { GradioStateError, show } from '../errors.js'
 import type { Events } from '../events.js'
 import type { AgeQueue } from './age-queue.js'
-import { chargeOf, type FileLimits } from './quota.js'
+import { chargeOf, chargeOfPlace, type FileLimits } from './quota.js'
 import type { StoredFile } from './stored-file.js'
 
 /** What a file contains. */
@@ -87,7 +87,7 @@ export class FileIndex {
   hide(file: StoredFile): void {
     this.#remove(file)
     this.#limits.files.release(1)
-    this.#limits.bytes.release(chargeOf(file.size))
+    this.#limits.bytes.release(chargeOf(file.size) + chargeOfPlace(file.place))
   }
 
   delete(file: StoredFile): void {
@@ -98,7 +98,7 @@ export class FileIndex {
   restore(file: StoredFile): void {
     this.#insert(file)
     this.#limits.files.add(1)
-    this.#limits.bytes.add(chargeOf(file.size))
+    this.#limits.bytes.add(chargeOf(file.size) + chargeOfPlace(file.place))
   }
 
   /** Removes all files from the index, when the session ends. */

@@ -10,7 +10,7 @@ import type { DiskCheck } from './disk-check.js'
 import type { FileIndex } from './file-index.js'
 import type { InstanceDirectory } from './instance-directory.js'
 import type { Publisher } from './publisher.js'
-import { chargeOf, type FileLimits, MIN_CHARGE, type Quota, Reservation } from './quota.js'
+import { chargeOf, chargeOfPlace, type FileLimits, MIN_CHARGE, type Quota, Reservation } from './quota.js'
 import { Readers } from './readers.js'
 import type { RecountClock } from './recount.js'
 import type { SessionDirectory } from './session-directory.js'
@@ -117,6 +117,9 @@ export class FileSaver {
     const { place, shared } = published
     // Its bytes are counted already.
     if (shared !== undefined && shared.uses > 1) limits.total.release(chargeOf(complete.size))
+    // Never refused, but the next file is. Making room here could wait for a session that waits for the lock of this content.
+    limits.bytes.add(chargeOfPlace(place))
+    limits.total.add(chargeOfPlace(place))
     const path = directory.pathOf(place, name)
     const uses = { createdAt: now(), pins: 0, readers: new Readers(), uses: 1 }
     const file = { ...complete, ...published, ...uses, owner, name, path, hashes: [sha256] }

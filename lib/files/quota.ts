@@ -1,4 +1,5 @@
 import { type ErrorCode, GradioStateError } from '../errors.js'
+import type { Place } from './saved-directories.js'
 
 /**
  * Each file counts at least this many bytes, because an empty file occupies an inode and up to a block on the disk. Otherwise a
@@ -9,6 +10,14 @@ export const MIN_CHARGE = 4096
 /** The bytes that a file of this size counts towards the limits. */
 export function chargeOf(size: number): number {
   return Math.max(size, MIN_CHARGE)
+}
+
+/**
+ * The bytes that a file counts in addition because of the directory that it is stored in: one that has the name of another file needs a
+ * further `saved` directory, which takes a block on the disk, too.
+ */
+export function chargeOfPlace({ directory }: Place): number {
+  return directory > 0 ? MIN_CHARGE : 0
 }
 
 /** Enforces a limit on bytes or files. They are counted before they are written. */

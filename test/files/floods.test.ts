@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { it, type TestContext } from 'node:test'
@@ -174,4 +175,28 @@ it('empty files count towards maxSessionBytes and maxCacheBytes', async t => {
     await assert.rejects(state.saveFile('', { name: 'more' }), { code })
     end()
   }
+})
+
+it('files of the same name count their directories, too, until they are deleted', async t => {
+  const { gradio, user } = harness(t, { cacheDir: scratch(t), maxCacheBytes: 15 * 4096 })
+  const { state, end } = await user().begin()
+  const save = (text: string) => state.saveFile(text, { name: 'same' })
+  const first = await save('0')
+  for (let i = 1; i < 8; i++) await save(`${i}`)
+  assert.equal(gradio.stats().fileBytes, 15 * 4096)
+  await assert.rejects(save('8'), { code: 'CACHE_FULL' })
+  const [, second] = await state.files()
+  await writeFile(second!.path, 'changed by the app')
+  await rm(first.path)
+  await rename(second!.path, `${second!.path}.moved`)
+  await writeFile(second!.path, 'replaced by the app')
+  assert.equal((await state.files()).length, 7)
+  assert.equal(gradio.stats().fileBytes, 14 * 4096)
+  for (const file of await state.files()) await state.deleteFile(file)
+  assert.equal(gradio.stats().fileBytes, 0)
+  for (let i = 0; i < 8; i++) await save(`${i}`)
+  assert.equal(gradio.stats().fileBytes, 15 * 4096)
+  await state.end()
+  assert.equal(gradio.stats().fileBytes, 0)
+  end()
 })

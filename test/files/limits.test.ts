@@ -62,7 +62,7 @@ forEachExpress((_name, express) => {
     assert.equal((await upload<Failure>(other.user, [file(5001)])).body.code, 'CACHE_FULL')
     assert.equal((await upload(other.user, [file(5000)])).status, 200)
     await gradio.endSession(id)
-    assert.equal((await upload(other.user, [file(5000)])).status, 200)
+    assert.equal((await upload(other.user, [file(5000, 'another')])).status, 200)
     assert.equal(gradio.stats().fileBytes, 10_000)
   })
 

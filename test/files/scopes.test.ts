@@ -63,7 +63,7 @@ it('count towards maxSessionBytes of the session, until their scope ends or the 
   assert.equal((await save(user, 'c', 10_000)).status, 200)
   assert.equal((await save(user, 'session', 5_000)).status, 413)
   await gradio.session(id)!.scoped('b').end()
-  assert.equal((await save(user, 'session', 10_000)).status, 200)
+  assert.equal((await save(user, 'd', 10_000)).status, 200)
   assert.equal(gradio.stats().fileBytes, 30_000)
 })
 

@@ -73,7 +73,7 @@ forEachExpress((_name, express) => {
     // Around the size up to which a file is kept in memory, and above what a stream buffers.
     for (const size of [0, 1, 262_143, 262_144, 262_145, 5_000_000]) {
       const bytes = unique(size)
-      const { body } = await upload<Uploaded>(user, [{ name: 'file', bytes }])
+      const { body } = await upload<Uploaded>(user, [{ name: `file-${size}`, bytes }])
       const [file] = body as [Express.Multer.File]
       assert.deepEqual([file.size, file.sha256], [size, sha256(bytes)])
       assert.equal(sha256(readFileSync(file.path)), file.sha256)
