@@ -9,6 +9,7 @@ export function isLoopback({ socket, headers }: IncomingMessage): boolean {
   return (
     isLocal &&
     headers['x-forwarded-for'] === undefined &&
+    headers.forwarded === undefined &&
     /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(headers.host ?? '')
   )
 }

@@ -65,11 +65,11 @@ export interface SessionValues {
   set<T>(state: State<T>, value: T): void
   set<T>(name: string, value: T, options?: ValueOptions<T>): void
   /**
-   * Sets the value to the result of `change`, which receives the current value.
+   * Sets the value to the result of `change`, which receives the current value. Returns the new value.
    * @throws TypeError when `change` returns a promise: changes made in the meantime would be lost
    */
-  update<T>(state: State<T>, change: (value: T) => T): void
-  update(name: string, change: (value: unknown) => unknown): void
+  update<T>(state: State<T>, change: (value: T) => T): T
+  update(name: string, change: (value: unknown) => unknown): unknown
   /** Restarts the time to live. Returns `false` if there is no value. */
   touch<T>(state: State<T> | string): boolean
   /** Whether there is a value. Doesn't create the initial value. */
@@ -130,10 +130,10 @@ export interface SharedState<T> {
   set(session: SessionValues, value: T): Promise<void>
   /**
    * Sets the value to the result of `change`, which receives the current value. Atomic: if the value was set in the meantime, `change` is
-   * called again with the new one.
+   * called again with the new one. Resolves with the new value.
    * @throws TypeError when `change` returns a promise: changes made in the meantime would be lost. GradioStateError as {@link set}
    */
-  update(session: SessionValues, change: (value: T) => T): Promise<void>
+  update(session: SessionValues, change: (value: T) => T): Promise<T>
   /** Restarts the time to live. Resolves with `false` if there is no value. */
   touch(session: SessionValues): Promise<boolean>
   /** Whether there is a value. Doesn't create the initial value. */

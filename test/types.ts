@@ -113,7 +113,7 @@ const later: number = count.get(req.gradioState)
 void later
 is<Promise<number>>()(count.get(req.gradioState))
 is<Promise<void>>()(count.set(req.gradioState, 1))
-is<Promise<void>>()(count.update(req.gradioState, value => value + 1))
+is<Promise<number>>()(count.update(req.gradioState, value => value + 1))
 is<Promise<boolean>>()(count.has(req.gradioState))
 is<Promise<boolean>>()(count.touch(req.gradioState))
 is<Promise<boolean>>()(count.delete(req.gradioState))

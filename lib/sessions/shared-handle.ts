@@ -43,16 +43,16 @@ export class SharedHandle extends SharedDefinition implements SharedState<unknow
     await this.#shared.write(await begin(), this, text)
   }
 
-  async update(source: unknown, change: (value: unknown) => unknown): Promise<void> {
+  async update(source: unknown, change: (value: unknown) => unknown): Promise<unknown> {
     const { begin } = this.#accessToWrite(source, 'update')
     checkChange(change)
     const session = await begin()
-    await this.#updates.run(session.id, async () => {
-      for (let isWritten = false; !isWritten; ) {
+    return this.#updates.run(session.id, async () => {
+      for (;;) {
         const present = await this.#shared.read(session, this.name)
         const value = present === undefined ? this.#initialValue() : this.decode(present.data)
         const text = this.encode(notPromise(change(value)))
-        isWritten = await this.#shared.write(session, this, text, present?.version ?? 0)
+        if (await this.#shared.write(session, this, text, present?.version ?? 0)) return this.decode(text)
       }
     })
   }

@@ -55,12 +55,14 @@ export abstract class StateAccess implements SessionValues, SessionSource {
     this.#set(name, value, options === undefined ? config : plainValueConfig(name, options))
   }
 
-  update<T>(state: State<T>, change: (value: T) => T): void
-  update(name: string, change: (value: unknown) => unknown): void
-  update(state: NamedState, change: (value: unknown) => unknown): void {
+  update<T>(state: State<T>, change: (value: T) => T): T
+  update(name: string, change: (value: unknown) => unknown): unknown
+  update(state: NamedState, change: (value: unknown) => unknown): unknown {
     const resolved = this.#resolve(state)
     checkChange(change)
-    this.#set(resolved.name, notPromise(change(this.#get(resolved))), resolved.config)
+    const value = notPromise(change(this.#get(resolved)))
+    this.#set(resolved.name, value, resolved.config)
+    return value
   }
 
   touch(state: NamedState): boolean {

@@ -210,6 +210,10 @@ describe('one session', () => {
       const { list } = await snapshot(admitted, new URLSearchParams({ text }).toString())
       assert.equal(list.matches, matches)
     }
+    assert.deepEqual(
+      shot.events.filter(({ session }) => session === scope).map(({ text }) => text.split(': ')[0]),
+      [details?.scopes[0]?.name, details?.scopes[0]?.name],
+    )
     assert.ok(!JSON.stringify([details, shot]).includes(tab))
   })
 

@@ -186,7 +186,7 @@ describe('a codec of the app', () => {
       codec: { encode: ({ x }: Point) => String(x), decode: text => new Point(Number(text)) },
     })
     const user = await session()
-    await point.update(user, ({ x }) => new Point(x + 1))
+    assert.deepEqual(await point.update(user, ({ x }) => new Point(x + 1)), new Point(2))
     assert.deepEqual(await point.get(user), new Point(2))
   })
 

@@ -20,7 +20,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       assert.equal(await count.delete(user), false)
       assert.equal(await count.set(user, 1), undefined)
       assert.equal(await count.get(user), 1)
-      assert.equal(await count.update(user, value => Number(value) + 1), undefined)
+      assert.equal(await count.update(user, value => Number(value) + 1), 2)
       assert.equal(await count.get(user), 2)
       assert.equal(await count.has(user), true)
       assert.equal(await count.touch(user), true)

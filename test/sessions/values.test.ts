@@ -174,7 +174,10 @@ describe('update', () => {
   it('starts with the initial value', async t => {
     const { gradio, session } = await kept(t)
     const state = gradio.state('state', { value: [1] })
-    session.update(state, list => [...list, 2])
+    assert.deepEqual(
+      session.update(state, list => [...list, 2]),
+      [1, 2],
+    )
     assert.deepEqual(session.get(state), [1, 2])
   })
 

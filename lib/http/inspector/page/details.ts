@@ -1,4 +1,4 @@
-import type { Connections, FileRow, Limit, ScopeRow, SessionDetails, ValueRow } from '../data.js'
+import type { FileRow, Limit, ScopeRow, SessionDetails, ValueRow } from '../data.js'
 import { byId, element, type ItemView, ListView, setText } from './dom.js'
 import { dueText } from './due.js'
 import { bytes, duration, plural, shortId } from './format.js'
@@ -38,13 +38,14 @@ export function showDetails(id: string, details: SessionDetails | null): void {
   setText(byId('description'), details.description ?? '')
 }
 
-function factsOf({ row, phase, loads, requests, connections, due, values, files }: SessionDetails): Fact[] {
+function factsOf(details: SessionDetails): Fact[] {
+  const { row, phase, loads, requests, due, values, files } = details
   const shown = (all: number, rows: readonly unknown[]) => (all > rows.length ? `, ${rows.length} shown` : '')
   return [
     { name: 'Info', text: row.info || 'none' },
     { name: 'Began', text: `${duration(row.age)} ago` },
     { name: 'Phase', text: loads === 1 ? phase : `${phase}, load ${loads}` },
-    { name: 'Pages', text: connectionsText(connections) },
+    { name: 'Pages', text: connectionsText(details) },
     { name: 'Requests in flight', text: String(requests) },
     { name: 'Due', text: due.slice(0, MAX_DUE).map(dueText).join(', ') || 'nothing while it is open' },
     {
@@ -54,11 +55,12 @@ function factsOf({ row, phase, loads, requests, connections, due, values, files 
   ]
 }
 
-function connectionsText({ sockets, heartbeats, tracked, expected, elsewhere }: Connections): string {
+function connectionsText({ connections, parent }: SessionDetails): string {
+  const { sockets, heartbeats, tracked, expected, elsewhere } = connections
   const parts = [
     sockets > 0 && `${sockets} by WebSocket`,
     heartbeats > 0 && `${heartbeats} by heartbeats`,
-    tracked > 0 && `${plural(tracked, 'socket')} of the app`,
+    tracked > 0 && (parent === null ? `${plural(tracked, 'socket')} of the app` : `${tracked} of the tab`),
     expected > 0 && `${expected} expected`,
     elsewhere > 0 && `${elsewhere} on other nodes`,
   ]
