@@ -18,13 +18,20 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const LIMIT = 15 * 60_000
 
 /** Most of the slow files wait: for leases, timeouts, browsers. So more of them run at a time than there are processors. */
-const CONCURRENCY = 2 * availableParallelism()
+const CONCURRENCY = 3 * availableParallelism()
 
-/** Started first, in this order, so that none of them runs alone at the end. */
+/** Started first, in this order, so that none of them runs alone at the end. A folder stands for its small files. */
 const SLOWEST = [
   'test/client/reconnect.test.ts',
-  'test/client/leaving.test.ts',
+  'test/http',
+  'test/browser/following.test.ts',
+  'test/cluster',
+  'test/browser/inspector.test.ts',
+  'test/koa',
+  'test/stores',
   'test/browser/tabs.test.ts',
+  'test/client/leaving.test.ts',
+  'test/files',
   'test/cluster/crashes.test.ts',
   'test/cluster/outages.test.ts',
   'test/cluster/spread.test.ts',
@@ -91,7 +98,7 @@ const candidates = readdirSync('test', { recursive: true })
 const compiled = await compileTests(candidates)
 const files = candidates
   .filter(file => (part === undefined ? isIncluded(file) : part === partOf(file)))
-  .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  .sort()
 
 if (files.length === 0) fail(`No test file matches ${filters.join(' or ') || 'test/**/*.test.ts'}`)
 
@@ -109,7 +116,7 @@ run({ files: entriesOf(files), concurrency: CONCURRENCY, timeout: LIMIT })
 function entriesOf(files) {
   const groups = new Map()
   for (const file of files) groups.set(groupOf(file), [...(groups.get(groupOf(file)) ?? []), file])
-  return [...groups.values()].map(entryOf)
+  return [...groups.keys()].sort((a, b) => rank(a) - rank(b)).map(group => entryOf(groups.get(group)))
 }
 
 function groupOf(file) {
@@ -140,8 +147,8 @@ function partOf(file) {
   return Object.keys(PARTS).find(part => PARTS[part](file, compiled.get(file)))
 }
 
-function rank(file) {
-  const index = SLOWEST.indexOf(file)
+function rank(group) {
+  const index = SLOWEST.indexOf(group)
   return index === -1 ? SLOWEST.length : index
 }
 
