@@ -19,7 +19,7 @@ export function isFromPage({ headers }: IncomingMessage): boolean {
   return site !== 'none' || headers.origin !== undefined || headers.referer !== undefined
 }
 
-/** Whether the response to a navigation makes the browser load a page: HTML, or a 304 for the HTML in its cache. */
+/** Whether the response to a navigation makes the browser load a page that can connect: HTML, or a 304 for the HTML in its cache. */
 export function isPage(res: ServerResponse | undefined): boolean {
   if (!res?.writableEnded) return false
   const { statusCode } = res
@@ -28,8 +28,25 @@ export function isPage(res: ServerResponse | undefined): boolean {
   // The body of a redirect isn't shown, but often is HTML.
   if (statusCode >= 300 && statusCode < 400 && sentHeader(res, 'location') !== undefined) return false
   if (/^\s*attachment\b/i.test(sentHeader(res, 'content-disposition') ?? '')) return false
+  if (forbidsScripts(sentHeader(res, 'content-security-policy') ?? '')) return false
   const type = sentHeader(res, 'content-type')
   return type === undefined ? statusCode === 304 : HTML.test(type)
+}
+
+/**
+ * Whether no script can run, as in the error pages of Express. The client script is in a `<script>` element
+ * (https://www.w3.org/TR/CSP3/#directive-fallback-list).
+ */
+function forbidsScripts(policy: string): boolean {
+  const sources = ['script-src-elem', 'script-src', 'default-src'].map(
+    directive => new RegExp(`(?:^|;)\\s*${directive}\\s+([^;]*)`, 'i').exec(policy)?.[1],
+  )
+  return (
+    sources
+      .find(source => source !== undefined)
+      ?.trim()
+      .toLowerCase() === "'none'"
+  )
 }
 
 const EMBEDDED: ReadonlySet<unknown> = new Set(['object', 'embed'])

@@ -37,7 +37,7 @@ export class EvictionOrder {
   /** The session to evict first. A session with a pending entry counts as open. */
   first(): Session | undefined {
     for (const sessions of this.#classes) {
-      const session = firstOf(sessions)
+      const session = firstWithoutPending(sessions)
       if (session !== undefined) return session
     }
     return undefined
@@ -45,7 +45,7 @@ export class EvictionOrder {
 
   /** The first of those that never returned and have cleanups. @param except the id of a session to skip */
   firstWithCleanup(except: string): Session | undefined {
-    return firstOf(this.#withCleanup, except)
+    return firstWithoutPending(this.#withCleanup, except)
   }
 
   #classOf({ returned, presence }: Session): Set<Session> {
@@ -54,7 +54,8 @@ export class EvictionOrder {
   }
 }
 
-function firstOf(sessions: ReadonlySet<Session>, except?: string): Session | undefined {
+/** The first session without a pending entry, which counts as open. @param except the id of a session to skip */
+export function firstWithoutPending(sessions: ReadonlySet<Session>, except?: string): Session | undefined {
   for (const session of sessions)
     if (session.presence.pendingEntries === 0 && session.id !== except) return session
   return undefined

@@ -1,8 +1,8 @@
 import { GradioStateError } from '../errors.js'
 import type { Reason } from '../types.js'
-import { EvictionOrder } from './eviction-order.js'
+import { EvictionOrder, firstWithoutPending } from './eviction-order.js'
 import type { SessionStats } from './reports.js'
-import { Scopes } from './scopes.js'
+import { Scopes, tooManyScopes } from './scopes.js'
 import type { Session } from './session.js'
 
 /** The sessions of this process: the usable ones, and the ended ones whose callbacks are running. Finds scopes, too. */
@@ -13,6 +13,8 @@ export class SessionRegistry {
   readonly #scopesByToken = new Map<string, Session>()
   readonly #byId = new Map<string, Session>()
   readonly #evictable = new EvictionOrder()
+  /** Of all sessions. Those that have been closed the longest come first. */
+  readonly #closedScopes = new Set<Session>()
   readonly #ending = new Set<Session>()
   readonly #ended: Record<Reason, number> = {
     disconnected: 0,
@@ -74,8 +76,14 @@ export class SessionRegistry {
   /** Updates the eviction order. Must be called when a session has opened, closed or returned. */
   updateEviction(session: Session): void {
     const { parent, presence } = session
-    if (parent === undefined) this.#evictable.update(session)
-    else if (presence.entryCount === 0) parent.scopes?.closed(session)
+    if (parent === undefined) {
+      this.#evictable.update(session)
+      return
+    }
+    this.#closedScopes.delete(session)
+    if (presence.entryCount > 0) return
+    this.#closedScopes.add(session)
+    parent.scopes?.closed(session)
   }
 
   /** Updates the eviction order. Must be called when a cleanup was added to a session. */
@@ -90,6 +98,7 @@ export class SessionRegistry {
     if (table.get(session.token) === session) table.delete(session.token)
     this.#byId.delete(session.id)
     if (parent !== undefined) {
+      this.#closedScopes.delete(session)
       parent.scopes?.end(session)
       return
     }
@@ -116,6 +125,24 @@ export class SessionRegistry {
     // Evicted sessions whose callbacks hang use memory, too. So at most `maxSessions` sessions may be ending.
     if (this.#ending.size >= this.#maxSessions) {
       throw tooMany(this.#maxSessions, 'the callbacks of as many ended sessions are still running')
+    }
+    return oldest
+  }
+
+  /**
+   * Picks the scope to evict before a new one starts in `parent`: one of the same session if that has `maxScopes`, or one of any
+   * session if this process has too many; `undefined` if there is room.
+   * @throws GradioStateError `TOO_MANY_SCOPES` when none can be evicted
+   */
+  scopeToEvict(parent: Session, maxScopes: number): Session | undefined {
+    const own = parent.scopes?.scopeToEvict(maxScopes)
+    const most = Math.max(SCOPES_PER_SESSION * this.#maxSessions, maxScopes)
+    if (own !== undefined || this.#scopesByToken.size < most) return own
+    const oldest = firstWithoutPending(this.#closedScopes)
+    if (oldest === undefined) {
+      throw tooManyScopes(
+        `all sessions together have ${most} (${SCOPES_PER_SESSION} × maxSessions), all of which are open`,
+      )
     }
     return oldest
   }
@@ -153,6 +180,9 @@ export class SessionRegistry {
     return { sessions, open, loaded, ending: this.#ending.size, pages, values, ended: { ...this.#ended } }
   }
 }
+
+/** How many scopes a session has at most on average: few users have that many tabs open. */
+const SCOPES_PER_SESSION = 2
 
 function tooMany(maxSessions: number, why: string): GradioStateError {
   return new GradioStateError(

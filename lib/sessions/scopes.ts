@@ -60,10 +60,14 @@ export class Scopes<S extends Scope> {
     const oldest = this.usable.find(
       ({ presence }) => presence.entryCount === 0 && presence.pendingEntries === 0,
     )
-    if (oldest === undefined) throw tooMany(maxScopes, 'all of them are open')
+    if (oldest === undefined)
+      throw tooManyScopes(`the session has ${maxScopes} (maxScopes), all of which are open`)
     // As for sessions: evicted scopes whose callbacks hang still use memory.
-    if (this.#ending.size >= maxScopes)
-      throw tooMany(maxScopes, 'the callbacks of as many ended scopes are still running')
+    if (this.#ending.size >= maxScopes) {
+      throw tooManyScopes(
+        `the session has ${maxScopes} (maxScopes), and the callbacks of as many that have ended are still running`,
+      )
+    }
     return oldest
   }
 }
@@ -97,9 +101,9 @@ export function parentToken(token: string): string | undefined {
   return end < 0 ? undefined : token.slice(0, end)
 }
 
-function tooMany(maxScopes: number, why: string): GradioStateError {
+export function tooManyScopes(found: string): GradioStateError {
   return new GradioStateError(
     'TOO_MANY_SCOPES',
-    `Expected room for a new scope, but the session has ${maxScopes} (maxScopes) and ${why}. Try again later, end scopes that are no longer needed, or raise maxScopes.`,
+    `Expected room for a new scope, but ${found}. Try again later, end scopes that are no longer needed, or raise that limit.`,
   )
 }

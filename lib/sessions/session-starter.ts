@@ -48,7 +48,7 @@ export class SessionStarter {
     const toEvict =
       parent === undefined
         ? registry.sessionToEvict(this.#context.pendingEntries()?.beginning ?? 0)
-        : parent.scopes?.scopeToEvict(config.maxScopes)
+        : registry.scopeToEvict(parent, config.maxScopes)
     if (toEvict !== undefined) this.#context.end(toEvict, 'evicted')
   }
 

@@ -39,7 +39,7 @@ export interface TestPage {
 }
 
 /**
- * A user for tests. Each visitor has its own cookies. Import it from `gradio-state/testing`.
+ * A user for tests, whose `fetch` doesn't follow redirects by default. Each visitor has its own cookies. Import it from `gradio-state/testing`.
  * @param app the app, as the result of `express()` or `new Koa()`, a server of Node.js, or an origin such as `'http://localhost:3000'`.
  * An app, or a server that isn't listening yet, is served on a free port from the first request on, without keeping the process alive.
  */

@@ -33,6 +33,18 @@ describe('the files of a session that ends', () => {
     assert.deepEqual([gradio.stats().files, gradio.stats().fileBytes], [0, 0])
   })
 
+  it('are gone when no session is ending any more', async t => {
+    const { gradio, user, clock } = harness(t, { cacheDir: scratch(t), gracePeriod: 60 })
+    const { path } = await user().request(state => state.saveFile('text'))
+    await clock.advance(59)
+    assert.ok(existsSync(path))
+    const ended = clock.advance(1)
+    while (gradio.stats().sessions > 0) await new Promise(setImmediate)
+    while (gradio.stats().ending > 0) await new Promise(setImmediate)
+    assert.ok(!existsSync(path))
+    await ended
+  })
+
   it('are deleted when the grace period is over on the clock', async t => {
     const { gradio, user, clock } = harness(t, { cacheDir: scratch(t), gracePeriod: 60 })
     const { path } = await user().request(state => state.saveFile('text'))

@@ -129,6 +129,13 @@ describe('a response that is a page', () => {
         .writeHead(200, { 'Content-Type': HTML, 'Content-Disposition': 'inline; filename="attachment"' })
         .end('page'),
     'from the cache': (_req, res) => res.writeHead(304).end(),
+    'with a policy that allows scripts': (_req, res) =>
+      res
+        .writeHead(200, {
+          'Content-Type': HTML,
+          'Content-Security-Policy': "default-src 'none'; script-src 'self'; object-src 'none'",
+        })
+        .end('page'),
   }
   const others: Record<string, RequestListener> = {
     'an attachment': (_req, res) =>
@@ -149,6 +156,13 @@ describe('a response that is a page', () => {
       res.redirect('/next')
     }),
     'another type from the cache': (_req, res) => res.writeHead(304, { 'Content-Type': 'image/png' }).end(),
+    'the error page of Express, in which no script can run': express().get('/', (_req, _res, next) => {
+      next(Object.assign(new Error('not found'), { status: 404 }))
+    }),
+    'a page whose policy forbids scripts': (_req, res) =>
+      res
+        .writeHead(200, { 'Content-Type': HTML, 'Content-Security-Policy': "img-src *; Script-Src 'none' ;" })
+        .end('page'),
     'a response that was cut off': (_req, res) => {
       res.writeHead(200, { 'Content-Type': HTML }).write('pa')
       res.destroy()

@@ -297,6 +297,35 @@ describe('the scopes of a session', () => {
     await use('d')
   })
 
+  it('of all sessions are at most twice maxSessions: the one that has been closed the longest is evicted', async t => {
+    const { user, log, clock } = scopes(t, { maxSessions: 2, maxScopes: 3 })
+    const use = async (name: string, key: string) => {
+      await user(name).request(state => state.scoped(key).set('x', key))
+      await clock.advance(0)
+    }
+    for (const [name, key] of ['ann a', 'ben b', 'ann c', 'ben d', 'ann a'].map(text => text.split(' ')))
+      await use(name!, key!)
+    log.length = 0
+    await use('ann', 'e')
+    await use('ben', 'f')
+    const unloaded = log.filter(line => line.startsWith('unload'))
+    assert.deepEqual(unloaded, ['unload b evicted @0', 'unload c evicted @0'])
+  })
+
+  it('of all sessions are refused beyond twice maxSessions when all are open', async t => {
+    const { user } = scopes(t, { maxSessions: 2, maxScopes: 3 })
+    const requests = await Promise.all([user('ann').begin(), user('ben').begin()])
+    for (const { state } of requests) for (const key of ['a', 'b']) state.scoped(key).set('x', key)
+    const [{ state }] = requests
+    assert.throws(() => state.scoped('c').set('x', 1), {
+      code: 'TOO_MANY_SCOPES',
+      message: /2 × maxSessions/,
+    })
+    requests[1].end()
+    state.scoped('c').set('x', 1)
+    requests[0].end()
+  })
+
   it('are refused while the callbacks of as many evicted ones are running', async t => {
     const { gradio, user, clock } = scopes(t, { maxScopes: 2 })
     const slow = deferred()

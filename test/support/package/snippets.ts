@@ -15,10 +15,11 @@ import type { Router } from './koa-router.js'
 import type { GradioState as Instance, SharedState } from 'gradio-state'
 
 declare module 'express-session' {
-  interface SessionData { user: { admin: boolean } }
+  interface SessionData { user: User }
 }
 declare global {
   interface Picture { png: Buffer }
+  interface User { name: string; admin: boolean }
   const app: Express
   const router: Router
   const gradio: Instance
@@ -32,6 +33,7 @@ declare global {
   const res: import('express').Response
   function rm(path: string, options: object): Promise<void>
   function directoryOf(id: string): string
+  function findUser(form: unknown): Promise<User | undefined>
   function generate(options: { signal: AbortSignal }): Promise<Picture>
   const fileFilter: NonNullable<import('multer').Options['fileFilter']>
 }
