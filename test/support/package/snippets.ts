@@ -32,7 +32,6 @@ declare global {
   const req: import('express').Request
   const res: import('express').Response
   function rm(path: string, options: object): Promise<void>
-  function directoryOf(id: string): string
   function findUser(form: unknown): Promise<User | undefined>
   function generate(options: { signal: AbortSignal }): Promise<Picture>
   const fileFilter: NonNullable<import('multer').Options['fileFilter']>
