@@ -6,7 +6,7 @@ import type { InstanceContext } from '../instance.js'
 import { type Answer, json, nothingHere, page, text } from './answer.js'
 import { pathOf } from './inspectors.js'
 import { type Authorize, type InspectorOptions, parseInspectorOptions } from './options.js'
-import { findSession } from './session-rows.js'
+import { findSession } from './session-details.js'
 import { Snapshots } from './snapshots.js'
 
 const debug = createDebug('gradio-state:inspector')

@@ -2,7 +2,7 @@ import type { ChannelMessages } from '../../channel-messages.js'
 import type { Sessions } from '../../sessions/sessions.js'
 import { Subscriptions } from '../../subscriptions.js'
 import type { EventRow } from './data.js'
-import { findSession, scopeName } from './session-rows.js'
+import { scopeName } from './session-rows.js'
 import { messageOf, shorten } from './texts.js'
 
 /** An event, and when it happened on the monotonic clock. */
@@ -52,7 +52,7 @@ export class Recent {
 
   #note<N extends SessionChannel>(channel: N, textOf: (message: ChannelMessages[N]) => string): void {
     this.#subscriptions.on(channel, message => {
-      const session = findSession(this.#sessions, message.session)
+      const session = this.#sessions.registry.findById(message.session)
       const scope = session?.parent === undefined ? '' : `${scopeName(session)}: `
       this.#add(this.#events, message.session, scope + textOf(message))
     })

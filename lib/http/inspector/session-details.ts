@@ -9,6 +9,11 @@ import type { Describe } from './options.js'
 import { dueOf, type Moment, rowOf, scopeName, valuesOf } from './session-rows.js'
 import { messageOf, textOf } from './texts.js'
 
+/** Finds a session by its id, including one that is ending. */
+export function findSession({ registry }: Sessions, id: string): Session | undefined {
+  return registry.findById(id) ?? registry.ending.find(session => session.id === id)
+}
+
 /** Everything about one session except the contents of its values, which only `describe` may reveal. */
 export async function detailsOf(
   session: Session,

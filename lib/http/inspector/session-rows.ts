@@ -1,6 +1,5 @@
 import type { FileCache } from '../../files/cache.js'
 import type { Session } from '../../sessions/session.js'
-import type { Sessions } from '../../sessions/sessions.js'
 import type { DueItem, SessionRow, SessionStatus, ValueRow } from './data.js'
 import { shorten, textOf } from './texts.js'
 
@@ -11,11 +10,6 @@ export interface Moment {
   /** Milliseconds since the epoch. */
   readonly wall: number
   readonly cache: FileCache
-}
-
-/** Finds a session by its id, including one that is ending. */
-export function findSession({ registry }: Sessions, id: string): Session | undefined {
-  return registry.findById(id) ?? registry.ending.find(session => session.id === id)
 }
 
 export function statusOf(session: Session): SessionStatus {

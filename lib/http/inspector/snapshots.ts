@@ -4,10 +4,9 @@ import { type Limit, ORDERS, type ProcessInfo, type Snapshot } from './data.js'
 import { limit } from './limits.js'
 import type { Describe } from './options.js'
 import type { Recent } from './recent.js'
-import { detailsOf } from './session-details.js'
+import { detailsOf, findSession } from './session-details.js'
 import { type ListQuery, type Survey, survey } from './session-list.js'
 import type { Moment } from './session-rows.js'
-import { findSession } from './session-rows.js'
 import { shorten } from './texts.js'
 
 /** Reads everything that the page shows. */
