@@ -1,20 +1,20 @@
 import { byId, setText } from './dom.js'
 
 const dialog = byId<HTMLDialogElement>('confirm')
-let isConfirmed = false
+let onConfirm = () => {}
 
 byId('cancel').addEventListener('click', () => dialog.close())
 byId('confirm-end').addEventListener('click', () => {
-  isConfirmed = true
   dialog.close()
+  onConfirm()
 })
 
-/** Asks whether to end a session. Escape cancels. */
-export function confirmEnd(id: string): Promise<boolean> {
-  isConfirmed = false
+/** Asks whether to end a session, and calls `end` after a yes. Escape cancels. */
+export function confirmEnd(id: string, end: () => void): void {
+  // Not on the dialog's `close` event, which is a later task: the question may have been asked again by then.
+  onConfirm = end
   setText(byId('confirm-subject'), id)
   dialog.showModal()
-  return new Promise(resolve => dialog.addEventListener('close', () => resolve(isConfirmed), { once: true }))
 }
 
 /** Ends a session. Resolves with a text for the operator. */

@@ -109,9 +109,12 @@ function turn(by: number, button: HTMLElement): void {
   void poll.read()
 }
 
-async function end(): Promise<void> {
+function askToEnd(): void {
   const id = selected()
-  if (id === undefined || !(await confirmEnd(id))) return
+  if (id !== undefined) confirmEnd(id, () => void end(id))
+}
+
+async function end(id: string): Promise<void> {
   announce(await endSession(id))
   // The button is about to be hidden, and would take the focus with it.
   byId('details-heading').focus()
@@ -142,7 +145,7 @@ pause.addEventListener('click', () => {
   poll.isPaused = isPaused
   showLive()
 })
-byId('end').addEventListener('click', () => void end())
+byId('end').addEventListener('click', askToEnd)
 byId('skip').addEventListener('click', event => {
   event.preventDefault()
   byId('main').focus()
