@@ -18,7 +18,7 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const LIMIT = 15 * 60_000
 
 /** Most of the slow files wait: for leases, timeouts, browsers. So more of them run at a time than there are processors. */
-const CONCURRENCY = 3 * availableParallelism()
+const CONCURRENCY = 2 * availableParallelism()
 
 /** Started first, in this order, so that none of them runs alone at the end. A folder stands for its small files. */
 const SLOWEST = [
@@ -61,9 +61,6 @@ const SLOWEST = [
 
 /** The parts that run on request, since they install many packages, which takes minutes: see the scripts of package.json. */
 const ON_REQUEST = ['recipes', 'compatibility']
-
-/** Those of them that run with all other tests. */
-const QUICK_RECIPES = ['test/recipes/express.test.ts', 'test/recipes/testing.test.ts']
 
 /**
  * The small files of a folder share a process, since each process has to load the library and Express anew. Not those that
@@ -140,7 +137,7 @@ function entryOf(files) {
 }
 
 function isIncluded(file) {
-  return filters.length > 0 || !ON_REQUEST.includes(partOf(file)) || QUICK_RECIPES.includes(file)
+  return filters.length > 0 || !ON_REQUEST.includes(partOf(file))
 }
 
 function partOf(file) {

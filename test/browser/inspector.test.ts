@@ -164,7 +164,7 @@ describe('the inspector in Chromium', { concurrency: 2 }, () => {
         const empty = await inspected(t, express)
         const page = await openInspector(t, browser, empty.origin, { colorScheme, viewport })
         await check(page, 'empty')
-        const site = await full(t, 10_000)
+        const site = await full(t, 60)
         const fullPage = await openInspector(t, browser, site.origin, { colorScheme, viewport })
         await check(fullPage, 'full')
         await fullPage.locator('#rows a').first().click()

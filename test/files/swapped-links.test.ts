@@ -160,7 +160,7 @@ describe('a link that is swapped in', LINUX, () => {
     })
   }
 
-  it('thousands of times never redirects an access, and no descriptor stays open', async t => {
+  it('very often never redirects an access, and no descriptor stays open', async t => {
     const made = await victim(t, { dedup: 'session' })
     const elsewhere = scratch(t)
     for (const directory of ['saved', 'saved/own', 'own', 'below']) {
@@ -175,7 +175,7 @@ describe('a link that is swapped in', LINUX, () => {
     t.after(() => swapper.terminate())
     await once(swapper, 'message')
     let saved = 0
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 100; round++) {
       const bytes = Buffer.from(`round ${round}`)
       const saves = ['0', '1', '2'].map(name => made.files.save(bytes, name))
       for (const save of await Promise.allSettled(saves)) if (save.status === 'fulfilled') saved++

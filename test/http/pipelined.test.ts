@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readlinkSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { it } from 'node:test'
+import express from 'express'
 import { save, saveSite } from '../support/files/save-site.ts'
 import { forEachExpress, idle, site, until } from '../support/http/express.ts'
 import { pipelined } from '../support/http/pipelined.ts'
@@ -98,31 +99,31 @@ forEachExpress((_name, express) => {
     await clock.advance(120)
     await until(() => gradio.stats().files === 0)
   })
+})
 
-  it('files are sent in their turn, and at most 1,000 wait for it: 429', async t => {
-    let held: ServerResponse | undefined
-    const { visitor, port, sockets } = await saveSite(t, express, {
-      before: [
-        (req, res, next) => {
-          if (req.url !== '/held') return next()
-          held = res
-        },
-      ],
-    })
-    const user = visitor()
-    const { url, path } = await save(user, 'a.txt', 'the text')
-    const socket = await pipelined(t, port, user, ['GET /held', ...Array(1010).fill(`GET ${url}`)])
-    let received = ''
-    socket.on('data', data => {
-      received += data
-    })
-    await until(() => [...sockets].some(({ bytesRead }) => bytesRead === socket.bytesWritten))
-    assert.equal(openFiles(path), 0)
-    held?.end()
-    const count = (part: string) => received.split(part).length - 1
-    await until(() => count('the text') + count('TOO_MANY_WAITING') >= 1010)
-    assert.deepEqual([count('the text'), count('HTTP/1.1 429')], [1000, 10])
+it('files are sent in their turn, and at most 1,000 wait for it: 429', async t => {
+  let held: ServerResponse | undefined
+  const { visitor, port, sockets } = await saveSite(t, express, {
+    before: [
+      (req, res, next) => {
+        if (req.url !== '/held') return next()
+        held = res
+      },
+    ],
   })
+  const user = visitor()
+  const { url, path } = await save(user, 'a.txt', 'the text')
+  const socket = await pipelined(t, port, user, ['GET /held', ...Array(1010).fill(`GET ${url}`)])
+  let received = ''
+  socket.on('data', data => {
+    received += data
+  })
+  await until(() => [...sockets].some(({ bytesRead }) => bytesRead === socket.bytesWritten))
+  assert.equal(openFiles(path), 0)
+  held?.end()
+  const count = (part: string) => received.split(part).length - 1
+  await until(() => count('the text') + count('TOO_MANY_WAITING') >= 1010)
+  assert.deepEqual([count('the text'), count('HTTP/1.1 429')], [1000, 10])
 })
 
 /** How many descriptors of this process refer to that file. */

@@ -40,13 +40,6 @@ const REFUSALS: Record<string, Refusal> = {
     code: 'LIMIT_UNEXPECTED_FILE',
     message: /Unexpected file field/,
   },
-  'more files than any request may have': {
-    path: '/any',
-    body: part('files', '', 'a').repeat(1001) + END,
-    status: 400,
-    code: 'LIMIT_FILE_COUNT',
-    message: /Too many files/,
-  },
   'a text that is too long': {
     body: part('text', 'x'.repeat(70_000)) + END,
     status: 400,

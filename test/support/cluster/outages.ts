@@ -46,7 +46,7 @@ export async function outage(
         await sleep(20)
       }
     }
-    const load = Promise.all(Array.from({ length: 8 }, use))
+    const load = Promise.all(Array.from({ length: 2 }, use))
     // So that a failure is reported at the end, and not before.
     load.catch(() => {})
     await sleep(500)
