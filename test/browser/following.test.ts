@@ -15,8 +15,8 @@ const ORIGINS = [
   { protocol: 'http:', host: 'app.test' },
   { protocol: 'https:', host: 'app.test' },
 ] as const
-/** Longer than the unload delay, in milliseconds. */
-const UNLOAD_PASSES = 3_000
+/** Longer than it takes until a session is unloaded whose page has left without a goodbye (3.5 s), in milliseconds. */
+const UNLOAD_PASSES = 4_500
 
 /** Requests a route of the app, as a script of the page does. */
 function request(tab: Page, path: string): Promise<string> {
