@@ -182,16 +182,17 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
     return status ? mark : undefined
   }
 
-  const session = watchSession(
-    isOwnOrigin(root),
-    () => !!request || !isShown,
-    renew,
-    () => {
-      if (request || !isShown) return
-      closeSocket(1000)
-      start()
-    },
-  )
+  /**
+   * A heartbeat in flight finds the session by itself. A socket that is opening can't say goodbye yet, so that the page would stay
+   * in the session that it leaves until its heartbeats are missed.
+   */
+  const isBusy = () => !isShown || !!request || socket?.readyState === WebSocket.CONNECTING
+
+  const session = watchSession(isOwnOrigin(root), isBusy, renew, () => {
+    if (isBusy()) return
+    closeSocket(1000)
+    start()
+  })
 
   const start = () => {
     isShown = true

@@ -5,8 +5,10 @@ import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BrowserContext, Page } from 'playwright-core'
 import { isConnected, until, useBrowser } from '../support/browser/browser.ts'
+import { proxy } from '../support/browser/proxy.ts'
 import { type RestartableApp, restartableApp, type SessionKind } from '../support/browser/restartable-app.ts'
 import { serve } from '../support/http/express.ts'
+import { deferred } from '../support/sessions/harness.ts'
 
 const KINDS: SessionKind[] = ['own cookie', 'express-session', 'koa-session']
 /** Two trustworthy origins, and one without the features of secure contexts. */
@@ -28,6 +30,8 @@ async function open(context: BrowserContext, app: RestartableApp, origin: string
   const pages = app.gradio.stats().pages
   await tab.goto(`${origin}:${app.port}/`)
   await until(() => app.gradio.stats().pages === pages + 1)
+  // Then it has its cookie.
+  await until(() => isConnected(tab))
   return tab
 }
 
@@ -43,6 +47,28 @@ async function settles(app: RestartableApp, id: string, pages = 1): Promise<void
 }
 
 const browser = useBrowser()
+
+it('a page that would move while its socket opens leaves its former session as soon as it is open', async t => {
+  const app = await restartableApp(t, 'own cookie')
+  const { promise: held, resolve: release } = deferred()
+  const between = await proxy(app.port, { onUpgrade: () => held })
+  t.after(() => between.close())
+  const context = await browser.newContext()
+  const tab = await context.newPage()
+  await tab.goto(`http://127.0.0.1:${between.port}/`)
+  await until(() => between.upgrades === 1 && isConnected(tab))
+  const before = await request(tab, '/use')
+  await context.clearCookies()
+  const id = await request(tab, '/use')
+  await tab.waitForFunction(() => document.cookie !== '')
+  // The page receives the event that its cookies have changed.
+  await sleep(500)
+  release()
+  // Sooner than the heartbeats of its former session are missed, which takes 90 s.
+  await until(() => String(app.openSessions()) === id, 'only the new session is open', 60)
+  await until(() => String(app.unloaded) === before)
+  await context.close()
+})
 
 for (const { protocol, host } of ORIGINS) {
   const origin = `${protocol}//${host}`

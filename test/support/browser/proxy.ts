@@ -10,6 +10,8 @@ export interface ProxyOptions {
   upgrades?: 'pass' | 'strip' | 'refuse'
   /** Before a request is passed on: may wait, or respond. */
   onRequest?(req: IncomingMessage, res: ServerResponse): Promise<void> | void
+  /** Before an upgrade is passed on: may wait. */
+  onUpgrade?(): Promise<void>
 }
 
 export interface HttpProxy {
@@ -24,7 +26,7 @@ export interface HttpProxy {
 /** An HTTP proxy between a browser and the server at port `to`; a function chooses one for each request. */
 export async function proxy(
   to: number | (() => number),
-  { upgrades = 'pass', onRequest }: ProxyOptions = {},
+  { upgrades = 'pass', onRequest, onUpgrade }: ProxyOptions = {},
 ): Promise<HttpProxy> {
   const sockets = new Set<Duplex>()
   let seen = 0
@@ -51,12 +53,18 @@ export async function proxy(
     socket.on('close', () => sockets.delete(socket))
   })
   if (upgrades !== 'strip') {
-    server.on('upgrade', (req, near: Socket, head) => {
+    server.on('upgrade', async (req, near: Socket, head) => {
       seen++
       near.on('error', () => {})
       if (upgrades === 'refuse') {
         near.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
         return
+      }
+      if (onUpgrade !== undefined) {
+        // Only a socket that is read detects that the browser has closed it. Browsers send nothing before the response.
+        near.resume().once('end', () => near.destroy())
+        await onUpgrade()
+        if (near.destroyed) return
       }
       const far = connect(port(), '127.0.0.1')
       const lines = [`${req.method} ${req.url} HTTP/1.1`]
