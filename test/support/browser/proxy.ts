@@ -47,37 +47,39 @@ export async function proxy(
     req.pipe(onward)
   }
 
+  async function upgrade(req: IncomingMessage, near: Socket, head: Buffer): Promise<void> {
+    seen++
+    near.on('error', () => {})
+    if (upgrades === 'refuse') {
+      near.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+      return
+    }
+    if (onUpgrade !== undefined) {
+      // Only a socket that is read detects that the browser has closed it. Browsers send nothing before the response.
+      near.resume().once('end', () => near.destroy())
+      await onUpgrade()
+      if (near.destroyed) return
+    }
+    const far = connect(port(), '127.0.0.1')
+    const lines = [`${req.method} ${req.url} HTTP/1.1`]
+    for (let i = 0; i < req.rawHeaders.length; i += 2) {
+      lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`)
+    }
+    far.on('error', () => {})
+    near.on('close', () => far.destroy())
+    far.on('close', () => near.destroy())
+    far.write(`${lines.join('\r\n')}\r\n\r\n`)
+    far.write(head)
+    near.pipe(far).pipe(near)
+  }
+
   const server = createServer((req, res) => void forward(req, res))
   server.on('connection', socket => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
   if (upgrades !== 'strip') {
-    server.on('upgrade', async (req, near: Socket, head) => {
-      seen++
-      near.on('error', () => {})
-      if (upgrades === 'refuse') {
-        near.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-        return
-      }
-      if (onUpgrade !== undefined) {
-        // Only a socket that is read detects that the browser has closed it. Browsers send nothing before the response.
-        near.resume().once('end', () => near.destroy())
-        await onUpgrade()
-        if (near.destroyed) return
-      }
-      const far = connect(port(), '127.0.0.1')
-      const lines = [`${req.method} ${req.url} HTTP/1.1`]
-      for (let i = 0; i < req.rawHeaders.length; i += 2) {
-        lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`)
-      }
-      far.on('error', () => {})
-      near.on('close', () => far.destroy())
-      far.on('close', () => near.destroy())
-      far.write(`${lines.join('\r\n')}\r\n\r\n`)
-      far.write(head)
-      near.pipe(far).pipe(near)
-    })
+    server.on('upgrade', (req, near: Socket, head) => void upgrade(req, near, head))
   }
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const cut = () => {
