@@ -62,6 +62,9 @@ const SLOWEST = [
 /** The parts that run on request, since they install many packages, which takes minutes: see the scripts of package.json. */
 const ON_REQUEST = ['recipes', 'compatibility']
 
+/** Those of them that run with all other tests. */
+const QUICK_RECIPES = ['test/recipes/express.test.ts', 'test/recipes/testing.test.ts']
+
 /**
  * The small files of a folder share a process, since each process has to load the library and Express anew. Not those that
  * change or inspect what is the process's: warnings, signals, globals, built-in modules, the heap.
@@ -137,7 +140,7 @@ function entryOf(files) {
 }
 
 function isIncluded(file) {
-  return filters.length > 0 || !ON_REQUEST.includes(partOf(file))
+  return filters.length > 0 || !ON_REQUEST.includes(partOf(file)) || QUICK_RECIPES.includes(file)
 }
 
 function partOf(file) {

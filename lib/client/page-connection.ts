@@ -19,6 +19,9 @@ const stableAfter = 20 * second
 const maxHeartbeatBackoff = 60
 const maxSocketBackoff = 300
 
+/** `WebSocket.CONNECTING`, which is missing where the class is, or where another script has wrapped it. */
+const connecting = 0
+
 /** In milliseconds: 2^`failures` s, randomly reduced by up to half, so that pages don't all reconnect at once after a restart of the server. */
 const backoff = (failures: number, max: number): number =>
   Math.min(2 ** failures, max) * second * (1 - Math.random() / 2)
@@ -182,17 +185,18 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
     return status ? mark : undefined
   }
 
-  /**
-   * A heartbeat in flight finds the session by itself. A socket that is opening can't say goodbye yet, so that the page would stay
-   * in the session that it leaves until its heartbeats are missed.
-   */
-  const isBusy = () => !isShown || !!request || socket?.readyState === WebSocket.CONNECTING
-
-  const session = watchSession(isOwnOrigin(root), isBusy, renew, () => {
-    if (isBusy()) return
+  const move = () => {
+    if (request || !isShown) return
+    if (socket?.readyState === connecting) {
+      // It can't say goodbye yet: the page would stay in the session that it leaves until its heartbeats are missed.
+      socket.addEventListener('open', move)
+      return
+    }
     closeSocket(1000)
     start()
-  })
+  }
+
+  const session = watchSession(isOwnOrigin(root), () => !!request || !isShown, renew, move)
 
   const start = () => {
     isShown = true

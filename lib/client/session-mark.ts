@@ -16,7 +16,7 @@ export interface SessionWatch {
  * read, the mark of the session, whenever it gives the browser a session.
  *
  * @param isReadable Whether the page can read the mark: it can't if its origin differs from the server's.
- * @param isBusy Whether the page can't move now. It compares the marks again as soon as it can.
+ * @param isBusy Whether a heartbeat is in flight, which finds the session by itself.
  * @param ask Asks the server.
  * @param move Called when the session isn't that of the page.
  */

@@ -48,6 +48,21 @@ async function settles(app: RestartableApp, id: string, pages = 1): Promise<void
 
 const browser = useBrowser()
 
+it('a page without WebSockets moves when its cookies lead to another session', async t => {
+  const app = await restartableApp(t, 'own cookie')
+  const context = await browser.newContext()
+  await context.addInitScript('delete window.WebSocket')
+  const tab = await open(context, app, 'http://127.0.0.1')
+  const errors: Error[] = []
+  tab.on('pageerror', error => errors.push(error))
+  await request(tab, '/use')
+  await context.clearCookies()
+  const id = await request(tab, '/use')
+  await until(() => app.gradio.session(id)?.pages === 1, 'the page is in the new session')
+  assert.deepEqual(errors, [])
+  await context.close()
+})
+
 it('a page that would move while its socket opens leaves its former session as soon as it is open', async t => {
   const app = await restartableApp(t, 'own cookie')
   const { promise: held, resolve: release } = deferred()
@@ -58,11 +73,12 @@ it('a page that would move while its socket opens leaves its former session as s
   await tab.goto(`http://127.0.0.1:${between.port}/`)
   await until(() => between.upgrades === 1 && isConnected(tab))
   const before = await request(tab, '/use')
+  const asked = tab.waitForResponse(response => response.url().endsWith('&renew'))
   await context.clearCookies()
   const id = await request(tab, '/use')
-  await tab.waitForFunction(() => document.cookie !== '')
-  // The page receives the event that its cookies have changed.
-  await sleep(500)
+  await (await asked).finished()
+  // The page has the answer by then: it reads it before another script runs.
+  await request(tab, '/use')
   release()
   // Sooner than the heartbeats of its former session are missed, which takes 90 s.
   await until(() => String(app.openSessions()) === id, 'only the new session is open', 60)

@@ -84,7 +84,7 @@ forEachExpress((_name, express) => {
     }
   })
 
-  it('200 uploads that are cut off anywhere leave nothing but earlier uploads', async t => {
+  it('250 uploads that are cut off anywhere leave nothing but earlier uploads', async t => {
     const uncaught = watchForUncaught(t)
     const { server, port, newUser, gradio, cacheDir, received, failures } = await uploadSite(t, express)
     const seed = Math.floor(Math.random() * 2 ** 31)
@@ -122,14 +122,14 @@ forEachExpress((_name, express) => {
     }
     await Promise.all(
       Array.from({ length: 10 }, async () => {
-        for (let i = 0; i < 20; i++) await cutOne()
+        for (let i = 0; i < 25; i++) await cutOne()
       }),
     )
     await idle(gradio)
     // The server may still have to read what was sent, and every request has to finish.
     await until(
-      () => connections === 200 && begun === received.length - 1 + failures.length,
-      `that the server has done with 200 connections (seed ${seed})`,
+      () => connections === 250 && begun === received.length - 1 + failures.length,
+      `that the server has done with 250 connections (seed ${seed})`,
     )
     await idle(gradio)
     // A complete request is processed even without its client, so its handler may still be called.
