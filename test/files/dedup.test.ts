@@ -166,7 +166,7 @@ describe("the same bytes with dedup: 'cache'", () => {
   })
 
   it('are always complete for each session, with 50 concurrent sessions', { timeout: 240_000 }, async t => {
-    const report = await parallelSaves(scratch(t), 1)
+    const report = await parallelSaves(scratch(t), 3)
     assert.ok(report.read > 100 && report.sessions > 50, JSON.stringify(report))
   })
 })
