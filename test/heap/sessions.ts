@@ -10,11 +10,9 @@ import { fakeClock, visitor } from '../../lib/testing/index.ts'
 
 /** The output of `main`, as JSON. */
 export interface Report {
-  readonly before: Measure
-  readonly after: Measure
-  readonly sessions: number
+  /** After the warm-up, and after each further round. */
+  readonly measures: readonly Measure[]
   readonly callbacks: number
-  readonly seconds: number
 }
 
 export interface Measure {
@@ -30,7 +28,8 @@ const PAGES = 100
 
 await main(Number(process.argv[2]), Number(process.argv[3]))
 
-async function main(warmUp: number, count: number): Promise<void> {
+/** A round of this many sessions to warm up, then as many further ones as given. */
+async function main(sessions: number, rounds: number): Promise<void> {
   const clock = fakeClock()
   const gradio = gradioState({ clock, maxSessions: Number.POSITIVE_INFINITY })
   const app = express()
@@ -58,7 +57,7 @@ async function main(warmUp: number, count: number): Promise<void> {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
 
-  async function round(sessions: number): Promise<void> {
+  async function round(): Promise<void> {
     const each = Math.ceil(sessions / CONNECTIONS)
     await Promise.all(Array.from({ length: CONNECTIONS }, () => send(port, each)))
     const pages = await Promise.all(
@@ -97,13 +96,12 @@ async function main(warmUp: number, count: number): Promise<void> {
     }
   }
 
-  await round(warmUp)
-  const before = await measure()
-  callbacks = 0
-  const begun = performance.now()
-  await round(count)
-  const seconds = (performance.now() - begun) / 1000
-  const report: Report = { before, after: await measure(), sessions: count, callbacks, seconds }
+  const measures: Measure[] = []
+  for (let index = 0; index <= rounds; index++) {
+    await round()
+    measures.push(await measure())
+  }
+  const report: Report = { measures, callbacks }
   await gradio.close()
   server.close()
   console.log(JSON.stringify(report))
