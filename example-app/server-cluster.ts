@@ -8,13 +8,15 @@ import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { createBalancer, type Target } from './balancer.ts'
 import { openRedis } from './own-redis.ts'
 import { readSettings, SettingsError } from './settings.ts'
 import { whatHappens } from './start.ts'
 
 const names = ['node-1', 'node-2', 'node-3']
+const program = path.parse(process.argv[1] as string)
+/** Compiled if this program is. */
+const nodeProgram = path.join(program.dir, `cluster-node${program.ext}`)
 
 /** Cleanup steps, run in reverse order at the end. */
 const undo: (() => unknown)[] = []
@@ -72,7 +74,7 @@ interface Node {
 
 /** Starts a node. Its output is printed here, prefixed with its name. */
 function startNode(name: string, settings: Record<string, string>): Node {
-  const child = fork(fileURLToPath(new URL('cluster-node.ts', import.meta.url)), {
+  const child = fork(nodeProgram, {
     // In its own process group, so that Ctrl+C reaches only this process, which then stops the nodes in order.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -12,13 +12,17 @@ const FOLDER = '.test-build'
 
 /** What tests start in processes of their own: see test/support/program.ts. */
 const PROGRAMS = [
-  'example-app/server.ts',
+  'example-app/cluster-node.ts',
+  'example-app/server-cluster.ts',
   'example-app/server-koa.ts',
+  'example-app/server.ts',
   'test/heap/sessions.ts',
   'test/support/files/cache-process.ts',
   'test/support/files/upload-server.ts',
   'test/support/metrics/throwing-subscribers.ts',
   'test/support/pages/silent-peer.ts',
+  'test/support/pages/upgrade-matrix.ts',
+  'test/support/servers/workers.ts',
 ]
 
 /**

@@ -22,6 +22,7 @@ import {
   useBrowser,
 } from '../support/browser/browser.ts'
 import { filesBelow } from '../support/files/disk.ts'
+import { program } from '../support/program.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -39,7 +40,7 @@ interface Cluster {
 async function startCluster(t: TestContext, settings: Record<string, string> = {}): Promise<Cluster> {
   const folder = await mkdtemp(path.join(tmpdir(), 'gradio-state-browser-'))
   const cacheDir = path.join(folder, 'cache')
-  const child = spawn(process.execPath, ['--import', 'tsx', 'example-app/server-cluster.ts'], {
+  const child = spawn(process.execPath, program('example-app/server-cluster.ts'), {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
@@ -114,7 +115,7 @@ async function upload(tab: Page, name: string, to: number): Promise<void> {
   await tab.waitForFunction(to => document.querySelectorAll('#uploads li').length === to, to)
 }
 
-/** What the cluster has put into the directory for temporary files. (tsx has a cache there, too.) */
+/** What the cluster has put into the directory for temporary files. */
 async function own(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter(name => name.startsWith('gradio-state-cluster-'))
 }

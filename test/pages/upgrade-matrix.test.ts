@@ -5,16 +5,17 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { delimiter } from 'node:path'
 import { it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Matrix } from '../support/pages/upgrade-matrix.ts'
+import { program } from '../support/program.ts'
 
-const PROGRAM = fileURLToPath(new URL('../support/pages/upgrade-matrix.ts', import.meta.url))
 const others = (process.env.NODE_BINARIES ?? '').split(delimiter).filter(path => path !== '')
 
 for (const binary of [process.execPath, ...others]) {
   it(`upgrades at 16 kinds of servers, by http, https and http2, with ${binary}`, async () => {
-    const { stdout } = await promisify(execFile)(binary, ['--import', 'tsx', PROGRAM], { maxBuffer: 2 ** 26 })
+    const { stdout } = await promisify(execFile)(binary, program('test/support/pages/upgrade-matrix.ts'), {
+      maxBuffer: 2 ** 26,
+    })
     const { foreign, ours } = JSON.parse(stdout) as Matrix
     assert.deepEqual(foreign.differing, [])
     assert.deepEqual(ours.differing, [])
