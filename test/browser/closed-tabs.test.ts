@@ -99,7 +99,7 @@ const others: Record<string, Move> = {
   },
 }
 
-const browser = useBrowser({ hasWindows: true })
+const browser = useBrowser()
 
 describe('the session is unloaded in time when the tab is closed after', { concurrency: 4 }, () => {
   for (const [name, move] of Object.entries(others)) {

@@ -12,9 +12,9 @@ import { type ProxyOptions, proxy } from '../support/browser/proxy.ts'
 import { serve } from '../support/http/express.ts'
 
 /** Browsers open six connections to a host with HTTP/1.1. */
-const TABS = 12
+const TABS = 8
 
-describe('twelve tabs of one browser load, work and are counted', { concurrency: 2 }, () => {
+describe('eight tabs of one browser load, work and are counted', { concurrency: 2 }, () => {
   const browser = useBrowser()
 
   it('on a secure origin', async t => {
