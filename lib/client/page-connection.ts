@@ -19,9 +19,6 @@ const stableAfter = 20 * second
 const maxHeartbeatBackoff = 60
 const maxSocketBackoff = 300
 
-/** `WebSocket.CONNECTING`, which is missing where the class is, or where another script has wrapped it. */
-const connecting = 0
-
 /** In milliseconds: 2^`failures` s, randomly reduced by up to half, so that pages don't all reconnect at once after a restart of the server. */
 const backoff = (failures: number, max: number): number =>
   Math.min(2 ** failures, max) * second * (1 - Math.random() / 2)
@@ -52,6 +49,8 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
   /** Lets the server ignore requests that were sent before a return from the back/forward cache and arrive late. */
   let epoch = 0
   const goodbye: Goodbye = { url: '', hint: '' }
+  /** The last one. It admits one socket; in a heartbeat, it identifies the session that the page was in. */
+  let ticket = ''
   /** The heartbeat in flight. */
   let request: AbortController | undefined
   /** Set while it opens or is open. No heartbeat is in flight then. */
@@ -68,6 +67,7 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
   let lastMessageAt = 0
 
   const url = (route: string) => `${root}/${route}/${page.id}?n=${epoch}`
+  const heartbeatUrl = () => `${url('heartbeat')}&ticket=${encodeURIComponent(ticket)}`
 
   const nextEpoch = () => {
     epoch++
@@ -98,16 +98,20 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
     clearTimeout(heartbeatTimer)
     const mine = new AbortController()
     request = mine
-    void postHeartbeat(url('heartbeat'), mine, page.headers).then(({ status, ticket, mark }) => {
+    void postHeartbeat(heartbeatUrl(), mine, page.headers).then(response => {
       if (request !== mine) return
       request = undefined
-      if (ticket) onAccepted(ticket)
-      else onFailed(status === 409)
-      if (mark) session.enter(mark)
+      if (response.ticket) {
+        ticket = response.ticket
+        onAccepted()
+      } else {
+        onFailed(response.status === 409)
+      }
+      if (response.mark) session.enter(response.mark)
     })
   }
 
-  const onAccepted = (ticket: string) => {
+  const onAccepted = () => {
     const now = performance.now()
     // Timers fire up to a millisecond early: `setTimeout` drops the fraction.
     const mayOpen = now > nextSocketAt - second / 20
@@ -115,7 +119,7 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
     nextHeartbeatAt = now + heartbeatInterval
     if (mayOpen) nextSocketAt = Infinity
     heartbeatWhenDue()
-    if (mayOpen) openSocket(ticket)
+    if (mayOpen) openSocket()
     setConnected(true)
     resolve(page as Page)
   }
@@ -135,12 +139,12 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
     closing?.close(code, reason)
   }
 
-  const openSocket = (ticket: string) => {
+  const openSocket = () => {
     const startedAt = performance.now()
     watchdog = setTimeout(onSocketLost, openTimeout)
     lastMessageAt = Date.now()
     try {
-      const mine = new WebSocket(`ws${url('heartbeat').slice(4)}&ticket=${encodeURIComponent(ticket)}`)
+      const mine = new WebSocket(`ws${heartbeatUrl().slice(4)}`)
       socket = mine
       mine.onopen = mine.onmessage = (event: Event & { data?: string }) => {
         if (socket !== mine) return
@@ -187,11 +191,6 @@ export function keepConnected(root: string, resolve: (page: Page) => void): void
 
   const move = () => {
     if (request || !isShown) return
-    if (socket?.readyState === connecting) {
-      // It can't say goodbye yet: the page would stay in the session that it leaves until its heartbeats are missed.
-      socket.addEventListener('open', move)
-      return
-    }
     closeSocket(1000)
     start()
   }

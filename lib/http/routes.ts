@@ -77,7 +77,7 @@ export class Routes {
         return serveClient
       case 'POST heartbeat 1':
         if (query.has('renew')) return (...request) => this.#renew(...request)
-        return (...request) => this.#open(first, epoch, ...request)
+        return (...request) => this.#open(first, epoch, query.get('ticket') ?? '', ...request)
       case 'GET heartbeat 1':
         return (...request) => this.#refuseSocket(...request)
       case 'POST pagehide 1':
@@ -98,12 +98,19 @@ export class Routes {
     }
   }
 
-  async #open(id: string, epoch: number | undefined, ...[req, res, state]: Parameters<Route>): Promise<void> {
+  /** @param last the ticket that the page received last */
+  async #open(
+    id: string,
+    epoch: number | undefined,
+    last: string,
+    ...[req, res, state]: Parameters<Route>
+  ): Promise<void> {
     refuseCrossSite(req, this.#config.origins, state.trustsProxy)
     state.noteHeartbeat()
     const session = state.find()
     session?.noteReturn()
     const page = await this.#pages.open(id, epoch, session, () => state.enterPage(id), tabKey(req))
+    await this.#pages.leaveFormer(page, last)
     const ticket = this.#pages.issueTicket(page)
     state.noteCookie(id, page.token)
     state.renewOwnCookie()

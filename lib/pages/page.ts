@@ -266,7 +266,7 @@ function gone(least: number, received: number): GradioStateError {
 }
 
 /** A page without a socket sends a heartbeat every 20 s, but a hidden one only once a minute: browsers throttle its timers. */
-const LEASE = 95_000
+export const LEASE = 95_000
 /** How long the sockets of an ended session stay open while its requests are in flight. */
 const MAX_RESPONSE_WAIT = 5_000
 /** How long the record of a page that has left is kept, so that a heartbeat that arrives after its goodbye doesn't open it again. */

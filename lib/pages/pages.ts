@@ -7,7 +7,7 @@ import type { Sessions } from '../sessions/sessions.js'
 import type { Clock } from '../util/clock.js'
 import { detachString } from '../util/detach-string.js'
 import { ForeignTickets } from './foreign-tickets.js'
-import type { Page } from './page.js'
+import { LEASE, type Page } from './page.js'
 import { SessionPages } from './session-pages.js'
 import { type Ticket, Tickets } from './tickets.js'
 
@@ -67,6 +67,17 @@ export class Pages {
    */
   goodbye(session: Session | undefined, id: string, epoch: number | undefined, hint: PageHint): boolean {
     return this.#find(session, id)?.goodbye(epoch, hint) ?? false
+  }
+
+  /**
+   * A heartbeat of the page contained the ticket that the page received last. If that is a ticket of another session, the page has
+   * moved without a socket on which it could have said goodbye there, so it leaves that session now.
+   */
+  async leaveFormer(page: Page, sealed: string): Promise<void> {
+    const former = this.#tickets.open(sealed, LEASE)
+    if (former === undefined || former.token === page.token) return
+    if (this.goodbye(this.#sessions.find(former.token), page.id, former.epoch, undefined)) return
+    await this.#sessions.cluster?.goodbye(former.token, page.id, former.epoch, undefined)
   }
 
   /** Whether the session has that page, or had it until recently. */

@@ -38,9 +38,12 @@ export class Tickets {
     return Buffer.concat(sealed).toString('base64url')
   }
 
-  /** Decrypts a ticket; `undefined` for an invalid or expired one. */
-  open(sealed: string): (Ticket & { readonly isOwn: boolean }) | undefined {
-    const content = this.issuedAt(sealed) === undefined ? undefined : this.#decipher(sealed)
+  /**
+   * Decrypts a ticket; `undefined` for an invalid or expired one.
+   * @param valid for how long after its issue, in milliseconds
+   */
+  open(sealed: string, valid = VALID): (Ticket & { readonly isOwn: boolean }) | undefined {
+    const content = this.issuedAt(sealed, valid) === undefined ? undefined : this.#decipher(sealed)
     if (content === undefined) return undefined
     const [issuer, token, page, epoch, tab] = content
     return { token, page, epoch, tab: tab ?? undefined, isOwn: issuer === this.#issuer }
@@ -50,12 +53,12 @@ export class Tickets {
    * When a ticket was issued; `undefined` for one that has expired. It isn't encrypted, so that it can be read in tickets of other
    * processes, too, but only {@link open} proves it.
    */
-  issuedAt(sealed: string): number | undefined {
+  issuedAt(sealed: string, valid = VALID): number | undefined {
     const head = Buffer.from(sealed.slice(0, TIME_LENGTH), 'base64url')
     if (sealed.length > MAX_LENGTH || head.length < TIME) return undefined
     const at = head.readUIntBE(0, TIME)
     // The absolute value, since the clock of the other node may be ahead.
-    return Math.abs(this.#clock.wall() - at) > VALID ? undefined : at
+    return Math.abs(this.#clock.wall() - at) > valid ? undefined : at
   }
 
   /** Uses up the ticket of another node. @returns `false` if it was used here before */

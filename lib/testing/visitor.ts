@@ -81,22 +81,24 @@ function keep(cookies: Map<string, string>, line: string): void {
 async function openPage(user: Visitor, origin: URL, options: TestPageOptions = {}): Promise<TestPage> {
   const { path = '/gradio_api', id = crypto.randomUUID(), epoch = 1, socket = true, tab } = options
   const headers: Record<string, string> = tab === undefined ? {} : { 'Gradio-State-Tab': tab }
-  const heartbeat = () => user.fetch(`${path}/heartbeat/${id}?n=${epoch}`, { method: 'POST', headers })
-  const response = await heartbeat()
-  if (!response.ok)
-    throw new Error(`Expected the page to be opened, got ${response.status}: ${await response.text()}`)
-  const { ticket } = (await response.json()) as { ticket: string }
-  const dialed = socket
-    ? await dial(new URL(`${path}/heartbeat/${id}?n=${epoch}&ticket=${ticket}`, origin), user.cookies)
-    : undefined
+  let ticket = ''
+  const heartbeatPath = () => `${path}/heartbeat/${id}?n=${epoch}&ticket=${ticket}`
+  const heartbeat = async () => {
+    const response = await user.fetch(heartbeatPath(), { method: 'POST', headers })
+    const text = await response.text()
+    if (response.ok) ticket = (JSON.parse(text) as { ticket: string }).ticket
+    return { status: response.status, text }
+  }
+  const { status, text } = await heartbeat()
+  if (status !== 200) throw new Error(`Expected the page to be opened, got ${status}: ${text}`)
+  const dialed = socket ? await dial(new URL(heartbeatPath(), origin), user.cookies) : undefined
   const closed = dialed ? closeOf(dialed) : new Promise<never>(() => {})
   return {
     id,
     closed,
     async beat() {
-      const answer = await heartbeat()
-      await answer.arrayBuffer()
-      return answer.status
+      const { status } = await heartbeat()
+      return status
     },
     async close() {
       const answer = await user.fetch(`${path}/pagehide/${id}?n=${epoch}`, { method: 'POST' })

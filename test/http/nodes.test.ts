@@ -99,6 +99,16 @@ it('a goodbye reaches the node that has the socket, from one that has no part of
   assert.equal((await heartbeat(user.at(b), 'page')).status, 409)
 })
 
+it('a page without a socket leaves its former session on another node when a heartbeat finds a new session', async t => {
+  const { all, left, clock, 0: a, 1: b } = await cluster(t)
+  const { ticket } = await heartbeat(roamingUser().at(a), 'page')
+  assert.equal((await heartbeat(roamingUser().at(b), 'page', { ticket })).status, 200)
+  await becomes(all, 0, 1, 0)
+  await pass(clock, 3)
+  await until(() => left.length === 1)
+  assert.deepEqual(left, ['disconnected'])
+})
+
 it('a goodbye within the origin gives the next page 30 s, although it arrives on another node than the page', async t => {
   for (const within of [true, false]) {
     const { all, left, clock, 0: a, 1: b } = await cluster(t)

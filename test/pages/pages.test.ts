@@ -52,6 +52,57 @@ forEachExpress((_name, express) => {
     }
   })
 
+  for (const session of [false, {}] as const) {
+    const kind = session === false ? 'own cookie' : 'express-session'
+    it(`a page without a socket leaves its former session when a heartbeat finds a new one: ${kind}`, async t => {
+      const { gradio, clock, visitor } = await site(t, express, { session })
+      const unloaded: string[] = []
+      gradio.unload(({ session }) => unloaded.push(session.id))
+      const user = visitor()
+      const page = await user.openPage({ socket: false })
+      const [former] = gradio.sessions()
+      user.cookies.clear()
+      assert.equal(await page.beat(), 200)
+      assert.deepEqual(
+        gradio.sessions().map(({ id, pages }) => [id === former?.id, pages]),
+        [
+          [true, 0],
+          [false, 1],
+        ],
+      )
+      await pass(clock, 5)
+      assert.deepEqual(unloaded, [former?.id])
+    })
+  }
+
+  it('a page without a socket stays open when its framework session is regenerated and keeps its state', async t => {
+    const { gradio, visitor } = await site(t, express, {
+      session: {},
+      options: { onRegenerate: 'keep' },
+      routes: app =>
+        void app.get('/login', (req, res) => {
+          req.gradioState.set('name', 'Ada')
+          req.session.regenerate(() => res.end())
+        }),
+    })
+    const user = visitor()
+    const page = await user.openPage({ socket: false })
+    await user.fetch('/login')
+    for (let times = 0; times < 2; times++) {
+      assert.deepEqual([await page.beat(), gradio.stats().sessions, gradio.stats().pages], [200, 1, 1])
+    }
+  })
+
+  it('a heartbeat with the ticket of another page, or with an invalid one, closes no page', async t => {
+    const { gradio, visitor } = await site(t, express)
+    const { ticket } = await heartbeat(visitor(), 'page')
+    const sent = [ticket, `${ticket.slice(0, -1)}_`, 'guess', 'A'.repeat(200)]
+    for (const [index, invalid] of sent.entries()) {
+      assert.equal((await heartbeat(visitor(), `page-${index}`, { ticket: invalid })).status, 200)
+    }
+    assert.equal(gradio.stats().pages, 1 + sent.length)
+  })
+
   it('a second goodbye has no effect', async t => {
     const { gradio, visitor } = await site(t, express)
     const user = visitor()

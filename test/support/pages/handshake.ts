@@ -6,13 +6,14 @@ import type { Visitor } from '../../../lib/testing/index.ts'
 
 const POST = { method: 'POST' }
 
-/** The response to a page's heartbeat; `ticket` if it was accepted. */
+/** The response to a page's heartbeat; `ticket` if it was accepted. A page sends the last one with the next heartbeat. */
 export async function heartbeat(
   user: Visitor,
   id: string,
-  { n = '1', path = '/gradio_api', headers = {} as Record<string, string> } = {},
+  { n = '1', path = '/gradio_api', ticket = '', headers = {} as Record<string, string> } = {},
 ): Promise<{ status: number; ticket: string; code: string | undefined }> {
-  const answer = await user.fetch(`${path}/heartbeat/${id}${n && `?n=${n}`}`, { ...POST, headers })
+  const query = new URLSearchParams({ ...(n && { n }), ...(ticket && { ticket }) })
+  const answer = await user.fetch(`${path}/heartbeat/${id}?${query}`, { ...POST, headers })
   const body = (await answer.json()) as { ticket?: string; error?: { code: string } }
   return { status: answer.status, ticket: body.ticket ?? '', code: body.error?.code }
 }
