@@ -51,20 +51,22 @@ for (const [entry, names] of Object.entries(typesOf)) {
   })
 }
 
+/** The paths of the files that `npm publish` would publish. */
+const packed = packedFiles()
+
 test('a resolver that does not support "exports" finds every entry', () => {
-  const paths = packed()
   for (const folder of ['', ...subpaths()]) {
     const { main, types } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
     const { require: target } =
       require('gradio-state/package.json').exports[folder === '' ? '.' : `./${folder}`]
     assert.equal(join(folder, main), join(target.default))
     assert.equal(join(folder, types), join(target.types))
-    assert.ok(paths.includes(join(folder, main)) && paths.includes(join(folder, types)), folder)
+    assert.ok(packed.includes(join(folder, main)) && packed.includes(join(folder, types)), folder)
   }
 })
 
 test('every source map has its source', () => {
-  const maps = packed().filter(path => path.endsWith('.map'))
+  const maps = packed.filter(path => path.endsWith('.map'))
   assert.ok(maps.length > 0)
   for (const path of maps) {
     const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, path), 'utf8'))
@@ -77,8 +79,7 @@ test('every source map has its source', () => {
   }
 })
 
-/** The paths of the files that `npm publish` would publish. */
-function packed(): string[] {
+function packedFiles(): string[] {
   const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: root,
     encoding: 'utf8',
