@@ -43,6 +43,8 @@ export class Library {
   readonly tracked = new Map<string, TrackedSocket>()
   /** The URLs for opening sockets, with the page's id, epoch and ticket, by the label of the POST. */
   readonly tickets = new Map<string, string>()
+  /** The last ticket of each page of a user's browser. */
+  readonly #lastTickets = new Map<string, string>()
   readonly cookies = new CookieJars()
   readonly app: App
   readonly log: EventLog
@@ -152,10 +154,13 @@ export class Library {
   // Pages
 
   openPage(label: string, user: AppUser, page: string, n: number): void {
-    const res = this.#route(label, 'POST', `heartbeat/${page}?n=${n}`, user)
+    const key = `${user.name} ${page}`
+    const last = this.#lastTickets.get(key) ?? ''
+    const res = this.#route(label, 'POST', `heartbeat/${page}?n=${n}&ticket=${last}`, user)
     res.once('finish', () => {
       if (res.statusCode !== 200) return
       const { ticket } = JSON.parse(res.text) as { ticket: string }
+      this.#lastTickets.set(key, ticket)
       this.tickets.set(label, `/gradio_api/heartbeat/${page}?n=${n}&ticket=${ticket}`)
     })
   }

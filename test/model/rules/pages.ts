@@ -1,15 +1,24 @@
 import type { Model } from '../model.ts'
-import { type Connection, type Entry, Page, type User } from '../session.ts'
+import { type Connection, type Entry, Page, type Session, type User } from '../session.ts'
 
 const TICKET = 30_000
 /** How long a page without a socket stays open after each heartbeat, and how long its record is kept after it has left. */
 const BEAT_LEASE = 95_000
 const REMEMBERED = 120_000
 
+/** The last ticket that a page of a user's browser received, which it sends with its next POST. */
+interface LastTicket {
+  readonly session: Session
+  readonly page: Page
+  readonly epoch: number
+  readonly at: number
+}
+
 /** Pages, and their connections. */
 export class Pages {
   readonly connections: Connection[] = []
   readonly #model: Model
+  readonly #lastTickets = new Map<string, LastTicket>()
 
   constructor(model: Model) {
     this.#model = model
@@ -18,6 +27,7 @@ export class Pages {
   /** The POST of a page. */
   open(label: string, user: User, id: string, n: number): void {
     const { token } = user
+    const last = this.#lastTickets.get(`${user.name} ${id}`)
     const session = token === undefined ? undefined : this.#model.sessions.get(token)
     if (session !== undefined) this.#model.entries.return(session)
     const known = session?.pages.get(id)
@@ -27,7 +37,7 @@ export class Pages {
     }
     if (known?.entry !== undefined) {
       this.#beat(known, n)
-      this.#model.time.soon(() => this.#opened(label, user, token, known, n))
+      this.#model.time.soon(() => this.#opened(label, user, id, token, known, n, last))
       return
     }
     const newToken = token === undefined ? label : undefined
@@ -39,7 +49,7 @@ export class Pages {
           return this.#answer(label, 'gone')
         }
         this.#beat(page, n)
-        this.#model.time.soon(() => this.#opened(label, user, token ?? label, page, n))
+        this.#model.time.soon(() => this.#opened(label, user, id, token ?? label, page, n, last))
       })
     }
     this.#model.entries.come(token ?? label, 'page', label, arrived, () => this.#answer(label, '503'), id)
@@ -71,16 +81,34 @@ export class Pages {
   }
 
   /** @param token the session's token, which the response sets as the browser's cookie, even if the browser has it already */
-  #opened(label: string, user: User, token: string | undefined, page: Page, n: number): void {
+  #opened(
+    label: string,
+    user: User,
+    id: string,
+    token: string | undefined,
+    page: Page,
+    n: number,
+    last: LastTicket | undefined,
+  ): void {
     const { entry } = page
     const isNew = token === label
     this.#model.entries.whenReady(entry, () => {
       const isOpen = page.entry !== undefined && !page.isOutdated(n)
       if (isOpen || isNew) this.#model.deliver(user, token)
       if (page.entry === undefined || page.isOutdated(n)) return this.#answer(label, 'gone')
+      this.#leaveFormer(page, last)
       this.#answer(label, '200')
-      page.ticket = { label, at: this.#model.time.now }
+      const at = this.#model.time.now
+      page.ticket = { label, at }
+      const { session } = page.entry
+      this.#lastTickets.set(`${user.name} ${id}`, { session, page, epoch: page.epoch, at })
     })
+  }
+
+  /** A page that was in another session when it received its last ticket leaves that session. */
+  #leaveFormer(page: Page, last: LastTicket | undefined): void {
+    if (last === undefined || last.page === page || last.session.over) return
+    if (this.#model.time.now - last.at <= BEAT_LEASE) this.#sayGoodbye(last.page, last.epoch)
   }
 
   /** The goodbye of a page. */
@@ -92,13 +120,16 @@ export class Pages {
       this.#answer(label, '404')
       return
     }
-    if (n >= page.epoch) {
-      page.epoch = n
-      page.gone = true
-      page.seenAt = this.#model.time.now
-      this.leave(page, {})
-    }
+    this.#sayGoodbye(page, n)
     this.#answer(label, '204')
+  }
+
+  #sayGoodbye(page: Page, n: number): void {
+    if (n < page.epoch) return
+    page.epoch = n
+    page.gone = true
+    page.seenAt = this.#model.time.now
+    this.leave(page, {})
   }
 
   /** Opens the WebSocket of a page with a ticket. */
