@@ -13,7 +13,9 @@ export async function expectAccessible(page: Page, what = 'the page'): Promise<v
   await page.emulateMedia({ colorScheme: 'dark' })
   // Only the colours are different.
   assert.deepEqual(await violations(page, { runOnly: ['color-contrast'] }), [], `${what}, dark`)
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+  const overflow = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  )
   assert.ok(overflow <= 0, `${what} is ${overflow} px wider than its window`)
 }
 
